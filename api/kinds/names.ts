@@ -1,0 +1,13 @@
+/** Annotation and label names of km itself; the prefix is the first km's, so that its users' manifests go on working. */
+export const prefix = 'k8s.mesosphere.io/';
+
+export const annotations = {
+  /** On a Pod: the Mesos task that carries it, and where. */
+  taskId: `${prefix}taskId`,
+  agentId: `${prefix}slaveId`,
+  /** On a Node: SHA-256 of the certificate its kubelet server shows, hex; the apiserver trusts no other. */
+  kubeletCertificate: `${prefix}kubelet-certificate-sha256`,
+} as const;
+
+/** Node label for a Mesos agent attribute. */
+export const attributeLabel = (name: string): string => `${prefix}attribute-${name}`;

@@ -1,0 +1,136 @@
+import type { Readable, Writable } from 'node:stream';
+import type { Container, Pod } from '../api/kinds/pod.ts';
+
+/**
+ * The Runtime port: what the kubelet logic asks of whatever runs containers. Implementations under runtimes/;
+ * test/executor/runtime.suite.ts holds each to this contract.
+ *
+ * A pod is a sandbox (network, shared namespaces) with containers in it. Ids are the runtime's own. All that the kubelet
+ * must know after its own restart is in what `pods()` returns: containers outlive the executor where the runtime can do so.
+ */
+export interface Runtime {
+  /** `containerd`, `process` …: the scheme of container ids in pod status. */
+  readonly name: string;
+  version(): Promise<RuntimeVersion>;
+  /** Every pod of ours that the runtime has, running or not. */
+  pods(): Promise<RuntimePod[]>;
+  /** Makes the sandbox for one try of a pod; the pod IP comes with it. */
+  createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }>;
+  /** Stops and removes a sandbox and whatever is left in it. Absent is fine. */
+  removeSandbox(id: string): Promise<void>;
+  /** Makes the image present as the policy says; answers its id. Throws ImageError. */
+  pullImage(image: string, policy: PullPolicy, signal?: AbortSignal): Promise<string>;
+  /** Creates and starts one container; `attempt` counts its restarts. Throws StartError. */
+  start(spec: ContainerSpec, signal?: AbortSignal): Promise<{ id: string }>;
+  /** SIGTERM (or the image's stop signal), then after `graceSeconds` SIGKILL. Resolves when it is gone. */
+  stop(containerId: string, graceSeconds: number): Promise<void>;
+  remove(containerId: string): Promise<void>;
+  /** Calls back when something about a pod may have changed; the kubelet then asks `pods()`. */
+  onChange(listener: (podUid: string) => void): void;
+  /** A command inside a running container. */
+  exec(containerId: string, request: ExecRequest): Promise<Exec>;
+  /** The container's main process, as exec gives one: its output from now on, and its input. */
+  attach(containerId: string, request: Omit<ExecRequest, 'command'>): Promise<Exec>;
+  /** A byte stream to a port inside the sandbox. */
+  connect(sandboxId: string, port: number): Promise<NodeJS.ReadWriteStream>;
+  close(): Promise<void>;
+}
+
+export type PullPolicy = 'Always' | 'IfNotPresent' | 'Never';
+
+export interface RuntimeVersion {
+  /** `containerd://1.6.20`: goes to node status. */
+  containerRuntimeVersion: string;
+}
+
+export interface RuntimePod {
+  uid: string;
+  namespace: string;
+  name: string;
+  sandbox: { id: string; ip: string; ready: boolean; createdAt: number; attempt: number };
+  containers: RuntimeContainer[];
+}
+
+export interface RuntimeContainer {
+  id: string;
+  name: string;
+  attempt: number;
+  state: 'created' | 'running' | 'exited';
+  /** Hash of the spec it was started from: a different one means that it must be replaced. */
+  specHash: string;
+  image: string;
+  imageId: string;
+  /** Milliseconds since the epoch; 0 when it has not happened. */
+  startedAt: number;
+  finishedAt: number;
+  exitCode?: number;
+  signal?: number;
+  /** `Completed`, `Error`, `OOMKilled` … */
+  reason?: string;
+  message?: string;
+  logPath: string;
+}
+
+export interface SandboxSpec {
+  pod: Pod;
+  attempt: number;
+  hostname: string;
+  /** Where container logs go. */
+  logDirectory: string;
+  /** Lines of /etc/resolv.conf; undefined: the host's. */
+  dns?: { nameservers: string[]; searches: string[]; options: string[] };
+  portMappings: { containerPort: number; hostPort: number; protocol: 'TCP' | 'UDP' | 'SCTP'; hostIP: string }[];
+  cgroupParent?: string;
+}
+
+/** Everything resolved: env expanded, volumes on host paths, security decided. */
+export interface ContainerSpec {
+  pod: Pod;
+  container: Container;
+  sandboxId: string;
+  sandbox: SandboxSpec;
+  attempt: number;
+  specHash: string;
+  imageId: string;
+  env: { name: string; value: string }[];
+  mounts: { hostPath: string; containerPath: string; readOnly: boolean }[];
+  /** Relative to the sandbox's log directory: `<container>/<attempt>.log`. */
+  logPath: string;
+  resources: { cpuShares: number; cpuQuotaMillicores?: number; memoryLimitBytes?: number; oomScoreAdj: number };
+}
+
+export interface ExecRequest {
+  command: string[];
+  stdin?: Readable | undefined;
+  stdout?: Writable | undefined;
+  stderr?: Writable | undefined;
+  tty: boolean;
+}
+
+export interface Exec {
+  /** Exit code of the command. */
+  done: Promise<number>;
+  resize(columns: number, rows: number): void;
+  /** The client went away. */
+  kill(): void;
+}
+
+/** `ErrImagePull`, `ErrImageNeverPull`, `InvalidImageName` … with the runtime's words. */
+export class ImageError extends Error {
+  readonly reason: string;
+  constructor(reason: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'ImageError';
+    this.reason = reason;
+  }
+}
+
+/** The container could not be created or started: `CreateContainerError`, `RunContainerError`, `StartError`. */
+export class StartError extends Error {
+  readonly reason: string;
+  constructor(reason: string, message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'StartError';
+    this.reason = reason;
+  }
+}

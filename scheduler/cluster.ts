@@ -1,0 +1,52 @@
+import type { Node } from '../api/kinds/node.ts';
+import type { Pod } from '../api/kinds/pod.ts';
+
+/**
+ * All the scheduler may know of the world that runs pods. The framework implements it over Mesos offers; a scheduler
+ * never hears of offers, agents or tasks. Every method but `launch` is synchronous: deciding is one uninterrupted step.
+ */
+export interface Cluster {
+  /** The nodes as they are now, with what is free for a new pod at this moment. Stable until the next await. */
+  nodes(): readonly NodeView[];
+  /** Which pods wait. The framework asks for offers while there are any, and gives them back when there are none. */
+  want(pods: readonly Pod[]): void;
+  /**
+   * Takes a pod's resources from a node in memory, so that the next decision sees them gone.
+   * Answers undefined when they are not there any more.
+   */
+  reserve(pod: Pod, node: string): Seat | undefined;
+  /** Calls back whenever a waiting pod might fit now: an offer, a node, a task gone. */
+  onChange(listener: () => void): void;
+}
+
+/** A reserved place. It is launched together with the other seats of its node; the outcome comes back once. */
+export interface Seat {
+  node: string;
+  /** Resolves when the pod is bound; rejects with NotLaunched when the seat was given back and the pod may be tried again. */
+  launched: Promise<void>;
+}
+
+/** The launch was dropped, refused or never answered: nothing ran, the pod goes back to the queue. */
+export class NotLaunched extends Error {
+  override name = 'NotLaunched';
+}
+
+/** One node as a policy sees it. */
+export interface NodeView {
+  name: string;
+  node: Node;
+  /** Free now: `cpu` in thousandths of a core, `memory` and `ephemeral-storage` in bytes, others in units. */
+  free: Readonly<Record<string, number>>;
+  /** What pods could use at most, same units. */
+  allocatable: Readonly<Record<string, number>>;
+  /** Pods bound to or reserved on this node. */
+  pods: readonly Pod[];
+  /** Host ports that can be had now; undefined: any that no pod here uses. */
+  ports: PortRanges | undefined;
+  /** Why nothing is free although the node is there: "no offer yet", "agent is unreachable". */
+  unavailable?: string;
+}
+
+export interface PortRanges {
+  has(port: number): boolean;
+}

@@ -1,0 +1,55 @@
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { describe, expect, test } from '@jest/globals';
+
+/** Who may import whom. The picture is in docs/architecture.md. */
+const may: Record<string, string[]> = {
+  lib: [],
+  api: ['lib'],
+  mesos: ['lib'],
+  client: ['api', 'lib'],
+  apiserver: ['client', 'api', 'lib'],
+  scheduler: ['client', 'api', 'lib'],
+  framework: ['scheduler', 'mesos', 'client', 'api', 'lib'],
+  executor: ['mesos', 'client', 'api', 'lib'],
+  controllers: ['client', 'api', 'lib'],
+  proxy: ['client', 'api', 'lib'],
+  dns: ['client', 'api', 'lib'],
+  devcluster: ['mesos', 'lib'],
+};
+/** Rooms that run have one door. */
+const doors = new Set(['apiserver', 'scheduler', 'framework', 'executor', 'controllers', 'proxy', 'dns', 'devcluster']);
+
+const sources = (room: string) =>
+  existsSync(room)
+    ? readdirSync(room, { recursive: true, encoding: 'utf8' })
+        .filter((file) => file.endsWith('.ts'))
+        .map((file) => join(room, file))
+    : [];
+
+function foreignImports(room: string): { file: string; target: string; other: string }[] {
+  return sources(room).flatMap((file) =>
+    [...readFileSync(file, 'utf8').matchAll(/(?:from|import)\s*\(?\s*'(\.[^']+)'/g)]
+      .map(([, path]) => join(dirname(file), path!))
+      .map((target) => ({ file, target, other: target.split('/')[0]! }))
+      .filter(({ other }) => other !== room),
+  );
+}
+
+describe('the house', () => {
+  for (const [room, allowed] of Object.entries(may)) {
+    test(`${room} imports only ${allowed.join(', ') || 'nothing of ours'}, through the doors`, () => {
+      const wrong = foreignImports(room).filter(
+        ({ other, target }) => !allowed.includes(other) || (doors.has(other) && target !== `${other}/index.ts`),
+      );
+      expect(wrong.map(({ file, target }) => `${file} imports ${target}`)).toEqual([]);
+    });
+  }
+
+  test('nothing that ships imports cli, test or bench', () => {
+    const wrong = Object.keys(may)
+      .flatMap(foreignImports)
+      .filter(({ other }) => ['cli', 'test', 'bench'].includes(other));
+    expect(wrong).toEqual([]);
+  });
+});
