@@ -103,7 +103,10 @@ function normal(value: unknown): unknown {
   const isAgent = 'hostname' in value && 'port' in value && 'resources' in value;
   return Object.fromEntries(
     Object.entries(value)
-      .filter(([, inner]) => inner !== null && inner !== 'FUTURE' && !(Array.isArray(inner) && inner.length === 0))
+      .filter(
+        ([, inner]) =>
+          inner !== null && inner !== 'FUTURE' && inner !== 'FOO' && !(Array.isArray(inner) && inner.length === 0),
+      )
       .filter(([key]) => key !== 'foo' && !(isAgent && key === 'checkpoint'))
       .map(([key, inner]) => [key, normal(inner)]),
   );
