@@ -10,8 +10,8 @@ export interface Program {
   env?: Readonly<Record<string, string | undefined>>;
   /** What it prints goes there, appended. */
   logFile: string;
-  /** Resolves when it can be used; rejects if it never will. */
-  ready: (signal: AbortSignal) => Promise<void>;
+  /** Resolves when it can be used; without it the program says so itself, with an IPC message `ready`. */
+  ready?: (signal: AbortSignal) => Promise<void>;
   /** Milliseconds between SIGTERM and SIGKILL; 10 s unless told. */
   patience?: number;
 }
@@ -27,6 +27,7 @@ export class Supervised {
   readonly #stopping = new AbortController();
   #child: ChildProcess | undefined;
   #ended: Promise<string> = Promise.resolve('');
+  #said: Promise<void> = Promise.resolve();
   #loop: Promise<void> = Promise.resolve();
 
   constructor(program: Program, onRestart: (name: string, how: string) => void) {
@@ -47,7 +48,8 @@ export class Supervised {
       throw new Error(`${this.name} ${how} before it was ready; see ${this.#program.logFile}`);
     });
     try {
-      await Promise.race([this.#program.ready(AbortSignal.any([signal, over.signal])), failed]);
+      const within = AbortSignal.any([signal, over.signal]);
+      await Promise.race([this.#program.ready?.(within) ?? this.#said, failed, expired(this.name, within)]);
     } finally {
       over.abort();
     }
@@ -66,13 +68,14 @@ export class Supervised {
   }
 
   #spawn(): void {
-    const { command, args, env, logFile } = this.#program;
+    const { command, args, env, logFile, ready } = this.#program;
     const log = openSync(logFile, 'a');
-    // The open pipe on stdin tells the child that we are alive: km's servers end when it closes.
-    const child = spawn(command, args, { detached: true, stdio: ['pipe', log, log], env: { ...process.env, ...env } });
+    // Over the IPC channel a server of ours says that it is ready, and sees that we are gone when it closes.
+    const stdio = ['ignore', log, log, ...(ready ? [] : (['ipc'] as const))] as const;
+    const child = spawn(command, args, { detached: true, stdio: [...stdio], env: { ...process.env, ...env } });
     closeSync(log);
-    child.stdin?.on('error', () => undefined);
     this.#child = child;
+    this.#said = new Promise((resolve) => child.once('message', () => resolve()));
     this.#ended = new Promise((resolve) => {
       child.once('error', (error) => resolve(`could not be started (${error.message})`));
       child.once('exit', (code, signal) => resolve(signal ? `was killed by ${signal}` : `ended with code ${code}`));
@@ -93,4 +96,13 @@ export class Supervised {
       this.#spawn();
     }
   }
+}
+
+/** Rejects with a sentence when the signal aborts. */
+function expired(name: string, signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    const fail = () => reject(new Error(`${name} was not ready in time`, { cause: signal.reason }));
+    if (signal.aborted) fail();
+    else signal.addEventListener('abort', fail, { once: true });
+  });
 }
