@@ -87,7 +87,7 @@ export function garbageCollector({ client, informer, log }: World): Reconciler {
       return patchOwners(kind, object, kept, signal);
     }
     const waiting = states.includes('waiting');
-    log.info({ kind: kind.kind, object: keyOf(object) }, 'deleting an object whose owners are gone');
+    log.debug({ kind: kind.kind, object: keyOf(object) }, 'deleting an object whose owners are gone');
     const blocks = waiting && dependentsOf(object.metadata.uid).length > 0;
     await deleted(
       client.delete(
