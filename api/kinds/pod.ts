@@ -19,6 +19,9 @@ export interface PodSpec {
   serviceAccountName?: string;
   nodeName?: string;
   hostNetwork?: boolean;
+  hostPID?: boolean;
+  hostIPC?: boolean;
+  shareProcessNamespace?: boolean;
   hostname?: string;
   subdomain?: string;
   affinity?: Affinity;

@@ -53,9 +53,12 @@ export class LogFile {
     this.#append(out);
   }
 
-  /** The streams have ended: writes what had no newline, and closes. */
+  /** The streams have ended: writes what had no newline, tagged P as containerd does, and closes. */
   end(): void {
-    for (const stream of ['stdout', 'stderr'] as const) if (this.#rest[stream].length > 0) this.write(stream, newline);
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const rest = this.#rest[stream];
+      if (rest.length > 0) this.#append([Buffer.from(`${now()} ${stream} P `), rest, newline]);
+    }
     if (this.#fd >= 0) closeSync(this.#fd);
     this.#fd = -1;
   }
