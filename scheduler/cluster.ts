@@ -8,6 +8,10 @@ import type { Pod } from '../api/kinds/pod.ts';
 export interface Cluster {
   /** The nodes as they are now, with what is free for a new pod at this moment. Stable until the next await. */
   nodes(): readonly NodeView[];
+  /** What a pod will be accounted with: its requests, or defaults where it makes none. */
+  needs(pod: Pod): Needs;
+  /** A launch of this pod that is already under way, perhaps since before a restart: it must not be placed again. */
+  seatOf(pod: Pod): Seat | undefined;
   /** Which pods wait. The framework asks for offers while there are any, and gives them back when there are none. */
   want(pods: readonly Pod[]): void;
   /**
@@ -18,6 +22,9 @@ export interface Cluster {
   /** Calls back whenever a waiting pod might fit now: an offer, a node, a task gone. */
   onChange(listener: () => void): void;
 }
+
+/** Amounts by resource; units as in `NodeView.free`. */
+export type Needs = readonly { resource: string; amount: number }[];
 
 /** A reserved place. It is launched together with the other seats of its node; the outcome comes back once. */
 export interface Seat {
@@ -39,14 +46,12 @@ export interface NodeView {
   free: Readonly<Record<string, number>>;
   /** What pods could use at most, same units. */
   allocatable: Readonly<Record<string, number>>;
-  /** Pods bound to or reserved on this node. */
-  pods: readonly Pod[];
-  /** Host ports that can be had now; undefined: any that no pod here uses. */
-  ports: PortRanges | undefined;
+  /** Pods bound to or reserved on this node, by uid. */
+  pods: ReadonlyMap<string, Pod>;
+  /** How many of them have the controller with this uid. */
+  siblings(owner: string): number;
+  /** A host port can be had now. */
+  hasPort(port: number): boolean;
   /** Why nothing is free although the node is there: "no offer yet", "agent is unreachable". */
-  unavailable?: string;
-}
-
-export interface PortRanges {
-  has(port: number): boolean;
+  unavailable: string | undefined;
 }

@@ -1,0 +1,262 @@
+import { readFileSync } from 'node:fs';
+import { Agent, type Dispatcher } from 'undici';
+import { type Kind, resourcePath } from '../api/kind.ts';
+import type { KubeList, KubeObject, Stored } from '../api/meta.ts';
+import { type Status, StatusError } from '../api/status.ts';
+import { type WatchEvent, readWatch } from './watch.ts';
+
+export interface ClientOptions {
+  /** `https://host:port` of the apiserver. */
+  server: string;
+  /** PEM of the authority that signed the server's certificate. */
+  ca?: string | undefined;
+  /** PEM of a client certificate and its key. */
+  cert?: string | undefined;
+  key?: string | undefined;
+  /** Bearer token. */
+  token?: string | undefined;
+  /** A file that holds the token; read again when it is a minute old. */
+  tokenFile?: string | undefined;
+  /** Accept any server certificate. */
+  insecure?: boolean | undefined;
+  userAgent?: string | undefined;
+}
+
+/** Names one object; an object's own metadata will do. */
+export interface Ref {
+  namespace?: string | undefined;
+  name?: string | undefined;
+}
+
+export interface ListOptions {
+  namespace?: string | undefined;
+  labelSelector?: string | undefined;
+  fieldSelector?: string | undefined;
+  resourceVersion?: string | undefined;
+  resourceVersionMatch?: 'Exact' | 'NotOlderThan' | undefined;
+  limit?: number | undefined;
+  continue?: string | undefined;
+}
+
+export interface WatchOptions extends Omit<ListOptions, 'limit' | 'continue'> {
+  allowWatchBookmarks?: boolean;
+  sendInitialEvents?: boolean;
+  timeoutSeconds?: number;
+}
+
+export interface DeleteOptions {
+  gracePeriodSeconds?: number;
+  propagationPolicy?: 'Orphan' | 'Background' | 'Foreground';
+  preconditions?: { uid?: string; resourceVersion?: string };
+}
+
+export interface WriteOptions {
+  subresource?: string;
+  dryRun?: boolean;
+  fieldManager?: string;
+}
+
+const patchTypes = {
+  merge: 'application/merge-patch+json',
+  json: 'application/json-patch+json',
+  strategic: 'application/strategic-merge-patch+json',
+} as const;
+
+/**
+ * The apiserver over HTTP, for any kind. A refusal is thrown as the StatusError the server sent; a broken connection as
+ * whatever undici says. Nothing is retried here: callers reconcile. Control traffic, so never through a proxy.
+ */
+export class Client {
+  readonly server: string;
+  readonly #agent: Agent;
+  readonly #options: ClientOptions;
+  #token: { text: string; readAt: number } | undefined;
+
+  constructor(options: ClientOptions) {
+    this.#options = options;
+    this.server = options.server.replace(/\/$/, '');
+    this.#agent = new Agent({
+      // A watch holds its connection for as long as it lasts, so the number of connections is not bounded here.
+      connections: null,
+      pipelining: 1,
+      allowH2: false,
+      bodyTimeout: 0,
+      headersTimeout: 65_000,
+      keepAliveTimeout: 30_000,
+      connect: {
+        ca: options.ca,
+        cert: options.cert,
+        key: options.key,
+        rejectUnauthorized: !options.insecure,
+        timeout: 5_000,
+        keepAlive: true,
+      },
+    });
+  }
+
+  async get<T extends KubeObject>(kind: Kind<T>, ref: Ref, signal?: AbortSignal): Promise<T & Stored> {
+    return this.#json('GET', pathOf(kind, ref), undefined, signal);
+  }
+
+  async list<T extends KubeObject>(
+    kind: Kind<T>,
+    options: ListOptions = {},
+    signal?: AbortSignal,
+  ): Promise<KubeList<T & Stored>> {
+    const { namespace, ...query } = options;
+    return this.#json('GET', withQuery(pathOf(kind, { namespace }), query), undefined, signal);
+  }
+
+  async create<T extends KubeObject>(
+    kind: Kind<T>,
+    object: T,
+    options: WriteOptions & Ref = {},
+    signal?: AbortSignal,
+  ): Promise<T & Stored> {
+    const { subresource, name, namespace = object.metadata.namespace, ...query } = options;
+    const path = pathOf(kind, { namespace, name }, subresource);
+    return this.#json('POST', withQuery(path, queryOf(query)), typed(kind, object), signal);
+  }
+
+  async update<T extends KubeObject>(
+    kind: Kind<T>,
+    object: T,
+    options: WriteOptions = {},
+    signal?: AbortSignal,
+  ): Promise<T & Stored> {
+    const { subresource, ...query } = options;
+    const path = pathOf(kind, object.metadata, subresource);
+    return this.#json('PUT', withQuery(path, queryOf(query)), typed(kind, object), signal);
+  }
+
+  /** `json` takes an array of operations, the others an object. */
+  async patch<T extends KubeObject>(
+    kind: Kind<T>,
+    ref: Ref,
+    patch: unknown,
+    options: WriteOptions & { type?: keyof typeof patchTypes } = {},
+    signal?: AbortSignal,
+  ): Promise<T & Stored> {
+    const { type = 'merge', subresource, ...query } = options;
+    const path = withQuery(pathOf(kind, ref, subresource), queryOf(query));
+    return this.#json('PATCH', path, patch, signal, patchTypes[type]);
+  }
+
+  async delete<T extends KubeObject>(
+    kind: Kind<T>,
+    ref: Ref,
+    options: DeleteOptions = {},
+    signal?: AbortSignal,
+  ): Promise<void> {
+    await this.#json('DELETE', pathOf(kind, ref), options, signal);
+  }
+
+  /** Changes from `resourceVersion` on; ends with the server's timeout, throws StatusError on an ERROR event. */
+  async *watch<T extends KubeObject>(
+    kind: Kind<T>,
+    options: WatchOptions,
+    signal?: AbortSignal,
+  ): AsyncGenerator<WatchEvent<T & Stored>, void, undefined> {
+    const { namespace, ...query } = options;
+    const response = await this.request('GET', withQuery(pathOf(kind, { namespace }), { ...query, watch: true }), {
+      signal,
+    });
+    if (response.statusCode !== 200) throw await failure(response);
+    yield* readWatch<T & Stored>(response.body);
+  }
+
+  /** Any path, JSON in and out: what has no kind. */
+  async raw<T>(method: Dispatcher.HttpMethod, path: string, body?: unknown, signal?: AbortSignal): Promise<T> {
+    return this.#json(method, path, body, signal);
+  }
+
+  /** The bare answer, whatever its code; the caller reads or dumps the body. */
+  async request(
+    method: Dispatcher.HttpMethod,
+    path: string,
+    options: { body?: string; contentType?: string; signal?: AbortSignal | undefined; accept?: string } = {},
+  ): Promise<Dispatcher.ResponseData> {
+    const headers: Record<string, string> = {
+      accept: options.accept ?? 'application/json',
+      'user-agent': this.#options.userAgent ?? 'km',
+    };
+    const token = this.#bearer();
+    if (token) headers.authorization = `Bearer ${token}`;
+    if (options.body !== undefined) headers['content-type'] = options.contentType ?? 'application/json';
+    return this.#agent.request({
+      origin: this.server,
+      path,
+      method,
+      headers,
+      body: options.body ?? null,
+      signal: options.signal ?? null,
+    });
+  }
+
+  async close(): Promise<void> {
+    await this.#agent.destroy();
+  }
+
+  async #json<T>(
+    method: Dispatcher.HttpMethod,
+    path: string,
+    body: unknown,
+    signal?: AbortSignal,
+    contentType = 'application/json',
+  ): Promise<T> {
+    const response = await this.request(method, path, {
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      contentType,
+      signal,
+    });
+    if (response.statusCode >= 400) throw await failure(response);
+    return (await response.body.json()) as T;
+  }
+
+  #bearer(): string | undefined {
+    const { token, tokenFile } = this.#options;
+    if (!tokenFile) return token;
+    const now = Date.now();
+    if (!this.#token || now - this.#token.readAt > 60_000)
+      this.#token = { text: readFileSync(tokenFile, 'utf8').trim(), readAt: now };
+    return this.#token.text;
+  }
+}
+
+function pathOf<T extends KubeObject>(kind: Kind<T>, ref: Ref, subresource?: string): string {
+  return resourcePath(kind as Kind<never>, ref.namespace, ref.name, subresource);
+}
+
+const typed = <T extends KubeObject>(kind: Kind<T>, object: T): T =>
+  object.kind ? object : { apiVersion: kind.apiVersion, kind: kind.kind, ...object };
+
+const queryOf = ({ dryRun, fieldManager }: Omit<WriteOptions, 'subresource'>) => ({
+  dryRun: dryRun ? 'All' : undefined,
+  fieldManager,
+});
+
+function withQuery(path: string, query: object): string {
+  const search = new URLSearchParams();
+  for (const [name, value] of Object.entries(query) as [string, unknown][])
+    if (value !== undefined) search.set(name, String(value));
+  const text = search.toString();
+  return text ? `${path}?${text}` : path;
+}
+
+/** The Status a refusal carries; a plain answer (a proxy's, say) becomes one. */
+async function failure(response: Dispatcher.ResponseData): Promise<StatusError> {
+  const text = await response.body.text();
+  try {
+    const status = JSON.parse(text) as Status;
+    if (status.kind === 'Status') return StatusError.from(status);
+  } catch {
+    // Not JSON: told below in the server's own words.
+  }
+  const reason =
+    response.statusCode === 503 ? 'ServiceUnavailable' : response.statusCode === 404 ? 'NotFound' : undefined;
+  return new StatusError(
+    response.statusCode,
+    reason,
+    `the server answered ${response.statusCode}: ${text.slice(0, 200)}`,
+  );
+}

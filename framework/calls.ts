@@ -1,0 +1,62 @@
+import type { Call } from '../mesos/scheduler.ts';
+import type { TaskInfo, TaskStatus } from '../mesos/tasks.ts';
+import type { Named } from './reconciliation.ts';
+
+/** Scheduler calls of one framework. Making one has no effect; the session sends it. */
+export class Calls {
+  readonly #framework: { framework_id: { value: string } };
+  readonly #roles: string[];
+
+  constructor(frameworkId: string, role: string) {
+    this.#framework = { framework_id: { value: frameworkId } };
+    this.#roles = [role];
+  }
+
+  revive(): Call {
+    return { type: 'REVIVE', ...this.#framework, revive: { roles: this.#roles } };
+  }
+
+  suppress(): Call {
+    return { type: 'SUPPRESS', ...this.#framework, suppress: { roles: this.#roles } };
+  }
+
+  /** What the tasks leave of the offers is hidden from us for `refuseSeconds`. */
+  accept(offerIds: readonly string[], tasks: TaskInfo[], refuseSeconds: number): Call {
+    const operations = [{ type: 'LAUNCH' as const, launch: { task_infos: tasks } }];
+    return {
+      type: 'ACCEPT',
+      ...this.#framework,
+      accept: { offer_ids: idsOf(offerIds), operations, filters: { refuse_seconds: refuseSeconds } },
+    };
+  }
+
+  decline(offerIds: readonly string[], refuseSeconds: number): Call {
+    return {
+      type: 'DECLINE',
+      ...this.#framework,
+      decline: { offer_ids: idsOf(offerIds), filters: { refuse_seconds: refuseSeconds } },
+    };
+  }
+
+  kill({ id, agentId }: Named): Call {
+    return {
+      type: 'KILL',
+      ...this.#framework,
+      kill: { task_id: { value: id }, ...(agentId ? { agent_id: { value: agentId } } : {}) },
+    };
+  }
+
+  /** An empty list asks for everything the master knows of us. */
+  reconcile(tasks: readonly Named[]): Call {
+    const named = tasks.map(({ id, agentId }) => ({ task_id: { value: id }, agent_id: { value: agentId } }));
+    return { type: 'RECONCILE', ...this.#framework, reconcile: named.length ? { tasks: named } : {} };
+  }
+
+  /** Nothing for a status that the master made up itself: those carry no uuid and are not repeated. */
+  acknowledge({ uuid, task_id, agent_id }: TaskStatus): Call | undefined {
+    if (!uuid || !agent_id) return undefined;
+    return { type: 'ACKNOWLEDGE', ...this.#framework, acknowledge: { agent_id, task_id, uuid } };
+  }
+}
+
+const idsOf = (ids: readonly string[]) => ids.map((value) => ({ value }));

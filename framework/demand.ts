@@ -1,0 +1,79 @@
+/** What to tell the master about our wish for offers. */
+export type Wish = 'revive' | 'suppress' | 'keep';
+
+export interface DemandOptions {
+  /** Milliseconds offers are kept in hand after the last demand, so that the next pod of a burst finds them. */
+  linger: number;
+  /** Milliseconds between two REVIVE calls in a row; three may come at once. */
+  reviveInterval: number;
+}
+
+const reviveBurst = 3;
+
+/**
+ * When to ask for offers and when to leave them to others.
+ *
+ *   nothing waits ─▶ (linger) ─▶ decline what is in hand, SUPPRESS
+ *   a pod waits that was not there at the last REVIVE ─▶ REVIVE: filters from earlier refusals no longer hide offers
+ *   the same pods wait, nothing fits ─▶ keep quiet: declined offers come again when their filters run out
+ */
+export class Demand {
+  readonly #options: DemandOptions;
+  /** Pods that wait, by uid, and whether the last REVIVE was for them too. */
+  #waiting = new Map<string, boolean>();
+  #suppressed = false;
+  #idleSince: number | undefined;
+  #tokens = reviveBurst;
+  #refilledAt = 0;
+
+  constructor(options: DemandOptions) {
+    this.#options = options;
+  }
+
+  get waiting(): number {
+    return this.#waiting.size;
+  }
+
+  /** A fresh subscription offers everything, unfiltered. */
+  subscribed(): void {
+    this.#suppressed = false;
+    for (const uid of this.#waiting.keys()) this.#waiting.set(uid, true);
+  }
+
+  wants(uids: Iterable<string>, now: number): void {
+    const before = this.#waiting;
+    this.#waiting = new Map();
+    for (const uid of uids) this.#waiting.set(uid, before.get(uid) ?? false);
+    if (this.#waiting.size > 0) this.#idleSince = undefined;
+    else this.#idleSince ??= now;
+  }
+
+  /** To be asked after each change and now and then. */
+  wish(now: number): Wish {
+    if (this.#waiting.size === 0) return this.#idle(now);
+    const news = [...this.#waiting.values()].includes(false);
+    if (!this.#suppressed && !news) return 'keep';
+    if (!this.#mayRevive(now)) return 'keep';
+    this.#suppressed = false;
+    for (const uid of this.#waiting.keys()) this.#waiting.set(uid, true);
+    return 'revive';
+  }
+
+  #idle(now: number): Wish {
+    this.#idleSince ??= now;
+    if (this.#suppressed || now - this.#idleSince < this.#options.linger) return 'keep';
+    this.#suppressed = true;
+    return 'suppress';
+  }
+
+  #mayRevive(now: number): boolean {
+    const refill = Math.floor((now - this.#refilledAt) / this.#options.reviveInterval);
+    if (refill > 0) {
+      this.#tokens = Math.min(reviveBurst, this.#tokens + refill);
+      this.#refilledAt = now;
+    }
+    if (this.#tokens === 0) return false;
+    this.#tokens -= 1;
+    return true;
+  }
+}

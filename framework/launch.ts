@@ -1,0 +1,65 @@
+import type { Pod } from '../api/kinds/pod.ts';
+import type { ExecutorInfo, TaskInfo } from '../mesos/tasks.ts';
+import type { Offer, Resource } from '../mesos/types.ts';
+
+/** What is the same for every executor of this framework; it must never change while one lives (Mesos compares it). */
+export interface ExecutorTemplate {
+  name: string;
+  command: string;
+  uris: readonly string[];
+  /** Thousandths. */
+  cpus: number;
+  mem: number;
+  environment: Readonly<Record<string, string>>;
+  /** `{"server","ca","token"}`: how the executor reaches the apiserver. */
+  data: Uint8Array;
+  user: string | undefined;
+}
+
+export const executorId = (template: { name: string }): string => `km-${template.name}`;
+
+export function executorInfo(template: ExecutorTemplate, frameworkId: string, resources: Resource[]): ExecutorInfo {
+  return {
+    type: 'CUSTOM',
+    executor_id: { value: executorId(template) },
+    framework_id: { value: frameworkId },
+    name: 'km kubelet',
+    command: {
+      value: template.command,
+      shell: true,
+      ...(template.user ? { user: template.user } : {}),
+      ...(template.uris.length ? { uris: template.uris.map((value) => ({ value, extract: true, cache: true })) } : {}),
+      environment: {
+        variables: Object.entries(template.environment).map(([name, value]) => ({
+          name,
+          value,
+          type: 'VALUE' as const,
+        })),
+      },
+    },
+    resources,
+    data: template.data,
+  };
+}
+
+export function taskInfo(
+  pod: Pod,
+  taskId: string,
+  agentId: string,
+  resources: Resource[],
+  executor: ExecutorInfo,
+): TaskInfo {
+  const { namespace = '', name = '', uid = '' } = pod.metadata;
+  return {
+    name: `${name}.${namespace}.pod`,
+    task_id: { value: taskId },
+    agent_id: { value: agentId },
+    resources,
+    executor,
+    data: Buffer.from(JSON.stringify({ namespace, name, uid })),
+  };
+}
+
+/** The agent already runs our executor, as far as this offer knows. */
+export const hasExecutor = (offer: Offer, template: ExecutorTemplate): boolean =>
+  (offer.executor_ids ?? []).some(({ value }) => value === executorId(template));

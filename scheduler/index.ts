@@ -1,0 +1,64 @@
+/**
+ * scheduler/: which node?
+ *
+ *   pods without a node ─▶ queue ─▶ decide(pod × nodes × profile) ─▶ seat = cluster.reserve(pod, node) ─▶ bound
+ *                            ▲                  │ nothing fits: say why, rest until the cluster changes
+ *                            └──────────────────┘
+ *
+ * Pure policy over the Cluster port (cluster.ts). It must not know of Mesos, offers, agents or tasks, and it never writes
+ * a binding: whoever implements the port does, when the pod really has its place.
+ */
+import type { Client } from '../client/client.ts';
+import { EventRecorder } from '../client/events.ts';
+import type { Informers } from '../client/informer.ts';
+import { Pod } from '../api/kinds/pod.ts';
+import type { Logger } from '../lib/log.ts';
+import { type Values, number, text } from '../lib/options.ts';
+import type { Cluster } from './cluster.ts';
+import { defaultProfile } from './profile.ts';
+import { Scheduler } from './scheduler.ts';
+
+export { type Cluster, type Needs, type NodeView, type Seat, NotLaunched } from './cluster.ts';
+export { type Decision, decide, explain } from './decide.ts';
+export { defaultProfile } from './profile.ts';
+
+export const options = {
+  schedulerName: text('Place pods whose spec.schedulerName is this', 'default-scheduler', '<name>'),
+  seed: number('Makes the choice among equally good nodes repeatable; 0 takes a new seed at each start', 0),
+} as const;
+
+/** Starts placing pods; the informers must be in sync. Runs until the signal aborts. */
+export function start(
+  { schedulerName, seed }: Values<typeof options>,
+  {
+    client,
+    informers,
+    cluster,
+    log,
+    signal,
+  }: { client: Client; informers: Informers; cluster: Cluster; log: Logger; signal: AbortSignal },
+): void {
+  const own = log.child({ component: 'scheduler' });
+  new Scheduler({
+    client,
+    cluster,
+    pods: informers.of(Pod),
+    events: new EventRecorder(client, schedulerName, own),
+    profile: defaultProfile,
+    schedulerName,
+    log: own,
+    random: seed === 0 ? Math.random : seeded(seed),
+    now: Date.now,
+  }).start(signal);
+}
+
+/** mulberry32: small, fast, good enough to break ties. */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t ^= t + Math.imul(t ^ (t >>> 7), 61 | t);
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}

@@ -1,0 +1,33 @@
+import type { Pod } from '../api/kinds/pod.ts';
+import type { Needs, NodeView } from './cluster.ts';
+
+/**
+ * A scheduling policy: one file under plugins/, one line in profile.ts.
+ *
+ * A policy looks at the pod once and answers the question to put to each node, so that what depends on the pod alone is
+ * worked out once and not for each of thousands of nodes. Answering nothing means: this pod has no such demand, skip me.
+ */
+export interface Plugin {
+  name: string;
+  /** The test a node must pass: it answers nothing, or the reason in words a user will read. */
+  filter?(ask: Ask): NodeFilter | undefined;
+  /** How good a node is for the pod, 0 to 100. */
+  score?(ask: Ask): NodeScore | undefined;
+}
+
+/** What is asked: a place for this pod, which will be accounted with `needs`, on one of these nodes. */
+export interface Ask {
+  pod: Pod;
+  needs: Needs;
+  nodes: readonly NodeView[];
+}
+
+export type NodeFilter = (node: NodeView) => string | undefined;
+export type NodeScore = (node: NodeView) => number;
+
+/** A policy's place in a profile. */
+export interface Weighted {
+  plugin: Plugin;
+  /** How much its score counts against the others'. */
+  weight: number;
+}

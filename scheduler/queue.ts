@@ -1,0 +1,110 @@
+import type { Pod } from '../api/kinds/pod.ts';
+import { type Stored, keyOf } from '../api/meta.ts';
+import { Backoff } from '../lib/backoff.ts';
+
+type QueuedPod = Pod & Stored;
+
+interface Entry {
+  pod: QueuedPod;
+  backoff: Backoff;
+  /** Not tried before this time, milliseconds. */
+  notBefore: number;
+  /** Refused everywhere: rests until the cluster changes, or this time has come. 0: not resting. */
+  restUntil: number;
+  /** How often it was refused everywhere since it came. */
+  refusals: number;
+  order: number;
+}
+
+/** Milliseconds after which a resting pod is tried even if nothing was seen to change. */
+const firstRest = 1_000;
+const longestRest = 30_000;
+
+const turnOf = ({ notBefore, restUntil }: Entry): number => Math.max(notBefore, restUntil);
+
+/**
+ * Pods that wait for a place.
+ *
+ *   add ─▶ active ──next──▶ (being placed)
+ *            ▲                 │ refused everywhere: rest until something changes, and at least the backoff
+ *            └── backoff ◀─────┤ launch failed: backoff
+ *                              └ placed: gone
+ *
+ * Higher priority first, then who came first.
+ */
+export class SchedulingQueue {
+  readonly #entries = new Map<string, Entry>();
+  #order = 0;
+
+  /** All that wait, in no order. */
+  pods(): QueuedPod[] {
+    return [...this.#entries.values()].map(({ pod }) => pod);
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** A new pod, or a new state of one that waits; a change of what it asks for wakes it. */
+  put(pod: QueuedPod): void {
+    const key = keyOf(pod);
+    const known = this.#entries.get(key);
+    if (known && known.pod.metadata.uid === pod.metadata.uid) {
+      if (known.pod.metadata.generation !== pod.metadata.generation || labelsChanged(known.pod, pod))
+        known.restUntil = 0;
+      known.pod = pod;
+      return;
+    }
+    const backoff = new Backoff({ first: 500, max: 10_000 });
+    this.#entries.set(key, { pod, backoff, notBefore: 0, restUntil: 0, refusals: 0, order: this.#order++ });
+  }
+
+  delete(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  /** Something changed that may help: who rests is tried again. */
+  wake(): void {
+    for (const entry of this.#entries.values()) entry.restUntil = 0;
+  }
+
+  /** Those whose turn it is at `now`, in order. They stay in the queue until deleted. */
+  ready(now: number): QueuedPod[] {
+    return [...this.#entries.values()]
+      .filter((entry) => turnOf(entry) <= now)
+      .sort((a, b) => (b.pod.spec.priority ?? 0) - (a.pod.spec.priority ?? 0) || a.order - b.order)
+      .map(({ pod }) => pod);
+  }
+
+  /** When the next one may be tried; Infinity if there is none. */
+  nextTurn(): number {
+    let next = Infinity;
+    for (const entry of this.#entries.values()) next = Math.min(next, turnOf(entry));
+    return next;
+  }
+
+  /**
+   * No node took it. Answers how often that happened. After the first time it is tried again as soon as something
+   * changes (with no pod waiting there are no offers, so the first try often finds none), later with growing patience.
+   */
+  rest(key: string, now: number): number {
+    const entry = this.#entries.get(key);
+    if (!entry) return 0;
+    entry.refusals += 1;
+    if (entry.refusals > 1) entry.notBefore = now + entry.backoff.next();
+    entry.restUntil = now + (entry.refusals > 1 ? longestRest : firstRest);
+    return entry.refusals;
+  }
+
+  /** Its launch failed: back to the queue after a growing wait. */
+  retry(pod: QueuedPod, now: number): void {
+    this.put(pod);
+    const entry = this.#entries.get(keyOf(pod))!;
+    entry.notBefore = now + entry.backoff.next();
+    entry.restUntil = 0;
+  }
+}
+
+function labelsChanged(a: QueuedPod, b: QueuedPod): boolean {
+  return JSON.stringify(a.metadata.labels) !== JSON.stringify(b.metadata.labels);
+}
