@@ -64,6 +64,10 @@ export interface KindSpec<T extends KubeObject> {
   prepareCreate?: (object: T) => void;
   /** Called before an update is validated: restores what this door may not change. Mutates. */
   prepareUpdate?: (object: T, old: T) => void;
+  /** Called before a write through the status door is validated, after spec was restored. Mutates. */
+  prepareStatus?: (object: T, old: T) => void;
+  /** What is wrong with a name, in Kubernetes' words; a DNS subdomain unless told. */
+  checkName?: (name: string) => string[];
   columns?: readonly Column<T>[];
   /** Fields that `--field-selector` may name besides metadata.name and metadata.namespace. */
   selectableFields?: Readonly<Record<string, (object: T) => string>>;
@@ -71,6 +75,8 @@ export interface KindSpec<T extends KubeObject> {
   generation?: boolean;
   /** Seconds that a DELETE waits for somebody to finish the object; 0 unless told. */
   gracePeriodSeconds?: (object: T) => number;
+  /** Seconds after which the server forgets an object of this kind; it is kept unless told. */
+  ttlSeconds?: number;
   /** PUT may create. */
   createOnUpdate?: boolean;
   /** Update without resourceVersion is allowed. True unless told. */

@@ -96,3 +96,70 @@ export const isConflict = hasReason('Conflict');
 export const isGone = hasReason('Gone', 'Expired');
 export const isInvalid = hasReason('Invalid');
 export const isForbidden = hasReason('Forbidden');
+
+/** The resource names that refusals carry: `pods`, or `deployments.apps`. */
+export interface ResourceName {
+  group: string;
+  plural: string;
+}
+
+const qualified = ({ group, plural }: ResourceName): string => (group ? `${plural}.${group}` : plural);
+
+const detailsOf = (resource: ResourceName, name: string): StatusDetails => ({
+  ...(name ? { name } : {}),
+  ...(resource.group ? { group: resource.group } : {}),
+  ...(resource.plural ? { kind: resource.plural } : {}),
+});
+
+export const badRequest = (message: string): StatusError => new StatusError(400, 'BadRequest', message);
+
+export const notFound = (resource: ResourceName, name: string): StatusError =>
+  new StatusError(404, 'NotFound', `${qualified(resource)} "${name}" not found`, detailsOf(resource, name));
+
+export const alreadyExists = (resource: ResourceName, name: string): StatusError =>
+  new StatusError(409, 'AlreadyExists', `${qualified(resource)} "${name}" already exists`, detailsOf(resource, name));
+
+export const conflict = (resource: ResourceName, name: string, why: string): StatusError =>
+  new StatusError(
+    409,
+    'Conflict',
+    `Operation cannot be fulfilled on ${qualified(resource)} "${name}": ${why}`,
+    detailsOf(resource, name),
+  );
+
+/** The conflict of two writers: the caller read an older object than there is. */
+export const modified = (resource: ResourceName, name: string): StatusError =>
+  conflict(
+    resource,
+    name,
+    'the object has been modified; please apply your changes to the latest version and try again',
+  );
+
+export const forbidden = (resource: ResourceName, name: string, why: string): StatusError =>
+  new StatusError(
+    403,
+    'Forbidden',
+    resource.plural
+      ? name
+        ? `${qualified(resource)} "${name}" is forbidden: ${why}`
+        : `${qualified(resource)} is forbidden: ${why}`
+      : `forbidden: ${why}`,
+    detailsOf(resource, name),
+  );
+
+export const methodNotAllowed = (resource: ResourceName, action: string): StatusError =>
+  new StatusError(
+    405,
+    'MethodNotAllowed',
+    `${action} is not supported on resources of kind "${qualified(resource)}"`,
+    detailsOf(resource, ''),
+  );
+
+/** A page or watch older than the kept history. */
+export const expired = (message: string): StatusError => new StatusError(410, 'Expired', message);
+
+export const timedOut = (message: string, retryAfterSeconds = 1): StatusError =>
+  new StatusError(504, 'Timeout', message, { retryAfterSeconds });
+
+export const internalError = (message: string): StatusError =>
+  new StatusError(500, 'InternalError', `Internal error occurred: ${message}`, { causes: [{ message }] });

@@ -1,4 +1,7 @@
+import { ageColumn, joined, nameColumn } from '../columns.ts';
+import { bad, notSupported, required } from '../field-error.ts';
 import { kind } from '../kind.ts';
+import { checkQualifiedName } from '../names.ts';
 import type { Condition, KubeObject } from '../meta.ts';
 
 export interface Node extends KubeObject {
@@ -39,4 +42,58 @@ export const Node = kind<Node>({
   short: ['no'],
   namespaced: false,
   subresources: ['status', 'proxy'],
+  defaults: (node) => {
+    node.spec ??= {};
+    node.status ??= {};
+    if (node.status.capacity) node.status.allocatable ??= { ...node.status.capacity };
+  },
+  validate: (node) =>
+    (node.spec?.taints ?? []).flatMap((taint, i) => [
+      ...(taint.key ? checkQualifiedName(taint.key).map((d) => bad(`spec.taints[${i}].key`, taint.key, d)) : [required(`spec.taints[${i}].key`)]),
+      ...(taint.effect ? (effects.includes(taint.effect) ? [] : [notSupported(`spec.taints[${i}].effect`, taint.effect, effects)]) : [required(`spec.taints[${i}].effect`)]),
+    ]),
+  validateUpdate: (node, old) =>
+    old.spec?.providerID && node.spec?.providerID !== old.spec.providerID
+      ? [{ type: 'Forbidden', field: 'spec.providerID', detail: 'node updates may only change labels, taints, or capacity (or configSource, if the DynamicKubeletConfig feature gate is enabled)' }]
+      : [],
+  generation: false,
+  columns: [
+    nameColumn,
+    { name: 'Status', value: nodeStatus },
+    { name: 'Roles', value: roles },
+    ageColumn,
+    { name: 'Version', value: (node) => node.status?.nodeInfo?.['kubeletVersion'] ?? '' },
+    { name: 'Internal-IP', priority: 1, value: (node) => addressOf(node, 'InternalIP') },
+    { name: 'External-IP', priority: 1, value: (node) => addressOf(node, 'ExternalIP') },
+    { name: 'OS-Image', priority: 1, value: (node) => node.status?.nodeInfo?.['osImage'] || '<unknown>' },
+    { name: 'Kernel-Version', priority: 1, value: (node) => node.status?.nodeInfo?.['kernelVersion'] || '<unknown>' },
+    {
+      name: 'Container-Runtime',
+      priority: 1,
+      value: (node) => node.status?.nodeInfo?.['containerRuntimeVersion'] || '<unknown>',
+    },
+  ],
+  selectableFields: { 'spec.unschedulable': (node) => String(node.spec?.unschedulable ?? false) },
 });
+
+const effects = ['NoSchedule', 'PreferNoSchedule', 'NoExecute'];
+
+function nodeStatus(node: Node): string {
+  const ready = node.status?.conditions?.find((condition) => condition.type === 'Ready');
+  const word = !ready ? 'Unknown' : ready.status === 'True' ? 'Ready' : 'NotReady';
+  return node.spec?.unschedulable ? `${word},SchedulingDisabled` : word;
+}
+
+const rolePrefix = 'node-role.kubernetes.io/';
+
+function roles(node: Node): string {
+  const labels = node.metadata.labels ?? {};
+  const names = Object.keys(labels)
+    .filter((key) => key.startsWith(rolePrefix) && key.length > rolePrefix.length)
+    .map((key) => key.slice(rolePrefix.length));
+  if (labels['kubernetes.io/role']) names.push(labels['kubernetes.io/role']);
+  return joined(names.sort());
+}
+
+const addressOf = (node: Node, type: string): string =>
+  node.status?.addresses?.find((address) => address.type === type)?.address ?? '<none>';

@@ -1,0 +1,59 @@
+import { ageColumn, nameColumn } from '../columns.ts';
+import { immutable, notSupported, required } from '../field-error.ts';
+import { kind } from '../kind.ts';
+import type { KubeObject } from '../meta.ts';
+import type { ObjectReference } from './event.ts';
+
+export interface EndpointSlice extends KubeObject {
+  addressType: 'IPv4' | 'IPv6' | 'FQDN';
+  endpoints: {
+    addresses: string[];
+    conditions?: { ready?: boolean; serving?: boolean; terminating?: boolean };
+    hostname?: string;
+    nodeName?: string;
+    zone?: string;
+    targetRef?: ObjectReference;
+  }[];
+  ports?: { name?: string; port?: number; protocol?: string; appProtocol?: string }[];
+}
+
+const types = ['FQDN', 'IPv4', 'IPv6'];
+
+export const EndpointSlice = kind<EndpointSlice>({
+  group: 'discovery.k8s.io',
+  version: 'v1',
+  kind: 'EndpointSlice',
+  plural: 'endpointslices',
+  namespaced: true,
+  defaults: (slice) => {
+    slice.endpoints ??= [];
+    for (const port of slice.ports ?? []) {
+      port.name ??= '';
+      port.protocol ??= 'TCP';
+    }
+  },
+  validate: (slice) => [
+    ...(!slice.addressType
+      ? [required('addressType')]
+      : types.includes(slice.addressType)
+        ? []
+        : [notSupported('addressType', slice.addressType, types)]),
+    ...slice.endpoints.flatMap((endpoint, i) =>
+      endpoint.addresses?.length ? [] : [required(`endpoints[${i}].addresses`, 'must contain at least 1 address')],
+    ),
+  ],
+  validateUpdate: (slice, old) =>
+    slice.addressType === old.addressType ? [] : [immutable('addressType', slice.addressType)],
+  columns: [
+    nameColumn,
+    { name: 'AddressType', value: (slice) => slice.addressType },
+    { name: 'Ports', value: (slice) => shortened((slice.ports ?? []).map(({ port }) => String(port ?? '*')), '<unset>') },
+    { name: 'Endpoints', value: (slice) => shortened(slice.endpoints.flatMap(({ addresses }) => addresses), '<unset>') },
+    ageColumn,
+  ],
+});
+
+function shortened(words: string[], none: string): string {
+  if (words.length === 0) return none;
+  return words.length > 3 ? `${words.slice(0, 3).join(',')} + ${words.length - 3} more...` : words.join(',');
+}

@@ -1,0 +1,68 @@
+import { isDeepStrictEqual } from 'node:util';
+import { ageColumn, nameColumn } from '../columns.ts';
+import { bad, forbiddenField, immutable, required, tooLong } from '../field-error.ts';
+import { kind, type FieldError } from '../kind.ts';
+import type { KubeObject } from '../meta.ts';
+import { checkConfigKey } from '../names.ts';
+import { maxDataBytes } from './config-map.ts';
+
+export interface Secret extends KubeObject {
+  type?: string;
+  /** Values are base64. */
+  data?: Record<string, string>;
+  /** Plain text, written into `data`; never read back. */
+  stringData?: Record<string, string>;
+  immutable?: boolean;
+}
+
+/** Keys that a typed secret must have. */
+const requiredKeys: Record<string, string[]> = {
+  'kubernetes.io/tls': ['tls.crt', 'tls.key'],
+  'kubernetes.io/dockercfg': ['.dockercfg'],
+  'kubernetes.io/dockerconfigjson': ['.dockerconfigjson'],
+  'kubernetes.io/ssh-auth': ['ssh-privatekey'],
+};
+
+export const Secret = kind<Secret>({
+  group: '',
+  version: 'v1',
+  kind: 'Secret',
+  plural: 'secrets',
+  namespaced: true,
+  generation: false,
+  defaults: (secret) => {
+    secret.type ||= 'Opaque';
+    if (!secret.stringData) return;
+    secret.data = { ...secret.data };
+    for (const [key, value] of Object.entries(secret.stringData))
+      Object.defineProperty(secret.data, key, { value: Buffer.from(value).toString('base64'), enumerable: true, configurable: true, writable: true });
+    delete secret.stringData;
+  },
+  validate: (secret) => {
+    const errors: FieldError[] = [];
+    let size = 0;
+    for (const [key, value] of Object.entries(secret.data ?? {})) {
+      size += Math.floor((value.length * 3) / 4);
+      errors.push(...checkConfigKey(key).map((detail) => bad(`data[${key}]`, key, detail)));
+    }
+    if (size > maxDataBytes) errors.push(tooLong('data', maxDataBytes));
+    for (const key of requiredKeys[secret.type ?? ''] ?? [])
+      if (!Object.hasOwn(secret.data ?? {}, key)) errors.push(required(`data[${key}]`));
+    return errors;
+  },
+  validateUpdate: (secret, old) => {
+    const errors: FieldError[] = secret.type === old.type ? [] : [immutable('type', secret.type)];
+    if (!old.immutable) return errors;
+    if (!secret.immutable) errors.push(forbiddenField('immutable', 'field is immutable when `immutable` is set'));
+    if (!isDeepStrictEqual(secret.data ?? {}, old.data ?? {}))
+      errors.push(forbiddenField('data', 'field is immutable when `immutable` is set'));
+    return errors;
+  },
+  columns: [
+    nameColumn,
+    { name: 'Type', value: (secret) => secret.type ?? '' },
+    { name: 'Data', value: (secret) => String(Object.keys(secret.data ?? {}).length) },
+    ageColumn,
+  ],
+  selectableFields: { type: (secret) => secret.type ?? '' },
+});

@@ -1,0 +1,217 @@
+import { bad, duplicate, forbiddenField, notSupported, required } from './field-error.ts';
+import type { FieldError } from './kind.ts';
+import type { Container, PodSpec, Toleration, Volume } from './kinds/pod.ts';
+import { checkConfigKey, checkDnsLabel, checkDnsSubdomain, checkPortName, checkQualifiedName } from './names.ts';
+import { compareQuantities, isQuantity } from './quantity.ts';
+import { validateLabels } from './validate-meta.ts';
+
+type Check = (field: string) => FieldError[];
+
+/** Rules on a pod's spec; `at` is its path, `spec` or `spec.template.spec`. */
+export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
+  const volumes = new Set((spec.volumes ?? []).map((volume) => volume.name));
+  const names = new Set<string>();
+  return [
+    ...validateVolumes(spec.volumes ?? [], `${at}.volumes`),
+    ...(spec.containers?.length ? [] : [required(`${at}.containers`)]),
+    ...each(spec.containers, `${at}.containers`, (c) => (f) => validateContainer(c, volumes, names, f)),
+    ...each(spec.initContainers, `${at}.initContainers`, (c) => (f) => validateContainer(c, volumes, names, f)),
+    ...each(spec.ephemeralContainers, `${at}.ephemeralContainers`, (c) => (f) => validateContainer(c, volumes, names, f)),
+    ...hostPortConflicts(spec, at),
+    ...choice(spec.restartPolicy, ['Always', 'OnFailure', 'Never'], `${at}.restartPolicy`),
+    ...choice(spec.dnsPolicy, ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'], `${at}.dnsPolicy`),
+    ...validateLabels(spec.nodeSelector, `${at}.nodeSelector`),
+    ...optionalName(spec.serviceAccountName, `${at}.serviceAccountName`, checkDnsSubdomain),
+    ...optionalName(spec.nodeName, `${at}.nodeName`, checkDnsSubdomain),
+    ...optionalName(spec.hostname, `${at}.hostname`, checkDnsLabel),
+    ...optionalName(spec.subdomain, `${at}.subdomain`, checkDnsLabel),
+    ...validateDeadline(spec, at),
+    ...each(spec.tolerations, `${at}.tolerations`, (t) => (f) => validateToleration(t, f)),
+  ];
+}
+
+const each = <T>(items: readonly T[] | undefined, at: string, check: (item: T) => Check): FieldError[] =>
+  (items ?? []).flatMap((item, i) => check(item)(`${at}[${i}]`));
+
+const choice = (value: string | undefined, choices: readonly string[], field: string): FieldError[] =>
+  value === undefined || choices.includes(value) ? [] : [notSupported(field, value, choices)];
+
+const optionalName = (value: string | undefined, field: string, check: (name: string) => string[]): FieldError[] =>
+  value ? check(value).map((detail) => bad(field, value, detail)) : [];
+
+function validateDeadline(spec: PodSpec, at: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const deadline = spec.activeDeadlineSeconds;
+  if (deadline !== undefined && (deadline < 1 || deadline > 2147483647))
+    errors.push(bad(`${at}.activeDeadlineSeconds`, deadline, 'must be between 1 and 2147483647, inclusive'));
+  if ((spec.terminationGracePeriodSeconds ?? 0) < 0)
+    errors.push(
+      bad(`${at}.terminationGracePeriodSeconds`, spec.terminationGracePeriodSeconds, 'must be greater than or equal to 0'),
+    );
+  return errors;
+}
+
+function validateContainer(c: Container, volumes: Set<string>, names: Set<string>, at: string): FieldError[] {
+  const errors: FieldError[] = [];
+  if (!c.name) errors.push(required(`${at}.name`));
+  else {
+    errors.push(...checkDnsLabel(c.name).map((detail) => bad(`${at}.name`, c.name, detail)));
+    if (names.has(c.name)) errors.push(duplicate(`${at}.name`, c.name));
+    names.add(c.name);
+  }
+  if (!c.image) errors.push(required(`${at}.image`));
+  else if (c.image !== c.image.trim()) errors.push(bad(`${at}.image`, c.image, 'must not have leading or trailing whitespace'));
+  errors.push(...choice(c.imagePullPolicy, ['Always', 'IfNotPresent', 'Never'], `${at}.imagePullPolicy`));
+  errors.push(...choice(c.terminationMessagePolicy, ['File', 'FallbackToLogsOnError'], `${at}.terminationMessagePolicy`));
+  errors.push(...validatePorts(c, at), ...validateEnv(c, at), ...validateResources(c, at));
+  const mounts = new Set<string>();
+  for (const [i, mount] of (c.volumeMounts ?? []).entries()) {
+    const field = `${at}.volumeMounts[${i}]`;
+    if (!mount.name) errors.push(required(`${field}.name`));
+    else if (!volumes.has(mount.name)) errors.push({ type: 'NotFound', field: `${field}.name`, value: mount.name, detail: '' });
+    if (!mount.mountPath) errors.push(required(`${field}.mountPath`));
+    else if (mounts.has(mount.mountPath)) errors.push(bad(`${field}.mountPath`, mount.mountPath, 'must be unique'));
+    mounts.add(mount.mountPath);
+  }
+  for (const probe of ['livenessProbe', 'readinessProbe', 'startupProbe'] as const)
+    errors.push(...validateProbe(c[probe], `${at}.${probe}`));
+  return errors;
+}
+
+function validatePorts(c: Container, at: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const names = new Set<string>();
+  for (const [i, port] of (c.ports ?? []).entries()) {
+    const field = `${at}.ports[${i}]`;
+    if (port.name) {
+      errors.push(...checkPortName(port.name).map((detail) => bad(`${field}.name`, port.name, detail)));
+      if (names.has(port.name)) errors.push(duplicate(`${field}.name`, port.name));
+      names.add(port.name);
+    }
+    if (!port.containerPort) errors.push(required(`${field}.containerPort`));
+    else errors.push(...portRange(port.containerPort, `${field}.containerPort`));
+    if (port.hostPort) errors.push(...portRange(port.hostPort, `${field}.hostPort`));
+    errors.push(...choice(port.protocol, ['SCTP', 'TCP', 'UDP'], `${field}.protocol`));
+  }
+  return errors;
+}
+
+export const portRange = (port: number, field: string): FieldError[] =>
+  port >= 1 && port <= 65535 ? [] : [bad(field, port, 'must be between 1 and 65535, inclusive')];
+
+function hostPortConflicts(spec: PodSpec, at: string): FieldError[] {
+  const seen = new Set<string>();
+  return (spec.containers ?? []).flatMap((c, i) =>
+    (c.ports ?? []).flatMap((port, j) => {
+      if (!port.hostPort) return [];
+      const field = `${at}.containers[${i}].ports[${j}]`;
+      const key = `${port.protocol ?? 'TCP'}/${port.hostIP ?? ''}/${port.hostPort}`;
+      const errors: FieldError[] = [];
+      if (spec.hostNetwork && port.hostPort !== port.containerPort)
+        errors.push(bad(`${field}.containerPort`, port.containerPort, 'must match `hostPort` when `hostNetwork` is true'));
+      if (seen.has(key)) errors.push(duplicate(`${field}.hostPort`, key));
+      seen.add(key);
+      return errors;
+    }),
+  );
+}
+
+function validateEnv(c: Container, at: string): FieldError[] {
+  return each(c.env, `${at}.env`, (env) => (field) => {
+    if (!env.name) return [required(`${field}.name`)];
+    const errors: FieldError[] = [];
+    if (!/^[ -<>-~]+$/.test(env.name))
+      errors.push(
+        bad(
+          `${field}.name`,
+          env.name,
+          "a valid environment variable name must consist only of printable ASCII characters other than '='",
+        ),
+      );
+    if (env.valueFrom) {
+      const sources = Object.keys(env.valueFrom).length;
+      if (sources === 0)
+        errors.push(bad(`${field}.valueFrom`, '', 'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`'));
+      if (sources > 1) errors.push(bad(`${field}.valueFrom`, '', 'may not have more than one field specified at a time'));
+      if (env.value) errors.push(bad(`${field}.valueFrom`, '', 'may not be specified when `value` is not empty'));
+      for (const ref of ['configMapKeyRef', 'secretKeyRef'] as const) {
+        const key = env.valueFrom[ref]?.key;
+        if (env.valueFrom[ref] && !key) errors.push(required(`${field}.valueFrom.${ref}.key`));
+        else if (key) errors.push(...checkConfigKey(key).map((d) => bad(`${field}.valueFrom.${ref}.key`, key, d)));
+      }
+    }
+    return errors;
+  });
+}
+
+function validateResources(c: Container, at: string): FieldError[] {
+  const { limits = {}, requests = {} } = c.resources ?? {};
+  const errors: FieldError[] = [];
+  for (const [group, amounts] of [['limits', limits], ['requests', requests]] as const)
+    for (const [name, amount] of Object.entries(amounts)) {
+      const field = `${at}.resources.${group}[${name}]`;
+      errors.push(...checkQualifiedName(name).map((d) => bad(`${at}.resources.${group}`, name, d)));
+      if (!['cpu', 'memory', 'ephemeral-storage'].includes(name) && !name.startsWith('hugepages-') && !name.includes('/'))
+        errors.push(bad(`${at}.resources.${group}`, name, 'must be a standard resource type or fully qualified'));
+      if (isQuantity(amount) && compareQuantities(amount, '0') < 0)
+        errors.push(bad(field, amount, 'must be greater than or equal to 0'));
+    }
+  for (const [name, request] of Object.entries(requests)) {
+    const limit = limits[name];
+    if (limit !== undefined && compareQuantities(request, limit) > 0)
+      errors.push(bad(`${at}.resources.requests`, request, `must be less than or equal to ${name} limit of ${limit}`));
+  }
+  return errors;
+}
+
+function validateProbe(given: unknown, at: string): FieldError[] {
+  if (!given) return [];
+  const probe = given as Record<string, unknown>;
+  const handlers = ['exec', 'httpGet', 'tcpSocket', 'grpc'].filter((name) => probe[name] !== undefined);
+  const errors: FieldError[] = [];
+  if (handlers.length === 0) errors.push(required(at, 'must specify a handler type'));
+  for (const extra of handlers.slice(1))
+    errors.push(forbiddenField(`${at}.${extra}`, 'may not specify more than 1 handler type'));
+  for (const field of ['initialDelaySeconds', 'timeoutSeconds', 'periodSeconds', 'successThreshold', 'failureThreshold'])
+    if ((probe[field] as number | undefined ?? 0) < 0)
+      errors.push(bad(`${at}.${field}`, probe[field], 'must be greater than or equal to 0'));
+  const isReadiness = at.endsWith('readinessProbe');
+  if (!isReadiness && probe['successThreshold'] !== undefined && probe['successThreshold'] !== 1)
+    errors.push(bad(`${at}.successThreshold`, probe['successThreshold'], 'must be 1'));
+  return errors;
+}
+
+function validateVolumes(volumes: readonly Volume[], at: string): FieldError[] {
+  const names = new Set<string>();
+  return each(volumes, at, (volume) => (field) => {
+    const errors: FieldError[] = [];
+    if (!volume.name) errors.push(required(`${field}.name`));
+    else {
+      errors.push(...checkDnsLabel(volume.name).map((d) => bad(`${field}.name`, volume.name, d)));
+      if (names.has(volume.name)) errors.push(duplicate(`${field}.name`, volume.name));
+      names.add(volume.name);
+    }
+    const sources = Object.keys(volume).filter((key) => key !== 'name');
+    if (sources.length === 0) errors.push(required(field, 'must specify a volume type'));
+    for (const extra of sources.slice(1))
+      errors.push(forbiddenField(`${field}.${extra}`, 'may not specify more than 1 volume type'));
+    if (volume.hostPath && !volume.hostPath.path) errors.push(required(`${field}.hostPath.path`));
+    if (volume.configMap && !volume.configMap.name) errors.push(required(`${field}.configMap.name`));
+    if (volume.secret && !volume.secret.secretName) errors.push(required(`${field}.secret.secretName`));
+    return errors;
+  });
+}
+
+export function validateToleration(t: Toleration, at: string): FieldError[] {
+  const errors: FieldError[] = [];
+  if (t.key) errors.push(...checkQualifiedName(t.key).map((d) => bad(`${at}.key`, t.key, d)));
+  if (!t.key && t.operator !== 'Exists')
+    errors.push(bad(`${at}.operator`, t.operator ?? '', 'operator must be Exists when `key` is empty, which means "match all values and all keys"'));
+  if (t.operator === 'Exists' && t.value)
+    errors.push(bad(`${at}.operator`, t, 'value must be empty when `operator` is \'Exists\''));
+  if (t.operator && !['Equal', 'Exists'].includes(t.operator)) errors.push(notSupported(`${at}.operator`, t.operator, ['Equal', 'Exists']));
+  errors.push(...choice(t.effect || undefined, ['NoSchedule', 'PreferNoSchedule', 'NoExecute'], `${at}.effect`));
+  if (t.tolerationSeconds !== undefined && t.effect !== 'NoExecute')
+    errors.push(bad(`${at}.effect`, t.effect ?? '', "effect must be 'NoExecute' when `tolerationSeconds` is set"));
+  return errors;
+}

@@ -1,0 +1,60 @@
+import { bad, forbiddenField, notSupported, required } from './field-error.ts';
+import type { Column, FieldError } from './kind.ts';
+import type { KubeObject, LabelSelector } from './meta.ts';
+import type { PodTemplate } from './pod-spec-defaults.ts';
+import { validatePodSpec } from './pod-spec-validate.ts';
+import { formatSelector, fromLabelSelector, matchesLabelSelector } from './selector.ts';
+import { validateLabels } from './validate-meta.ts';
+
+/** What every controller of pods has: a selector and the template it selects. */
+export interface Workload extends KubeObject {
+  spec: { selector: LabelSelector; template: PodTemplate; replicas?: number; minReadySeconds?: number };
+}
+
+export function validateSelector(selector: LabelSelector | undefined, field: string): FieldError[] {
+  if (!selector) return [required(field)];
+  const errors = validateLabels(selector.matchLabels, `${field}.matchLabels`);
+  for (const [i, { operator, values = [] }] of (selector.matchExpressions ?? []).entries()) {
+    const at = `${field}.matchExpressions[${i}]`;
+    const takesValues = operator === 'In' || operator === 'NotIn';
+    if (!['In', 'NotIn', 'Exists', 'DoesNotExist'].includes(operator)) errors.push(bad(`${at}.operator`, operator, 'not a valid selector operator'));
+    else if (takesValues && values.length === 0) errors.push(required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
+    else if (!takesValues && values.length > 0)
+      errors.push(forbiddenField(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
+  }
+  return errors;
+}
+
+export function validateWorkload({ spec }: Workload): FieldError[] {
+  if (!spec) return [required('spec.selector'), required('spec.template')];
+  const errors = validateSelector(spec.selector, 'spec.selector');
+  const { matchLabels, matchExpressions } = spec.selector ?? {};
+  if (spec.selector && !Object.keys(matchLabels ?? {}).length && !matchExpressions?.length)
+    errors.push(bad('spec.selector', spec.selector, 'empty selector is invalid for deployment'));
+  for (const field of ['replicas', 'minReadySeconds'] as const)
+    if ((spec[field] ?? 0) < 0) errors.push(bad(`spec.${field}`, spec[field], 'must be greater than or equal to 0'));
+  if (!spec.template?.spec) return [...errors, required('spec.template.spec')];
+  const labels = spec.template.metadata?.labels;
+  errors.push(...validateLabels(labels, 'spec.template.labels'));
+  if (spec.selector && errors.length === 0 && !matchesLabelSelector(spec.selector, labels))
+    errors.push(bad('spec.template.metadata.labels', labels ?? null, '`selector` does not match template `labels`'));
+  errors.push(...validatePodSpec(spec.template.spec, 'spec.template.spec'));
+  if (spec.template.spec.restartPolicy !== 'Always')
+    errors.push(notSupported('spec.template.spec.restartPolicy', spec.template.spec.restartPolicy, ['Always']));
+  if (spec.template.spec.activeDeadlineSeconds !== undefined)
+    errors.push(forbiddenField('spec.template.spec.activeDeadlineSeconds', 'activeDeadlineSeconds in ReplicaSet is not Supported'));
+  return errors;
+}
+
+const containersOf = (object: Workload) => object.spec.template?.spec?.containers ?? [];
+
+/** The wide columns of workloads. */
+export const wideColumns: readonly Column<Workload>[] = [
+  { name: 'Containers', priority: 1, value: (object) => containersOf(object).map((c) => c.name).join(',') },
+  { name: 'Images', priority: 1, value: (object) => containersOf(object).map((c) => c.image ?? '').join(',') },
+  {
+    name: 'Selector',
+    priority: 1,
+    value: (object) => formatSelector(fromLabelSelector(object.spec.selector) ?? []) || '<none>',
+  },
+];
