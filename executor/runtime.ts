@@ -16,6 +16,8 @@ export interface Runtime {
   pods(): Promise<RuntimePod[]>;
   /** Makes the sandbox for one try of a pod; the pod IP comes with it. */
   createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }>;
+  /** Ends what runs in a sandbox and frees its network; containers and logs stay to be looked at. Absent is fine. */
+  stopSandbox(id: string): Promise<void>;
   /** Stops and removes a sandbox and whatever is left in it. Absent is fine. */
   removeSandbox(id: string): Promise<void>;
   /** Makes the image present as the policy says. Throws ImageError. */

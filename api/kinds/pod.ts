@@ -21,9 +21,11 @@ export interface PodSpec {
   terminationGracePeriodSeconds?: number;
   activeDeadlineSeconds?: number;
   dnsPolicy?: string;
+  dnsConfig?: { nameservers?: string[]; searches?: string[]; options?: { name: string; value?: string }[] };
   nodeSelector?: Record<string, string>;
   serviceAccountName?: string;
   nodeName?: string;
+  enableServiceLinks?: boolean;
   hostNetwork?: boolean;
   hostPID?: boolean;
   hostIPC?: boolean;
@@ -102,6 +104,7 @@ export interface VolumeMount {
   name: string;
   mountPath: string;
   subPath?: string;
+  subPathExpr?: string;
   readOnly?: boolean;
 }
 
@@ -275,15 +278,26 @@ function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
   if (before !== undefined && (after === undefined || after > before))
     errors.push(bad('spec.activeDeadlineSeconds', after ?? '', 'must be less than or equal to previous value'));
   const lost = (old.spec.tolerations ?? []).filter(
-    (one) => !(pod.spec.tolerations ?? []).some((other) => isDeepStrictEqual({ ...one, tolerationSeconds: 0 }, { ...other, tolerationSeconds: 0 })),
+    (one) =>
+      !(pod.spec.tolerations ?? []).some((other) =>
+        isDeepStrictEqual({ ...one, tolerationSeconds: 0 }, { ...other, tolerationSeconds: 0 }),
+      ),
   );
   if (lost.length > 0)
-    errors.push(forbiddenField('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds'));
+    errors.push(
+      forbiddenField('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds'),
+    );
   const gates = new Set((old.spec.schedulingGates ?? []).map((gate) => gate.name));
   for (const [i, gate] of (pod.spec.schedulingGates ?? []).entries())
     if (!gates.has(gate.name))
-      errors.push(forbiddenField(`spec.schedulingGates[${i}].name`, `only deletion is allowed, but found new scheduling gate '${gate.name}'`));
-  if (errors.length === 0 && !isDeepStrictEqual(fixedPart(pod, old), fixedPart(old, old))) errors.push(forbiddenField('spec', podUpdateRule));
+      errors.push(
+        forbiddenField(
+          `spec.schedulingGates[${i}].name`,
+          `only deletion is allowed, but found new scheduling gate '${gate.name}'`,
+        ),
+      );
+  if (errors.length === 0 && !isDeepStrictEqual(fixedPart(pod, old), fixedPart(old, old)))
+    errors.push(forbiddenField('spec', podUpdateRule));
   return errors;
 }
 
@@ -293,5 +307,9 @@ function fixedPart({ spec }: Pod, old: Pod): PodSpec {
     containers?.map((c, i) => ({ ...c, image: from?.[i]?.image ?? '' }));
   const { initContainers, activeDeadlineSeconds: _, tolerations: __, schedulingGates: ___, ...rest } = spec;
   const init = images(initContainers, old.spec.initContainers);
-  return { ...rest, containers: images(spec.containers, old.spec.containers)!, ...(init ? { initContainers: init } : {}) };
+  return {
+    ...rest,
+    containers: images(spec.containers, old.spec.containers)!,
+    ...(init ? { initContainers: init } : {}),
+  };
 }

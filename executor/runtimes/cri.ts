@@ -143,6 +143,19 @@ export class CriRuntime implements Runtime {
     return { id, ip: await this.#address(id) };
   }
 
+  async stopSandbox(id: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#orMissing('StopPodSandbox', { pod_sandbox_id: id });
+        return;
+      } catch (error) {
+        // containerd now and then answers that its shim's connection is closed, right after an exit: it has only to be asked again.
+        if (tries === stopTries) throw error;
+        await delay(100 * tries);
+      }
+    }
+  }
+
   async removeSandbox(id: string): Promise<void> {
     const status = await this.#orMissing<{ status: Sandbox }>('PodSandboxStatus', { pod_sandbox_id: id });
     if (!status) return;
@@ -152,7 +165,7 @@ export class CriRuntime implements Runtime {
     const { items } = await this.#cri.runtime<{ items: Sandbox[] }>('ListPodSandbox', { filter });
     const old = items.filter((s) => s.metadata.attempt <= status.status.metadata.attempt);
     for (const sandbox of old) {
-      await this.#stopSandbox(sandbox.id);
+      await this.stopSandbox(sandbox.id);
       await this.#orMissing('RemovePodSandbox', { pod_sandbox_id: sandbox.id });
     }
   }
@@ -283,19 +296,6 @@ export class CriRuntime implements Runtime {
       image: { image },
     });
     return found?.id;
-  }
-
-  /** containerd now and then answers that its shim's connection is closed, right after an exit: it has only to be asked again. */
-  async #stopSandbox(id: string): Promise<void> {
-    for (let tries = 1; ; tries++) {
-      try {
-        await this.#orMissing('StopPodSandbox', { pod_sandbox_id: id });
-        return;
-      } catch (error) {
-        if (tries === stopTries) throw error;
-        await delay(100 * tries);
-      }
-    }
   }
 
   async #orMissing<A>(method: string, request: object, timeoutMs?: number): Promise<A | undefined> {

@@ -102,6 +102,15 @@ export class ProcessRuntime implements Runtime {
     return Promise.resolve({ id, ip });
   }
 
+  async stopSandbox(id: string): Promise<void> {
+    const record = this.#sandboxes.get(id);
+    if (!record) return;
+    const containers = [...this.#containers.values()].filter((c) => c.sandboxId === id);
+    await Promise.all(containers.map((container) => this.stop(container.id, 0)));
+    record.sandbox.ready = false;
+    this.#records.saveSandbox(record);
+  }
+
   async removeSandbox(id: string): Promise<void> {
     const containers = [...this.#containers.values()].filter((c) => c.sandboxId === id);
     await Promise.all(containers.map((container) => this.remove(container.id)));
@@ -122,7 +131,11 @@ export class ProcessRuntime implements Runtime {
     mkdirSync(join(directory, 'work'), { recursive: true });
     const cwd = container.workingDir || join(directory, 'work');
     const env = { ...baseEnv(pod.metadata.name ?? ''), ...Object.fromEntries(spec.env.map((e) => [e.name, e.value])) };
-    mustExist(argv[0]!, env.PATH ?? '', spec);
+    if (!exists(argv[0]!, env.PATH ?? '', spec)) {
+      const message = `exec: "${argv[0]!}": executable file not found in $PATH`;
+      this.#neverStarted(spec, { id, env, cwd, message });
+      throw new StartError('RunContainerError', message);
+    }
     const full = containerCommand(spec, argv, this.#powers, { root: join(directory, 'root'), work: cwd });
     const child = spawn(full[0]!, full.slice(1), {
       cwd: '/',
@@ -136,20 +149,10 @@ export class ProcessRuntime implements Runtime {
       });
     });
     this.#started(child, {
+      ...recordOf(spec),
       id,
-      sandboxId: spec.sandboxId,
-      name: container.name,
-      attempt: spec.attempt,
-      state: 'running',
-      specHash: spec.specHash,
-      image: container.image ?? '',
-      imageId: spec.imageId,
-      startedAt: Date.now(),
-      finishedAt: 0,
-      logPath: join(spec.sandbox.logDirectory, spec.logPath),
       env,
       cwd,
-      ownMounts: this.#powers.mounts && spec.mounts.length > 0,
       ...ifDefined('process', processId(child.pid!)),
     });
     return { id };
@@ -209,6 +212,21 @@ export class ProcessRuntime implements Runtime {
     const live = this.#live.get(containerId);
     if (!live) throw new Error('the container is not running');
     return live;
+  }
+
+  #neverStarted(spec: ContainerSpec, more: Pick<ContainerRecord, 'id' | 'env' | 'cwd'> & { message: string }): void {
+    const now = Date.now();
+    const record: ContainerRecord = {
+      ...recordOf(spec),
+      ...more,
+      state: 'exited',
+      startedAt: 0,
+      finishedAt: now,
+      exitCode: 128,
+      reason: 'StartError',
+    };
+    this.#containers.set(record.id, record);
+    this.#records.saveContainer(record);
   }
 
   #started(child: ChildProcess, record: ContainerRecord): void {
@@ -286,12 +304,27 @@ const baseEnv = (hostname: string): Record<string, string> => ({
 });
 
 /** A command that is not there is told as a runtime with images tells it, not as an exit code of a shell. */
-function mustExist(command: string, path: string, spec: ContainerSpec): void {
+function exists(command: string, path: string, spec: ContainerSpec): boolean {
   const mounted = (file: string) => spec.mounts.some((m) => file.startsWith(m.containerPath));
-  const found = command.includes('/')
+  return command.includes('/')
     ? existsSync(join(spec.container.workingDir || '/', command)) || existsSync(command) || mounted(command)
     : path.split(':').some((dir) => existsSync(join(dir, command)) || mounted(dir));
-  if (!found) throw new StartError('RunContainerError', `exec: "${command}": executable file not found in $PATH`);
+}
+
+function recordOf(spec: ContainerSpec): Omit<ContainerRecord, 'id' | 'env' | 'cwd'> {
+  return {
+    sandboxId: spec.sandboxId,
+    name: spec.container.name,
+    attempt: spec.attempt,
+    state: 'running',
+    specHash: spec.specHash,
+    image: spec.container.image ?? '',
+    imageId: spec.imageId,
+    startedAt: Date.now(),
+    finishedAt: 0,
+    logPath: join(spec.sandbox.logDirectory, spec.logPath),
+    ownMounts: spec.mounts.length > 0, // without the power to mount, containerCommand has refused it
+  };
 }
 
 const ifDefined = <K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> =>
