@@ -48,7 +48,7 @@ export class StatusWriter {
   }
 
   async flushAll(): Promise<void> {
-    await Promise.all([...this.#entries.values()].map(({ writing }) => writing));
+    for (const { writing } of this.#entries.values()) await writing;
   }
 
   forget(uid: string): void {
