@@ -108,7 +108,7 @@ export function kind<T extends KubeObject>(spec: KindSpec<T>): Kind<T> {
 
 /** The path under which the apiserver serves a kind, a namespace of it, or one object. */
 export function resourcePath(
-  kind: Kind<never> | Kind,
+  kind: Pick<Kind, 'group' | 'version' | 'plural' | 'namespaced'>,
   namespace?: string,
   name?: string,
   subresource?: string,

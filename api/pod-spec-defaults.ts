@@ -78,7 +78,10 @@ function defaultVolume(volume: NonNullable<PodSpec['volumes']>[number]): void {
   if (volume.configMap) volume.configMap.defaultMode ??= 0o644;
   if (volume.hostPath) volume.hostPath.type ??= '';
   const projected = volume['projected'] as
-    | { defaultMode?: number; sources?: { serviceAccountToken?: { expirationSeconds?: number }; downwardAPI?: Downward }[] }
+    | {
+        defaultMode?: number;
+        sources?: { serviceAccountToken?: { expirationSeconds?: number }; downwardAPI?: Downward }[];
+      }
     | undefined;
   if (projected) {
     projected.defaultMode ??= 0o644;

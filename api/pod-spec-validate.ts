@@ -16,7 +16,11 @@ export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
     ...(spec.containers?.length ? [] : [required(`${at}.containers`)]),
     ...each(spec.containers, `${at}.containers`, (c) => (f) => validateContainer(c, volumes, names, f)),
     ...each(spec.initContainers, `${at}.initContainers`, (c) => (f) => validateContainer(c, volumes, names, f)),
-    ...each(spec.ephemeralContainers, `${at}.ephemeralContainers`, (c) => (f) => validateContainer(c, volumes, names, f)),
+    ...each(
+      spec.ephemeralContainers,
+      `${at}.ephemeralContainers`,
+      (c) => (f) => validateContainer(c, volumes, names, f),
+    ),
     ...hostPortConflicts(spec, at),
     ...choice(spec.restartPolicy, ['Always', 'OnFailure', 'Never'], `${at}.restartPolicy`),
     ...choice(spec.dnsPolicy, ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'], `${at}.dnsPolicy`),
@@ -46,7 +50,11 @@ function validateDeadline(spec: PodSpec, at: string): FieldError[] {
     errors.push(bad(`${at}.activeDeadlineSeconds`, deadline, 'must be between 1 and 2147483647, inclusive'));
   if ((spec.terminationGracePeriodSeconds ?? 0) < 0)
     errors.push(
-      bad(`${at}.terminationGracePeriodSeconds`, spec.terminationGracePeriodSeconds, 'must be greater than or equal to 0'),
+      bad(
+        `${at}.terminationGracePeriodSeconds`,
+        spec.terminationGracePeriodSeconds,
+        'must be greater than or equal to 0',
+      ),
     );
   return errors;
 }
@@ -60,15 +68,19 @@ function validateContainer(c: Container, volumes: Set<string>, names: Set<string
     names.add(c.name);
   }
   if (!c.image) errors.push(required(`${at}.image`));
-  else if (c.image !== c.image.trim()) errors.push(bad(`${at}.image`, c.image, 'must not have leading or trailing whitespace'));
+  else if (c.image !== c.image.trim())
+    errors.push(bad(`${at}.image`, c.image, 'must not have leading or trailing whitespace'));
   errors.push(...choice(c.imagePullPolicy, ['Always', 'IfNotPresent', 'Never'], `${at}.imagePullPolicy`));
-  errors.push(...choice(c.terminationMessagePolicy, ['File', 'FallbackToLogsOnError'], `${at}.terminationMessagePolicy`));
+  errors.push(
+    ...choice(c.terminationMessagePolicy, ['File', 'FallbackToLogsOnError'], `${at}.terminationMessagePolicy`),
+  );
   errors.push(...validatePorts(c, at), ...validateEnv(c, at), ...validateResources(c, at));
   const mounts = new Set<string>();
   for (const [i, mount] of (c.volumeMounts ?? []).entries()) {
     const field = `${at}.volumeMounts[${i}]`;
     if (!mount.name) errors.push(required(`${field}.name`));
-    else if (!volumes.has(mount.name)) errors.push({ type: 'NotFound', field: `${field}.name`, value: mount.name, detail: '' });
+    else if (!volumes.has(mount.name))
+      errors.push({ type: 'NotFound', field: `${field}.name`, value: mount.name, detail: '' });
     if (!mount.mountPath) errors.push(required(`${field}.mountPath`));
     else if (mounts.has(mount.mountPath)) errors.push(bad(`${field}.mountPath`, mount.mountPath, 'must be unique'));
     mounts.add(mount.mountPath);
@@ -108,7 +120,9 @@ function hostPortConflicts(spec: PodSpec, at: string): FieldError[] {
       const key = `${port.protocol ?? 'TCP'}/${port.hostIP ?? ''}/${port.hostPort}`;
       const errors: FieldError[] = [];
       if (spec.hostNetwork && port.hostPort !== port.containerPort)
-        errors.push(bad(`${field}.containerPort`, port.containerPort, 'must match `hostPort` when `hostNetwork` is true'));
+        errors.push(
+          bad(`${field}.containerPort`, port.containerPort, 'must match `hostPort` when `hostNetwork` is true'),
+        );
       if (seen.has(key)) errors.push(duplicate(`${field}.hostPort`, key));
       seen.add(key);
       return errors;
@@ -131,8 +145,15 @@ function validateEnv(c: Container, at: string): FieldError[] {
     if (env.valueFrom) {
       const sources = Object.keys(env.valueFrom).length;
       if (sources === 0)
-        errors.push(bad(`${field}.valueFrom`, '', 'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`'));
-      if (sources > 1) errors.push(bad(`${field}.valueFrom`, '', 'may not have more than one field specified at a time'));
+        errors.push(
+          bad(
+            `${field}.valueFrom`,
+            '',
+            'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`',
+          ),
+        );
+      if (sources > 1)
+        errors.push(bad(`${field}.valueFrom`, '', 'may not have more than one field specified at a time'));
       if (env.value) errors.push(bad(`${field}.valueFrom`, '', 'may not be specified when `value` is not empty'));
       for (const ref of ['configMapKeyRef', 'secretKeyRef'] as const) {
         const key = env.valueFrom[ref]?.key;
@@ -147,11 +168,18 @@ function validateEnv(c: Container, at: string): FieldError[] {
 function validateResources(c: Container, at: string): FieldError[] {
   const { limits = {}, requests = {} } = c.resources ?? {};
   const errors: FieldError[] = [];
-  for (const [group, amounts] of [['limits', limits], ['requests', requests]] as const)
+  for (const [group, amounts] of [
+    ['limits', limits],
+    ['requests', requests],
+  ] as const)
     for (const [name, amount] of Object.entries(amounts)) {
       const field = `${at}.resources.${group}[${name}]`;
       errors.push(...checkQualifiedName(name).map((d) => bad(`${at}.resources.${group}`, name, d)));
-      if (!['cpu', 'memory', 'ephemeral-storage'].includes(name) && !name.startsWith('hugepages-') && !name.includes('/'))
+      if (
+        !['cpu', 'memory', 'ephemeral-storage'].includes(name) &&
+        !name.startsWith('hugepages-') &&
+        !name.includes('/')
+      )
         errors.push(bad(`${at}.resources.${group}`, name, 'must be a standard resource type or fully qualified'));
       if (isQuantity(amount) && compareQuantities(amount, '0') < 0)
         errors.push(bad(field, amount, 'must be greater than or equal to 0'));
@@ -172,8 +200,14 @@ function validateProbe(given: unknown, at: string): FieldError[] {
   if (handlers.length === 0) errors.push(required(at, 'must specify a handler type'));
   for (const extra of handlers.slice(1))
     errors.push(forbiddenField(`${at}.${extra}`, 'may not specify more than 1 handler type'));
-  for (const field of ['initialDelaySeconds', 'timeoutSeconds', 'periodSeconds', 'successThreshold', 'failureThreshold'])
-    if ((probe[field] as number | undefined ?? 0) < 0)
+  for (const field of [
+    'initialDelaySeconds',
+    'timeoutSeconds',
+    'periodSeconds',
+    'successThreshold',
+    'failureThreshold',
+  ])
+    if (((probe[field] as number | undefined) ?? 0) < 0)
       errors.push(bad(`${at}.${field}`, probe[field], 'must be greater than or equal to 0'));
   const isReadiness = at.endsWith('readinessProbe');
   if (!isReadiness && probe['successThreshold'] !== undefined && probe['successThreshold'] !== 1)
@@ -206,10 +240,17 @@ export function validateToleration(t: Toleration, at: string): FieldError[] {
   const errors: FieldError[] = [];
   if (t.key) errors.push(...checkQualifiedName(t.key).map((d) => bad(`${at}.key`, t.key, d)));
   if (!t.key && t.operator !== 'Exists')
-    errors.push(bad(`${at}.operator`, t.operator ?? '', 'operator must be Exists when `key` is empty, which means "match all values and all keys"'));
+    errors.push(
+      bad(
+        `${at}.operator`,
+        t.operator ?? '',
+        'operator must be Exists when `key` is empty, which means "match all values and all keys"',
+      ),
+    );
   if (t.operator === 'Exists' && t.value)
-    errors.push(bad(`${at}.operator`, t, 'value must be empty when `operator` is \'Exists\''));
-  if (t.operator && !['Equal', 'Exists'].includes(t.operator)) errors.push(notSupported(`${at}.operator`, t.operator, ['Equal', 'Exists']));
+    errors.push(bad(`${at}.operator`, t, "value must be empty when `operator` is 'Exists'"));
+  if (t.operator && !['Equal', 'Exists'].includes(t.operator))
+    errors.push(notSupported(`${at}.operator`, t.operator, ['Equal', 'Exists']));
   errors.push(...choice(t.effect || undefined, ['NoSchedule', 'PreferNoSchedule', 'NoExecute'], `${at}.effect`));
   if (t.tolerationSeconds !== undefined && t.effect !== 'NoExecute')
     errors.push(bad(`${at}.effect`, t.effect ?? '', "effect must be 'NoExecute' when `tolerationSeconds` is set"));

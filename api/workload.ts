@@ -17,8 +17,10 @@ export function validateSelector(selector: LabelSelector | undefined, field: str
   for (const [i, { operator, values = [] }] of (selector.matchExpressions ?? []).entries()) {
     const at = `${field}.matchExpressions[${i}]`;
     const takesValues = operator === 'In' || operator === 'NotIn';
-    if (!['In', 'NotIn', 'Exists', 'DoesNotExist'].includes(operator)) errors.push(bad(`${at}.operator`, operator, 'not a valid selector operator'));
-    else if (takesValues && values.length === 0) errors.push(required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
+    if (!['In', 'NotIn', 'Exists', 'DoesNotExist'].includes(operator))
+      errors.push(bad(`${at}.operator`, operator, 'not a valid selector operator'));
+    else if (takesValues && values.length === 0)
+      errors.push(required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
     else if (!takesValues && values.length > 0)
       errors.push(forbiddenField(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
   }
@@ -42,7 +44,12 @@ export function validateWorkload({ spec }: Workload): FieldError[] {
   if (spec.template.spec.restartPolicy !== 'Always')
     errors.push(notSupported('spec.template.spec.restartPolicy', spec.template.spec.restartPolicy, ['Always']));
   if (spec.template.spec.activeDeadlineSeconds !== undefined)
-    errors.push(forbiddenField('spec.template.spec.activeDeadlineSeconds', 'activeDeadlineSeconds in ReplicaSet is not Supported'));
+    errors.push(
+      forbiddenField(
+        'spec.template.spec.activeDeadlineSeconds',
+        'activeDeadlineSeconds in ReplicaSet is not Supported',
+      ),
+    );
   return errors;
 }
 
@@ -50,8 +57,22 @@ const containersOf = (object: Workload) => object.spec.template?.spec?.container
 
 /** The wide columns of workloads. */
 export const wideColumns: readonly Column<Workload>[] = [
-  { name: 'Containers', priority: 1, value: (object) => containersOf(object).map((c) => c.name).join(',') },
-  { name: 'Images', priority: 1, value: (object) => containersOf(object).map((c) => c.image ?? '').join(',') },
+  {
+    name: 'Containers',
+    priority: 1,
+    value: (object) =>
+      containersOf(object)
+        .map((c) => c.name)
+        .join(','),
+  },
+  {
+    name: 'Images',
+    priority: 1,
+    value: (object) =>
+      containersOf(object)
+        .map((c) => c.image ?? '')
+        .join(','),
+  },
   {
     name: 'Selector',
     priority: 1,

@@ -82,3 +82,13 @@ export class FutureRevision extends Error {
     this.current = current;
   }
 }
+
+/** The store cannot be reached, or did not answer in time. `maybeWritten`: a write may have happened all the same. */
+export class StoreUnavailable extends Error {
+  readonly maybeWritten: boolean;
+  constructor(message: string, maybeWritten: boolean, cause?: unknown) {
+    super(message, { cause });
+    this.name = 'StoreUnavailable';
+    this.maybeWritten = maybeWritten;
+  }
+}

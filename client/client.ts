@@ -20,6 +20,8 @@ export interface ClientOptions {
   /** Accept any server certificate. */
   insecure?: boolean | undefined;
   userAgent?: string | undefined;
+  /** How many requests may be under way at once, watches aside; 32 unless told. The others wait. */
+  connections?: number | undefined;
 }
 
 /** Names one object; an object's own metadata will do. */
@@ -68,16 +70,16 @@ const patchTypes = {
  */
 export class Client {
   readonly server: string;
-  readonly #agent: Agent;
+  /** Requests share few connections; a watch holds one for as long as it lasts, so those are apart and not bounded. */
+  readonly #requests: Agent;
+  readonly #watches: Agent;
   readonly #options: ClientOptions;
   #token: { text: string; readAt: number } | undefined;
 
   constructor(options: ClientOptions) {
     this.#options = options;
     this.server = options.server.replace(/\/$/, '');
-    this.#agent = new Agent({
-      // A watch holds its connection for as long as it lasts, so the number of connections is not bounded here.
-      connections: null,
+    const common = {
       pipelining: 1,
       allowH2: false,
       bodyTimeout: 0,
@@ -91,7 +93,9 @@ export class Client {
         timeout: 5_000,
         keepAlive: true,
       },
-    });
+    };
+    this.#requests = new Agent({ ...common, connections: options.connections ?? 32 });
+    this.#watches = new Agent({ ...common, connections: null });
   }
 
   async get<T extends KubeObject>(kind: Kind<T>, ref: Ref, signal?: AbortSignal): Promise<T & Stored> {
@@ -174,7 +178,14 @@ export class Client {
   async request(
     method: Dispatcher.HttpMethod,
     path: string,
-    options: { body?: string; contentType?: string; signal?: AbortSignal | undefined; accept?: string } = {},
+    options: {
+      body?: string;
+      contentType?: string;
+      signal?: AbortSignal | undefined;
+      accept?: string;
+      /** The answer may last: it gets a connection of its own. */
+      stream?: boolean;
+    } = {},
   ): Promise<Dispatcher.ResponseData> {
     const headers: Record<string, string> = {
       accept: options.accept ?? 'application/json',
@@ -183,7 +194,7 @@ export class Client {
     const token = this.#bearer();
     if (token) headers.authorization = `Bearer ${token}`;
     if (options.body !== undefined) headers['content-type'] = options.contentType ?? 'application/json';
-    return this.#agent.request({
+    return (options.stream ? this.#watches : this.#requests).request({
       origin: this.server,
       path,
       method,
@@ -194,7 +205,7 @@ export class Client {
   }
 
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await Promise.all([this.#requests.destroy(), this.#watches.destroy()]);
   }
 
   async #json<T>(
@@ -224,7 +235,7 @@ export class Client {
 }
 
 function pathOf<T extends KubeObject>(kind: Kind<T>, ref: Ref, subresource?: string): string {
-  return resourcePath(kind as Kind<never>, ref.namespace, ref.name, subresource);
+  return resourcePath(kind, ref.namespace, ref.name, subresource);
 }
 
 const typed = <T extends KubeObject>(kind: Kind<T>, object: T): T =>

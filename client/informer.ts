@@ -39,7 +39,7 @@ export class Informer<T extends KubeObject> {
   readonly #log: Logger;
   readonly #objects = new Map<string, T & Stored>();
   readonly #indexes = new Map<string, Map<string, Set<string>>>();
-  readonly #indexers: Record<string, (object: T & Stored) => readonly string[]>;
+  #indexers: Record<string, (object: T & Stored) => readonly string[]>;
   readonly #handlers = new Set<(change: Change<T & Stored>) => void>();
   #version = '';
   #synced = false;
@@ -53,6 +53,13 @@ export class Informer<T extends KubeObject> {
       ...options.indexes,
       [ownerIndex]: (object) => (object.metadata.ownerReferences ?? []).filter((o) => o.controller).map((o) => o.uid),
     };
+  }
+
+  /** One more way to find objects by `by`; what is there already is found by it too. */
+  addIndexes(indexes: Record<string, (object: T & Stored) => readonly string[]>): void {
+    for (const [key, object] of this.#objects) this.#unindex(key, object);
+    this.#indexers = { ...this.#indexers, ...indexes };
+    for (const [key, object] of this.#objects) this.#index(key, object);
   }
 
   /** True once the first list has been taken in. */
@@ -224,10 +231,13 @@ export class Informers {
   }
 
   of<T extends KubeObject>(kind: Kind<T>, options: InformerOptions<T & Stored> = {}): Informer<T> {
-    const { namespace = '', labelSelector = '', fieldSelector = '', indexes = {} } = options;
-    const key = [kind.group, kind.plural, namespace, labelSelector, fieldSelector, ...Object.keys(indexes)].join('|');
+    const { namespace = '', labelSelector = '', fieldSelector = '' } = options;
+    const key = [kind.group, kind.plural, namespace, labelSelector, fieldSelector].join('|');
     const found = this.#made.get(key) as Informer<T> | undefined; // the key names the kind, so the type is right
-    if (found) return found;
+    if (found) {
+      if (options.indexes) found.addIndexes(options.indexes);
+      return found;
+    }
     const made = new Informer(this.#client, kind, options, this.#log);
     this.#made.set(key, made);
     return made;

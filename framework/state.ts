@@ -1,16 +1,16 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import { keyOf } from '../api/meta.ts';
+import { hostPortsOf } from '../api/pod-requests.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Call } from '../mesos/scheduler.ts';
-import type { TaskStatus } from '../mesos/tasks.ts';
+import type { ExecutorInfo, TaskStatus } from '../mesos/tasks.ts';
 import type { Offer } from '../mesos/types.ts';
 import { type Needs, NotLaunched, type Seat } from '../scheduler/index.ts';
 import { Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';
 import { Demand, type DemandOptions } from './demand.ts';
 import { Homeless } from './homeless.ts';
-import { type ExecutorTemplate, executorInfo, hasExecutor, taskInfo } from './launch.ts';
-import { hostPortsOf } from './ports.ts';
+import { type ExecutorTemplate, executorId, executorInfo, hasExecutor, taskInfo } from './launch.ts';
 import { type Named, Reconciliation } from './reconciliation.ts';
 import { type Want, wantOf } from './resources.ts';
 import { type KnownTask, type Task, TaskTable, createTask, isSent, isStarted, isTerminalState } from './tasks.ts';
@@ -209,6 +209,19 @@ export class State {
     if (task.stage === 'reserved') this.#agents.get(task.agentId)?.giveBack(task);
     if (task.stage === 'reserved') return this.#giveUp(task, 'the pod was deleted', now);
     return isSent(task) ? [this.#kill(task)] : [];
+  }
+
+  /** The pod has ended by itself: it wants no further task; the one it has is about to end too. */
+  podEnded(uid: string): void {
+    this.#homeless.delete(uid);
+  }
+
+  /** An executor of ours that already runs, as its agent has it. */
+  executorRuns(agentId: string, info: ExecutorInfo): void {
+    const agent = this.#agents.get(agentId);
+    if (!agent || info.executor_id.value !== executorId(this.#options.executor)) return;
+    agent.executor = info;
+    agent.refresh();
   }
 
   /** A task known from before a restart. */

@@ -33,7 +33,8 @@ export const ConfigMap = kind<ConfigMap>({
     for (const [key, value] of Object.entries(map.binaryData ?? {})) {
       size += Math.floor((value.length * 3) / 4);
       errors.push(...checkConfigKey(key).map((detail) => bad(`binaryData[${key}]`, key, detail)));
-      if (Object.hasOwn(map.data ?? {}, key)) errors.push(bad(`data[${key}]`, key, `duplicate of key present in binaryData`));
+      if (Object.hasOwn(map.data ?? {}, key))
+        errors.push(bad(`data[${key}]`, key, `duplicate of key present in binaryData`));
     }
     if (size > maxDataBytes) errors.push(tooLong('', maxDataBytes));
     return errors;

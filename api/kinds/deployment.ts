@@ -85,20 +85,30 @@ function validateStrategy({ spec }: Deployment): FieldError[] {
   const errors: FieldError[] = [];
   const { type, rollingUpdate } = spec?.strategy ?? {};
   if (type === 'Recreate' && rollingUpdate)
-    errors.push(forbiddenField('spec.strategy.rollingUpdate', "may not be specified when strategy `type` is 'Recreate'"));
+    errors.push(
+      forbiddenField('spec.strategy.rollingUpdate', "may not be specified when strategy `type` is 'Recreate'"),
+    );
   if (type && !['Recreate', 'RollingUpdate'].includes(type))
     errors.push(notSupported('spec.strategy.type', type, ['Recreate', 'RollingUpdate']));
   const { maxSurge = 0, maxUnavailable = 0 } = rollingUpdate ?? {};
   for (const [name, value] of Object.entries({ maxSurge, maxUnavailable })) {
     const field = `spec.strategy.rollingUpdate.${name}`;
     if (typeof value === 'string' && !/^\d+%$/.test(value))
-      errors.push(bad(field, value, "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')"));
+      errors.push(
+        bad(
+          field,
+          value,
+          "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%', or '93%', regex used for validation is '[0-9]+%')",
+        ),
+      );
     if (typeof value === 'number' && value < 0) errors.push(bad(field, value, 'must be greater than or equal to 0'));
   }
   const isZero = (value: number | string) => /^0+%?$/.test(String(value));
   if (type === 'RollingUpdate' && isZero(maxSurge) && isZero(maxUnavailable))
     errors.push(bad('spec.strategy.rollingUpdate.maxUnavailable', maxUnavailable, 'may not be 0 when `maxSurge` is 0'));
   if (spec?.progressDeadlineSeconds !== undefined && spec.progressDeadlineSeconds <= (spec.minReadySeconds ?? 0))
-    errors.push(bad('spec.progressDeadlineSeconds', spec.progressDeadlineSeconds, 'must be greater than minReadySeconds'));
+    errors.push(
+      bad('spec.progressDeadlineSeconds', spec.progressDeadlineSeconds, 'must be greater than minReadySeconds'),
+    );
   return errors;
 }

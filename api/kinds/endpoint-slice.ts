@@ -47,8 +47,22 @@ export const EndpointSlice = kind<EndpointSlice>({
   columns: [
     nameColumn,
     { name: 'AddressType', value: (slice) => slice.addressType },
-    { name: 'Ports', value: (slice) => shortened((slice.ports ?? []).map(({ port }) => String(port ?? '*')), '<unset>') },
-    { name: 'Endpoints', value: (slice) => shortened(slice.endpoints.flatMap(({ addresses }) => addresses), '<unset>') },
+    {
+      name: 'Ports',
+      value: (slice) =>
+        shortened(
+          (slice.ports ?? []).map(({ port }) => String(port ?? '*')),
+          '<unset>',
+        ),
+    },
+    {
+      name: 'Endpoints',
+      value: (slice) =>
+        shortened(
+          slice.endpoints.flatMap(({ addresses }) => addresses),
+          '<unset>',
+        ),
+    },
     ageColumn,
   ],
 });

@@ -45,7 +45,8 @@ const columns: readonly Column<Event>[] = [
   {
     name: 'Source',
     priority: 1,
-    value: ({ source, reportingComponent }) => [source?.component ?? reportingComponent, source?.host].filter(Boolean).join(', '),
+    value: ({ source, reportingComponent }) =>
+      [source?.component ?? reportingComponent, source?.host].filter(Boolean).join(', '),
   },
   { name: 'Message', value: (event) => (event.message ?? '').trim() },
   {

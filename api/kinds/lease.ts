@@ -24,8 +24,12 @@ export const Lease = kind<Lease>({
   createOnUpdate: true,
   unconditionalUpdate: false,
   validate: ({ spec }) => [
-    ...((spec?.leaseDurationSeconds ?? 1) > 0 ? [] : [bad('spec.leaseDurationSeconds', spec?.leaseDurationSeconds, 'must be greater than 0')]),
-    ...((spec?.leaseTransitions ?? 0) >= 0 ? [] : [bad('spec.leaseTransitions', spec?.leaseTransitions, 'must be greater than or equal to 0')]),
+    ...((spec?.leaseDurationSeconds ?? 1) > 0
+      ? []
+      : [bad('spec.leaseDurationSeconds', spec?.leaseDurationSeconds, 'must be greater than 0')]),
+    ...((spec?.leaseTransitions ?? 0) >= 0
+      ? []
+      : [bad('spec.leaseTransitions', spec?.leaseTransitions, 'must be greater than or equal to 0')]),
   ],
   columns: [nameColumn, { name: 'Holder', value: (lease) => lease.spec?.holderIdentity ?? '' }, ageColumn],
 });

@@ -20,7 +20,10 @@ export const Namespace = kind<Namespace>({
   checkName: checkDnsLabel,
   defaults: (namespace) => {
     if (!namespace.metadata.name) return;
-    namespace.metadata.labels = { ...namespace.metadata.labels, 'kubernetes.io/metadata.name': namespace.metadata.name };
+    namespace.metadata.labels = {
+      ...namespace.metadata.labels,
+      'kubernetes.io/metadata.name': namespace.metadata.name,
+    };
   },
   prepareCreate: (namespace) => {
     const finalizers = namespace.spec?.finalizers ?? [];

@@ -47,14 +47,29 @@ export const Node = kind<Node>({
     node.status ??= {};
     if (node.status.capacity) node.status.allocatable ??= { ...node.status.capacity };
   },
+  // A kubelet registers its node together with the status.
+  prepareCreate: () => undefined,
   validate: (node) =>
     (node.spec?.taints ?? []).flatMap((taint, i) => [
-      ...(taint.key ? checkQualifiedName(taint.key).map((d) => bad(`spec.taints[${i}].key`, taint.key, d)) : [required(`spec.taints[${i}].key`)]),
-      ...(taint.effect ? (effects.includes(taint.effect) ? [] : [notSupported(`spec.taints[${i}].effect`, taint.effect, effects)]) : [required(`spec.taints[${i}].effect`)]),
+      ...(taint.key
+        ? checkQualifiedName(taint.key).map((d) => bad(`spec.taints[${i}].key`, taint.key, d))
+        : [required(`spec.taints[${i}].key`)]),
+      ...(taint.effect
+        ? effects.includes(taint.effect)
+          ? []
+          : [notSupported(`spec.taints[${i}].effect`, taint.effect, effects)]
+        : [required(`spec.taints[${i}].effect`)]),
     ]),
   validateUpdate: (node, old) =>
     old.spec?.providerID && node.spec?.providerID !== old.spec.providerID
-      ? [{ type: 'Forbidden', field: 'spec.providerID', detail: 'node updates may only change labels, taints, or capacity (or configSource, if the DynamicKubeletConfig feature gate is enabled)' }]
+      ? [
+          {
+            type: 'Forbidden',
+            field: 'spec.providerID',
+            detail:
+              'node updates may only change labels, taints, or capacity (or configSource, if the DynamicKubeletConfig feature gate is enabled)',
+          },
+        ]
       : [],
   generation: false,
   columns: [

@@ -35,7 +35,12 @@ export const Secret = kind<Secret>({
     if (!secret.stringData) return;
     secret.data = { ...secret.data };
     for (const [key, value] of Object.entries(secret.stringData))
-      Object.defineProperty(secret.data, key, { value: Buffer.from(value).toString('base64'), enumerable: true, configurable: true, writable: true });
+      Object.defineProperty(secret.data, key, {
+        value: Buffer.from(value).toString('base64'),
+        enumerable: true,
+        configurable: true,
+        writable: true,
+      });
     delete secret.stringData;
   },
   validate: (secret) => {

@@ -16,5 +16,9 @@ export const ServiceAccount = kind<ServiceAccount>({
   short: ['sa'],
   namespaced: true,
   generation: false,
-  columns: [nameColumn, { name: 'Secrets', type: 'string', value: (account) => String(account.secrets?.length ?? 0) }, ageColumn],
+  columns: [
+    nameColumn,
+    { name: 'Secrets', type: 'string', value: (account) => String(account.secrets?.length ?? 0) },
+    ageColumn,
+  ],
 });

@@ -68,11 +68,15 @@ export const Service = kind<Service>({
     if (!usesNodePorts(spec) || !usesNodePorts(old.spec)) return;
     for (const port of spec.ports ?? [])
       port.nodePort ||=
-        old.spec.ports?.find((p) => p.port === port.port && p.protocol === port.protocol && p.name === port.name)?.nodePort ?? 0;
+        old.spec.ports?.find((p) => p.port === port.port && p.protocol === port.protocol && p.name === port.name)
+          ?.nodePort ?? 0;
   },
   validate: (service) => validateSpec(service.spec),
   validateUpdate: ({ spec }, old) =>
-    spec.type !== 'ExternalName' && old.spec.type !== 'ExternalName' && old.spec.clusterIP && spec.clusterIP !== old.spec.clusterIP
+    spec.type !== 'ExternalName' &&
+    old.spec.type !== 'ExternalName' &&
+    old.spec.clusterIP &&
+    spec.clusterIP !== old.spec.clusterIP
       ? [immutable('spec.clusterIPs[0]', spec.clusterIP)]
       : [],
   columns: [
@@ -85,7 +89,12 @@ export const Service = kind<Service>({
     {
       name: 'Selector',
       priority: 1,
-      value: ({ spec }) => joined(Object.entries(spec.selector ?? {}).map(([key, value]) => `${key}=${value}`).sort()),
+      value: ({ spec }) =>
+        joined(
+          Object.entries(spec.selector ?? {})
+            .map(([key, value]) => `${key}=${value}`)
+            .sort(),
+        ),
     },
   ],
   selectableFields: {
@@ -118,7 +127,8 @@ function validateSpec(spec: ServiceSpec | undefined): FieldError[] {
   const errors: FieldError[] = [];
   const ports = spec.ports ?? [];
   if (!types.includes(spec.type ?? '')) errors.push(notSupported('spec.type', spec.type, types));
-  if (ports.length === 0 && spec.clusterIP !== 'None' && spec.type !== 'ExternalName') errors.push(required('spec.ports'));
+  if (ports.length === 0 && spec.clusterIP !== 'None' && spec.type !== 'ExternalName')
+    errors.push(required('spec.ports'));
   if (spec.type === 'ExternalName' && !spec.externalName) errors.push(required('spec.externalName'));
   const names = new Set<string>();
   const seen = new Set<string>();
@@ -131,7 +141,8 @@ function validateSpec(spec: ServiceSpec | undefined): FieldError[] {
       names.add(port.name);
     }
     errors.push(...portRange(port.port ?? 0, `${at}.port`));
-    if (!['SCTP', 'TCP', 'UDP'].includes(port.protocol ?? '')) errors.push(notSupported(`${at}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP']));
+    if (!['SCTP', 'TCP', 'UDP'].includes(port.protocol ?? ''))
+      errors.push(notSupported(`${at}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP']));
     if (typeof port.targetPort === 'number') errors.push(...portRange(port.targetPort, `${at}.targetPort`));
     if (port.nodePort && !usesNodePorts(spec))
       errors.push({ type: 'Forbidden', field: `${at}.nodePort`, detail: "may not be used when `type` is 'ClusterIP'" });

@@ -1,11 +1,11 @@
-import type { Pod } from '../../api/kinds/pod.ts';
+import { hostPortsOf } from '../../api/pod-requests.ts';
 import type { Plugin } from '../plugin.ts';
 
 /** Host ports a pod asks for must be free on the node; on Mesos that means: in what is offered. */
 export const nodePorts: Plugin = {
   name: 'NodePorts',
   filter: ({ pod }) => {
-    const wanted = hostPorts(pod);
+    const wanted = hostPortsOf(pod);
     if (wanted.length === 0) return undefined;
     return (node) =>
       wanted.every((port) => node.hasPort(port))
@@ -13,7 +13,3 @@ export const nodePorts: Plugin = {
         : "node(s) didn't have free ports for the requested pod ports";
   },
 };
-
-export function hostPorts(pod: Pod): number[] {
-  return pod.spec.containers.flatMap((c) => (c.ports ?? []).flatMap((p) => (p.hostPort ? [p.hostPort] : [])));
-}

@@ -1,10 +1,8 @@
 import 'reflect-metadata';
-import { webcrypto } from 'node:crypto';
 import * as x509 from '@peculiar/x509';
 
 /** A CA and a certificate for 127.0.0.1 that serves as server's and as client's, in PEM. */
 export async function certificate(): Promise<{ ca: string; cert: string; key: string }> {
-  const crypto = webcrypto as Crypto;
   x509.cryptoProvider.set(crypto);
   const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
   const caKeys = await crypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);

@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import type { TLSSocket } from 'node:tls';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { executorEvent, masterResponse, schedulerCall, schedulerEvent, type ContentType } from '../../mesos/codec.ts';
 import { MesosError } from '../../mesos/errors.ts';
@@ -278,9 +279,7 @@ describe('a session', () => {
     let shown: string | undefined;
     const url = await serve(
       (request, _body, response) => {
-        shown = (
-          request.socket as unknown as { getPeerCertificate(): { subject: { CN: string } } }
-        ).getPeerCertificate().subject.CN;
+        shown = String((request.socket as TLSSocket).getPeerCertificate().subject.CN);
         streaming(response).write(record(subscribed()));
       },
       { tls: { key: pki.key, cert: pki.cert, ca: pki.ca, requestCert: true, rejectUnauthorized: true } },

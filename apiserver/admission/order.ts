@@ -1,0 +1,68 @@
+import type { Kind } from '../../api/kind.ts';
+import type { KubeObject } from '../../api/meta.ts';
+import type { WriteOptions } from '../call.ts';
+
+export interface AdmissionRequest {
+  operation: 'create' | 'update' | 'delete';
+  kind: Kind;
+  object: KubeObject;
+  old: Readonly<KubeObject> | undefined;
+  options: WriteOptions;
+}
+
+/** A rule on writes that needs to know more than the object. Every part is optional; throw a StatusError to refuse. */
+export interface AdmissionRule {
+  name: string;
+  /** Changes the object before it is validated. */
+  mutate?: (request: AdmissionRequest) => void | Promise<void>;
+  /** Looks at the valid object. */
+  validate?: (request: AdmissionRequest) => void | Promise<void>;
+  /** Takes what must be unique in the cluster; the answer gives it back when the write fails. */
+  allocate?: (request: AdmissionRequest) => Promise<(() => Promise<void>) | undefined>;
+  /** After an update or a deletion was written: gives back what the object no longer uses. */
+  released?: (request: AdmissionRequest) => Promise<void>;
+}
+
+/** The rules in their order. */
+export class Admission {
+  readonly #rules: readonly AdmissionRule[];
+
+  constructor(rules: readonly AdmissionRule[]) {
+    this.#rules = rules;
+  }
+
+  async mutate(request: AdmissionRequest): Promise<void> {
+    for (const { mutate } of this.#rules) {
+      const waiting = mutate?.(request);
+      if (waiting) await waiting;
+    }
+  }
+
+  async validate(request: AdmissionRequest): Promise<void> {
+    for (const { validate } of this.#rules) {
+      const waiting = validate?.(request);
+      if (waiting) await waiting;
+    }
+  }
+
+  async allocate(request: AdmissionRequest): Promise<() => Promise<void>> {
+    const undo: (() => Promise<void>)[] = [];
+    const all = async () => {
+      for (const one of undo.splice(0)) await one();
+    };
+    try {
+      for (const { allocate } of this.#rules) {
+        const back = await allocate?.(request);
+        if (back) undo.push(back);
+      }
+    } catch (error) {
+      await all();
+      throw error;
+    }
+    return all;
+  }
+
+  async released(request: AdmissionRequest): Promise<void> {
+    for (const { released } of this.#rules) await released?.(request);
+  }
+}

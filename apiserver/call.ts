@@ -1,0 +1,69 @@
+import type { Kind } from '../api/kind.ts';
+import type { KubeObject } from '../api/meta.ts';
+import { badRequest } from '../api/status.ts';
+import type { User } from './auth/user.ts';
+import type { Entry } from './encoding.ts';
+import type { Output } from './negotiate.ts';
+
+/** One request on a resource, with everything that a verb needs to know of it. */
+export interface Call {
+  method: string;
+  kind: Kind;
+  /** '' for a list over all namespaces and for cluster-scoped kinds. */
+  namespace: string;
+  /** '' for collections. */
+  name: string;
+  subresource: string;
+  /** What follows the subresource, for proxies. */
+  rest: string;
+  query: URLSearchParams;
+  user: User;
+  contentType: string;
+  body: Buffer;
+  output: Output;
+  /** Sentences for the caller's `Warning` headers; verbs add to it. */
+  warnings: string[];
+  /** Aborts when the caller hangs up or the server stops. */
+  signal: AbortSignal;
+}
+
+/** What a verb answers; respond.ts gives it the form the caller asked for. */
+export type Answer =
+  | { code: number; kind: Kind; entry: Entry }
+  | { code: number; kind: Kind; list: ListAnswer }
+  | { code: number; value: unknown };
+
+export interface ListAnswer {
+  revision: number;
+  entries: readonly Entry[];
+  continue?: string;
+  remaining?: number;
+}
+
+/** Options of writes, from the query or a DeleteOptions body. */
+export interface WriteOptions {
+  dryRun: boolean;
+  user: User;
+  fieldManager: string;
+}
+
+export function writeOptions(call: Call): WriteOptions {
+  const fieldManager = call.query.get('fieldManager') ?? '';
+  if (fieldManager.length > 128) throw badRequest('fieldManager: Too long: may not be more than 128 bytes');
+  return { dryRun: readDryRun(call.query.getAll('dryRun')), user: call.user, fieldManager };
+}
+
+export function readDryRun(values: readonly string[]): boolean {
+  const given = values.filter((value) => value !== '');
+  if (given.some((value) => value !== 'All'))
+    throw badRequest(
+      `Invalid value: ${JSON.stringify(given)}: dryRun: Unsupported value: "${given[0]}": supported values: "All"`,
+    );
+  return given.length > 0;
+}
+
+/** `namespace/name`: the key of an object in its cache and behind its prefix in the store. */
+export const keyIn = (kind: Kind, namespace: string, name: string): string =>
+  kind.namespaced ? `${namespace}/${name}` : name;
+
+export const nameOf = (object: KubeObject): string => object.metadata.name ?? '';

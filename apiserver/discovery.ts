@@ -1,0 +1,241 @@
+import { createHash } from 'node:crypto';
+import type { Kind, Subresource } from '../api/kind.ts';
+import type { KindTable } from './kinds.ts';
+
+const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+
+/** Kinds that exist only to be answered: questions, not objects. */
+export const reviews = [
+  { group: 'authorization.k8s.io', version: 'v1', kind: 'SelfSubjectAccessReview', plural: 'selfsubjectaccessreviews' },
+  { group: 'authentication.k8s.io', version: 'v1', kind: 'SelfSubjectReview', plural: 'selfsubjectreviews' },
+] as const;
+
+interface SubresourceFacts {
+  verbs: string[];
+  kind?: string;
+  group?: string;
+  version?: string;
+}
+
+function subresourceFacts(kind: Kind, subresource: Subresource): SubresourceFacts {
+  switch (subresource) {
+    case 'status':
+      return { verbs: ['get', 'patch', 'update'] };
+    case 'scale':
+      return { verbs: ['get', 'patch', 'update'], group: 'autoscaling', version: 'v1', kind: 'Scale' };
+    case 'binding':
+      return { verbs: ['create'], kind: 'Binding' };
+    case 'eviction':
+      return { verbs: ['create'], group: 'policy', version: 'v1', kind: 'Eviction' };
+    case 'log':
+      return { verbs: ['get'] };
+    case 'exec':
+      return { verbs: ['create', 'get'], kind: 'PodExecOptions' };
+    case 'attach':
+      return { verbs: ['create', 'get'], kind: 'PodAttachOptions' };
+    case 'portforward':
+      return { verbs: ['create', 'get'], kind: 'PodPortForwardOptions' };
+    case 'proxy':
+      return { verbs: ['create', 'delete', 'get', 'patch', 'update'], kind: `${kind.kind}ProxyOptions` };
+    case 'finalize':
+      return { verbs: ['update'] };
+    case 'token':
+      return { verbs: ['create'], group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' };
+  }
+}
+
+const hash = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex').toUpperCase();
+
+const gv = (group: string, version: string): string => (group ? `${group}/${version}` : version);
+
+/** `GET /api`, `/apis`, `/apis/<group>`, `/apis/<group>/<version>`, and the two aggregated forms of the first two. */
+export class Discovery {
+  readonly #kinds: KindTable;
+
+  constructor(kinds: KindTable) {
+    this.#kinds = kinds;
+  }
+
+  /** The value at a path, or undefined when nothing is served there. */
+  at(path: string, aggregated: 'v2' | 'v2beta1' | undefined, address: string): unknown {
+    const parts = path.split('/').filter(Boolean);
+    if (parts[0] === 'api') {
+      if (parts.length === 1) return aggregated ? this.#aggregated(true, aggregated) : apiVersions(address);
+      return parts.length === 2 ? this.#resources('', parts[1]!) : undefined;
+    }
+    if (parts.length === 1) return aggregated ? this.#aggregated(false, aggregated) : this.#groupList();
+    if (parts.length === 2) return this.#group(parts[1]!);
+    return parts.length === 3 ? this.#resources(parts[1]!, parts[2]!) : undefined;
+  }
+
+  /** What `GET /` lists. */
+  paths(): string[] {
+    const groups = this.#groups().flatMap(({ group, versions }) => [
+      `/apis/${group}`,
+      ...versions.map((v) => `/apis/${group}/${v}`),
+    ]);
+    return [
+      '/api',
+      '/api/v1',
+      '/apis',
+      ...groups,
+      '/healthz',
+      '/livez',
+      '/metrics',
+      '/openapi/v2',
+      '/openapi/v3',
+      '/readyz',
+      '/version',
+    ].sort();
+  }
+
+  #groups(): { group: string; versions: string[] }[] {
+    const groups = this.#kinds.groups.filter(({ group }) => group !== '');
+    for (const { group, version } of reviews)
+      if (!groups.some((one) => one.group === group)) groups.push({ group, versions: [version] });
+    return groups;
+  }
+
+  #groupList(): unknown {
+    return { kind: 'APIGroupList', apiVersion: 'v1', groups: this.#groups().map(groupValue) };
+  }
+
+  #group(name: string): unknown {
+    const found = this.#groups().find(({ group }) => group === name);
+    return found && { kind: 'APIGroup', apiVersion: 'v1', ...groupValue(found) };
+  }
+
+  #resources(group: string, version: string): unknown {
+    const kinds = this.#kinds.of(group, version);
+    const questions = reviews.filter((review) => review.group === group && review.version === version);
+    if (kinds.length === 0 && questions.length === 0) return undefined;
+    const resources = [
+      ...kinds.flatMap(resourceValues),
+      ...questions.map(({ kind, plural }) => ({
+        name: plural,
+        singularName: kind.toLowerCase(),
+        namespaced: false,
+        kind,
+        verbs: ['create'],
+      })),
+    ];
+    return {
+      kind: 'APIResourceList',
+      ...(group ? { apiVersion: 'v1' } : {}),
+      groupVersion: gv(group, version),
+      resources: resources.sort((a, b) => (a.name < b.name ? -1 : 1)),
+    };
+  }
+
+  #aggregated(core: boolean, version: 'v2' | 'v2beta1'): unknown {
+    const groups = core ? [{ group: '', versions: ['v1'] }] : this.#groups();
+    return {
+      kind: 'APIGroupDiscoveryList',
+      apiVersion: `apidiscovery.k8s.io/${version}`,
+      metadata: {},
+      items: groups.map(({ group, versions }) => ({
+        metadata: { ...(group ? { name: group } : {}), creationTimestamp: null },
+        versions: versions.map((v) => ({
+          version: v,
+          freshness: 'Current',
+          resources: [
+            ...this.#kinds.of(group, v).map(aggregatedValue),
+            ...reviews
+              .filter((review) => review.group === group && review.version === v)
+              .map(({ kind, plural }) => ({
+                resource: plural,
+                responseKind: { group, version: v, kind },
+                scope: 'Cluster',
+                singularResource: kind.toLowerCase(),
+                verbs: ['create'],
+              })),
+          ],
+        })),
+      })),
+    };
+  }
+}
+
+const apiVersions = (address: string): unknown => ({
+  kind: 'APIVersions',
+  versions: ['v1'],
+  serverAddressByClientCIDRs: [{ clientCIDR: '0.0.0.0/0', serverAddress: address }],
+});
+
+function groupValue({ group, versions }: { group: string; versions: string[] }) {
+  const all = versions.map((version) => ({ groupVersion: gv(group, version), version }));
+  return { name: group, versions: all, preferredVersion: all[0]! };
+}
+
+function resourceValues(kind: Kind) {
+  const main = {
+    name: kind.plural,
+    singularName: kind.singular,
+    namespaced: kind.namespaced,
+    kind: kind.kind,
+    verbs,
+    ...(kind.short.length ? { shortNames: kind.short } : {}),
+    ...(kind.categories.length ? { categories: kind.categories } : {}),
+    storageVersionHash: Buffer.from(hash(kind.apiVersion + kind.kind).slice(0, 12), 'hex').toString('base64'),
+  };
+  const subs = kind.subresources.map((subresource) => {
+    const { verbs: allowed, kind: name = kind.kind, group, version } = subresourceFacts(kind, subresource);
+    return {
+      name: `${kind.plural}/${subresource}`,
+      singularName: '',
+      namespaced: kind.namespaced,
+      ...(group === undefined ? {} : { group, version }),
+      kind: name,
+      verbs: allowed,
+    };
+  });
+  return [main, ...subs];
+}
+
+function aggregatedValue(kind: Kind) {
+  return {
+    resource: kind.plural,
+    responseKind: { group: kind.group, version: kind.version, kind: kind.kind },
+    scope: kind.namespaced ? 'Namespaced' : 'Cluster',
+    singularResource: kind.singular,
+    verbs,
+    ...(kind.short.length ? { shortNames: kind.short } : {}),
+    ...(kind.categories.length ? { categories: kind.categories } : {}),
+    ...(kind.subresources.length
+      ? {
+          subresources: kind.subresources.map((subresource) => {
+            const facts = subresourceFacts(kind, subresource);
+            return {
+              subresource,
+              responseKind: {
+                group: facts.group ?? kind.group,
+                version: facts.version ?? kind.version,
+                kind: facts.kind ?? kind.kind,
+              },
+              verbs: facts.verbs,
+            };
+          }),
+        }
+      : {}),
+  };
+}
+
+/** Which aggregated form an Accept header asks for, if it does before anything else. */
+export function aggregatedForm(accept: string): { version: 'v2' | 'v2beta1'; contentType: string } | undefined {
+  for (const clause of accept.split(',')) {
+    const parts = clause.split(';').map((part) => part.trim());
+    const has = (parameter: string) => parts.includes(parameter);
+    if (parts[0] !== 'application/json') continue;
+    if (has('as=APIGroupDiscoveryList') && has('g=apidiscovery.k8s.io'))
+      for (const version of ['v2', 'v2beta1'] as const)
+        if (has(`v=${version}`))
+          return {
+            version,
+            contentType: `application/json;g=apidiscovery.k8s.io;v=${version};as=APIGroupDiscoveryList`,
+          };
+    if (parts.length === 1) return undefined;
+  }
+  return undefined;
+}
+
+export const etagOf = (value: unknown): string => `"${hash(value)}"`;

@@ -1,0 +1,77 @@
+import type { Kind } from '../api/kind.ts';
+import type { KubeObject } from '../api/meta.ts';
+import type { Item } from './store.ts';
+
+/**
+ * How an object lies in the store: its JSON, kind and apiVersion first, metadata next, and no resourceVersion, which is
+ * the store's own revision. The wire form is the same bytes with the revision spliced in, so reading never stringifies.
+ */
+export function encode(kind: Kind, object: KubeObject): Buffer {
+  const { kind: _kind, apiVersion: _apiVersion, metadata, ...rest } = object;
+  const { resourceVersion: _resourceVersion, ...meta } = metadata;
+  const body = JSON.stringify(rest);
+  const head = `{"kind":"${kind.kind}","apiVersion":"${kind.apiVersion}","metadata":${JSON.stringify(meta)}`;
+  return Buffer.from(body === '{}' ? `${head}}` : `${head},${body.slice(1)}`);
+}
+
+const marker = Buffer.from('"metadata":{');
+
+/** Stored bytes as they go over the wire, of the given revision. */
+export function withRevision(value: Uint8Array, revision: number): Buffer {
+  const bytes = asBuffer(value);
+  const at = bytes.indexOf(marker) + marker.length;
+  const splice = `"resourceVersion":"${revision}",`;
+  const out = Buffer.allocUnsafe(bytes.length + splice.length);
+  bytes.copy(out, 0, 0, at);
+  out.write(splice, at, 'latin1');
+  bytes.copy(out, at + splice.length, at);
+  return out;
+}
+
+const asBuffer = (value: Uint8Array): Buffer =>
+  Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
+
+/**
+ * One object of one revision: its stored bytes, and, made when first asked for, its wire bytes and parsed form.
+ * The parsed form is shared: who wants to change it takes a `copy()`.
+ */
+export class Entry {
+  /** `namespace/name`, or `name`. */
+  readonly key: string;
+  readonly revision: number;
+  readonly value: Uint8Array;
+  #bytes: Buffer | undefined;
+  #object: Readonly<KubeObject> | undefined;
+
+  constructor(key: string, revision: number, value: Uint8Array) {
+    this.key = key;
+    this.revision = revision;
+    this.value = value;
+  }
+
+  static of(item: Item, prefix: string): Entry {
+    return new Entry(item.key.slice(prefix.length), item.revision, item.value);
+  }
+
+  /** JSON as it goes over the wire. */
+  get bytes(): Buffer {
+    return (this.#bytes ??= withRevision(this.value, this.revision));
+  }
+
+  get object(): Readonly<KubeObject> {
+    return (this.#object ??= this.copy());
+  }
+
+  copy<T extends KubeObject = KubeObject>(): T {
+    return JSON.parse(this.bytes.toString()) as T;
+  }
+
+  /** The same object seen at another revision: what a DELETED event shows. */
+  at(revision: number): Entry {
+    return new Entry(this.key, revision, this.value);
+  }
+}
+
+/** `/registry/<group>/<resource>/`, the prefix of a kind's keys. */
+export const prefixOf = (kind: { group: string; plural: string }): string =>
+  `/registry/${kind.group || 'core'}/${kind.plural}/`;

@@ -1,0 +1,57 @@
+import type { Logger } from '../lib/log.ts';
+import type { KindTable } from './kinds.ts';
+import { self } from './auth/user.ts';
+import type { Registry } from './registry.ts';
+
+const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver' };
+
+/** Forgets old history of the store, and objects whose kind lets them live only so long. */
+export function keepHouse(
+  registry: Registry,
+  kinds: KindTable,
+  intervalMs: number,
+  log: Logger,
+  signal: AbortSignal,
+): void {
+  const timers = [setInterval(() => guard(() => expire(registry, kinds)), 60_000)];
+  if (intervalMs > 0) {
+    let before = registry.feed.revision;
+    // History lives for one to two intervals.
+    const compact = async () => {
+      const revision = before;
+      before = registry.feed.revision;
+      await registry.store.compact(revision);
+    };
+    timers.push(setInterval(() => guard(compact), intervalMs));
+  }
+  for (const timer of timers) timer.unref();
+  signal.addEventListener('abort', () => timers.forEach(clearInterval), { once: true });
+
+  function guard(work: () => Promise<void>): void {
+    work().catch((err: unknown) => {
+      if (!signal.aborted) log.warn({ err }, 'housekeeping failed and will be tried again');
+    });
+  }
+}
+
+async function expire(registry: Registry, kinds: KindTable): Promise<void> {
+  for (const kind of kinds.kinds) {
+    if (kind.ttlSeconds === undefined) continue;
+    const limit = Date.now() - kind.ttlSeconds * 1000;
+    for (const entry of registry.feed.cache(kind).list()) {
+      const { creationTimestamp, lastTimestamp } = timesOf(entry.object);
+      if (Math.max(creationTimestamp, lastTimestamp) < limit) await registry.remove(kind, entry, options);
+    }
+  }
+}
+
+function timesOf(object: Readonly<{ metadata: { creationTimestamp?: string | null } }>): {
+  creationTimestamp: number;
+  lastTimestamp: number;
+} {
+  const { lastTimestamp } = object as { lastTimestamp?: string };
+  return {
+    creationTimestamp: Date.parse(object.metadata.creationTimestamp ?? '') || 0,
+    lastTimestamp: Date.parse(lastTimestamp ?? '') || 0,
+  };
+}

@@ -1,0 +1,202 @@
+/**
+ * kubectl's door: verbs on kinds, kept in a store.
+ *
+ *   request ─▶ server ─▶ dispatch: who asks, may they, which kind
+ *                          ├─ reads  ─▶ cache (bytes) ◀─ feed ◀─ one watch ─┐
+ *                          ├─ writes ─▶ registry: defaults, admission, rules ─▶ store (etcd or embedded)
+ *                          ├─ watch  ─▶ follows a cache
+ *                          └─ log, exec … ─▶ the kubelet
+ *
+ * It must not know controllers, schedulers, Mesos or how pods run. It keeps nothing that a restart cannot rebuild, so
+ * any number of them may serve one etcd.
+ */
+import { readFileSync } from 'node:fs';
+import type { AddressInfo } from 'node:net';
+import { builtinKinds } from '../api/kinds/index.ts';
+import type { Logger } from '../lib/log.ts';
+import { duration, list, number, port, text, type Values } from '../lib/options.ts';
+import { Admission } from './admission/order.ts';
+import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
+import { serviceAccount } from './admission/service-account.ts';
+import { serviceAddresses } from './admission/service-addresses.ts';
+import { Authenticator, readTokenFile, type Token } from './auth/authenticate.ts';
+import type { Authorizer } from './auth/authorize.ts';
+import { bootstrap } from './bootstrap.ts';
+import { Discovery } from './discovery.ts';
+import { Dispatcher } from './dispatch.ts';
+import { openEmbedded } from './embedded.ts';
+import { openEtcd } from './etcd.ts';
+import { Feed } from './feed.ts';
+import { Health } from './health.ts';
+import { keepHouse } from './housekeeping.ts';
+import { KindTable } from './kinds.ts';
+import { ServerMetrics } from './metrics.ts';
+import { OpenApi } from './openapi.ts';
+import { Registry } from './registry.ts';
+import { createServer } from './server.ts';
+import type { Store } from './store.ts';
+import { KubeletProxy } from './subresources/kubelet-proxy.ts';
+
+export const options = {
+  bindAddress: text('Address to listen on', '127.0.0.1', '<address>'),
+  port: port('Port to listen on; 0 takes a free one', 6443),
+  advertiseAddress: text('host:port that clients are told; the bound one unless set', '', '<host:port>'),
+  etcdServers: list('etcd endpoints; the embedded store is used where there are none', [], '<url,url>'),
+  etcdCaFile: text('CA certificate of etcd (PEM)', '', '<file>'),
+  etcdCertFile: text('Client certificate for etcd (PEM)', '', '<file>'),
+  etcdKeyFile: text('Key of the client certificate for etcd (PEM)', '', '<file>'),
+  etcdUser: text('User name for etcd'),
+  etcdPassword: text('Password for etcd'),
+  embeddedStore: text('File of the embedded store, or :memory:', ':memory:', '<file>'),
+  tlsCertFile: text('Serving certificate (PEM)', '', '<file>'),
+  tlsKeyFile: text('Key of the serving certificate (PEM)', '', '<file>'),
+  clientCaFile: text('CA of client certificates (PEM); CN is the user, O the groups', '', '<file>'),
+  tokenAuthFile: text('File of token,user,uid,"group,group" lines', '', '<file>'),
+  kubeletClientCertFile: text('Certificate shown to kubelets (PEM)', '', '<file>'),
+  kubeletClientKeyFile: text('Key of the certificate shown to kubelets (PEM)', '', '<file>'),
+  serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
+  maxRequestBytes: number('Largest request body, bytes', 3 * 1024 * 1024, { min: 1024 }),
+  watchHistory: number('Changes per kind kept for watches that resume', 4096, { min: 16 }),
+  compactionInterval: duration('How often history older than one interval is forgotten; 0 never', 5 * 60_000),
+  drainTimeout: duration('How long a stop waits for requests in flight', 5000),
+} as const;
+
+export type Options = Values<typeof options>;
+
+export interface Deps {
+  log: Logger;
+  /** Aborting it stops the server gracefully. */
+  signal: AbortSignal;
+  /** Used instead of the one that the options name; the caller closes it. */
+  store?: Store;
+  /** Bearer tokens beside those of the file. */
+  tokens?: readonly Token[];
+  authorizer?: Authorizer;
+}
+
+export interface ApiServer {
+  url: string;
+  port: number;
+  /** Resolves after a graceful stop. */
+  closed: Promise<void>;
+}
+
+export async function start(o: Options, deps: Deps): Promise<ApiServer> {
+  const { log, signal } = deps;
+  const store = deps.store ?? openStore(o, log);
+  const stopping = new AbortController();
+  try {
+    const kinds = new KindTable(builtinKinds);
+    const feed = new Feed(store, kinds.kinds, o.watchHistory, log);
+    const rules = [namespaceLifecycle(feed, store), serviceAccount, serviceAddresses(store, o.serviceCidr)];
+    const registry = new Registry(store, feed, new Admission(rules));
+    await feed.start(stopping.signal);
+    const tokens = [...(o.tokenAuthFile ? readTokenFile(o.tokenAuthFile) : []), ...(deps.tokens ?? [])];
+    let address = '';
+    const app = createServer(
+      {
+        dispatcher: new Dispatcher(kinds, registry, new Authenticator(tokens), deps.authorizer),
+        discovery: new Discovery(kinds),
+        openapi: new OpenApi(kinds),
+        health: new Health(checks(store, signal)),
+        metrics: new ServerMetrics(feed),
+        kubelets: new KubeletProxy(registry, {
+          ...(o.kubeletClientCertFile ? { cert: readFileSync(o.kubeletClientCertFile) } : {}),
+          ...(o.kubeletClientKeyFile ? { key: readFileSync(o.kubeletClientKeyFile) } : {}),
+        }),
+        log,
+        signal: stopping.signal,
+        address: () => address,
+      },
+      tlsFiles(o),
+      o.maxRequestBytes,
+    );
+    await listen(app, o);
+    const bound = app.server.address() as AddressInfo;
+    address = o.advertiseAddress || `${o.bindAddress}:${bound.port}`;
+    await bootstrap(registry, o.serviceCidr, bound.port);
+    keepHouse(registry, kinds, o.compactionInterval, log, stopping.signal);
+    const closed = stopped(signal).then(() => stop(app, stopping, deps.store ? undefined : store, o.drainTimeout));
+    return { url: `https://${address}`, port: bound.port, closed };
+  } catch (error) {
+    stopping.abort();
+    if (!deps.store) await store.close();
+    throw error;
+  }
+}
+
+function openStore(o: Options, log: Logger): Store {
+  if (o.etcdServers.length === 0) return openEmbedded(o.embeddedStore);
+  const file = (path: string) => (path ? readFileSync(path) : undefined);
+  return openEtcd({
+    endpoints: o.etcdServers,
+    ca: file(o.etcdCaFile),
+    cert: file(o.etcdCertFile),
+    key: file(o.etcdKeyFile),
+    user: o.etcdUser,
+    password: o.etcdPassword,
+    log,
+  });
+}
+
+function tlsFiles(o: Options) {
+  if (!o.tlsCertFile || !o.tlsKeyFile)
+    throw new Error('the apiserver needs a certificate: set --tls-cert-file and --tls-key-file');
+  return {
+    cert: readFileSync(o.tlsCertFile),
+    key: readFileSync(o.tlsKeyFile),
+    ...(o.clientCaFile ? { ca: readFileSync(o.clientCaFile) } : {}),
+  };
+}
+
+async function listen(app: ReturnType<typeof createServer>, o: Options): Promise<void> {
+  try {
+    await app.listen({ host: o.bindAddress, port: o.port });
+  } catch (error) {
+    if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
+    throw new Error(`port ${o.port} on ${o.bindAddress} is taken; choose another with --port`, { cause: error });
+  }
+}
+
+function checks(store: Store, signal: AbortSignal) {
+  return [
+    { name: 'ping', check: () => undefined },
+    { name: 'etcd', check: () => store.ping() },
+    {
+      name: 'shutdown',
+      readyOnly: true,
+      check: () => {
+        if (signal.aborted) throw new Error('the server is stopping');
+      },
+    },
+  ];
+}
+
+function stopped(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener('abort', () => resolve(), { once: true });
+  });
+}
+
+/** Takes no new connections, ends watches, lets requests in flight finish, then closes the rest. */
+async function stop(
+  app: ReturnType<typeof createServer>,
+  stopping: AbortController,
+  store: Store | undefined,
+  drainMs: number,
+): Promise<void> {
+  const sockets = trackedSockets(app);
+  stopping.abort();
+  const late = setTimeout(() => sockets.forEach((socket) => socket.destroy()), drainMs);
+  try {
+    await app.close();
+  } finally {
+    clearTimeout(late);
+    await store?.close();
+  }
+}
+
+function trackedSockets(app: ReturnType<typeof createServer>): Set<{ destroy: () => void }> {
+  return (app as { openSockets?: Set<{ destroy: () => void }> }).openSockets ?? new Set();
+}

@@ -1,0 +1,86 @@
+import { stringify as stringifyYaml } from 'yaml';
+import type { Kind } from '../api/kind.ts';
+import type { Answer, ListAnswer } from './call.ts';
+import { contentTypes, notAcceptable, type Output } from './negotiate.ts';
+import { partialJson, readIncludeObject, tableJson } from './table.ts';
+
+/** A body ready to be sent. Lists come in many pieces, so that nothing is copied. */
+export interface Rendered {
+  contentType: string;
+  chunks: readonly Buffer[];
+  length: number;
+}
+
+/** Gives an answer the form its caller asked for. */
+export function render(answer: Answer, output: Output, query: URLSearchParams): Rendered {
+  const chunks = chunksOf(answer, output, query);
+  if (output.media === 'yaml') {
+    const text = stringifyYaml(JSON.parse(Buffer.concat(chunks).toString()));
+    return sized('application/yaml', [Buffer.from(text)]);
+  }
+  return sized(contentTypes.json, chunks);
+}
+
+function sized(contentType: string, chunks: readonly Buffer[]): Rendered {
+  let length = 0;
+  for (const chunk of chunks) length += chunk.length;
+  return { contentType, chunks, length };
+}
+
+function chunksOf(answer: Answer, output: Output, query: URLSearchParams): Buffer[] {
+  if ('value' in answer) return [Buffer.from(JSON.stringify(answer.value))];
+  if ('entry' in answer) return [oneObject(answer.kind, answer.entry, output, query)];
+  return listOf(answer.kind, answer.list, output, query);
+}
+
+function oneObject(
+  kind: Kind,
+  entry: Parameters<typeof tableJson>[1][number],
+  output: Output,
+  query: URLSearchParams,
+): Buffer {
+  switch (output.as) {
+    case 'object':
+      return entry.bytes;
+    case 'Table': {
+      const meta = { resourceVersion: entry.object.metadata.resourceVersion };
+      return Buffer.from(tableJson(kind, [entry], output.version, readIncludeObject(query), meta));
+    }
+    case 'PartialObjectMetadata':
+      return Buffer.from(partialJson(entry.object, output.version));
+    case 'PartialObjectMetadataList':
+      throw notAcceptable();
+  }
+}
+
+const comma = Buffer.from(',');
+const close = Buffer.from(']}');
+
+function listOf(kind: Kind, list: ListAnswer, output: Output, query: URLSearchParams): Buffer[] {
+  const meta = {
+    resourceVersion: String(list.revision),
+    ...(list.continue ? { continue: list.continue } : {}),
+    ...(list.remaining !== undefined ? { remainingItemCount: list.remaining } : {}),
+  };
+  switch (output.as) {
+    case 'object': {
+      const head = `{"kind":"${kind.listKind}","apiVersion":"${kind.apiVersion}","metadata":${JSON.stringify(meta)},"items":[`;
+      const chunks: Buffer[] = [Buffer.from(head)];
+      for (const [i, entry] of list.entries.entries()) {
+        if (i > 0) chunks.push(comma);
+        chunks.push(entry.bytes);
+      }
+      chunks.push(close);
+      return chunks;
+    }
+    case 'Table':
+      return [Buffer.from(tableJson(kind, list.entries, output.version, readIncludeObject(query), meta))];
+    case 'PartialObjectMetadataList': {
+      const items = list.entries.map(({ object }) => partialJson(object, output.version)).join(',');
+      const head = `{"kind":"PartialObjectMetadataList","apiVersion":"${output.version}","metadata":${JSON.stringify(meta)},"items":[`;
+      return [Buffer.from(`${head}${items}]}`)];
+    }
+    case 'PartialObjectMetadata':
+      throw notAcceptable();
+  }
+}

@@ -1,0 +1,229 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Http2SecureServer } from 'node:http2';
+import type { TLSSocket } from 'node:tls';
+import { fastify, type FastifyInstance } from 'fastify';
+import { StatusError } from '../api/status.ts';
+import type { Logger } from '../lib/log.ts';
+import { aggregatedForm, etagOf, type Discovery } from './discovery.ts';
+import { connectSubresources, unknownPath, type Admitted, type Dispatcher, type Incoming } from './dispatch.ts';
+import { toStatusError } from './errors.ts';
+import type { Health } from './health.ts';
+import type { ServerMetrics } from './metrics.ts';
+import type { OpenApi } from './openapi.ts';
+import { render } from './render.ts';
+import { jsonBody, send, sendStatus, textBody, type RawRequest, type RawResponse } from './respond.ts';
+import type { KubeletProxy } from './subresources/kubelet-proxy.ts';
+import type { Sink, Watch } from './verbs/watch.ts';
+import { version } from './version.ts';
+
+export interface Parts {
+  dispatcher: Dispatcher;
+  discovery: Discovery;
+  openapi: OpenApi;
+  health: Health;
+  metrics: ServerMetrics;
+  kubelets: KubeletProxy;
+  log: Logger;
+  /** Aborts when the server stops: watches and streams end. */
+  signal: AbortSignal;
+  /** host:port that clients outside should use. */
+  address: () => string;
+}
+
+export interface TlsFiles {
+  key: string | Buffer;
+  cert: string | Buffer;
+  /** The CA of client certificates. */
+  ca?: string | Buffer;
+}
+
+type Server = FastifyInstance<Http2SecureServer>;
+
+/** The HTTPS server: HTTP/2 and HTTP/1.1 on one port; every path ends in one handler, which knows what is where. */
+export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: number): Server {
+  const app = fastify({
+    http2: true,
+    https: { allowHTTP1: true, requestCert: true, rejectUnauthorized: false, ...tls },
+    bodyLimit: maxRequestBytes,
+    forceCloseConnections: true,
+    exposeHeadRoutes: false,
+    routerOptions: { maxParamLength: 8192 },
+  }) as unknown as Server;
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
+  app.setErrorHandler(async (error, request, reply) => {
+    reply.hijack();
+    await sendStatus(request.raw, reply.raw, toStatusError(error, parts.log));
+  });
+  const handler = new Handler(parts);
+  app.all('/*', async (request, reply) => {
+    reply.hijack();
+    const body = Buffer.isBuffer(request.body) ? request.body : empty;
+    await handler.serve(request.raw as RawRequest, reply.raw as RawResponse, body);
+  });
+  app.server.on('upgrade', (request: IncomingMessage, socket: TLSSocket, head: Buffer) => {
+    socket.on('error', () => socket.destroy());
+    void handler.upgrade(request, socket, head);
+  });
+  return app;
+}
+
+const empty = Buffer.alloc(0);
+
+class Handler {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  async serve(request: RawRequest, response: RawResponse, body: Buffer): Promise<void> {
+    const hangup = new AbortController();
+    response.on('close', () => hangup.abort());
+    try {
+      const incoming = this.#incoming(request, body, hangup.signal);
+      const user = this.#parts.dispatcher.identify(incoming);
+      const admitted = this.#parts.dispatcher.admit(incoming, user);
+      if (admitted) await this.#resource(admitted, request, response);
+      else {
+        this.#parts.dispatcher.authorizePath(user, incoming.method, incoming.path);
+        await this.#path(incoming, request, response);
+      }
+    } catch (error) {
+      await sendStatus(request, response, toStatusError(error, this.#parts.log));
+    }
+  }
+
+  #incoming(request: RawRequest, body: Buffer, signal: AbortSignal): Incoming {
+    const url = request.url ?? '/';
+    const at = url.indexOf('?');
+    return {
+      method: request.method ?? 'GET',
+      path: at < 0 ? url : url.slice(0, at),
+      query: new URLSearchParams(at < 0 ? '' : url.slice(at + 1)),
+      headers: request.headers,
+      socket: request.socket as TLSSocket,
+      body,
+      signal,
+    };
+  }
+
+  async #resource(admitted: Admitted, request: RawRequest, response: RawResponse): Promise<void> {
+    const { call, verb } = admitted;
+    const isConnect = connectSubresources.has(call.subresource);
+    const done = this.#parts.metrics.begin(isConnect ? 'connect' : verb, {
+      group: call.kind.group,
+      version: call.kind.version,
+      resource: call.kind.plural,
+      subresource: call.subresource,
+      scope: call.name ? 'resource' : call.namespace ? 'namespace' : 'cluster',
+    });
+    try {
+      if (isConnect) await this.#parts.kubelets.serve(call, request, response);
+      else if (verb === 'watch') this.#stream(await this.#parts.dispatcher.watch(admitted), response, request);
+      else {
+        const answer = await this.#parts.dispatcher.answer(admitted);
+        const rendered = render(answer, call.output, call.query);
+        await send(request, response, answer.code, rendered, warningHeaders(call.warnings));
+      }
+      if (response.destroyed || response.writableEnded) done(response.statusCode);
+      else response.once('close', () => done(response.statusCode));
+    } catch (error) {
+      const status = toStatusError(error, this.#parts.log);
+      done(status.code);
+      await sendStatus(request, response, status);
+    }
+  }
+
+  #stream(watch: Watch, response: RawResponse, request: RawRequest): void {
+    const raw = response as ServerResponse;
+    const isHttp2 = request.httpVersionMajor === 2;
+    raw.writeHead(200, { 'content-type': watch.contentType, 'cache-control': 'no-cache, private' });
+    raw.flushHeaders();
+    const stop = () => sink.end();
+    const sink: Sink = {
+      write: (bytes) => {
+        if (!raw.destroyed && !raw.writableEnded) raw.write(bytes);
+      },
+      get waiting() {
+        return isHttp2
+          ? ((response as { stream?: { writableLength: number } }).stream?.writableLength ?? 0)
+          : raw.writableLength;
+      },
+      end: () => {
+        this.#parts.signal.removeEventListener('abort', stop);
+        if (!raw.destroyed && !raw.writableEnded) raw.end();
+      },
+    };
+    this.#parts.signal.addEventListener('abort', stop, { once: true });
+    watch.open(sink);
+  }
+
+  async #path(incoming: Incoming, request: RawRequest, response: RawResponse): Promise<void> {
+    const { path, method, query } = incoming;
+    if (method !== 'GET' && method !== 'HEAD') throw notAllowed();
+    const health = await this.#parts.health.at(path, query);
+    if (health) return send(request, response, health.code, health.body, { 'x-content-type-options': 'nosniff' });
+    if (path === '/version' || path === '/version/') return send(request, response, 200, jsonBody(version));
+    if (path === '/metrics') {
+      const { registry } = this.#parts.metrics;
+      return send(request, response, 200, textBody(await registry.metrics(), registry.contentType));
+    }
+    if (path.startsWith('/openapi/')) return this.#parts.openapi.serve(path, incoming, request, response);
+    if (path === '/') return send(request, response, 200, jsonBody({ paths: this.#parts.discovery.paths() }));
+    return this.#discover(incoming, request, response);
+  }
+
+  async #discover({ path, headers }: Incoming, request: RawRequest, response: RawResponse): Promise<void> {
+    const isRoot = /^\/apis?\/?$/.test(path);
+    const form = isRoot ? aggregatedForm((headers.accept as string | undefined) ?? '') : undefined;
+    const value = /^\/apis?(\/|$)/.test(path)
+      ? this.#parts.discovery.at(path, form?.version, this.#parts.address())
+      : undefined;
+    if (value === undefined) {
+      if (/^\/apis?\//.test(path)) throw unknownPath();
+      return send(request, response, 404, textBody('404 page not found\n'), { 'x-content-type-options': 'nosniff' });
+    }
+    if (!form) return send(request, response, 200, jsonBody(value), { vary: 'Accept' });
+    const etag = etagOf(value);
+    const common = { etag, vary: 'Accept', 'x-varied-accept': form.version };
+    if (headers['if-none-match'] === etag) return send(request, response, 304, textBody('', form.contentType), common);
+    return send(request, response, 200, jsonBody(value, form.contentType), common);
+  }
+
+  /** exec, attach and port-forward: the connection leaves HTTP. */
+  async upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
+    const hangup = new AbortController();
+    socket.on('close', () => hangup.abort());
+    try {
+      const incoming = this.#incoming(request, empty, hangup.signal);
+      const user = this.#parts.dispatcher.identify(incoming);
+      const admitted = this.#parts.dispatcher.admit(incoming, user);
+      if (!admitted || !connectSubresources.has(admitted.call.subresource))
+        throw new StatusError(400, 'BadRequest', 'this path takes no upgrade of the connection');
+      await this.#parts.kubelets.upgrade(admitted.call, request, socket, head);
+    } catch (error) {
+      refuseUpgrade(socket, toStatusError(error, this.#parts.log));
+    }
+  }
+}
+
+const notAllowed = (): StatusError =>
+  new StatusError(405, 'MethodNotAllowed', 'the server does not allow this method on the requested resource', {});
+
+function refuseUpgrade(socket: TLSSocket, error: StatusError): void {
+  if (socket.destroyed) return;
+  const body = JSON.stringify(error.status);
+  socket.end(
+    `HTTP/1.1 ${error.code} ${error.reason ?? 'Error'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
+  );
+}
+
+function warningHeaders(warnings: readonly string[]): Record<string, string[]> {
+  if (warnings.length === 0) return {};
+  return {
+    warning: [...new Set(warnings)]
+      .slice(0, 64)
+      .map((text) => `299 - ${JSON.stringify(text.replace(/[^\x20-\x7e]/g, '?'))}`),
+  };
+}

@@ -1,0 +1,33 @@
+import type { KubeObject } from '../../api/meta.ts';
+import { badRequest } from '../../api/status.ts';
+import { decodeBody } from '../body.ts';
+import { keyIn, readDryRun, writeOptions, type Answer, type Call } from '../call.ts';
+import type { Registry } from '../registry.ts';
+import { deleteObject } from '../verbs/delete.ts';
+
+interface Eviction extends KubeObject {
+  deleteOptions?: {
+    gracePeriodSeconds?: number;
+    dryRun?: string[];
+    preconditions?: { uid?: string; resourceVersion?: string };
+  };
+}
+
+/** POST to `pods/<name>/eviction`: a deletion that may be refused; there are no disruption budgets to refuse it yet. */
+export async function evict(registry: Registry, call: Call): Promise<Answer> {
+  const type = { group: 'policy', version: 'v1', kind: 'Eviction', definition: 'io.k8s.api.policy.v1.Eviction' };
+  const { object } = decodeBody<Eviction>(call.contentType, call.body, type);
+  const { metadata, deleteOptions = {} } = object;
+  if (metadata.name && metadata.name !== call.name)
+    throw badRequest('name in URL does not match name in Eviction object');
+  const common = writeOptions(call);
+  await deleteObject(registry, call.kind, keyIn(call.kind, call.namespace, call.name), {
+    ...common,
+    dryRun: common.dryRun || readDryRun(deleteOptions.dryRun ?? []),
+    gracePeriodSeconds: deleteOptions.gracePeriodSeconds,
+    propagation: undefined,
+    uid: deleteOptions.preconditions?.uid,
+    resourceVersion: deleteOptions.preconditions?.resourceVersion,
+  });
+  return { code: 201, value: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } };
+}

@@ -1,0 +1,188 @@
+import type { Kind } from '../../api/kind.ts';
+import { timestamp, type KubeObject } from '../../api/meta.ts';
+import { badRequest, conflict, forbidden, notFound } from '../../api/status.ts';
+import { bad, invalid, notSupported } from '../../api/field-error.ts';
+import { immortalNamespaces } from '../admission/namespace-lifecycle.ts';
+import { decodeBody } from '../body.ts';
+import { keyIn, readDryRun, writeOptions, type Answer, type Call, type WriteOptions } from '../call.ts';
+import type { Entry } from '../encoding.ts';
+import type { Registry } from '../registry.ts';
+
+export interface DeleteOptions extends WriteOptions {
+  gracePeriodSeconds: number | undefined;
+  propagation: 'Background' | 'Foreground' | 'Orphan' | undefined;
+  uid: string | undefined;
+  resourceVersion: string | undefined;
+}
+
+/** DELETE of one object. */
+export async function remove(registry: Registry, call: Call): Promise<Answer> {
+  const { kind, name, namespace } = call;
+  const options = deleteOptions(call);
+  if (kind.group === '' && kind.kind === 'Namespace' && immortalNamespaces.has(name))
+    throw forbidden(kind, name, 'this namespace may not be deleted');
+  const { entry, gone } = await deleteObject(registry, kind, keyIn(kind, namespace, name), options);
+  return gone && !returnsObject(kind) ? success(kind, entry.object) : { code: 200, kind, entry };
+}
+
+/** These kinds answer a deletion with the object as it was. */
+const returnsObject = (kind: Kind): boolean =>
+  kind.group === '' &&
+  ['Pod', 'Service', 'ServiceAccount', 'PersistentVolume', 'PersistentVolumeClaim'].includes(kind.kind);
+
+function success(kind: Kind, { metadata }: Readonly<KubeObject>): Answer {
+  const details = {
+    name: metadata.name,
+    ...(kind.group ? { group: kind.group } : {}),
+    kind: kind.plural,
+    uid: metadata.uid,
+  };
+  return { code: 200, value: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', details } };
+}
+
+interface DeleteOptionsBody extends KubeObject {
+  gracePeriodSeconds?: number;
+  propagationPolicy?: string;
+  orphanDependents?: boolean;
+  preconditions?: { uid?: string; resourceVersion?: string };
+  dryRun?: string[];
+}
+
+const bodyType = {
+  group: '',
+  version: 'v1',
+  kind: 'DeleteOptions',
+  definition: 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions',
+};
+
+export function deleteOptions(call: Call): DeleteOptions {
+  const { query } = call;
+  const body: Partial<DeleteOptionsBody> = call.body.length > 0 ? readBody(call) : {};
+  const grace = query.get('gracePeriodSeconds');
+  if (grace !== null && !/^-?\d+$/.test(grace))
+    throw badRequest(`strconv.ParseInt: parsing "${grace}": invalid syntax`);
+  const policy = body.propagationPolicy ?? query.get('propagationPolicy') ?? undefined;
+  const orphan =
+    body.orphanDependents ?? (query.has('orphanDependents') ? query.get('orphanDependents') === 'true' : undefined);
+  const options = { group: 'meta.k8s.io', kind: 'DeleteOptions' };
+  if (policy !== undefined && policy !== 'Background' && policy !== 'Foreground' && policy !== 'Orphan')
+    throw invalid(options, '', [notSupported('propagationPolicy', policy, ['Background', 'Foreground', 'Orphan'])]);
+  if (policy !== undefined && orphan !== undefined)
+    throw invalid(options, '', [
+      bad('propagationPolicy', policy, 'orphanDependents and deletionPropagation cannot be both set'),
+    ]);
+  const common = writeOptions(call);
+  return {
+    ...common,
+    dryRun: common.dryRun || readDryRun(body.dryRun ?? []),
+    gracePeriodSeconds: body.gracePeriodSeconds ?? (grace === null ? undefined : Number(grace)),
+    propagation: policy ?? (orphan === undefined ? undefined : orphan ? 'Orphan' : 'Background'),
+    uid: body.preconditions?.uid,
+    resourceVersion: body.preconditions?.resourceVersion,
+  };
+}
+
+function readBody(call: Call): DeleteOptionsBody {
+  const { object } = decodeBody<DeleteOptionsBody>(call.contentType, call.body, bodyType);
+  return object;
+}
+
+/**
+ * Deletes, or marks as being deleted what somebody has still to finish: a pod its kubelet runs, an object with
+ * finalizers. `gone` tells which it was.
+ */
+export async function deleteObject(
+  registry: Registry,
+  kind: Kind,
+  key: string,
+  options: DeleteOptions,
+): Promise<{ entry: Entry; gone: boolean }> {
+  for (;;) {
+    const current = await registry.read(kind, key);
+    if (!current) throw notFound(kind, key.slice(key.indexOf('/') + 1));
+    checkPreconditions(kind, current.object, options);
+    const grace = graceOf(kind, current.object, options);
+    const finalizers = finalizersAfter(current.object, options);
+    const waits = finalizers.length > 0 || grace > 0 || isHeldNamespace(kind, current.object);
+    if (!waits) {
+      const entry = await registry.remove(kind, current, options);
+      if (entry) return { entry, gone: true };
+      continue;
+    }
+    if (isAlreadyMarked(current.object, grace, finalizers)) return { entry: current, gone: false };
+    const entry = await registry.update(kind, key, 'server', options, (object) => {
+      checkPreconditions(kind, object, options);
+      return mark(object, grace, finalizersAfter(object, options), kind);
+    });
+    return { entry, gone: false };
+  }
+}
+
+function checkPreconditions(kind: Kind, { metadata }: Readonly<KubeObject>, options: DeleteOptions): void {
+  const name = metadata.name ?? '';
+  if (options.uid !== undefined && options.uid !== metadata.uid)
+    throw conflict(
+      kind,
+      name,
+      `Precondition failed: UID in precondition: ${options.uid}, UID in object meta: ${metadata.uid}`,
+    );
+  if (options.resourceVersion !== undefined && options.resourceVersion !== metadata.resourceVersion)
+    throw conflict(
+      kind,
+      name,
+      `Precondition failed: ResourceVersion in precondition: ${options.resourceVersion}, ResourceVersion in object meta: ${metadata.resourceVersion}`,
+    );
+}
+
+/** Seconds that somebody gets to finish the object. A second deletion may only shorten them. */
+function graceOf(kind: Kind, object: Readonly<KubeObject>, { gracePeriodSeconds }: DeleteOptions): number {
+  const own = kind.gracePeriodSeconds?.(object as KubeObject) ?? 0;
+  if (own === 0) return 0;
+  const asked = gracePeriodSeconds === undefined ? own : Math.max(gracePeriodSeconds < 0 ? 1 : 0, gracePeriodSeconds);
+  if (!object.metadata.deletionTimestamp) return asked;
+  const running = object.metadata.deletionGracePeriodSeconds ?? 0;
+  return gracePeriodSeconds === undefined ? running : Math.min(asked, running);
+}
+
+function finalizersAfter({ metadata }: Readonly<KubeObject>, { propagation }: DeleteOptions): string[] {
+  const own = metadata.finalizers ?? [];
+  const others = own.filter((finalizer) => finalizer !== 'orphan' && finalizer !== 'foregroundDeletion');
+  switch (propagation) {
+    case 'Orphan':
+      return [...others, 'orphan'];
+    case 'Foreground':
+      return [...others, 'foregroundDeletion'];
+    case 'Background':
+      return others;
+    default:
+      return own;
+  }
+}
+
+const isHeldNamespace = (kind: Kind, object: Readonly<KubeObject>): boolean =>
+  kind.group === '' &&
+  kind.kind === 'Namespace' &&
+  ((object as { spec?: { finalizers?: string[] } }).spec?.finalizers?.length ?? 0) > 0;
+
+function isAlreadyMarked({ metadata }: Readonly<KubeObject>, grace: number, finalizers: readonly string[]): boolean {
+  return (
+    metadata.deletionTimestamp !== undefined &&
+    (metadata.deletionGracePeriodSeconds ?? 0) === grace &&
+    (metadata.finalizers ?? []).join() === finalizers.join()
+  );
+}
+
+function mark(object: KubeObject, grace: number, finalizers: string[], kind: Kind): KubeObject {
+  const { metadata } = object;
+  const first = metadata.deletionTimestamp === undefined;
+  if (first || (metadata.deletionGracePeriodSeconds ?? 0) > grace)
+    metadata.deletionTimestamp = timestamp(
+      Math.min(Date.now() + grace * 1000, first ? Infinity : Date.parse(metadata.deletionTimestamp!)),
+    );
+  metadata.deletionGracePeriodSeconds = grace;
+  if (finalizers.length > 0) metadata.finalizers = finalizers;
+  else delete metadata.finalizers;
+  if (kind.group === '' && kind.kind === 'Namespace')
+    (object as { status?: object }).status = { ...(object as { status?: object }).status, phase: 'Terminating' };
+  return object;
+}

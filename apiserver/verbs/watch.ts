@@ -1,0 +1,271 @@
+import { forbiddenField, invalid } from '../../api/field-error.ts';
+import type { Kind } from '../../api/kind.ts';
+import { badRequest, expired, StatusError, type Status } from '../../api/status.ts';
+import type { Cache, CacheEvent, EventType } from '../cache.ts';
+import type { Call } from '../call.ts';
+import type { Entry } from '../encoding.ts';
+import type { Output } from '../negotiate.ts';
+import type { Registry } from '../registry.ts';
+import { readSelection, selects, type Selection } from '../selection.ts';
+import { partialJson, readIncludeObject, tableJson, type IncludeObject } from '../table.ts';
+import { parseRevision, settle } from '../versions.ts';
+
+/** Where a watch writes to: one HTTP response or WebSocket. */
+export interface Sink {
+  write: (bytes: Buffer) => void;
+  /** Bytes that wait for a slow reader. */
+  readonly waiting: number;
+  end: () => void;
+}
+
+/** Bytes that may wait for one watcher before it is cut off. */
+const waitingLimit = 8 * 1024 * 1024;
+const bookmarkEveryMs = 60_000;
+
+/** A watch that was found in order; `open` starts it. */
+export interface Watch {
+  contentType: string;
+  open: (sink: Sink) => void;
+}
+
+/** GET of a collection with `watch=true`. Refusals are thrown before anything is sent. */
+export async function watch(registry: Registry, call: Call): Promise<Watch> {
+  const { kind, query } = call;
+  const namedOnly = call.name ? `metadata.name=${call.name}` : '';
+  if (namedOnly) query.set('fieldSelector', [query.get('fieldSelector'), namedOnly].filter(Boolean).join(','));
+  const selection = readSelection(kind, call.namespace, query);
+  const text = query.get('resourceVersion') ?? '';
+  const revision = parseRevision(text);
+  const sendInitial = readSendInitial(query);
+  const bookmarks = query.get('allowWatchBookmarks') === 'true' || query.get('allowWatchBookmarks') === '1';
+  const seconds = readTimeout(query.get('timeoutSeconds'));
+  if (sendInitial || revision === undefined) await settle(registry.feed, { revision, exact: false });
+  const cache = registry.feed.cache(kind);
+  const fromState = sendInitial || revision === undefined || revision === 0;
+  const missed = fromState ? [] : cache.since(revision);
+  const encoder = new EventEncoder(kind, call.output, readIncludeObject(query));
+  const start = {
+    after: fromState ? registry.feed.revision : revision,
+    entries: fromState && sendInitial !== false ? cache.list(selection.namespace) : [],
+    missed,
+  };
+  return {
+    contentType: call.output.media === 'json' ? 'application/json' : 'application/yaml',
+    open: (sink) =>
+      new Session(registry, cache, selection, encoder, sink, call.signal).run(start, {
+        bookmarks,
+        seconds,
+        initialEnd: sendInitial === true,
+      }),
+  };
+}
+
+function readSendInitial(query: URLSearchParams): boolean | undefined {
+  const text = query.get('sendInitialEvents');
+  const match = query.get('resourceVersionMatch') ?? '';
+  const options = { group: 'meta.k8s.io', kind: 'ListOptions' };
+  if (text === null) {
+    if (match)
+      throw invalid(options, '', [
+        forbiddenField(
+          'resourceVersionMatch',
+          'resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided',
+        ),
+      ]);
+    return undefined;
+  }
+  if (match !== 'NotOlderThan')
+    throw invalid(options, '', [
+      forbiddenField('resourceVersionMatch', 'sendInitialEvents requires setting resourceVersionMatch to NotOlderThan'),
+    ]);
+  return text === 'true' || text === '1';
+}
+
+function readTimeout(text: string | null): number {
+  if (!text) return 1800 + Math.random() * 1800;
+  if (!/^\d+$/.test(text)) throw badRequest(`strconv.ParseInt: parsing "${text}": invalid syntax`);
+  return Number(text) || 1800 + Math.random() * 1800;
+}
+
+interface Start {
+  after: number;
+  entries: readonly Entry[];
+  missed: readonly CacheEvent[];
+}
+
+interface SessionOptions {
+  bookmarks: boolean;
+  seconds: number;
+  initialEnd: boolean;
+}
+
+/** One watcher: turns changes of the cache into events of its selection until somebody ends it. */
+class Session {
+  readonly #registry: Registry;
+  readonly #cache: Cache;
+  readonly #selection: Selection;
+  readonly #encoder: EventEncoder;
+  readonly #sink: Sink;
+  readonly #signal: AbortSignal;
+  #unfollow: () => void = () => undefined;
+  #timers: NodeJS.Timeout[] = [];
+  #ended = false;
+
+  constructor(
+    registry: Registry,
+    cache: Cache,
+    selection: Selection,
+    encoder: EventEncoder,
+    sink: Sink,
+    signal: AbortSignal,
+  ) {
+    this.#registry = registry;
+    this.#cache = cache;
+    this.#selection = selection;
+    this.#encoder = encoder;
+    this.#sink = sink;
+    this.#signal = signal;
+  }
+
+  run(start: Start, options: SessionOptions): void {
+    if (this.#signal.aborted) return this.#end();
+    this.#signal.addEventListener('abort', this.#stop, { once: true });
+    for (const entry of start.entries)
+      if (selects(this.#selection, entry)) this.#sink.write(this.#encoder.fresh('ADDED', entry));
+    if (options.initialEnd) this.#sink.write(this.#encoder.bookmark(start.after, true));
+    this.#take(start.missed);
+    if (this.#ended) return;
+    this.#unfollow = this.#cache.follow({
+      events: (events) => this.#take(events),
+      lost: () => this.#fail(lostPlace()),
+    });
+    if (options.bookmarks)
+      this.#timers.push(setInterval(() => this.#bookmark(), bookmarkEveryMs * (0.9 + Math.random() * 0.2)));
+    const timeout = setTimeout(() => {
+      if (options.bookmarks) this.#bookmark();
+      this.#end();
+    }, options.seconds * 1000);
+    this.#timers.push(timeout);
+  }
+
+  #bookmark(): void {
+    this.#sink.write(this.#encoder.bookmark(this.#registry.feed.revision, false));
+  }
+
+  #take(events: readonly CacheEvent[]): void {
+    if (this.#ended || events.length === 0) return;
+    if (this.#sink.waiting > waitingLimit) return this.#fail(expired('the watcher was too slow: list again'));
+    if (this.#selection.namespace === '' && !this.#selection.matches) {
+      this.#sink.write(this.#encoder.batch(events));
+      return;
+    }
+    const pieces: Buffer[] = [];
+    for (const event of events) {
+      const type = this.#translate(event);
+      if (type) pieces.push(this.#encoder.event(type, event));
+    }
+    if (pieces.length > 0) this.#sink.write(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
+  }
+
+  /** What a change means to this selection: an object that leaves it is deleted, one that enters it is added. */
+  #translate({ type, entry, previous }: CacheEvent): EventType | undefined {
+    const was = previous !== undefined && selects(this.#selection, previous);
+    if (type === 'DELETED') return was ? 'DELETED' : undefined;
+    const is = selects(this.#selection, entry);
+    if (is) return was ? 'MODIFIED' : 'ADDED';
+    return was ? 'DELETED' : undefined;
+  }
+
+  #fail(error: StatusError): void {
+    if (this.#ended) return;
+    this.#sink.write(this.#encoder.error(error.status));
+    this.#end();
+  }
+
+  readonly #stop = (): void => this.#end();
+
+  #end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#signal.removeEventListener('abort', this.#stop);
+    this.#unfollow();
+    for (const timer of this.#timers) clearTimeout(timer);
+    this.#sink.end();
+  }
+}
+
+const lostPlace = (): StatusError => expired('The resourceVersion for the provided watch is too old.');
+
+const newline = Buffer.from('}\n');
+
+/** Writes events in one caller's form. What is the same for many watchers is made once and kept on the event. */
+export class EventEncoder {
+  readonly #kind: Kind;
+  readonly #output: Output;
+  readonly #include: IncludeObject;
+  readonly #format: string;
+
+  constructor(kind: Kind, output: Output, include: IncludeObject) {
+    this.#kind = kind;
+    this.#output = output;
+    this.#include = include;
+    this.#format = `${output.as} ${output.version} ${include}`;
+  }
+
+  event(type: EventType, event: CacheEvent): Buffer {
+    const name = `${type} ${this.#format}`;
+    const known = event.encoded.get(name);
+    if (known) return known;
+    // An object that leaves a selection is shown as it was before, at the revision of the change.
+    const left = type === 'DELETED' && event.type !== 'DELETED' && event.previous;
+    const made = this.fresh(type, left ? left.at(event.revision) : event.entry);
+    event.encoded.set(name, made);
+    return made;
+  }
+
+  /** All events of a batch in one piece, kept on its last event. */
+  batch(events: readonly CacheEvent[]): Buffer {
+    if (events.length === 1) return this.event(events[0]!.type, events[0]!);
+    const name = `batch ${events[0]!.revision} ${events.length} ${this.#format}`;
+    const last = events.at(-1)!;
+    const known = last.encoded.get(name);
+    if (known) return known;
+    const made = Buffer.concat(events.map((event) => this.event(event.type, event)));
+    last.encoded.set(name, made);
+    return made;
+  }
+
+  fresh(type: EventType, entry: Entry): Buffer {
+    return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), this.#object(entry), newline]);
+  }
+
+  bookmark(revision: number, initialEnd: boolean): Buffer {
+    const metadata = {
+      resourceVersion: String(revision),
+      creationTimestamp: null,
+      ...(initialEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}),
+    };
+    const type = this.#output.as.startsWith('Partial')
+      ? { kind: 'PartialObjectMetadata', apiVersion: this.#output.version }
+      : { kind: this.#kind.kind, apiVersion: this.#kind.apiVersion };
+    return Buffer.from(`${JSON.stringify({ type: 'BOOKMARK', object: { ...type, metadata } })}\n`);
+  }
+
+  error(status: Status): Buffer {
+    return Buffer.from(`${JSON.stringify({ type: 'ERROR', object: status })}\n`);
+  }
+
+  #object(entry: Entry): Buffer {
+    switch (this.#output.as) {
+      case 'object':
+        return entry.bytes;
+      case 'Table': {
+        const meta = { resourceVersion: String(entry.revision) };
+        return Buffer.from(tableJson(this.#kind, [entry], this.#output.version, this.#include, meta));
+      }
+      case 'PartialObjectMetadata':
+      case 'PartialObjectMetadataList':
+        return Buffer.from(partialJson(entry.object, this.#output.version));
+    }
+  }
+}

@@ -1,0 +1,262 @@
+import { accessSync, constants, mkdirSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { delimiter, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Agent, request } from 'undici';
+import { delay } from '../lib/delay.ts';
+import type { Logger } from '../lib/log.ts';
+import { type Pki, ensurePki, writeKubeconfig } from './pki.ts';
+import { checkPort, freePort } from './ports.ts';
+import { type Program, Supervised } from './supervisor.ts';
+
+/** A whole km on this machine, each server a process of its own. Ports: 0 takes a free one. */
+export interface ClusterOptions {
+  /** Holds data, logs, certificates, kubeconfigs. */
+  dir: string;
+  apiserverPort: number;
+  etcdPort: number;
+  mesosPort: number;
+  /** Masters of a Mesos that is there already; '' starts a development one. */
+  masters: string;
+  /** auto: etcd where there is one on PATH, else the embedded store. */
+  store: 'auto' | 'etcd' | 'embedded';
+  runtime: 'process' | 'cri';
+  criSocket: string;
+  logLevel: string;
+  /** Milliseconds. */
+  readyTimeout: number;
+  /** More flags for one server, by its name. */
+  flags?: Readonly<Record<string, readonly string[]>>;
+  executorFlags?: readonly string[];
+  /** Environment of every server beside our own. */
+  env?: Readonly<Record<string, string | undefined>>;
+}
+
+export interface ClusterDeps {
+  log: Logger;
+  signal: AbortSignal;
+  ready?: (what: string, detail: string) => void;
+  restarted?: (what: string, how: string) => void;
+}
+
+export interface LocalCluster {
+  kubeconfig: string;
+  server: string;
+  masterUrl: string;
+  /** Servers by name: etcd, apiserver, devcluster, controller-manager, scheduler. */
+  servers: ReadonlyMap<string, Supervised>;
+  /** Stops what was started, the last first. */
+  stop(): Promise<void>;
+}
+
+const km = fileURLToPath(new URL('./km.ts', import.meta.url));
+
+/** Resolves when kubectl can be used. On failure everything that was started is stopped, and the error says which failed. */
+export async function startCluster(
+  o: ClusterOptions,
+  { log, signal, ready, restarted }: ClusterDeps,
+): Promise<LocalCluster> {
+  const launch = new Launch(o, log, restarted);
+  try {
+    await launch.run(signal, ready ?? (() => undefined));
+    return launch;
+  } catch (error) {
+    await launch.stop();
+    throw error;
+  }
+}
+
+class Launch implements LocalCluster {
+  readonly servers = new Map<string, Supervised>();
+  kubeconfig: string;
+  server = '';
+  masterUrl = '';
+  readonly #o: ClusterOptions;
+  readonly #log: Logger;
+  readonly #restarted: (what: string, how: string) => void;
+
+  constructor(o: ClusterOptions, log: Logger, restarted: ((what: string, how: string) => void) | undefined) {
+    this.#o = o;
+    this.#log = log;
+    this.#restarted = restarted ?? ((server, how) => log.warn({ server, how }, 'a server ended and is started again'));
+    this.kubeconfig = join(o.dir, 'kubeconfig');
+  }
+
+  async run(signal: AbortSignal, ready: (what: string, detail: string) => void): Promise<void> {
+    const { dir } = this.#o;
+    for (const folder of ['logs', 'pki']) mkdirSync(join(dir, folder), { recursive: true });
+    const ports = await this.#choosePorts();
+    const hosts = [
+      'localhost',
+      '127.0.0.1',
+      '::1',
+      hostname(),
+      'kubernetes',
+      'kubernetes.default',
+      'kubernetes.default.svc',
+      '10.96.0.1',
+    ];
+    const pki = await ensurePki(join(dir, 'pki'), hosts);
+    const etcd = this.#usesEtcd();
+    if (etcd) {
+      await this.#start(this.#etcd(ports.etcd, ports.etcdPeer), signal);
+      ready('etcd', `http://127.0.0.1:${ports.etcd}`);
+    }
+    this.server = `https://127.0.0.1:${ports.apiserver}`;
+    await this.#start(this.#apiserver(ports, pki, etcd), signal);
+    ready('apiserver', `${this.server}, objects kept in ${etcd ? 'etcd' : 'the embedded store'}`);
+    for (const user of ['controller-manager', 'scheduler'] as const)
+      writeKubeconfig(join(dir, `${user}.kubeconfig`), this.server, pki.ca, user, pki.pair(user));
+    writeKubeconfig(this.kubeconfig, this.server, pki.ca, 'kubernetes-admin', pki.pair('admin'));
+    this.masterUrl = this.#o.masters || `http://127.0.0.1:${ports.mesos}`;
+    if (!this.#o.masters) {
+      await this.#start(this.#devcluster(ports), signal);
+      ready('development Mesos', `${this.masterUrl}, three agents`);
+    }
+    await this.#start(this.#controllerManager(), signal);
+    ready('controller-manager', '');
+    await this.#start(this.#scheduler(pki), signal);
+    ready('scheduler', 'subscribed as a Mesos framework; executors start with the first pods');
+  }
+
+  async stop(): Promise<void> {
+    for (const server of [...this.servers.values()].reverse()) await server.stop();
+    this.servers.clear();
+  }
+
+  async #start(program: Program, signal: AbortSignal): Promise<void> {
+    const server = new Supervised(program, this.#restarted);
+    this.servers.set(program.name, server);
+    await server.start(AbortSignal.any([signal, AbortSignal.timeout(this.#o.readyTimeout)]));
+    this.#log.debug({ server: program.name, pid: server.pid }, 'started');
+  }
+
+  #usesEtcd(): boolean {
+    if (this.#o.store === 'embedded') return false;
+    const found = onPath('etcd');
+    if (!found && this.#o.store === 'etcd')
+      throw new Error('there is no etcd on PATH; install etcd-server, or use --store embedded');
+    return found;
+  }
+
+  async #choosePorts() {
+    const { apiserverPort, etcdPort, mesosPort, masters } = this.#o;
+    const choose = async (port: number, flag: string) => {
+      if (port === 0) return freePort();
+      await checkPort(port, flag);
+      return port;
+    };
+    const etcd = this.#usesEtcd() ? await choose(etcdPort, '--etcd-port') : 0;
+    const mesos = masters ? 0 : await choose(mesosPort, '--mesos-port');
+    if (mesosPort !== 0 && !masters) for (let i = 1; i <= 3; i++) await checkPort(mesosPort + i, '--mesos-port');
+    return {
+      apiserver: await choose(apiserverPort, '--port'),
+      etcd,
+      etcdPeer: await freePort(),
+      mesos,
+      agents: mesosPort === 0 ? 0 : mesosPort + 1,
+    };
+  }
+
+  #etcd(port: number, peerPort: number): Program {
+    const url = `http://127.0.0.1:${port}`;
+    const peer = `http://127.0.0.1:${peerPort}`;
+    return {
+      name: 'etcd',
+      command: 'etcd',
+      args: [
+        ...['--name', 'km', '--data-dir', join(this.#o.dir, 'etcd'), '--logger', 'zap', '--log-level', 'warn'],
+        ...['--listen-client-urls', url, '--advertise-client-urls', url],
+        ...['--listen-peer-urls', peer, '--initial-advertise-peer-urls', peer, '--initial-cluster', `km=${peer}`],
+        ...['--auto-compaction-retention', '0', ...(this.#o.flags?.etcd ?? [])],
+      ],
+      logFile: this.#logFile('etcd'),
+      ready: (signal) => until(signal, async () => (await status(`${url}/health`, signal)) === 200),
+    };
+  }
+
+  #apiserver(ports: { apiserver: number; etcd: number }, pki: Pki, etcd: boolean): Program {
+    const serving = pki.files('apiserver');
+    const kubelet = pki.files('kubelet-client');
+    return this.#km('apiserver', [
+      ...['--port', String(ports.apiserver), '--tls-cert-file', serving.cert, '--tls-key-file', serving.key],
+      ...['--client-ca-file', pki.caFile, '--token-auth-file', pki.tokenFile],
+      ...['--kubelet-client-cert-file', kubelet.cert, '--kubelet-client-key-file', kubelet.key],
+      ...(etcd
+        ? ['--etcd-servers', `http://127.0.0.1:${ports.etcd}`]
+        : ['--embedded-store', join(this.#o.dir, 'store.db')]),
+    ]);
+  }
+
+  #devcluster(ports: { mesos: number; agents: number }): Program {
+    const workDir = join(this.#o.dir, 'mesos');
+    return this.#km('devcluster', [
+      '--port',
+      String(ports.mesos),
+      '--agent-port',
+      String(ports.agents),
+      '--work-dir',
+      workDir,
+    ]);
+  }
+
+  #controllerManager(): Program {
+    return this.#km('controller-manager', this.#clientFlags('controller-manager'));
+  }
+
+  #scheduler(pki: Pki): Program {
+    const executor = [process.execPath, km, 'executor', '--runtime', this.#o.runtime];
+    if (this.#o.runtime === 'cri') executor.push('--cri-socket', this.#o.criSocket);
+    executor.push('--log-level', this.#o.logLevel, ...(this.#o.executorFlags ?? []));
+    return this.#km('scheduler', [
+      ...this.#clientFlags('scheduler'),
+      ...['--mesos-master', this.masterUrl, '--executor-token', pki.executorToken],
+      ...[
+        '--executor-command',
+        `exec ${executor.map(quoted).join(' ')}`,
+        '--executor-env',
+        `PATH=${process.env.PATH ?? ''}`,
+      ],
+    ]);
+  }
+
+  #clientFlags(user: string): string[] {
+    return ['--kubeconfig', join(this.#o.dir, `${user}.kubeconfig`)];
+  }
+
+  #km(name: string, args: readonly string[]): Program {
+    const { logLevel, flags, env } = this.#o;
+    const all = [km, name, ...args, '--log-level', logLevel, ...(flags?.[name] ?? [])];
+    return { name, command: process.execPath, args: all, env: env ?? {}, logFile: this.#logFile(name) };
+  }
+
+  #logFile(name: string): string {
+    return join(this.#o.dir, 'logs', `${name}.log`);
+  }
+}
+
+const quoted = (word: string): string => (/^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
+
+function onPath(program: string): boolean {
+  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
+    try {
+      accessSync(join(folder, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+async function until(signal: AbortSignal, test: () => Promise<boolean>): Promise<void> {
+  while (!(await test().catch(() => false))) await delay(50, signal);
+}
+
+/** Never through a proxy of the environment. */
+const direct = new Agent();
+
+async function status(url: string, signal: AbortSignal): Promise<number> {
+  const answer = await request(url, { signal, dispatcher: direct });
+  await answer.body.text();
+  return answer.statusCode;
+}

@@ -1,0 +1,121 @@
+import { randomUUID } from 'node:crypto';
+import { hostname } from 'node:os';
+import * as apiserver from '../apiserver/index.ts';
+import { Client } from '../client/client.ts';
+import { Informers } from '../client/informer.ts';
+import { readKubeconfig } from '../client/kubeconfig.ts';
+import { lead } from '../client/lease.ts';
+import * as controllers from '../controllers/index.ts';
+import * as framework from '../framework/index.ts';
+import type { Logger } from '../lib/log.ts';
+import { type Options, type Values, flag, text } from '../lib/options.ts';
+import * as scheduler from '../scheduler/index.ts';
+import { up } from './up.ts';
+
+/** What a command is given. */
+export interface Running {
+  log: Logger;
+  signal: AbortSignal;
+  env: Readonly<Record<string, string | undefined>>;
+  /** To be called when the server can be used. */
+  ready: () => void;
+}
+
+/** One command of km. `run` resolves when the server has ended; what it throws ends the process with its message. */
+export interface Component<O extends Options = Options> {
+  name: string;
+  summary: string;
+  options: O;
+  run(options: Values<O>, running: Running): Promise<void>;
+}
+
+const clientOptions = {
+  kubeconfig: text('Kubeconfig file of the apiserver to work for', '', '<file>'),
+  leaderElect: flag('Wait for the lead before working, so that several may run', true),
+} as const;
+
+const component = <O extends Options>(one: Component<O>): Component => one as unknown as Component;
+
+/** Every server that `km` runs, in the order of --help. */
+export const components: readonly Component[] = [
+  component({
+    name: 'up',
+    summary: 'Try km out: everything on this machine, with a development Mesos',
+    options: up.options,
+    run: (options, running) => up.run(options, running),
+  }),
+  component({
+    name: 'apiserver',
+    summary: 'The Kubernetes API, kept in etcd',
+    options: apiserver.options,
+    run: async (options, { log, signal, ready }) => {
+      const server = await apiserver.start(options, { log, signal });
+      log.info({ url: server.url }, 'apiserver is ready');
+      ready();
+      await server.closed;
+    },
+  }),
+  component({
+    name: 'controller-manager',
+    summary: 'Deployments, ReplicaSets, namespaces, garbage collection, endpoints …',
+    options: { ...clientOptions, ...controllers.options },
+    run: (options, running) =>
+      working('km-controller-manager', options, running, async (client, { log, signal }) => {
+        const { closed } = await controllers.start(options, { client, log, signal });
+        log.info('controllers are working');
+        running.ready();
+        await closed;
+      }),
+  }),
+  component({
+    name: 'scheduler',
+    summary: 'The scheduler and its Mesos framework',
+    options: {
+      ...clientOptions,
+      executorApiserver: text(
+        'URL at which executors reach the apiserver; that of the kubeconfig unless set',
+        '',
+        '<url>',
+      ),
+      executorToken: text('Bootstrap token that executors show the apiserver', '', '<token>'),
+      ...scheduler.options,
+      ...framework.options,
+    },
+    run: (options, running) =>
+      working('km-scheduler', options, running, async (client, { log, signal }) => {
+        const informers = new Informers(client, log);
+        framework.watched(informers);
+        await informers.start(signal);
+        const { server, ca = '' } = readKubeconfig(options.kubeconfig);
+        const executorData = { server: options.executorApiserver || server, ca, token: options.executorToken };
+        const { cluster, closed } = await framework.start(options, { client, informers, log, signal, executorData });
+        scheduler.start(options, { client, informers, cluster, log, signal });
+        log.info('scheduling');
+        running.ready();
+        await closed;
+      }),
+  }),
+];
+
+/** Work for an apiserver as its leader: `work` starts when the lead is won, and its signal aborts when it is lost. */
+async function working(
+  name: string,
+  { kubeconfig, leaderElect }: Values<typeof clientOptions>,
+  { log, signal }: Running,
+  work: (client: Client, running: { log: Logger; signal: AbortSignal }) => Promise<void>,
+): Promise<void> {
+  if (!kubeconfig)
+    throw new Error('--kubeconfig is missing: name the file that says where the apiserver is and who we are');
+  const client = new Client({ ...readKubeconfig(kubeconfig), userAgent: name });
+  try {
+    if (!leaderElect) return await work(client, { log, signal });
+    const identity = `${hostname()}_${randomUUID()}`;
+    const leadership = await lead({ client, name, identity, log, signal });
+    await work(client, { log, signal: AbortSignal.any([signal, leadership.lost]) });
+    // Whoever has lost the lead ends, and is started again as a follower by what supervises it.
+    if (leadership.lost.aborted && !signal.aborted) throw leadership.lost.reason;
+    await leadership.release().catch((err: unknown) => log.debug({ err }, 'could not give up the lead'));
+  } finally {
+    await client.close();
+  }
+}

@@ -1,0 +1,98 @@
+#!/usr/bin/env node
+/**
+ * km: one program for every server. The only place that knows all rooms and joins them.
+ *
+ *   km <command> [--flag value …]        every flag has a KM_ variable: --mesos-master, KM_MESOS_MASTER
+ *   a symlink named after a command (km-apiserver, apiserver) runs it
+ */
+import { readFileSync } from 'node:fs';
+import { basename } from 'node:path';
+import { createLog } from '../lib/log.ts';
+import { describeOptions, flag, oneOf, readOptions } from '../lib/options.ts';
+import { type Component, components } from './components.ts';
+
+const common = {
+  logLevel: oneOf('How much to log', ['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info'),
+  logPretty: flag('Log for eyes instead of one JSON object a line'),
+} as const;
+
+const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
+  .version;
+
+async function main(): Promise<number> {
+  const { command, rest } = commandOf(process.argv);
+  if (command === undefined || command === 'help' || command === '--help' || command === '-h') return say(usage());
+  if (command === 'version' || command === '--version') return say(`km ${version} (Kubernetes v1.36, Mesos v1 API)`);
+  const component = components.find(({ name }) => name === command);
+  if (!component) return fail(`there is no command "${command}"\n\n${usage()}`);
+  if (rest.includes('--help') || rest.includes('-h')) return say(help(component));
+  return run(component, rest);
+}
+
+/** The command is the first argument, or the name under which the program was called. */
+function commandOf([, script = '', ...args]: readonly string[]): {
+  command: string | undefined;
+  rest: readonly string[];
+} {
+  const called = basename(script)
+    .replace(/^km-/, '')
+    .replace(/\.[tj]s$/, '');
+  if (components.some(({ name }) => name === called)) return { command: called, rest: args };
+  return { command: args[0], rest: args.slice(1) };
+}
+
+async function run(component: Component, args: readonly string[]): Promise<number> {
+  const stopping = new AbortController();
+  let options;
+  try {
+    options = readOptions({ ...component.options, ...common }, args, process.env);
+  } catch (error) {
+    return fail(`${(error as Error).message}\nkm ${component.name} --help lists the options`);
+  }
+  const log = createLog({ level: options.logLevel as string, pretty: options.logPretty as boolean });
+  const stop = (why: string) => () => {
+    if (stopping.signal.aborted) return;
+    log.debug({ why }, 'stopping');
+    stopping.abort();
+  };
+  process.on('SIGTERM', stop('SIGTERM'));
+  process.on('SIGINT', stop('SIGINT'));
+  // Started by `km up`: it waits for our word, and when it is gone we go too.
+  process.on('disconnect', stop('the parent is gone'));
+  const ready = () => void process.send?.('ready');
+  try {
+    await component.run(options, { log, signal: stopping.signal, env: process.env, ready });
+    return 0;
+  } catch (error) {
+    if (stopping.signal.aborted) return 0;
+    log.debug({ err: error }, 'ended with an error');
+    return fail((error as Error).message);
+  }
+}
+
+const usage = (): string =>
+  [
+    'km: Kubernetes on Apache Mesos',
+    '',
+    'Usage: km <command> [options]',
+    '',
+    ...components.map(({ name, summary }) => `  ${name.padEnd(20)} ${summary}`),
+    '',
+    'km <command> --help lists its options; each has a twin in the environment (--log-level, KM_LOG_LEVEL).',
+  ].join('\n');
+
+const help = ({ name, summary, options }: Component): string =>
+  `km ${name}: ${summary}\n\nOptions:\n${describeOptions({ ...options, ...common })}`;
+
+function say(text: string): number {
+  process.stdout.write(`${text}\n`);
+  return 0;
+}
+
+function fail(text: string): number {
+  process.stderr.write(`km: ${text}\n`);
+  return 1;
+}
+
+// Connections that are still open must not keep an ended server alive.
+process.exit(await main());

@@ -1,0 +1,82 @@
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { type KeyPair, createAuthority, expiry, issue } from '../lib/certs.ts';
+
+/** Everything that proves who is who in one cluster, kept in files that only their owner reads. */
+export interface Pki {
+  caFile: string;
+  ca: string;
+  /** Files of a certificate and its key. */
+  files(name: CertificateName): { cert: string; key: string };
+  pair(name: CertificateName): KeyPair;
+  /** CSV that the apiserver reads: the executors' bootstrap token. */
+  tokenFile: string;
+  executorToken: string;
+}
+
+export type CertificateName = 'apiserver' | 'kubelet-client' | 'admin' | 'controller-manager' | 'scheduler';
+
+const renewBefore = 30 * 86_400_000;
+
+/** Makes what is missing or about to run out; what is there stays, so that kubeconfigs go on working. */
+export async function ensurePki(directory: string, hosts: readonly string[]): Promise<Pki> {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const authority = await kept(directory, 'ca', () => createAuthority('km cluster CA'));
+  const subjects = {
+    apiserver: { commonName: 'kube-apiserver', hosts },
+    'kubelet-client': { commonName: 'kube-apiserver-kubelet-client', organizations: ['system:masters'] },
+    admin: { commonName: 'kubernetes-admin', organizations: ['system:masters'] },
+    'controller-manager': { commonName: 'system:kube-controller-manager', organizations: ['system:masters'] },
+    scheduler: { commonName: 'system:kube-scheduler', organizations: ['system:masters'] },
+  } as const;
+  const pairs = new Map<string, KeyPair>();
+  for (const [name, subject] of Object.entries(subjects))
+    pairs.set(name, await kept(directory, name, () => issue(authority, subject)));
+  const executorToken = keptText(directory, 'executor-token', () => randomBytes(24).toString('base64url'));
+  const tokenFile = join(directory, 'tokens.csv');
+  writeFileSync(tokenFile, `${executorToken},system:bootstrap:executor,executor,"system:nodes"\n`, { mode: 0o600 });
+  return {
+    caFile: join(directory, 'ca.crt'),
+    ca: authority.cert,
+    files: (name) => ({ cert: join(directory, `${name}.crt`), key: join(directory, `${name}.key`) }),
+    pair: (name) => pairs.get(name)!,
+    tokenFile,
+    executorToken,
+  };
+}
+
+async function kept(directory: string, name: string, make: () => Promise<KeyPair>): Promise<KeyPair> {
+  const [certFile, keyFile] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)];
+  if (existsSync(certFile) && existsSync(keyFile)) {
+    const pair = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
+    if (expiry(pair.cert) - Date.now() > renewBefore) return pair;
+  }
+  const pair = await make();
+  writeFileSync(keyFile, pair.key, { mode: 0o600 });
+  writeFileSync(certFile, pair.cert);
+  return pair;
+}
+
+function keptText(directory: string, name: string, make: () => string): string {
+  const file = join(directory, name);
+  if (!existsSync(file)) writeFileSync(file, make(), { mode: 0o600 });
+  return readFileSync(file, 'utf8').trim();
+}
+
+/** A kubeconfig with everything in it, as kubectl and km's own components read it. */
+export function writeKubeconfig(path: string, server: string, ca: string, user: string, pair: KeyPair): void {
+  const base64 = (text: string) => Buffer.from(text).toString('base64');
+  const config = {
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'km', cluster: { server, 'certificate-authority-data': base64(ca) } }],
+    users: [
+      { name: user, user: { 'client-certificate-data': base64(pair.cert), 'client-key-data': base64(pair.key) } },
+    ],
+    contexts: [{ name: 'km', context: { cluster: 'km', user } }],
+    'current-context': 'km',
+  };
+  writeFileSync(path, stringify(config), { mode: 0o600 });
+}

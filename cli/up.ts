@@ -1,0 +1,70 @@
+import { mkdirSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import pc from 'picocolors';
+import { aborted } from '../lib/delay.ts';
+import { type Values, duration, flag, oneOf, port, text } from '../lib/options.ts';
+import { type ClusterOptions, startCluster } from './cluster.ts';
+import type { Running } from './components.ts';
+
+const options = {
+  dir: text('Where everything is kept', '.km', '<directory>'),
+  port: port('Port of the apiserver', 6443),
+  etcdPort: port('Port of etcd', 2379),
+  mesosPort: port('Port of the development Mesos master; its agents take the next three', 5050),
+  store: oneOf('What keeps the objects', ['auto', 'etcd', 'embedded'], 'auto'),
+  runtime: oneOf('What runs containers', ['process', 'cri'], 'process'),
+  criSocket: text('Socket of the CRI runtime', '/run/containerd/containerd.sock', '<file>'),
+  mesos: text('Masters of a Mesos that is already there, instead of a development one', '', '<masters>'),
+  verbose: flag('Say what every server logs, too'),
+  readyTimeout: duration('How long a server may take to start', 60_000),
+} as const;
+
+/** `km up`: the try-out. */
+export const up = {
+  options,
+  async run(o: Values<typeof options>, { log, signal }: Running): Promise<void> {
+    const dir = resolve(o.dir);
+    mkdirSync(dir, { recursive: true });
+    const say = (text: string) => process.stdout.write(`${text}\n`);
+    say(pc.bold('km: Kubernetes on Mesos, on this machine'));
+    const cluster = await startCluster(clusterOptions(o, dir), {
+      log,
+      signal,
+      ready: (what, detail) => say(`  ${pc.green('✓')} ${what.padEnd(20)} ${pc.dim(detail)}`),
+      restarted: (what, how) =>
+        say(`  ${pc.yellow('!')} ${what} ${how}; starting it again (logs: ${join(dir, 'logs')})`),
+    });
+    say(
+      `\nReady. Try:\n\n${examples(cluster.kubeconfig)}\n\nCtrl-C stops everything; what you made is kept in ${dir}.`,
+    );
+    await aborted(signal);
+    say('\nstopping …');
+    await cluster.stop();
+    say('stopped.');
+  },
+};
+
+function clusterOptions(o: Values<typeof options>, dir: string): ClusterOptions {
+  return {
+    dir,
+    apiserverPort: o.port,
+    etcdPort: o.etcdPort,
+    mesosPort: o.mesosPort,
+    masters: o.mesos,
+    store: o.store,
+    runtime: o.runtime,
+    criSocket: o.criSocket,
+    logLevel: o.verbose ? 'debug' : 'info',
+    readyTimeout: o.readyTimeout,
+  };
+}
+
+function examples(kubeconfig: string): string {
+  const shown = kubeconfig.startsWith(`${process.cwd()}/`) ? kubeconfig.slice(process.cwd().length + 1) : kubeconfig;
+  return [
+    `  export KUBECONFIG=${shown}`,
+    `  kubectl get nodes -o wide`,
+    `  kubectl create deployment hello --image=busybox --replicas=6 -- sh -c 'echo hello from $HOSTNAME; sleep 3600'`,
+    `  kubectl get pods -o wide`,
+  ].join('\n');
+}

@@ -1,0 +1,78 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type EndpointAddress, Endpoints } from '../api/kinds/endpoints.ts';
+import { Pod } from '../api/kinds/pod.ts';
+import { Service } from '../api/kinds/service.ts';
+import { type Stored, splitKey } from '../api/meta.ts';
+import { isNotFound } from '../api/status.ts';
+import { type Reconciler, type World, watching } from '../client/reconcile.ts';
+import { type Backend, backendsOf, byPorts, servicesOf, targetRef } from './common/service-pods.ts';
+
+/** Endpoints of services with a selector. Those without one are their author's. */
+export function endpoints({ client, informer }: World): Reconciler {
+  const byNamespace = { namespace: (object: Stored) => [object.metadata.namespace ?? ''] };
+  const services = informer(Service, { indexes: byNamespace });
+  const pods = informer(Pod, { indexes: byNamespace });
+  const all = informer(Endpoints);
+  return {
+    name: 'endpoints',
+    watches: [watching(services), watching(pods, servicesOf(services)), watching(all)],
+    async reconcile(key, signal) {
+      const service = services.get(key);
+      const current = all.get(key);
+      const { namespace, name } = splitKey(key);
+      if (!service) {
+        if (current?.metadata.labels?.[managedLabel])
+          await client.delete(Endpoints, { namespace, name }, {}, signal).catch(ignoreAbsence);
+        return;
+      }
+      if (!service.spec.selector || Object.keys(service.spec.selector).length === 0) return;
+      const subsets = subsetsOf(service, backendsOf(service, pods.by('namespace', namespace)));
+      if (current && isDeepStrictEqual(current.subsets ?? [], subsets)) return;
+      const labels = { ...service.metadata.labels, [managedLabel]: 'endpoint-controller' };
+      const wanted: Endpoints = { metadata: { namespace, name, labels }, subsets };
+      if (!current) await client.create(Endpoints, wanted, {}, signal);
+      else await client.update(Endpoints, { ...wanted, metadata: { ...current.metadata, labels } }, {}, signal);
+    },
+  };
+}
+
+const managedLabel = 'endpoints.kubernetes.io/managed-by';
+
+function ignoreAbsence(error: unknown): void {
+  if (!isNotFound(error)) throw error;
+}
+
+/** Exported for its test: which addresses, ready or not, on which ports. */
+export function subsetsOf(service: Service & Stored, backends: readonly Backend[]): NonNullable<Endpoints['subsets']> {
+  return byPorts(
+    service,
+    backends.filter(({ terminating }) => !terminating || service.spec.publishNotReadyAddresses),
+  ).map(({ ports, backends: own }) => {
+    const ready = own.filter((backend) => backend.ready).map(addressOf);
+    const waiting = own.filter((backend) => !backend.ready).map(addressOf);
+    return {
+      ...(ready.length > 0 ? { addresses: ready } : {}),
+      ...(waiting.length > 0 ? { notReadyAddresses: waiting } : {}),
+      ...(ports.length > 0
+        ? {
+            ports: ports.map(({ name, port, protocol, appProtocol }) => ({
+              ...(name ? { name } : {}),
+              port,
+              protocol,
+              ...(appProtocol ? { appProtocol } : {}),
+            })),
+          }
+        : {}),
+    };
+  });
+}
+
+function addressOf({ pod, ip }: Backend): EndpointAddress {
+  const { hostname, subdomain, nodeName } = pod.spec;
+  return {
+    ip,
+    ...(hostname && subdomain ? { hostname } : {}),
+    ...(nodeName ? { nodeName } : {}),
+    targetRef: targetRef(pod),
+  };
+}

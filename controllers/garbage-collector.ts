@@ -1,0 +1,196 @@
+import type { Kind } from '../api/kind.ts';
+import { builtinKinds } from '../api/kinds/index.ts';
+import { type KubeObject, type OwnerReference, type Stored, keyOf } from '../api/meta.ts';
+import { isNotFound } from '../api/status.ts';
+import type { Client } from '../client/client.ts';
+import type { Change, Informer } from '../client/informer.ts';
+import { type Reconciler, type Watch, type World, watching } from '../client/reconcile.ts';
+
+type Any = KubeObject & Stored;
+
+const foreground = 'foregroundDeletion';
+const orphan = 'orphan';
+
+/** Kinds that own nothing and are owned by nothing: not worth a watch. */
+const skipped = new Set(['Event']);
+
+/**
+ * Deletes what is left without an owner.
+ *
+ *   owner deleted ─▶ its dependents are looked at ─▶ no owner left: deleted in the background
+ *   owner has foregroundDeletion ─▶ dependents that block it first, then the finalizer
+ *   owner has orphan ─▶ its dependents forget it, then the finalizer
+ *
+ * A cluster-wide object cannot be owned by one in a namespace, nor by one of another namespace: such an owner counts as absent.
+ */
+export function garbageCollector({ client, informer, log }: World): Reconciler {
+  const kinds = builtinKinds.filter(({ kind }) => !skipped.has(kind));
+  const owners = { 'owner-uid': (object: Any) => (object.metadata.ownerReferences ?? []).map(({ uid }) => uid) };
+  const byName = new Map(kinds.map((kind) => [idOf(kind), { kind, objects: informer(kind, { indexes: owners }) }]));
+  const dependentsOf = (uid: string) =>
+    [...byName.values()].flatMap(({ kind, objects }) =>
+      objects.by('owner-uid', uid).map((object) => ({ kind, object })),
+    );
+
+  const keys =
+    (kind: Kind) =>
+    (change: Change<Any>): string[] => {
+      const { object, type } = change;
+      if (type === 'deleted')
+        return dependentsOf(object.metadata.uid).map((dependent) => keyFor(dependent.kind, dependent.object));
+      return needsLook(change) ? [keyFor(kind, object)] : [];
+    };
+
+  const blockedOwners = ({ type, object }: Change<Any>): string[] =>
+    type !== 'deleted'
+      ? []
+      : (object.metadata.ownerReferences ?? []).flatMap((owner) => {
+          const kind = kindOf(owner, byName);
+          const key =
+            kind &&
+            keyFor(kind, {
+              metadata: { namespace: kind.namespaced ? (object.metadata.namespace ?? '') : '', name: owner.name },
+            });
+          return key ? [key] : [];
+        });
+
+  const watches: Watch[] = [...byName.values()].flatMap(({ kind, objects }) => [
+    watching(objects, keys(kind)),
+    watching(objects, blockedOwners),
+  ]);
+
+  return {
+    name: 'garbage-collector',
+    concurrency: 20,
+    watches,
+    async reconcile(key, signal) {
+      const at = key.indexOf('|');
+      const found = byName.get(key.slice(0, at));
+      const object = found?.objects.get(key.slice(at + 1));
+      if (!found || !object) return;
+      const { finalizers = [], deletionTimestamp } = object.metadata;
+      if (deletionTimestamp && finalizers.includes(orphan)) return orphanDependents(found.kind, object, signal);
+      if (deletionTimestamp && finalizers.includes(foreground)) return deleteDependents(found.kind, object, signal);
+      if (!deletionTimestamp && object.metadata.ownerReferences?.length) return collect(found.kind, object, signal);
+    },
+  };
+
+  /** Deletes the object if none of its owners exists; forgets the absent ones otherwise. */
+  async function collect(kind: Kind, object: Any, signal: AbortSignal): Promise<void> {
+    const refs = object.metadata.ownerReferences ?? [];
+    const states = await Promise.all(refs.map((owner) => ownerState(client, kind, object, owner, byName, signal)));
+    const absent = refs.filter((_, i) => states[i] === 'absent');
+    const solid = refs.filter((_, i) => states[i] === 'solid');
+    if (solid.length > 0) {
+      if (absent.length === 0) return;
+      const kept = refs.filter((owner) => !absent.includes(owner));
+      return patchOwners(kind, object, kept, signal);
+    }
+    const waiting = states.includes('waiting');
+    log.debug({ kind: kind.kind, object: keyOf(object) }, 'deleting an object whose owners are gone');
+    const blocks = waiting && dependentsOf(object.metadata.uid).length > 0;
+    await deleted(
+      client.delete(
+        kind,
+        object.metadata,
+        { propagationPolicy: blocks ? 'Foreground' : 'Background', preconditions: { uid: object.metadata.uid } },
+        signal,
+      ),
+    );
+  }
+
+  async function deleteDependents(kind: Kind, owner: Any, signal: AbortSignal): Promise<{ again: number } | void> {
+    const dependents = dependentsOf(owner.metadata.uid);
+    const blocking = dependents.filter(({ object }) =>
+      object.metadata.ownerReferences?.some(
+        ({ uid, blockOwnerDeletion }) => uid === owner.metadata.uid && blockOwnerDeletion,
+      ),
+    );
+    const alive = dependents.filter(({ object }) => !object.metadata.deletionTimestamp);
+    await Promise.all(alive.map((dependent) => collect(dependent.kind, dependent.object, signal)));
+    if (blocking.length === 0) return removeFinalizer(kind, owner, foreground, signal);
+  }
+
+  async function orphanDependents(kind: Kind, owner: Any, signal: AbortSignal): Promise<void> {
+    await Promise.all(
+      dependentsOf(owner.metadata.uid).map((dependent) => {
+        const kept = (dependent.object.metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner.metadata.uid);
+        return patchOwners(dependent.kind, dependent.object, kept, signal);
+      }),
+    );
+    await removeFinalizer(kind, owner, orphan, signal);
+  }
+
+  async function patchOwners(
+    kind: Kind,
+    object: Any,
+    ownerReferences: OwnerReference[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    const { uid, resourceVersion } = object.metadata;
+    await deleted(
+      client.patch(kind, object.metadata, { metadata: { uid, resourceVersion, ownerReferences } }, {}, signal),
+    );
+  }
+
+  async function removeFinalizer(kind: Kind, object: Any, finalizer: string, signal: AbortSignal): Promise<void> {
+    const { uid, resourceVersion, finalizers = [] } = object.metadata;
+    const patch = { metadata: { uid, resourceVersion, finalizers: finalizers.filter((name) => name !== finalizer) } };
+    await deleted(client.patch(kind, object.metadata, patch, {}, signal));
+  }
+}
+
+/** New, with other owners than before, or now waiting for its dependents. */
+function needsLook(change: Change<Any>): boolean {
+  const { ownerReferences = [], deletionTimestamp, finalizers = [] } = change.object.metadata;
+  if (deletionTimestamp) return finalizers.includes(foreground) || finalizers.includes(orphan);
+  if (ownerReferences.length === 0) return false;
+  return (
+    change.type === 'added' ||
+    JSON.stringify(change.type === 'updated' && change.old.metadata.ownerReferences) !== JSON.stringify(ownerReferences)
+  );
+}
+
+const idOf = ({ group, kind }: Pick<Kind, 'group' | 'kind'>): string => `${kind}.${group}`;
+const keyFor = (kind: Kind, object: { metadata: KubeObject['metadata'] }): string => `${idOf(kind)}|${keyOf(object)}`;
+
+type Known = ReadonlyMap<string, { kind: Kind; objects: Informer<KubeObject> }>;
+
+function kindOf({ apiVersion, kind }: OwnerReference, known: Known): Kind | undefined {
+  const group = apiVersion.includes('/') ? apiVersion.slice(0, apiVersion.indexOf('/')) : '';
+  return known.get(idOf({ group, kind }))?.kind;
+}
+
+/**
+ * `solid`: there and staying; `waiting`: being deleted in the foreground, so its dependents go first; `absent`. The cache
+ * answers for an owner it has; that one is gone is believed only when the apiserver says so.
+ */
+async function ownerState(
+  client: Client,
+  kind: Kind,
+  object: Any,
+  owner: OwnerReference,
+  known: Known,
+  signal: AbortSignal,
+): Promise<'solid' | 'waiting' | 'absent'> {
+  const ownerKind = kindOf(owner, known);
+  // An owner of a kind we do not know may exist: leave the object alone.
+  if (!ownerKind) return 'solid';
+  if (ownerKind.namespaced && !kind.namespaced) return 'absent';
+  const ref = { namespace: ownerKind.namespaced ? object.metadata.namespace : undefined, name: owner.name };
+  const cached = known
+    .get(idOf(ownerKind))!
+    .objects.get(keyOf({ metadata: { namespace: ref.namespace ?? '', name: owner.name } }));
+  const found = cached?.metadata.uid === owner.uid ? cached : await client.get(ownerKind, ref, signal).catch(absent);
+  if (found?.metadata.uid !== owner.uid) return 'absent';
+  return found.metadata.deletionTimestamp && found.metadata.finalizers?.includes(foreground) ? 'waiting' : 'solid';
+}
+
+function absent(error: unknown): undefined {
+  if (!isNotFound(error)) throw error;
+}
+
+/** Already gone is as good. */
+async function deleted(action: Promise<unknown>): Promise<void> {
+  await action.catch(absent);
+}

@@ -1,0 +1,409 @@
+import { resourcePath } from '../api/kind.ts';
+import { annotations } from '../api/kinds/names.ts';
+import { Pod, isTerminal } from '../api/kinds/pod.ts';
+import type { Node } from '../api/kinds/node.ts';
+import { type Stored, keyOf, splitKey } from '../api/meta.ts';
+import { StatusError, isConflict, isNotFound } from '../api/status.ts';
+import type { Client } from '../client/client.ts';
+import type { EventRecorder } from '../client/events.ts';
+import type { Change, Informer } from '../client/informer.ts';
+import { Backoff } from '../lib/backoff.ts';
+import { delay } from '../lib/delay.ts';
+import type { Logger } from '../lib/log.ts';
+import type { MesosError } from '../mesos/errors.ts';
+import type { Call, Event } from '../mesos/scheduler.ts';
+import { type Session, schedulerApi } from '../mesos/session.ts';
+import type { TaskStatus } from '../mesos/tasks.ts';
+import type { FrameworkInfo } from '../mesos/types.ts';
+import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
+import type { Inventory } from './inventory.ts';
+import { Inboxes } from './inboxes.ts';
+import type { Records } from './records.ts';
+import type { Effect, Launch, State } from './state.ts';
+import type { Task } from './tasks.ts';
+
+export interface FrameworkParts {
+  client: Client;
+  pods: Informer<Pod>;
+  nodes: Informer<Node>;
+  events: EventRecorder;
+  records: Records;
+  state: State;
+  inventory: Inventory;
+  info: FrameworkInfo;
+  /** Milliseconds seats are gathered before they leave in one ACCEPT per agent. */
+  gather: number;
+  log: Logger;
+  signal: AbortSignal;
+  now: () => number;
+}
+
+type StoredPod = Pod & Stored;
+
+/** Another scheduler subscribed with our id: this one must not go on. */
+export class Superseded extends Error {
+  override name = 'Superseded';
+}
+
+/** The shell around State: Mesos' events and the apiserver's go in, what State answers is carried out. */
+export class Framework implements Cluster {
+  readonly #parts: FrameworkParts;
+  readonly #listeners = new Set<() => void>();
+  /** Work on one task goes in order: a binding before the end that follows it. */
+  readonly #work = new Inboxes();
+  #session: Session<Call, Event> | undefined;
+  #gathering: NodeJS.Timeout | undefined;
+  #subscribed = Promise.withResolvers<void>();
+  #fatal: Error | undefined;
+  #storedId = '';
+
+  constructor(parts: FrameworkParts) {
+    this.#parts = parts;
+  }
+
+  // --- the Cluster port ---------------------------------------------------------------------------------------------
+
+  nodes(): readonly NodeView[] {
+    return this.#parts.state.nodes;
+  }
+
+  needs(pod: Pod): Needs {
+    return this.#parts.state.needs(pod);
+  }
+
+  seatOf(pod: Pod): Seat | undefined {
+    return this.#parts.state.seatOf(pod);
+  }
+
+  want(pods: readonly Pod[]): void {
+    this.#carryOut(this.#parts.state.want(pods, this.#parts.now()));
+  }
+
+  reserve(pod: Pod, node: string): Seat | undefined {
+    const seat = this.#parts.state.reserve(pod, node);
+    if (seat) this.#launchSoon();
+    return seat;
+  }
+
+  onChange(listener: () => void): void {
+    this.#listeners.add(listener);
+  }
+
+  // --- life ---------------------------------------------------------------------------------------------------------
+
+  /** Takes up what was under way; call before subscribing, with the informers in sync. */
+  async recover(): Promise<void> {
+    const { records, state, pods, nodes, signal } = this.#parts;
+    this.#storedId = await records.frameworkId(signal);
+    for (const known of await records.underWay(signal)) {
+      const pod = pods.get(known.key);
+      state.adopt({ ...known, pod });
+    }
+    for (const pod of pods.list()) this.#adoptBound(pod);
+    pods.on((change) => this.#podChanged(change));
+    nodes.on(({ type, object }) => this.#nodeChanged(object.metadata.name, type === 'deleted' ? undefined : object));
+    const ticking = setInterval(() => this.#tick(), 250);
+    signal.addEventListener('abort', () => {
+      clearInterval(ticking);
+      clearTimeout(this.#gathering);
+    });
+  }
+
+  /** Resolves at the first subscription. */
+  get subscribed(): Promise<void> {
+    return this.#subscribed.promise;
+  }
+
+  readonly subscriber = {
+    protocol: schedulerApi,
+    subscribe: (): Call => {
+      const { info } = this.#parts;
+      const id = this.#storedId ? { value: this.#storedId } : undefined;
+      const framework_info = id ? { ...info, id } : info;
+      return { type: 'SUBSCRIBE', ...(id ? { framework_id: id } : {}), subscribe: { framework_info } };
+    },
+    up: (session: Session<Call, Event>): void => {
+      this.#session = session;
+    },
+    event: (event: Event): void => this.#event(event),
+    down: (reason: MesosError): void => {
+      const { state, log, now } = this.#parts;
+      this.#session = undefined;
+      this.#carryOut(state.disconnected(now()));
+      if (this.#fatal) throw this.#fatal;
+      log.warn({ err: reason }, 'no subscription to the Mesos master; trying again');
+    },
+  };
+
+  // --- events of Mesos ----------------------------------------------------------------------------------------------
+
+  #event(event: Event): void {
+    const { state, inventory, log, now } = this.#parts;
+    switch (event.type) {
+      case 'SUBSCRIBED':
+        return this.#onSubscribed(event.subscribed.framework_id.value);
+      case 'OFFERS':
+        this.#carryOut(state.offered(event.offers.offers ?? [], now()));
+        inventory.seen((event.offers.offers ?? []).map((offer) => state.agent(offer.agent_id.value)?.name ?? ''));
+        this.#launchSoon();
+        return this.#changed();
+      case 'RESCIND':
+        return this.#carryOut(state.rescinded(event.rescind.offer_id.value, now()));
+      case 'UPDATE':
+        log.debug({ task: event.update.status.task_id.value, state: event.update.status.state }, 'task update');
+        return this.#carryOut(state.updated(event.update.status, now()));
+      case 'FAILURE':
+        return this.#failure(event.failure.agent_id?.value, event.failure.executor_id !== undefined);
+      case 'ERROR':
+        return this.#error(event.error.message);
+      default:
+        return;
+    }
+  }
+
+  #onSubscribed(frameworkId: string): void {
+    const { records, state, log, now, signal } = this.#parts;
+    log.info({ framework: frameworkId }, 'subscribed to the Mesos master');
+    const start = () => {
+      this.#carryOut(state.subscribed(frameworkId, now()));
+      this.#subscribed.resolve();
+    };
+    if (this.#storedId === frameworkId) return start();
+    // Nothing may be launched under an id that a restart would not find again.
+    this.#storedId = frameworkId;
+    void this.#persist('keep the FrameworkID', () => records.keepFrameworkId(frameworkId, signal)).then(start);
+  }
+
+  #failure(agentId: string | undefined, executorOnly: boolean): void {
+    if (!agentId) return;
+    const { state, inventory, now } = this.#parts;
+    const agent = state.agent(agentId);
+    if (executorOnly) state.executorLost(agentId);
+    else state.agentLost(agentId, now());
+    if (agent) inventory.seen([agent.name]);
+  }
+
+  #error(message: string): void {
+    const { state, log, records, signal, now } = this.#parts;
+    log.error({ message }, 'the Mesos master ended the subscription');
+    if (message === 'Framework failed over') {
+      this.#fatal = new Superseded('another km scheduler has taken over this framework; this one stops');
+    } else if (message === 'Framework has been removed') {
+      // The id is dead and its tasks with it: bound pods get new tasks under a new id.
+      this.#storedId = '';
+      void this.#persist('forget the FrameworkID', () => records.keepFrameworkId('', signal));
+      for (const { id, agentId } of [...state.tasks.all()])
+        this.#carryOut(
+          state.updated({ task_id: { value: id }, agent_id: { value: agentId }, state: 'TASK_GONE' }, now()),
+        );
+    }
+  }
+
+  // --- changes in the apiserver -------------------------------------------------------------------------------------
+
+  #podChanged({ type, object: pod }: Change<StoredPod>): void {
+    const { state, now } = this.#parts;
+    const agent = state.agentOfNode(pod.spec.nodeName ?? '');
+    if (type === 'deleted' || isTerminal(pod)) agent?.removePod(pod.metadata.uid);
+    else agent?.addPod(pod);
+    if (type === 'deleted') this.#carryOut(state.podGone(pod.metadata.uid, now()));
+    else if (isTerminal(pod)) state.podEnded(pod.metadata.uid);
+    else if (agent && this.#session) this.#carryOut(state.addHomeless(pod, now()));
+    if (type === 'deleted') this.#changed();
+  }
+
+  #nodeChanged(name: string, node: (Node & Stored) | undefined): void {
+    const agent = this.#parts.state.agentOfNode(name);
+    if (agent) agent.node = node;
+    this.#changed();
+  }
+
+  /** A bound pod that names its task is known to Mesos, or was. */
+  #adoptBound(pod: StoredPod): void {
+    const { state } = this.#parts;
+    const { [annotations.taskId]: id, [annotations.agentId]: agentId } = pod.metadata.annotations ?? {};
+    if (!pod.spec.nodeName || isTerminal(pod) || !id || !agentId || state.tasks.ofPod(pod.metadata.uid)) return;
+    const known = { id, agentId, uid: pod.metadata.uid, key: keyOf(pod), node: pod.spec.nodeName };
+    state.adopt({ ...known, stage: 'bound', record: undefined, pod, rebound: true });
+  }
+
+  /** A node has an agent now: its pods that have no task ask for one. */
+  agentAppeared(name: string): void {
+    const { pods, nodes, state, now } = this.#parts;
+    const agent = state.agentOfNode(name);
+    if (!agent) return;
+    agent.node = nodes.get(name);
+    for (const pod of pods.by('node', name)) {
+      if (isTerminal(pod)) continue;
+      agent.addPod(pod);
+      this.#carryOut(state.addHomeless(pod, now()));
+    }
+    this.#changed();
+  }
+
+  /** The agent will not come back: what was bound there ends as Failed, so that controllers replace it. */
+  async agentGone(agentId: string, name: string): Promise<void> {
+    const { state, pods, now } = this.#parts;
+    this.#carryOut(state.agentRemoved(agentId, now()));
+    if (state.agentOfNode(name)) return;
+    await Promise.all(pods.by('node', name).map((pod) => this.#fail(pod, `the Mesos agent of node ${name} is gone`)));
+  }
+
+  // --- carrying out -------------------------------------------------------------------------------------------------
+
+  #carryOut(effects: readonly Effect[]): void {
+    for (const effect of effects) {
+      if (effect.do === 'call') this.#call(effect.call);
+      else if (effect.do === 'bind') this.#work.add(effect.task.uid, () => this.#bind(effect.task, effect.ack));
+      else if (effect.do === 'ended')
+        this.#work.add(effect.task.uid, () => this.#ended(effect.task, effect.status, effect.ack));
+      else void this.#persist('erase a launch record', () => this.#parts.records.erase(effect.record));
+    }
+  }
+
+  /** Calls leave in the order of this method's calls; one that fails with its connection is settled by reconciliation. */
+  #call(call: Call | undefined): void {
+    const session = this.#session;
+    if (!call || !session) return;
+    session.call(call).catch((err: unknown) => {
+      if (this.#session === session)
+        this.#parts.log.warn({ err, call: call.type }, 'the Mesos master did not take a call');
+    });
+  }
+
+  #tick(): void {
+    if (!this.#session) return;
+    this.#carryOut(this.#parts.state.tick(this.#parts.now()));
+    this.#launchSoon();
+  }
+
+  #launchSoon(): void {
+    this.#gathering ??= setTimeout(() => {
+      this.#gathering = undefined;
+      for (const launch of this.#parts.state.takeLaunches(this.#parts.now())) void this.#launch(launch);
+    }, this.#parts.gather);
+  }
+
+  async #launch(launch: Launch): Promise<void> {
+    const { records, state, log, now } = this.#parts;
+    const session = this.#session;
+    try {
+      await records.write(launch);
+    } catch (err) {
+      log.warn({ err, node: launch.agent.name }, 'could not record a launch; its pods go back to the queue');
+      return this.#carryOut(state.notRecorded(launch, 'the launch could not be recorded', now()));
+    }
+    if (!session || this.#session !== session)
+      return this.#carryOut(state.notRecorded(launch, 'the connection to the Mesos master was lost', now()));
+    this.#carryOut(state.recorded(launch, now()));
+  }
+
+  /** Binds, or tells a bound pod its new task, until the apiserver has said yes or no; acknowledges afterwards. */
+  async #bind(task: Task, ack: Call | undefined): Promise<void> {
+    const { state, now } = this.#parts;
+    const refusal = await this.#persist('bind a pod', () =>
+      task.rebound ? this.#renameTask(task) : this.#createBinding(task),
+    );
+    this.#carryOut(refusal === undefined ? state.bound(task, now()) : state.bindFailed(task, refusal));
+    this.#call(ack);
+  }
+
+  /** Answers why the pod cannot be bound; undefined when it is. */
+  async #createBinding(task: Task): Promise<string | undefined> {
+    const { client, signal } = this.#parts;
+    const { namespace, name } = splitKey(task.key);
+    const binding = {
+      apiVersion: 'v1',
+      kind: 'Binding',
+      metadata: { namespace, name, uid: task.uid, annotations: taskAnnotations(task) },
+      target: { apiVersion: 'v1', kind: 'Node', name: task.node },
+    };
+    try {
+      await client.raw('POST', resourcePath(Pod, namespace, name, 'binding'), binding, signal);
+      return undefined;
+    } catch (error) {
+      if (isNotFound(error)) return 'the pod was deleted';
+      if (!isConflict(error)) throw error;
+      return (await this.#isBoundAs(task)) ? undefined : (error as Error).message;
+    }
+  }
+
+  /** A binding whose answer was lost with its connection: the pod says itself whose it is. */
+  async #isBoundAs(task: Task): Promise<boolean> {
+    const pod = await this.#read(task);
+    return pod?.spec.nodeName === task.node && pod.metadata.annotations?.[annotations.taskId] === task.id;
+  }
+
+  async #renameTask(task: Task): Promise<string | undefined> {
+    const patch = { metadata: { uid: task.uid, annotations: taskAnnotations(task) } };
+    try {
+      await this.#parts.client.patch(Pod, splitKey(task.key), patch, {}, this.#parts.signal);
+      return undefined;
+    } catch (error) {
+      if (isNotFound(error) || isConflict(error)) return 'the pod was deleted';
+      throw error;
+    }
+  }
+
+  /** The pod itself says whether its end is as it should be, or its task was lost under it. */
+  async #ended(task: Task, { state: taskState, message }: TaskStatus, ack: Call | undefined): Promise<void> {
+    const { state, log, now } = this.#parts;
+    await this.#persist('see what became of a pod', async () => {
+      const pod = await this.#read(task);
+      if (!pod || isTerminal(pod)) return state.podEnded(task.uid);
+      log.info({ pod: task.key, task: task.id, state: taskState, message }, 'a bound pod lost its task');
+      if (taskState === 'TASK_GONE_BY_OPERATOR') return this.#fail(pod, 'an operator declared the Mesos agent gone');
+      this.#carryOut(state.addHomeless(pod, now()));
+    });
+    this.#call(ack);
+    this.#changed();
+  }
+
+  async #read(task: Task): Promise<StoredPod | undefined> {
+    try {
+      const pod = await this.#parts.client.get(Pod, splitKey(task.key), this.#parts.signal);
+      return pod.metadata.uid === task.uid ? pod : undefined;
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async #fail(pod: StoredPod, message: string): Promise<void> {
+    const { client, events } = this.#parts;
+    if (isTerminal(pod)) return;
+    events.record({ apiVersion: 'v1', kind: 'Pod', ...pod }, 'Warning', 'NodeLost', message);
+    await this.#persist('mark a lost pod as failed', async () => {
+      try {
+        const status = { phase: 'Failed', reason: 'NodeLost', message };
+        await client.patch(Pod, pod.metadata, { status }, { subresource: 'status' });
+        if (pod.metadata.deletionTimestamp) await client.delete(Pod, pod.metadata, { gracePeriodSeconds: 0 });
+      } catch (error) {
+        if (!isNotFound(error)) throw error;
+      }
+    });
+  }
+
+  /** Tries until it is done, the apiserver refuses for good (thrown and logged here), or we stop. */
+  async #persist<T>(what: string, action: () => Promise<T>): Promise<T | undefined> {
+    const { log, signal } = this.#parts;
+    const backoff = new Backoff({ first: 100, max: 10_000 });
+    while (!signal.aborted) {
+      try {
+        return await action();
+      } catch (err) {
+        if (signal.aborted) return undefined;
+        log.warn({ err }, `could not ${what}; trying again`);
+        if (err instanceof StatusError && err.code < 500 && err.code !== 429 && err.code !== 409) return undefined;
+        await delay(backoff.next(), signal).catch(() => undefined);
+      }
+    }
+    return undefined;
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+const taskAnnotations = ({ id, agentId }: Task) => ({ [annotations.taskId]: id, [annotations.agentId]: agentId });

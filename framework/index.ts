@@ -1,0 +1,237 @@
+/**
+ * framework/: which offer?
+ *
+ *   scheduler ──reserve──▶ seats ──gather──▶ launch record ──▶ ACCEPT (one per agent) ──▶ Mesos
+ *       ▲                                                                                   │
+ *       │ Cluster port          State (pure: agents, offers, tasks, demand)  ◀── OFFERS, UPDATE, FAILURE …
+ *       │                                                                                   │
+ *   apiserver ◀── Node objects, bindings ◀──────────────── TASK_STARTING ◀─────────────────┘
+ *
+ * A framework beside others: it takes offers only while pods wait, and gives back what it does not use. It must not decide
+ * which node a pod goes to, and pods never hear of offers.
+ */
+import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
+import { Node } from '../api/kinds/node.ts';
+import { Pod } from '../api/kinds/pod.ts';
+import { podRequests } from '../api/pod-requests.ts';
+import type { Client } from '../client/client.ts';
+import { EventRecorder } from '../client/events.ts';
+import type { Informers } from '../client/informer.ts';
+import { run } from '../client/reconcile.ts';
+import type { Logger } from '../lib/log.ts';
+import { type Values, duration, flag, list, number, text } from '../lib/options.ts';
+import type { FrameworkInfo } from '../mesos/types.ts';
+import type { Cluster, Needs } from '../scheduler/index.ts';
+import type { AgentFacts } from './agents.ts';
+import { Framework } from './framework.ts';
+import { Inventory } from './inventory.ts';
+import { deleteNode, nodeReconciler } from './nodes.ts';
+import { Records } from './records.ts';
+import { State } from './state.ts';
+import { Leader, type MasterOptions, keepSubscribed } from './subscription.ts';
+
+export { Superseded } from './framework.ts';
+
+const mega = 1024 * 1024;
+
+export const options = {
+  mesosMaster: text(
+    'The Mesos masters: zk://host:port,…/path, host:port,…, a URL or file:///path',
+    '127.0.0.1:5050',
+    '<masters>',
+  ),
+  mesosRole: text('The Mesos role whose resources pods use', '*', '<role>'),
+  mesosUser: text('The user executors run as; empty: as the agent decides', '', '<user>'),
+  mesosPrincipal: text('Principal for Mesos authentication', '', '<name>'),
+  mesosSecretFile: text('File with the secret of the principal', '', '<file>'),
+  mesosCaFile: text('CA certificate of masters that speak TLS; naming it turns TLS on', '', '<file>'),
+  mesosCertFile: text('Client certificate for the masters', '', '<file>'),
+  mesosKeyFile: text('Key of the client certificate', '', '<file>'),
+  frameworkName: text(
+    'Name of the framework in Mesos; two clusters on one Mesos need two names',
+    'kubernetes',
+    '<name>',
+  ),
+  frameworkWebuiUrl: text('Link that the Mesos UI shows', '', '<url>'),
+  failoverTimeout: duration('How long Mesos keeps the pods of a scheduler that is away', 7 * 86_400_000),
+  regionAware: flag('Also use agents of other regions than the master’s', true),
+  gpus: flag('Also use agents that have GPUs', false),
+  executorCommand: text('Command line that starts km executor on an agent', 'km executor', '<command>'),
+  executorUris: list('What the Mesos fetcher brings into the sandbox before that', [], '<uri,…>'),
+  executorEnv: list('Environment of the executor', [], '<NAME=value,…>'),
+  executorCpus: number('Cores that the executor itself is accounted with', 0.1),
+  executorMem: number('Megabytes that the executor itself is accounted with', 128),
+  defaultPodCpus: number('Cores of a pod that asks for none', 0.25),
+  defaultPodMem: number('Megabytes of a pod that asks for none', 64),
+  offerLinger: duration('How long unused offers are kept for the next pod of a burst', 250),
+  refuseWaiting: duration('How long others have an offer first that no waiting pod fits', 5_000),
+  refuseIdle: duration('How long others have an offer first while no pod waits', 120_000),
+  reviveInterval: duration('Shortest time between two requests for fresh offers', 1_000),
+  gather: duration('How long seats of one agent are gathered into one launch', 10),
+  launchTimeout: duration('After how long a launch without an answer is asked about', 60_000),
+} as const;
+
+export interface FrameworkDeps {
+  client: Client;
+  informers: Informers;
+  log: Logger;
+  signal: AbortSignal;
+  /** How executors reach the apiserver; the same for the life of every executor. */
+  executorData: { server: string; ca: string; token: string };
+  now?: () => number;
+}
+
+/** Informers the framework reads; ask for them before `informers.start`. */
+export function watched(informers: Informers) {
+  return {
+    pods: informers.of(Pod, { indexes: { node: (pod) => (pod.spec.nodeName ? [pod.spec.nodeName] : []) } }),
+    nodes: informers.of(Node),
+  };
+}
+
+/**
+ * Resolves when subscribed to Mesos and everything that was under way is known again. `closed` rejects with Superseded
+ * when another scheduler takes over.
+ */
+export async function start(
+  o: Values<typeof options>,
+  deps: FrameworkDeps,
+): Promise<{ cluster: Cluster; closed: Promise<void> }> {
+  const { client, informers, signal, now = Date.now } = deps;
+  const log = deps.log.child({ component: 'framework' });
+  const { pods, nodes } = watched(informers);
+  const state = new State(stateOptions(o, deps), log);
+  const inventory = new Inventory(
+    {
+      agent: (facts) => appeared(facts),
+      removed: (agentId) => void removed(agentId),
+      executor: (agentId, info) => state.executorRuns(agentId, info),
+    },
+    log,
+  );
+  const framework = new Framework({
+    client,
+    pods,
+    nodes,
+    events: new EventRecorder(client, 'km-framework', log),
+    records: new Records(client, o.frameworkName),
+    state,
+    inventory,
+    info: frameworkInfo(o),
+    gather: o.gather,
+    log,
+    signal,
+    now,
+  });
+  const appeared = (facts: AgentFacts) => {
+    const agent = state.learnAgent(facts);
+    agent.found();
+    agent.refresh();
+    framework.agentAppeared(agent.name);
+    inventory.seen([agent.name]);
+  };
+  const removed = async (agentId: string) => {
+    const agent = state.agent(agentId);
+    if (!agent) return;
+    log.info({ agent: agentId, node: agent.name }, 'a Mesos agent is gone');
+    await framework.agentGone(agentId, agent.name);
+    if (!state.agentOfNode(agent.name))
+      await deleteNode(client, agent.name).catch((err: unknown) => log.warn({ err }, 'could not delete a node'));
+  };
+
+  await framework.recover();
+  const masters = masterOptions(o);
+  const leader = new Leader(masters, log, signal);
+  void run(
+    nodeReconciler(client, nodes, (name) => state.agentOfNode(name), {
+      subscribe: (add) => inventory.subscribe(add),
+      now,
+    }),
+    { log, signal },
+  );
+  void keepSubscribed(leader, masters, inventory.subscriber, signal);
+  const closed = keepSubscribed(leader, masters, framework.subscriber, signal);
+  await Promise.race([framework.subscribed, closed]);
+  return { cluster: framework, closed };
+}
+
+function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps) {
+  return {
+    role: o.mesosRole,
+    linger: o.offerLinger,
+    reviveInterval: o.reviveInterval,
+    refuseWaiting: o.refuseWaiting / 1000,
+    refuseIdle: o.refuseIdle / 1000,
+    launchTimeout: o.launchTimeout,
+    needs: needsOf({ cpu: o.defaultPodCpus * 1000, memory: o.defaultPodMem * mega }),
+    executor: {
+      name: o.frameworkName,
+      command: o.executorCommand,
+      uris: o.executorUris,
+      cpus: Math.round(o.executorCpus * 1000),
+      mem: Math.round(o.executorMem * 1000),
+      environment: Object.fromEntries(o.executorEnv.map((pair) => splitPair(pair))),
+      data: Buffer.from(JSON.stringify(executorData)),
+      user: o.mesosUser || undefined,
+    },
+  };
+}
+
+function splitPair(pair: string): [string, string] {
+  const at = pair.indexOf('=');
+  if (at < 1) throw new Error(`--executor-env: expected NAME=value, got "${pair}"`);
+  return [pair.slice(0, at), pair.slice(at + 1)];
+}
+
+/** Mesos accounts everything, so a pod that asks for no cpu or memory is given defaults. Remembered by pod object. */
+export function needsOf(defaults: Record<string, number>): (pod: Pod) => Needs {
+  const known = new WeakMap<Pod, Needs>();
+  return (pod) => {
+    let needs = known.get(pod);
+    if (!needs) {
+      const amounts = { ...defaults, ...nonZero(podRequests(pod)) };
+      needs = Object.entries(amounts).map(([resource, amount]) => ({ resource, amount }));
+      known.set(pod, needs);
+    }
+    return needs;
+  };
+}
+
+const nonZero = (amounts: Record<string, number>) =>
+  Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount > 0));
+
+function frameworkInfo(o: Values<typeof options>): FrameworkInfo {
+  const capabilities = ['PARTITION_AWARE', 'MULTI_ROLE', 'RESERVATION_REFINEMENT', 'TASK_KILLING_STATE'] as const;
+  const optional = [
+    ...(o.regionAware ? (['REGION_AWARE'] as const) : []),
+    ...(o.gpus ? (['GPU_RESOURCES'] as const) : []),
+  ];
+  return {
+    user: o.mesosUser || 'root',
+    name: o.frameworkName,
+    roles: [o.mesosRole],
+    checkpoint: true,
+    failover_timeout: o.failoverTimeout / 1000,
+    hostname: hostname(),
+    capabilities: [...capabilities, ...optional].map((type) => ({ type })),
+    ...(o.mesosPrincipal ? { principal: o.mesosPrincipal } : {}),
+    ...(o.frameworkWebuiUrl ? { webui_url: o.frameworkWebuiUrl } : {}),
+  };
+}
+
+function masterOptions(o: Values<typeof options>): MasterOptions {
+  const read = (path: string) => readFileSync(path, 'utf8');
+  if (o.mesosPrincipal && !o.mesosSecretFile) throw new Error('--mesos-principal needs --mesos-secret-file');
+  return {
+    masters: o.mesosMaster,
+    credentials: o.mesosPrincipal ? { principal: o.mesosPrincipal, secret: read(o.mesosSecretFile).trim() } : undefined,
+    tls: o.mesosCaFile
+      ? {
+          ca: read(o.mesosCaFile),
+          ...(o.mesosCertFile ? { cert: read(o.mesosCertFile) } : {}),
+          ...(o.mesosKeyFile ? { key: read(o.mesosKeyFile) } : {}),
+        }
+      : undefined,
+  };
+}

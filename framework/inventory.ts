@@ -1,0 +1,88 @@
+import type { Logger } from '../lib/log.ts';
+import { MesosError } from '../mesos/errors.ts';
+import type { Call, Event, ResponseGetAgentsAgent } from '../mesos/master.ts';
+import { operatorApi } from '../mesos/session.ts';
+import type { ExecutorInfo } from '../mesos/tasks.ts';
+import type { AgentFacts } from './agents.ts';
+
+/** What the inventory tells of agents; all synchronous. */
+export interface InventoryListener {
+  agent(facts: AgentFacts): void;
+  /** Removed: unregistered, or its machine was taken down. */
+  removed(agentId: string): void;
+  /** An executor that runs on an agent, exactly as it was launched. */
+  executor(agentId: string, info: ExecutorInfo): void;
+}
+
+/**
+ * The agents of the cluster, from the master's operator stream: all of them, also those that offer nothing now. Where we
+ * may not read it, offers alone tell of agents.
+ */
+export class Inventory {
+  readonly #log: Logger;
+  readonly #listener: InventoryListener;
+  readonly #nodeChanged = new Set<(node: string) => void>();
+  #refused = false;
+
+  constructor(listener: InventoryListener, log: Logger) {
+    this.#listener = listener;
+    this.#log = log;
+  }
+
+  /** Somebody wants to know of nodes whose agent changed. */
+  subscribe(add: (node: string) => void): void {
+    this.#nodeChanged.add(add);
+  }
+
+  seen(nodes: readonly string[]): void {
+    for (const add of this.#nodeChanged) for (const node of nodes) if (node) add(node);
+  }
+
+  readonly subscriber = {
+    protocol: operatorApi,
+    subscribe: (): Call => ({ type: 'SUBSCRIBE' }),
+    up: (): void => {
+      this.#refused = false;
+    },
+    event: (event: Event): void => this.#event(event),
+    down: (reason: MesosError): void => {
+      const forbidden = reason.code === 'forbidden' || reason.code === 'unauthorized';
+      if (forbidden && !this.#refused)
+        this.#log.warn(
+          { err: reason },
+          'may not read the operator API: agents become nodes only when they offer something',
+        );
+      else if (!forbidden) this.#log.debug({ err: reason }, 'the operator stream is down; trying again');
+      this.#refused = forbidden;
+    },
+  };
+
+  #event(event: Event): void {
+    if (event.type === 'SUBSCRIBED') {
+      const state = event.subscribed.get_state;
+      for (const agent of state?.get_agents?.agents ?? []) this.#agent(agent);
+      for (const { executor_info, agent_id } of state?.get_executors?.executors ?? [])
+        this.#listener.executor(agent_id.value, executor_info);
+    } else if (event.type === 'AGENT_ADDED') {
+      this.#agent(event.agent_added.agent);
+    } else if (event.type === 'AGENT_REMOVED') {
+      this.#listener.removed(event.agent_removed.agent_id.value);
+    }
+  }
+
+  #agent({ agent_info, pid, total_resources, active }: ResponseGetAgentsAgent): void {
+    const id = agent_info.id?.value;
+    if (!id || !active) return;
+    // pid is `slave(1)@10.0.0.7:5051`.
+    const address = /@\[?([^@\]]+)\]?:(\d+)$/.exec(pid ?? '');
+    this.#listener.agent({
+      id,
+      hostname: agent_info.hostname,
+      ip: address?.[1] ?? agent_info.hostname,
+      port: Number(address?.[2] ?? agent_info.port ?? 5051),
+      attributes: agent_info.attributes ?? [],
+      domain: agent_info.domain,
+      total: total_resources ?? agent_info.resources,
+    });
+  }
+}

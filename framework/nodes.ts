@@ -1,0 +1,159 @@
+import { annotations, attributeLabel } from '../api/kinds/names.ts';
+import { Node, type NodeStatus } from '../api/kinds/node.ts';
+import { type Stored, timestamp } from '../api/meta.ts';
+import { formatBytes, formatMilli } from '../api/quantity.ts';
+import { isNotFound } from '../api/status.ts';
+import type { Client } from '../client/client.ts';
+import type { Informer } from '../client/informer.ts';
+import { type Reconciler, watching } from '../client/reconcile.ts';
+import type { Attribute } from '../mesos/types.ts';
+import type { Agent } from './agents.ts';
+
+/**
+ * Agents as Nodes: the one place where an agent becomes a node. The framework makes the Node, keeps what the agent says of
+ * itself (labels, agent id) and speaks of its health while no executor does; the rest of the status is the executor's.
+ */
+export function nodeReconciler(
+  client: Client,
+  nodes: Informer<Node>,
+  agentOf: (node: string) => Agent | undefined,
+  { subscribe, now }: { subscribe: (add: (node: string) => void) => void; now: () => number },
+): Reconciler {
+  return {
+    name: 'nodes',
+    concurrency: 16,
+    watches: [watching(nodes), { subscribe }],
+    async reconcile(name, signal) {
+      const agent = agentOf(name);
+      const node = nodes.get(name);
+      if (!agent || node?.metadata.deletionTimestamp) return;
+      if (!node) return create(client, agent, now(), signal);
+      const patch = metadataPatch(node, agent);
+      if (patch) await client.patch(Node, { name }, patch, {}, signal);
+      const status = statusPatch(node, agent, now());
+      if (status) await client.patch(Node, { name }, { status }, { type: 'strategic', subresource: 'status' }, signal);
+    },
+  };
+}
+
+/** Deletes the Node of an agent that is gone for good. */
+export async function deleteNode(client: Client, name: string): Promise<void> {
+  try {
+    await client.delete(Node, { name });
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}
+
+async function create(client: Client, agent: Agent, now: number, signal: AbortSignal): Promise<void> {
+  const metadata = {
+    name: agent.name,
+    labels: labelsOf(agent),
+    annotations: { [annotations.agentId]: agent.facts.id },
+  };
+  await client.create(Node, { metadata, spec: { providerID: `mesos://${agent.facts.id}` } }, {}, signal);
+  const status = { ...capacityOf(agent), addresses: addressesOf(agent), conditions: [readyOf(agent, now)] };
+  await client.patch(Node, { name: agent.name }, { status }, { type: 'strategic', subresource: 'status' }, signal);
+}
+
+function metadataPatch(node: Node & Stored, agent: Agent): object | undefined {
+  const labels = labelsOf(agent);
+  const stale = Object.keys(node.metadata.labels ?? {}).filter(
+    (key) => key.startsWith(attributeLabel('')) && !(key in labels),
+  );
+  const changed = Object.entries(labels).filter(([key, value]) => node.metadata.labels?.[key] !== value);
+  const moved = node.metadata.annotations?.[annotations.agentId] !== agent.facts.id;
+  if (stale.length === 0 && changed.length === 0 && !moved) return undefined;
+  return {
+    metadata: {
+      labels: Object.fromEntries([...changed, ...stale.map((key) => [key, null])]),
+      annotations: { [annotations.agentId]: agent.facts.id },
+    },
+  };
+}
+
+const ours = new Set(['MesosAgentRegistered', 'MesosAgentUnreachable']);
+
+/** Health as Mesos sees it: when the agent is cut off, when it is back, and as long as no executor has spoken. */
+function statusPatch(node: Node & Stored, agent: Agent, now: number): NodeStatus | undefined {
+  const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
+  const wanted = readyOf(agent, now);
+  const silent = !ready || ours.has(ready.reason ?? '') || !agent.reachable || !agent.executor;
+  const conditions =
+    silent && (ready?.reason !== wanted.reason || ready?.status !== wanted.status) ? [wanted] : undefined;
+  const unsized = agent.facts.total !== undefined && !node.status?.capacity?.cpu;
+  if (!conditions && !unsized) return undefined;
+  return {
+    ...(conditions ? { conditions } : {}),
+    ...(unsized ? { ...capacityOf(agent), addresses: addressesOf(agent) } : {}),
+  };
+}
+
+function readyOf(agent: Agent, now: number) {
+  const time = timestamp(now);
+  const times = { lastHeartbeatTime: time, lastTransitionTime: time };
+  return agent.reachable
+    ? {
+        type: 'Ready',
+        status: 'True' as const,
+        reason: 'MesosAgentRegistered',
+        message: 'the Mesos agent takes tasks; its kubelet starts with the first pod',
+        ...times,
+      }
+    : {
+        type: 'Ready',
+        status: 'Unknown' as const,
+        reason: 'MesosAgentUnreachable',
+        message: 'the Mesos master has lost contact with the agent',
+        ...times,
+      };
+}
+
+function capacityOf(agent: Agent): Pick<NodeStatus, 'capacity' | 'allocatable'> {
+  const written = Object.fromEntries(
+    Object.entries(agent.allocatable).map(([resource, amount]) => [resource, formatAmount(resource, amount)]),
+  );
+  return { capacity: written, allocatable: written };
+}
+
+const formatAmount = (resource: string, amount: number): string => {
+  if (resource === 'cpu') return formatMilli(amount);
+  return resource === 'memory' || resource === 'ephemeral-storage'
+    ? formatBytes(Math.floor(amount / 1024) * 1024)
+    : String(amount);
+};
+
+function addressesOf({ facts }: Agent): NonNullable<NodeStatus['addresses']> {
+  return [
+    { type: 'InternalIP', address: facts.ip },
+    { type: 'Hostname', address: facts.hostname },
+  ];
+}
+
+/** Attributes, fault domain and host name as labels; what cannot be a label value is left out. */
+export function labelsOf({ facts, name }: Agent): Record<string, string> {
+  const labels: Record<string, string> = { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' };
+  for (const attribute of facts.attributes) {
+    const value = labelValue(attribute);
+    const key = attributeLabel(attribute.name);
+    if (value !== undefined && isLabelName(attribute.name) && !(key in labels)) labels[key] = value;
+  }
+  const fault = facts.domain?.fault_domain;
+  if (fault) {
+    labels['topology.kubernetes.io/region'] = fault.region.name;
+    labels['topology.kubernetes.io/zone'] = fault.zone.name;
+  }
+  return labels;
+}
+
+const isLabelName = (text: string): boolean => /^[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$/.test(text);
+
+function labelValue({ type, text, scalar, ranges }: Attribute): string | undefined {
+  const value =
+    type === 'TEXT'
+      ? text?.value
+      : type === 'SCALAR'
+        ? String(scalar?.value)
+        : (ranges?.range ?? []).map(({ begin, end }) => `${begin}-${end}`).join('_');
+  return value !== undefined && (value === '' || isLabelName(value)) ? value : undefined;
+}

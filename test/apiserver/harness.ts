@@ -1,0 +1,158 @@
+import 'reflect-metadata';
+import * as x509 from '@peculiar/x509';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { webcrypto } from 'node:crypto';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Agent } from 'undici';
+import { options, start, type ApiServer, type Deps, type Options } from '../../apiserver/index.ts';
+import { defaultsOf } from '../../lib/options.ts';
+import { silent } from '../../lib/log.ts';
+
+x509.cryptoProvider.set(webcrypto as Crypto);
+
+export interface Pem {
+  cert: string;
+  key: string;
+}
+
+const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
+
+const pemOfKey = async (key: CryptoKey): Promise<string> =>
+  x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
+
+/** A certificate authority for one test file. */
+export async function makeCa() {
+  const keys = (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as CryptoKeyPair;
+  const notAfter = new Date(Date.now() + 86_400_000);
+  const ca = await x509.X509CertificateGenerator.createSelfSigned({
+    name: 'CN=test-ca',
+    keys,
+    notAfter,
+    signingAlgorithm: algorithm,
+    extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
+  });
+  return {
+    pem: ca.toString('pem'),
+    /** `subject` such as `CN=alice, O=system:masters`. */
+    async issue(subject: string): Promise<Pem> {
+      const own = (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as CryptoKeyPair;
+      const cert = await x509.X509CertificateGenerator.create({
+        subject,
+        issuer: ca.subject,
+        publicKey: own.publicKey,
+        signingKey: keys.privateKey,
+        notAfter,
+        signingAlgorithm: algorithm,
+        extensions: [
+          new x509.SubjectAlternativeNameExtension([
+            { type: 'dns', value: 'localhost' },
+            { type: 'ip', value: '127.0.0.1' },
+          ]),
+        ],
+      });
+      return { cert: cert.toString('pem'), key: await pemOfKey(own.privateKey) };
+    },
+  };
+}
+
+export interface TestServer extends ApiServer {
+  ca: Awaited<ReturnType<typeof makeCa>>;
+  dir: string;
+  kubeconfig: string;
+  /** A request as an administrator, unless headers say otherwise. */
+  call: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Reply>;
+  stop: () => Promise<void>;
+}
+
+export interface Reply {
+  status: number;
+  headers: Record<string, string>;
+  text: string;
+  //
+  json: any;
+}
+
+export const adminToken = 'admin-token';
+
+/** A real server over TLS on a free port, with an administrator's token and a kubeconfig for kubectl. */
+export async function startServer(overrides: Partial<Options> = {}, deps: Partial<Deps> = {}): Promise<TestServer> {
+  const dir = mkdtempSync(join(tmpdir(), 'km-apiserver-'));
+  const ca = await makeCa();
+  const serving = await ca.issue('CN=kubernetes');
+  const write = (name: string, text: string) => {
+    const path = join(dir, name);
+    writeFileSync(path, text);
+    return path;
+  };
+  const stopping = new AbortController();
+  const server = await start(
+    {
+      ...defaultsOf(options),
+      port: 0,
+      tlsCertFile: write('server.pem', serving.cert),
+      tlsKeyFile: write('server.key', serving.key),
+      clientCaFile: write('ca.pem', ca.pem),
+      ...overrides,
+    },
+    {
+      log: silent,
+      signal: stopping.signal,
+      tokens: [{ token: adminToken, user: { name: 'admin', groups: ['system:masters'] } }],
+      ...deps,
+    },
+  );
+  const agent = new Agent({ connect: { ca: ca.pem } });
+  const kubeconfig = write('kubeconfig', kubeconfigOf(server.url, ca.pem));
+  return {
+    ...server,
+    ca,
+    dir,
+    kubeconfig,
+    call: (method, path, body, headers) => call(agent, server.url, method, path, body, headers),
+    async stop() {
+      stopping.abort();
+      await agent.destroy();
+      await server.closed;
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function call(
+  agent: Agent,
+  url: string,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Reply> {
+  const given =
+    body === undefined ? undefined : typeof body === 'string' || Buffer.isBuffer(body) ? body : JSON.stringify(body);
+  const type: Record<string, string> = given === undefined ? {} : { 'content-type': 'application/json' };
+  const answer = await agent.request({
+    origin: url,
+    path,
+    method: method as 'GET',
+    ...(given === undefined ? {} : { body: given }),
+    headers: { authorization: `Bearer ${adminToken}`, ...type, ...headers },
+  });
+  const text = await answer.body.text();
+  const isJson = String(answer.headers['content-type']).startsWith('application/json');
+  return {
+    status: answer.statusCode,
+    headers: answer.headers as Record<string, string>,
+    text,
+    json: isJson && text ? JSON.parse(text) : undefined,
+  };
+}
+
+const kubeconfigOf = (server: string, ca: string): string =>
+  JSON.stringify({
+    apiVersion: 'v1',
+    kind: 'Config',
+    clusters: [{ name: 'km', cluster: { server, 'certificate-authority-data': Buffer.from(ca).toString('base64') } }],
+    users: [{ name: 'admin', user: { token: adminToken } }],
+    contexts: [{ name: 'km', context: { cluster: 'km', user: 'admin' } }],
+    'current-context': 'km',
+  });

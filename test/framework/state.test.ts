@@ -1,0 +1,360 @@
+import { describe, expect, test } from '@jest/globals';
+import fc from 'fast-check';
+import type { State } from '../../framework/state.ts';
+import { NotLaunched } from '../../scheduler/index.ts';
+import { makePod } from '../scheduler/builders.ts';
+import { callTypes, callsOf, makeOffer, register, statusOf, subscribed } from './builders.ts';
+
+const one = <T>(items: readonly T[]): T => {
+  expect(items).toHaveLength(1);
+  return items[0]!;
+};
+
+/** A pod reserved on an agent's offer and sent; answers its task id. */
+function launched(state: State, pod = makePod('p'), agent = 'a1', now = 0) {
+  state.want([pod], now);
+  state.offered([makeOffer(agent)], now);
+  register(state);
+  const seat = state.reserve(pod, `host-${agent}`)!;
+  const launch = one(state.takeLaunches(now));
+  const [call] = callsOf(state.recorded(launch, now));
+  return { pod, seat, launch, call, task: launch.tasks[0]!, taskId: launch.tasks[0]!.id };
+}
+
+describe('seats', () => {
+  test('of one agent leave in one ACCEPT that names all its offers', () => {
+    const state = subscribed();
+    const pods = [makePod('a'), makePod('b'), makePod('c')];
+    state.want(pods, 0);
+    state.offered([makeOffer('a1', { cpus: 0.5 }), makeOffer('a1', { cpus: 0.5 })], 0);
+    register(state);
+    for (const pod of pods) expect(state.reserve(pod, 'host-a1')).toBeDefined();
+    expect(state.reserve(makePod('d'), 'host-a1')).toBeUndefined();
+    const launch = one(state.takeLaunches(0));
+    const [call] = callsOf(state.recorded(launch, 0));
+    if (call?.type !== 'ACCEPT') throw new Error('expected an ACCEPT');
+    expect(call.accept.offer_ids).toHaveLength(2);
+    const tasks = call.accept.operations![0]!.launch!.task_infos!;
+    expect(tasks.map(({ name }) => name)).toEqual(['a.default.pod', 'b.default.pod', 'c.default.pod']);
+    expect(new Set(tasks.map(({ executor }) => executor)).size).toBe(1);
+  });
+
+  test('pay for the executor once, and not at all where it runs', () => {
+    const state = subscribed();
+    state.offered([makeOffer('a1', { cpus: 0.6, mem: 1024 })], 0);
+    register(state);
+    expect(state.nodes[0]!.free.cpu).toBe(500);
+    expect(state.reserve(makePod('a'), 'host-a1')).toBeDefined();
+    expect(state.nodes[0]!.free.cpu).toBe(250);
+    expect(state.reserve(makePod('b'), 'host-a1')).toBeDefined();
+    expect(state.nodes[0]!.free.cpu).toBe(0);
+  });
+
+  test('are given back when their offer is rescinded, and kept when the rest can carry them', async () => {
+    const state = subscribed();
+    const [first, second] = [makeOffer('a1', { cpus: 1 }), makeOffer('a1', { cpus: 1 })];
+    state.offered([first, second], 0);
+    register(state);
+    const seats = Array.from({ length: 5 }, (_, i) => state.reserve(makePod(`p${i}`), 'host-a1')!);
+    state.rescinded(first.id.value, 1);
+    const results = await Promise.allSettled(
+      seats.map((seat) => Promise.race([seat.launched, Promise.resolve('kept')])),
+    );
+    expect(results.filter(({ status }) => status === 'fulfilled')).toHaveLength(3);
+    const lost = results.find((r) => r.status === 'rejected');
+    expect(lost?.reason).toBeInstanceOf(NotLaunched);
+    expect(one(state.takeLaunches(1)).tasks).toHaveLength(3);
+  });
+
+  test('are given back when the stream breaks before they were sent', async () => {
+    const state = subscribed();
+    state.offered([makeOffer('a1')], 0);
+    register(state);
+    const seat = state.reserve(makePod('p'), 'host-a1')!;
+    state.disconnected(0);
+    await expect(seat.launched).rejects.toThrow('connection');
+    expect(state.takeLaunches(0)).toEqual([]);
+  });
+
+  test('whose pod was deleted while its record was written do not leave', () => {
+    const state = subscribed();
+    const pod = makePod('p');
+    state.offered([makeOffer('a1')], 0);
+    register(state);
+    state.reserve(pod, 'host-a1');
+    const launch = one(state.takeLaunches(0));
+    state.podGone(pod.metadata.uid, 0);
+    expect(callTypes(state.recorded(launch, 0))).toEqual(['DECLINE']);
+  });
+
+  test('that cannot be recorded are not launched', async () => {
+    const state = subscribed();
+    const pod = makePod('p');
+    state.offered([makeOffer('a1')], 0);
+    register(state);
+    const seat = state.reserve(pod, 'host-a1')!;
+    const launch = one(state.takeLaunches(0));
+    expect(callTypes(state.notRecorded(launch, 'no apiserver', 0))).toEqual(['DECLINE']);
+    await expect(seat.launched).rejects.toThrow('no apiserver');
+  });
+});
+
+describe('a task', () => {
+  test('is bound when it starts, acknowledged after that, and its record erased', async () => {
+    const state = subscribed();
+    const { seat, taskId, task, launch } = launched(state);
+    const effect = one(state.updated(statusOf(taskId, 'a1', 'TASK_STARTING'), 1));
+    expect(effect).toMatchObject({ do: 'bind', ack: { type: 'ACKNOWLEDGE' } });
+    expect(state.updated(statusOf(taskId, 'a1', 'TASK_RUNNING'), 2)).toMatchObject([
+      { do: 'call', call: { type: 'ACKNOWLEDGE' } },
+    ]);
+    expect(state.bound(task, 3)).toEqual([{ do: 'erase', record: launch.record }]);
+    await expect(seat.launched).resolves.toBeUndefined();
+  });
+
+  test.each(['TASK_DROPPED', 'TASK_ERROR', 'TASK_LOST', 'TASK_GONE', 'TASK_FAILED', 'TASK_UNKNOWN'] as const)(
+    'that is answered %s before it started gives its seat back',
+    async (answer) => {
+      const state = subscribed();
+      const { seat, taskId, launch } = launched(state);
+      const effects = state.updated(statusOf(taskId, 'a1', answer, { message: 'because' }), 1);
+      expect(effects).toContainEqual({ do: 'erase', record: launch.record });
+      await expect(seat.launched).rejects.toThrow(/because/);
+      expect(state.tasks.size).toBe(0);
+    },
+  );
+
+  test('never gets an id twice', () => {
+    const state = subscribed();
+    const pod = makePod('p');
+    const ids = new Set<string>();
+    for (let i = 0; i < 3; i++) {
+      const { taskId } = launched(state, pod, 'a1', i);
+      ids.add(taskId);
+      state.updated(statusOf(taskId, 'a1', 'TASK_DROPPED'), i);
+    }
+    expect(ids.size).toBe(3);
+  });
+
+  test('that carries no pod of ours is killed, and acknowledged', () => {
+    const state = subscribed();
+    expect(callTypes(state.updated(statusOf('pod.x.0', 'a1', 'TASK_RUNNING'), 0))).toEqual(['KILL', 'ACKNOWLEDGE']);
+    expect(callTypes(state.updated(statusOf('pod.x.0', 'a1', 'TASK_KILLED'), 0))).toEqual(['ACKNOWLEDGE']);
+  });
+
+  test('of a deleted pod is killed once Mesos has it', () => {
+    const state = subscribed();
+    const { pod, taskId } = launched(state);
+    expect(callTypes(state.podGone(pod.metadata.uid, 1))).toEqual(['KILL']);
+    expect(callTypes(state.updated(statusOf(taskId, 'a1', 'TASK_STARTING'), 2))).toEqual(['KILL', 'ACKNOWLEDGE']);
+  });
+
+  test('that ends under a bound pod is the shell’s to look at', () => {
+    const state = subscribed();
+    const { taskId, task } = launched(state);
+    state.updated(statusOf(taskId, 'a1', 'TASK_STARTING'), 1);
+    state.bound(task, 1);
+    expect(state.updated(statusOf(taskId, 'a1', 'TASK_FAILED'), 2)).toMatchObject([
+      { do: 'ended', task: { id: taskId } },
+    ]);
+  });
+});
+
+describe('a bound pod without a task', () => {
+  const boundPod = () => makePod('p', { nodeName: 'host-a1' });
+
+  test('gets a new one on its node, and only there', () => {
+    const state = subscribed();
+    const pod = boundPod();
+    expect(callTypes(state.addHomeless(pod, 0))).toEqual(['REVIVE']);
+    state.offered([makeOffer('a2'), makeOffer('a1')], 1);
+    const launch = one(state.takeLaunches(1));
+    expect(launch.agent.name).toBe('host-a1');
+    expect(launch.tasks[0]).toMatchObject({ rebound: true, uid: pod.metadata.uid });
+  });
+
+  test('is tried less and less often when its tasks keep ending', () => {
+    const state = subscribed();
+    const pod = boundPod();
+    state.addHomeless(pod, 0);
+    const tries: number[] = [];
+    for (let now = 0; now < 60_000; now += 100) {
+      state.offered([makeOffer('a1')], now);
+      for (const launch of state.takeLaunches(now)) {
+        tries.push(now);
+        state.recorded(launch, now);
+        state.updated(
+          statusOf(launch.tasks[0]!.id, 'a1', 'TASK_FAILED', { reason: 'REASON_EXECUTOR_TERMINATED' }),
+          now,
+        );
+      }
+      state.tick(now);
+    }
+    expect(tries.length).toBeGreaterThan(3);
+    expect(tries.length).toBeLessThan(9);
+  });
+
+  test('wants nothing more when it has ended or is gone', () => {
+    for (const end of ['podEnded', 'podGone'] as const) {
+      const state = subscribed();
+      const pod = boundPod();
+      state.addHomeless(pod, 0);
+      state[end](pod.metadata.uid, 0);
+      state.offered([makeOffer('a1')], 1);
+      expect(state.takeLaunches(1)).toEqual([]);
+    }
+  });
+});
+
+describe('considerate of neighbours:', () => {
+  test('with nothing waiting, offers go back and are suppressed', () => {
+    const state = subscribed();
+    state.offered([makeOffer('a1')], 0);
+    expect(callTypes(state.tick(0))).toEqual([]);
+    expect(callTypes(state.tick(300))).toEqual(['DECLINE', 'SUPPRESS']);
+    expect(callTypes(state.tick(600))).toEqual([]);
+  });
+
+  test('a new pod revives; one that fits nowhere does not keep reviving', () => {
+    const state = subscribed();
+    state.tick(0);
+    state.tick(300);
+    const pod = makePod('p');
+    expect(callTypes(state.want([pod], 1000))).toEqual(['REVIVE']);
+    state.offered([makeOffer('a1')], 1005);
+    expect(callTypes(state.want([pod], 1010))).toEqual([]);
+    const [decline] = callsOf(state.tick(1300));
+    expect(decline).toMatchObject({ type: 'DECLINE', decline: { filters: { refuse_seconds: 5 } } });
+    for (let now = 1300; now < 60_000; now += 250) expect(callTypes(state.tick(now))).not.toContain('REVIVE');
+  });
+
+  test('many new pods one after the other do not make many REVIVEs', () => {
+    const state = subscribed();
+    state.tick(0);
+    state.tick(300);
+    let revives = 0;
+    for (let now = 1000; now < 6000; now += 10)
+      revives += callTypes(state.want([makePod(`p${now}`)], now)).filter((t) => t === 'REVIVE').length;
+    expect(revives).toBeGreaterThanOrEqual(5);
+    expect(revives).toBeLessThanOrEqual(9);
+  });
+});
+
+describe('reconciliation', () => {
+  test('asks for all tasks that were sent, again for the silent ones, then for unknown ones', () => {
+    const state = subscribed();
+    const { taskId } = launched(state);
+    const other = launched(state, makePod('q'), 'a2');
+    const [explicit] = callsOf(state.subscribed('f-0001', 1000));
+    expect(explicit).toMatchObject({
+      type: 'RECONCILE',
+      reconcile: { tasks: [{ task_id: { value: taskId } }, { task_id: { value: other.taskId } }] },
+    });
+    state.updated(statusOf(taskId, 'a1', 'TASK_RUNNING'), 1100);
+    const again = callsOf(state.tick(10_000)).filter(({ type }) => type === 'RECONCILE');
+    expect(again).toMatchObject([{ reconcile: { tasks: [{ task_id: { value: other.taskId } }] } }]);
+    state.updated(statusOf(other.taskId, 'a2', 'TASK_RUNNING'), 10_100);
+    expect(callsOf(state.tick(300_000)).filter(({ type }) => type === 'RECONCILE')).toEqual([
+      expect.objectContaining({ reconcile: {} }),
+    ]);
+  });
+
+  test('a launch without an answer is asked about, not given back', async () => {
+    const state = subscribed();
+    const { taskId, seat } = launched(state);
+    const calls = callsOf(state.tick(70_000)).filter(({ type }) => type === 'RECONCILE');
+    expect(calls).toContainEqual(
+      expect.objectContaining({ reconcile: { tasks: [{ task_id: { value: taskId }, agent_id: { value: 'a1' } }] } }),
+    );
+    expect(await Promise.race([seat.launched, Promise.resolve('still waiting')])).toBe('still waiting');
+  });
+});
+
+/** Anything may happen in any order; the books must balance. */
+test('no offer is spent twice and no task takes more than was offered, whatever happens', () => {
+  type Step = {
+    do: 'offer' | 'rescind' | 'reserve' | 'launch' | 'tick' | 'lose' | 'disconnect';
+    agent: number;
+    size: number;
+  };
+  const step: fc.Arbitrary<Step> = fc.record({
+    do: fc.constantFrom(
+      'offer',
+      'offer',
+      'rescind',
+      'reserve',
+      'reserve',
+      'reserve',
+      'launch',
+      'tick',
+      'lose',
+      'disconnect',
+    ),
+    agent: fc.integer({ min: 0, max: 2 }),
+    size: fc.integer({ min: 1, max: 4 }),
+  });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
+      const state = subscribed();
+      const offers = new Map<string, { agent: string; cpus: number }>();
+      const spent = new Set<string>();
+      let now = 0;
+      let serial = 0;
+      const spend = (ids: readonly { value: string }[]) =>
+        ids.reduce((sum, { value }) => {
+          expect(spent.has(value)).toBe(false);
+          spent.add(value);
+          return sum + (offers.get(value)?.cpus ?? 0);
+        }, 0);
+      const check = (effects: Parameters<typeof callsOf>[0]) => {
+        for (const call of callsOf(effects)) {
+          if (call.type === 'DECLINE') spend(call.decline.offer_ids ?? []);
+          if (call.type !== 'ACCEPT') continue;
+          const had = spend(call.accept.offer_ids ?? []);
+          const tasks = call.accept.operations![0]!.launch!.task_infos!;
+          const cpus = (resources: (typeof tasks)[number]['resources']) =>
+            (resources ?? [])
+              .filter(({ name }) => name === 'cpus')
+              .reduce((sum, { scalar }) => sum + Math.round(scalar!.value * 1000), 0);
+          const taken = tasks.reduce((sum, task) => sum + cpus(task.resources), 0);
+          expect(taken).toBeLessThanOrEqual(Math.round(had * 1000));
+          expect(new Set(tasks.map(({ task_id }) => task_id.value)).size).toBe(tasks.length);
+        }
+      };
+      for (const { do: what, agent, size } of steps) {
+        now += 97;
+        const id = `a${agent}`;
+        if (what === 'offer') {
+          const offer = makeOffer(id, { cpus: size, mem: size * 1024 });
+          offers.set(offer.id.value, { agent: id, cpus: size });
+          check(state.offered([offer], now));
+          register(state);
+        } else if (what === 'rescind') {
+          const live = [...offers.keys()].filter((offer) => !spent.has(offer));
+          const victim = live[size % Math.max(1, live.length)];
+          if (victim) {
+            spent.add(victim);
+            check(state.rescinded(victim, now));
+          }
+        } else if (what === 'reserve') {
+          const pod = makePod(`p${serial++}`, {
+            containers: [{ name: 'c', resources: { requests: { cpu: `${size * 300}m` } } }],
+          });
+          state.reserve(pod, `host-${id}`);
+        } else if (what === 'launch') {
+          for (const launch of state.takeLaunches(now)) check(state.recorded(launch, now));
+        } else if (what === 'tick') check(state.tick(now));
+        else if (what === 'lose') check(state.agentRemoved(id, now));
+        else {
+          for (const offer of offers.keys()) spent.add(offer);
+          state.disconnected(now);
+          offers.clear();
+          spent.clear();
+        }
+        for (const node of state.nodes)
+          for (const amount of Object.values(node.free)) expect(amount).toBeGreaterThanOrEqual(0);
+      }
+    }),
+    { numRuns: 300 },
+  );
+});

@@ -1,0 +1,71 @@
+import { describe, expect, test } from '@jest/globals';
+import { SchedulingQueue } from '../../scheduler/queue.ts';
+import { makePod } from './builders.ts';
+
+const names = (queue: SchedulingQueue, now: number) => queue.ready(now).map((pod) => pod.metadata.name);
+
+describe('the scheduling queue', () => {
+  test('gives higher priority first, then who came first', () => {
+    const queue = new SchedulingQueue();
+    queue.put(makePod('first'));
+    queue.put(makePod('urgent', { priority: 1000 }));
+    queue.put(makePod('second'));
+    expect(names(queue, 0)).toEqual(['urgent', 'first', 'second']);
+  });
+
+  test('a pod that fits nowhere rests until something changes; the first time that may be at once', () => {
+    const queue = new SchedulingQueue();
+    queue.put(makePod('p'));
+    expect(queue.rest('default/p', 0)).toBe(1);
+    expect(names(queue, 1)).toEqual([]);
+    queue.wake();
+    expect(names(queue, 1)).toEqual(['p']);
+    queue.rest('default/p', 1);
+    queue.wake();
+    expect(names(queue, 2)).toEqual([]);
+    expect(queue.nextTurn()).toBeGreaterThan(200);
+    expect(names(queue, queue.nextTurn())).toEqual(['p']);
+  });
+
+  test('a resting pod is tried now and then even if nothing was seen to change', () => {
+    const queue = new SchedulingQueue();
+    queue.put(makePod('p'));
+    queue.rest('default/p', 0);
+    expect(queue.nextTurn()).toBe(1000);
+    expect(names(queue, 1000)).toEqual(['p']);
+  });
+
+  test('a failed launch waits longer each time', () => {
+    const queue = new SchedulingQueue();
+    const pod = makePod('p');
+    const waits = [1, 2, 3, 4].map(() => {
+      queue.delete('default/p');
+      queue.put(pod);
+      queue.retry(pod, 0);
+      return queue.nextTurn();
+    });
+    expect(Math.max(...waits)).toBeLessThanOrEqual(500);
+    queue.retry(pod, 0);
+    queue.retry(pod, 0);
+    queue.retry(pod, 0);
+    expect(queue.nextTurn()).toBeGreaterThan(1000);
+  });
+
+  test('a pod that changes what it asks for is tried again', () => {
+    const queue = new SchedulingQueue();
+    const pod = makePod('p', {}, { generation: 1 });
+    queue.put(pod);
+    queue.rest('default/p', 0);
+    queue.put({ ...pod, metadata: { ...pod.metadata, generation: 2 } });
+    expect(names(queue, 0)).toEqual(['p']);
+  });
+
+  test('a pod of the same name but another uid is another pod', () => {
+    const queue = new SchedulingQueue();
+    queue.put(makePod('p'));
+    queue.rest('default/p', 0);
+    queue.put(makePod('p'));
+    expect(names(queue, 0)).toEqual(['p']);
+    expect(queue.size).toBe(1);
+  });
+});
