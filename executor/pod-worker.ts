@@ -282,6 +282,7 @@ export class PodWorker {
       now: Date.now(),
     });
     if (!this.#absent) statuses.set(this.#pod, status);
+    if (this.#isEnding) return; // Mesos is told once, when nothing is left
     const message = failure?.message ?? (status.phase === 'Failed' ? failedContainers(runtime) : undefined);
     this.#kubelet.report(uid, {
       phase: status.phase!,

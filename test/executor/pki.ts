@@ -13,7 +13,7 @@ async function pem({ privateKey }: KeyPair): Promise<string> {
 
 export interface Authority {
   ca: string;
-  /** A client certificate; `name` such as `O=system:masters, CN=admin`. */
+  /** A certificate for a client and for a server on 127.0.0.1; `name` such as `O=system:masters, CN=admin`. */
   client(name: string): Promise<{ cert: string; key: string }>;
 }
 
@@ -35,7 +35,10 @@ export async function authority(): Promise<Authority> {
         publicKey: own.publicKey,
         signingKey: keys.privateKey,
         signingAlgorithm: algorithm,
-        extensions: [new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth])],
+        extensions: [
+          new x509.ExtendedKeyUsageExtension([x509.ExtendedKeyUsage.clientAuth, x509.ExtendedKeyUsage.serverAuth]),
+          new x509.SubjectAlternativeNameExtension([{ type: 'ip', value: '127.0.0.1' }]),
+        ],
       });
       return { cert: cert.toString('pem'), key: await pem(own) };
     },
