@@ -1,4 +1,4 @@
-import type { Readable, Writable } from 'node:stream';
+import type { Duplex, Readable, Writable } from 'node:stream';
 import type { Container, Pod } from '../api/kinds/pod.ts';
 
 /**
@@ -16,10 +16,12 @@ export interface Runtime {
   pods(): Promise<RuntimePod[]>;
   /** Makes the sandbox for one try of a pod; the pod IP comes with it. */
   createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }>;
+  /** Ends what runs in a sandbox and frees its network; containers and logs stay to be looked at. Absent is fine. */
+  stopSandbox(id: string): Promise<void>;
   /** Stops and removes a sandbox and whatever is left in it. Absent is fine. */
   removeSandbox(id: string): Promise<void>;
-  /** Makes the image present as the policy says; answers its id. Throws ImageError. */
-  pullImage(image: string, policy: PullPolicy, signal?: AbortSignal): Promise<string>;
+  /** Makes the image present as the policy says. Throws ImageError. */
+  pullImage(image: string, policy: PullPolicy, signal?: AbortSignal): Promise<{ id: string; pulled: boolean }>;
   /** Creates and starts one container; `attempt` counts its restarts. Throws StartError. */
   start(spec: ContainerSpec, signal?: AbortSignal): Promise<{ id: string }>;
   /** SIGTERM (or the image's stop signal), then after `graceSeconds` SIGKILL. Resolves when it is gone. */
@@ -32,7 +34,7 @@ export interface Runtime {
   /** The container's main process, as exec gives one: its output from now on, and its input. */
   attach(containerId: string, request: Omit<ExecRequest, 'command'>): Promise<Exec>;
   /** A byte stream to a port inside the sandbox. */
-  connect(sandboxId: string, port: number): Promise<NodeJS.ReadWriteStream>;
+  connect(sandboxId: string, port: number): Promise<Duplex>;
   close(): Promise<void>;
 }
 
@@ -68,6 +70,7 @@ export interface RuntimeContainer {
   /** `Completed`, `Error`, `OOMKilled` … */
   reason?: string;
   message?: string;
+  /** Absolute; in CRI's format. */
   logPath: string;
 }
 
@@ -108,7 +111,7 @@ export interface ExecRequest {
 }
 
 export interface Exec {
-  /** Exit code of the command. */
+  /** Exit code of the command, once it has ended and all its output has been handed on. Rejects when the session broke. */
   done: Promise<number>;
   resize(columns: number, rows: number): void;
   /** The client went away. */

@@ -1,0 +1,111 @@
+import { ConfigMap } from '../api/kinds/config-map.ts';
+import { Pod, type PodStatus } from '../api/kinds/pod.ts';
+import { Secret } from '../api/kinds/secret.ts';
+import type { Service } from '../api/kinds/service.ts';
+import type { KubeObject, Stored } from '../api/meta.ts';
+import type { Kind } from '../api/kind.ts';
+import { StatusError, isConflict, isNotFound } from '../api/status.ts';
+import type { Client } from '../client/client.ts';
+import type { EventRecorder } from '../client/events.ts';
+import type { Apiserver } from './apiserver.ts';
+import { VolumeError } from './volumes/volume.ts';
+
+/** Milliseconds for one question: an apiserver that hangs is one that is down. */
+const patience = 30_000;
+
+/** The Apiserver port over client/. */
+export function apiserverOf(
+  client: Client,
+  events: EventRecorder,
+  services: () => readonly Service[],
+  signal: AbortSignal,
+): Apiserver {
+  const within = () => AbortSignal.any([signal, AbortSignal.timeout(patience)]);
+  const find = async <T extends KubeObject>(
+    kind: Kind<T>,
+    namespace: string,
+    name: string,
+  ): Promise<(T & Stored) | undefined> => {
+    try {
+      return await client.get(kind, { namespace, name }, within());
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  };
+  return {
+    services,
+    configMap: (namespace, name) => find(ConfigMap, namespace, name),
+    secret: (namespace, name) => find(Secret, namespace, name),
+    async writeStatus(pod, status) {
+      const patch = { metadata: { uid: pod.metadata.uid }, status: statusPatch(pod, status) };
+      try {
+        await client.patch(Pod, pod.metadata, patch, { type: 'strategic', subresource: 'status' }, within());
+      } catch (error) {
+        // Gone, or replaced by another pod of that name: nobody waits for this status.
+        if (
+          !isNotFound(error) &&
+          !(
+            isConflict(error) &&
+            (await find(Pod, pod.metadata.namespace!, pod.metadata.name!))?.metadata.uid !== pod.metadata.uid
+          )
+        )
+          throw error;
+      }
+    },
+    async removePod(pod) {
+      const options = { gracePeriodSeconds: 0, preconditions: { uid: pod.metadata.uid! } };
+      try {
+        await client.delete(Pod, pod.metadata, options, within());
+      } catch (error) {
+        if (!isNotFound(error) && !isConflict(error)) throw error;
+      }
+    },
+    async token(pod, audience, seconds) {
+      const { namespace = '', name = '', uid = '' } = pod.metadata;
+      const account = pod.spec.serviceAccountName || 'default';
+      const path = `/api/v1/namespaces/${namespace}/serviceaccounts/${account}/token`;
+      const boundObjectRef = { kind: 'Pod', apiVersion: 'v1', name, uid };
+      const spec = { ...(audience ? { audiences: [audience] } : {}), expirationSeconds: seconds, boundObjectRef };
+      const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'TokenRequest', spec };
+      try {
+        const { status } = await client.raw<TokenRequest>('POST', path, body, within());
+        return { token: status.token, expiresAt: Date.parse(status.expirationTimestamp) };
+      } catch (error) {
+        if (!(error instanceof StatusError)) throw error;
+        throw new VolumeError(`no token for service account "${account}": ${error.message}`, { cause: error });
+      }
+    },
+    event(pod, type, reason, message, container) {
+      const { namespace = '', name = '', uid = '', resourceVersion = '' } = pod.metadata;
+      const isInit = pod.spec.initContainers?.some((c) => c.name === container);
+      const fieldPath =
+        container === undefined ? {} : { fieldPath: `spec.${isInit ? 'initContainers' : 'containers'}{${container}}` };
+      events.record(
+        { apiVersion: 'v1', kind: 'Pod', namespace, name, uid, resourceVersion, ...fieldPath },
+        type,
+        reason,
+        message,
+      );
+    },
+  };
+}
+
+interface TokenRequest {
+  status: { token: string; expirationTimestamp: string };
+}
+
+const clearable = ['message', 'reason'] as const;
+
+/** A strategic merge patch: conditions merge by type, so those of others stay; what we no longer say is taken away. */
+export function statusPatch(pod: Pod, status: PodStatus): object {
+  const gone = clearable.filter((field) => pod.status?.[field] !== undefined && status[field] === undefined);
+  const staleIps = (pod.status?.podIPs ?? []).filter(({ ip }) => !status.podIPs?.some((now) => now.ip === ip));
+  return {
+    ...status,
+    ...Object.fromEntries(gone.map((field) => [field, null])),
+    ...(staleIps.length > 0
+      ? { podIPs: [...(status.podIPs ?? []), ...staleIps.map(({ ip }) => ({ $patch: 'delete', ip }))] }
+      : {}),
+  };
+}

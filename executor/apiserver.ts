@@ -1,0 +1,18 @@
+import type { ConfigMap } from '../api/kinds/config-map.ts';
+import type { Pod, PodStatus } from '../api/kinds/pod.ts';
+import type { Secret } from '../api/kinds/secret.ts';
+import type { Service } from '../api/kinds/service.ts';
+
+/** What the kubelet logic asks of the apiserver; ./apiserver-client.ts asks it over client/. */
+export interface Apiserver {
+  /** Resolves when written; a pod that is gone or another one by that name counts as written. */
+  writeStatus(pod: Pod, status: PodStatus): Promise<void>;
+  /** Removes the object of a pod that has ended here: this pod and no other of its name. */
+  removePod(pod: Pod): Promise<void>;
+  configMap(namespace: string, name: string): Promise<ConfigMap | undefined>;
+  secret(namespace: string, name: string): Promise<Secret | undefined>;
+  services(): readonly Service[];
+  token(pod: Pod, audience: string | undefined, seconds: number): Promise<{ token: string; expiresAt: number }>;
+  /** `container` names the part of the pod that it is about. */
+  event(pod: Pod, type: 'Normal' | 'Warning', reason: string, message: string, container?: string): void;
+}

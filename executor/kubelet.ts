@@ -1,0 +1,35 @@
+import type { Logger } from '../lib/log.ts';
+import type { Apiserver } from './apiserver.ts';
+import type { CrashBackoff } from './crash-backoff.ts';
+import type { Runtime } from './runtime.ts';
+import type { RuntimeView } from './runtime-view.ts';
+import type { SandboxFacts } from './sandbox.ts';
+import type { StatusWriter } from './status-writer.ts';
+
+/** What every pod worker shares. */
+export interface Kubelet extends SandboxFacts {
+  runtime: Runtime;
+  view: RuntimeView;
+  apiserver: Apiserver;
+  statuses: StatusWriter;
+  /** Crashes and images: from 10 s. */
+  backoff: CrashBackoff;
+  /** What may be there any moment, a config map or a sandbox: from half a second. */
+  retries: CrashBackoff;
+  nodeIp: string;
+  /** cpu in thousandths, memory in bytes: what a container without limits is told it has. */
+  allocatable: { cpu: number; memory: number };
+  /** Volumes of all pods, one directory a pod. */
+  volumes: string;
+  report(uid: string, report: PodReport): void;
+  log: Logger;
+}
+
+/** What Mesos is told of a pod. */
+export interface PodReport {
+  phase: 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
+  message?: string;
+  podIp?: string;
+  /** It was ended on demand, and nothing of it is left here. */
+  gone?: boolean;
+}

@@ -1,0 +1,258 @@
+import { isDeepStrictEqual } from 'node:util';
+import { Lease } from '../api/kinds/lease.ts';
+import { annotations } from '../api/kinds/names.ts';
+import { Node, type NodeStatus } from '../api/kinds/node.ts';
+import { type Stored, microTimestamp, timestamp } from '../api/meta.ts';
+import { formatBytes, formatMilli } from '../api/quantity.ts';
+import { isNotFound } from '../api/status.ts';
+import type { Client } from '../client/client.ts';
+import { delay } from '../lib/delay.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Resource } from '../mesos/types.ts';
+import { type MachineInfo, type MachineReadings, machineInfo, machineReadings } from './machine.ts';
+
+/** The Kubernetes whose kubelet this is, and who made it. */
+export const kubeletVersion = 'v1.36.0+km';
+
+export interface NodeOptions {
+  client: Client;
+  name: string;
+  ip: string;
+  /** Port of the kubelet's server, and the SHA-256 of its certificate. */
+  port: number;
+  fingerprint: string;
+  runtimeVersion: string;
+  total: Amounts;
+  allocatable: Amounts;
+  /** Whose free space counts. */
+  directory: string;
+  /** Milliseconds between looks at the machine, and between renewals of the lease. */
+  statusInterval: number;
+  leaseInterval: number;
+  log: Logger;
+}
+
+/** cpu in thousandths, the others in bytes. */
+export interface Amounts {
+  cpu: number;
+  memory: number;
+  disk: number;
+}
+
+/** An unchanged status is written again this often, ms: its heartbeat. */
+const heartbeat = 5 * 60_000;
+const memoryLow = 100 * 1024 * 1024;
+const diskLow = 0.1;
+const pidsHigh = 0.9;
+const tryAgain = 1_000;
+
+/** Sums what Mesos counts, of all roles, to thousandths of a core. */
+export function amountsOf(resources: readonly Resource[]): Amounts {
+  const sum = (name: string) =>
+    resources.filter((r) => r.name === name).reduce((total, r) => total + Math.round((r.scalar?.value ?? 0) * 1000), 0);
+  const megabytes = (thousandths: number) => Math.floor(thousandths / 1000) * 1024 * 1024;
+  return { cpu: sum('cpus'), memory: megabytes(sum('mem')), disk: megabytes(sum('disk')) };
+}
+
+export const subtract = (a: Amounts, b: Amounts): Amounts => ({
+  cpu: Math.max(0, a.cpu - b.cpu),
+  memory: Math.max(0, a.memory - b.memory),
+  disk: Math.max(0, a.disk - b.disk),
+});
+
+/**
+ * The name of the Node that the framework made for this agent: it says so in an annotation, since two agents of one host
+ * have different names. Where there is none, the host's name.
+ */
+export async function findNodeName(
+  client: Client,
+  agentId: string,
+  hostname: string,
+  signal: AbortSignal,
+): Promise<string> {
+  const { items } = await client.list(Node, {}, signal);
+  return (
+    items.find(({ metadata }) => metadata.annotations?.[annotations.agentId] === agentId)?.metadata.name ??
+    hostname.toLowerCase()
+  );
+}
+
+/** Takes over the Node, or makes it, and keeps its status and lease until the signal aborts. Resolves when it is first written. */
+export async function keepNode(options: NodeOptions, signal: AbortSignal): Promise<{ closed: Promise<void> }> {
+  let written: NodeStatus | undefined;
+  let writtenAt = 0;
+  const write = async () => {
+    const node = await adopt(options, signal);
+    const now = Date.now();
+    const status = nodeStatus(node, options, machineInfo(), await machineReadings(options.directory), now);
+    const stable = withoutTimes(status);
+    const drifted = node.status?.conditions?.find(({ type }) => type === 'Ready')?.reason !== 'KubeletReady';
+    if (!drifted && isDeepStrictEqual(stable, written) && now - writtenAt < heartbeat) return;
+    await options.client.patch(
+      Node,
+      { name: options.name },
+      { status },
+      { type: 'strategic', subresource: 'status' },
+      signal,
+    );
+    [written, writtenAt] = [stable, now];
+  };
+  for (let done = false; !done;) {
+    done = await write().then(
+      () => true,
+      async (err: unknown) => {
+        signal.throwIfAborted();
+        options.log.warn({ err, node: options.name }, 'node could not be registered; trying again');
+        await delay(tryAgain, signal);
+        return false;
+      },
+    );
+  }
+  options.log.info({ node: options.name, port: options.port }, 'node is registered');
+  const loops = [
+    every(options.statusInterval, write, 'node status could not be written', options, signal),
+    every(options.leaseInterval, () => renewLease(options, signal), 'node lease could not be renewed', options, signal),
+  ];
+  return { closed: Promise.all(loops).then(() => undefined) };
+}
+
+async function every(
+  interval: number,
+  work: () => Promise<void>,
+  failure: string,
+  { log, name }: NodeOptions,
+  signal: AbortSignal,
+): Promise<void> {
+  while (!signal.aborted) {
+    await work().catch((err: unknown) => {
+      if (!signal.aborted) log.warn({ err, node: name }, failure);
+    });
+    await delay(interval, signal).catch(() => undefined);
+  }
+}
+
+/** What is ours on the object itself: where the kubelet's certificate is known by, and labels that nobody has set. */
+async function adopt({ client, name, fingerprint }: NodeOptions, signal: AbortSignal): Promise<Node & Stored> {
+  const own = {
+    'kubernetes.io/hostname': name,
+    'kubernetes.io/os': 'linux',
+    'kubernetes.io/arch': machineInfo().architecture,
+  };
+  const mark = { [annotations.kubeletCertificate]: fingerprint };
+  const node = await client.get(Node, { name }, signal).catch((error: unknown) => {
+    if (isNotFound(error)) return undefined;
+    throw error;
+  });
+  if (!node) return client.create(Node, { metadata: { name, labels: own, annotations: mark }, spec: {} }, {}, signal);
+  const missing = Object.entries(own).filter(([key]) => node.metadata.labels?.[key] === undefined);
+  if (missing.length === 0 && node.metadata.annotations?.[annotations.kubeletCertificate] === fingerprint) return node;
+  return client.patch(
+    Node,
+    { name },
+    { metadata: { labels: Object.fromEntries(missing), annotations: mark } },
+    {},
+    signal,
+  );
+}
+
+/** The status as a kubelet writes it; conditions that are not ours are left alone by a strategic merge. */
+export function nodeStatus(
+  node: Node,
+  {
+    ip,
+    port,
+    runtimeVersion,
+    total,
+    allocatable,
+    name,
+  }: Pick<NodeOptions, 'ip' | 'port' | 'runtimeVersion' | 'total' | 'allocatable' | 'name'>,
+  info: MachineInfo,
+  readings: MachineReadings,
+  now: number,
+): NodeStatus {
+  const pods = node.status?.allocatable?.pods ?? '110';
+  const amounts = ({ cpu, memory, disk }: Amounts) => ({
+    cpu: formatMilli(cpu),
+    memory: formatBytes(memory),
+    'ephemeral-storage': formatBytes(disk),
+    pods,
+  });
+  return {
+    capacity: amounts(total),
+    allocatable: amounts(allocatable),
+    addresses: [
+      { type: 'InternalIP', address: ip },
+      { type: 'Hostname', address: name },
+    ],
+    daemonEndpoints: { kubeletEndpoint: { Port: port } },
+    nodeInfo: {
+      machineID: info.machineId,
+      systemUUID: info.machineId,
+      bootID: info.bootId,
+      kernelVersion: info.kernel,
+      osImage: info.osImage,
+      containerRuntimeVersion: runtimeVersion,
+      kubeletVersion,
+      kubeProxyVersion: '',
+      operatingSystem: 'linux',
+      architecture: info.architecture,
+    },
+    conditions: conditions(node, readings, now),
+  };
+}
+
+function conditions(
+  node: Node,
+  { memoryAvailable, diskFree, pidsUsed }: MachineReadings,
+  now: number,
+): NonNullable<NodeStatus['conditions']> {
+  const pressure = (type: string, isLow: boolean, bad: [string, string], good: [string, string]) => ({
+    type,
+    status: isLow ? ('True' as const) : ('False' as const),
+    reason: isLow ? bad[0] : good[0],
+    message: isLow ? bad[1] : good[1],
+  });
+  const found = [
+    pressure(
+      'MemoryPressure',
+      memoryAvailable < memoryLow,
+      ['KubeletHasInsufficientMemory', 'kubelet has insufficient memory available'],
+      ['KubeletHasSufficientMemory', 'kubelet has sufficient memory available'],
+    ),
+    pressure(
+      'DiskPressure',
+      diskFree < diskLow,
+      ['KubeletHasDiskPressure', 'kubelet has disk pressure'],
+      ['KubeletHasNoDiskPressure', 'kubelet has no disk pressure'],
+    ),
+    pressure(
+      'PIDPressure',
+      pidsUsed > pidsHigh,
+      ['KubeletHasInsufficientPID', 'kubelet has insufficient PID available'],
+      ['KubeletHasSufficientPID', 'kubelet has sufficient PID available'],
+    ),
+    { type: 'Ready', status: 'True' as const, reason: 'KubeletReady', message: 'kubelet is posting ready status' },
+  ];
+  const time = timestamp(now);
+  return found.map((condition) => {
+    const old = node.status?.conditions?.find(({ type }) => type === condition.type);
+    const since = old?.status === condition.status ? (old.lastTransitionTime ?? time) : time;
+    return { ...condition, lastHeartbeatTime: time, lastTransitionTime: since };
+  });
+}
+
+const withoutTimes = ({ conditions: all = [], ...rest }: NodeStatus): NodeStatus => ({
+  ...rest,
+  conditions: all.map(({ type, status, reason = '' }) => ({ type, status, reason })),
+});
+
+async function renewLease({ client, name }: NodeOptions, signal: AbortSignal): Promise<void> {
+  const ref = { namespace: 'kube-node-lease', name };
+  const spec = { holderIdentity: name, leaseDurationSeconds: 40, renewTime: microTimestamp(Date.now()) };
+  try {
+    await client.patch(Lease, ref, { spec }, {}, signal);
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+    await client.create(Lease, { metadata: ref, spec }, {}, signal);
+  }
+}

@@ -1,0 +1,440 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Container, Pod } from '../api/kinds/pod.ts';
+import { isTerminal } from '../api/kinds/pod.ts';
+import { delay } from '../lib/delay.ts';
+import { type CrashBackoff, duration } from './crash-backoff.ts';
+import type { Kubelet } from './kubelet.ts';
+import { type Start, isSidecar, latestOf, planPod } from './plan.ts';
+import type { RuntimeContainer, RuntimePod } from './runtime.ts';
+import { removePodCgroup } from './runtimes/cgroups.ts';
+import { logDirectory, podCgroup, sandboxSpec, specHash } from './sandbox.ts';
+import { type SandboxNow, type Waiting, podFacts, startContainer, waitingFor } from './start-container.ts';
+import { podStatus } from './status.ts';
+import { prepareVolumes, removeVolumes } from './volumes.ts';
+import { VolumeError } from './volumes/volume.ts';
+
+/** Why a pod is being ended. */
+export interface Ending {
+  graceSeconds: number | undefined;
+  /** Remove its object too, as if it had been deleted. */
+  remove: boolean;
+}
+
+/** Volumes are brought up to date this often, ms. */
+const refresh = 60_000;
+const retry = 1_000;
+/** How long the end of a pod waits for its last status to be written, ms: an outage must not keep Mesos from learning of it. */
+const patience = 5_000;
+
+/**
+ * Brings one pod from what it is to what it should be, one step at a time: woken by changes of the pod, of the runtime and
+ * by timers, it looks at both afresh, acts, and writes the status. Only one step runs at a time.
+ */
+export class PodWorker {
+  readonly #kubelet: Kubelet;
+  #pod: Pod;
+  /** A Mesos task carries it: its containers may be started. */
+  #admitted = false;
+  /** Its object is gone from the apiserver. */
+  #absent = false;
+  #ending: Ending | undefined;
+  #waiting = new Map<string, Waiting>();
+  #failures = new Map<string, { at: number; backoff: CrashBackoff }>();
+  #stopping = false;
+  #dirty = false;
+  #running: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #step = new AbortController();
+  #finished = false;
+  #closed = false;
+  readonly #onFinished: () => void;
+
+  constructor(kubelet: Kubelet, pod: Pod, onFinished: () => void) {
+    this.#kubelet = kubelet;
+    this.#pod = pod;
+    this.#onFinished = onFinished;
+  }
+
+  get pod(): Pod {
+    return this.#pod;
+  }
+
+  update(pod: Pod): void {
+    const before = this.#grace();
+    this.#pod = pod;
+    if (pod.metadata.deletionTimestamp !== undefined) this.#hurry(before);
+    this.wake();
+  }
+
+  admit(): void {
+    this.#admitted = true;
+    this.wake();
+  }
+
+  end(ending: Ending): void {
+    const before = this.#grace();
+    this.#ending = { ...ending, remove: ending.remove || (this.#ending?.remove ?? false) };
+    this.#hurry(before);
+    this.wake();
+  }
+
+  /** The object is gone: nobody waits for a status, and nothing may go on. */
+  lost(): void {
+    const before = this.#grace();
+    this.#absent = true;
+    this.#hurry(before);
+    this.wake();
+  }
+
+  wake(): void {
+    this.#dirty = true;
+    if (!this.#running && !this.#finished && !this.#closed)
+      this.#running = this.#run().finally(() => (this.#running = undefined));
+  }
+
+  /** Stops looking after the pod, and leaves it as it is. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    this.#step.abort(new Error('the executor is stopping'));
+    await this.#running;
+  }
+
+  get #isEnding(): boolean {
+    return this.#absent || this.#ending !== undefined || this.#pod.metadata.deletionTimestamp !== undefined;
+  }
+
+  async #run(): Promise<void> {
+    while (this.#dirty && !this.#finished && !this.#closed) {
+      this.#dirty = false;
+      clearTimeout(this.#timer);
+      if (this.#step.signal.aborted) this.#step = new AbortController();
+      try {
+        await this.#sync();
+      } catch (err) {
+        if (this.#closed || (this.#step.signal.aborted && this.#dirty)) continue;
+        this.#kubelet.log.warn(
+          { err, pod: this.#pod.metadata.name, namespace: this.#pod.metadata.namespace },
+          'pod could not be brought forward; trying again',
+        );
+        this.#wakeIn(retry);
+      }
+    }
+  }
+
+  #wakeIn(ms: number): void {
+    clearTimeout(this.#timer);
+    if (!this.#closed) this.#timer = setTimeout(() => this.wake(), ms);
+  }
+
+  async #sync(): Promise<void> {
+    const runtime = (await this.#kubelet.view.pods()).get(this.#pod.metadata.uid!);
+    if (this.#isEnding) return this.#end(runtime);
+    if (!this.#admitted) return;
+    const plan = planPod(this.#pod, runtime, {
+      hashOf: specHash,
+      remaining: (container, endedAt) =>
+        this.#kubelet.backoff.remaining(this.#key(container.name), endedAt, Date.now()),
+    });
+    for (const container of plan.stop) await this.#stop(container);
+    if (plan.stop.length > 0) return this.#again();
+    if (plan.done) return this.#done(runtime);
+    for (const { container } of plan.waiting) this.#crashLoop(container);
+    this.#wakeIn(Math.min(refresh, this.#untilDeadline(), ...plan.waiting.map(({ remaining }) => remaining)));
+    if (this.#untilDeadline() <= 0) return this.#overDeadline(runtime);
+    if (plan.sandbox !== undefined) return this.#createSandbox(plan.sandbox, runtime);
+    this.#publish(runtime);
+    if (await this.#startAll(plan.start, runtime!)) this.#again();
+    else this.#publish(runtime);
+  }
+
+  /** Something was done: look at it right away. */
+  #again(): void {
+    this.#dirty = true;
+  }
+
+  async #createSandbox(attempt: number, old: RuntimePod | undefined): Promise<void> {
+    const { runtime, apiserver, retries } = this.#kubelet;
+    this.#publish(old);
+    const key = this.#key('');
+    const remaining = this.#remaining(key);
+    if (remaining > 0) return this.#wakeIn(remaining);
+    try {
+      if (old) await runtime.stopSandbox(old.sandbox.id);
+      await runtime.createSandbox(sandboxSpec(this.#pod, attempt, this.#kubelet), this.#step.signal);
+      this.#failures.delete(key);
+      this.#again();
+    } catch (error) {
+      if (this.#step.signal.aborted) throw error;
+      const message = (error as Error).message;
+      apiserver.event(this.#pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${message}`);
+      this.#failed(key, retries);
+    }
+  }
+
+  /** True when a container was started. */
+  async #startAll(starts: readonly Start[], runtime: RuntimePod): Promise<boolean> {
+    const { sandbox } = runtime;
+    const volumes = await this.#volumes(sandbox.ip);
+    if (!volumes) return false;
+    const results = await Promise.all(starts.map((start) => this.#start(start, sandbox, volumes)));
+    return results.includes(true);
+  }
+
+  async #volumes(podIp: string): Promise<Map<string, string> | undefined> {
+    const directory = this.#volumeDirectory();
+    try {
+      return await prepareVolumes(this.#pod, directory, podFacts(this.#kubelet, this.#pod, podIp));
+    } catch (error) {
+      if (!(error instanceof VolumeError)) throw error;
+      this.#kubelet.apiserver.event(this.#pod, 'Warning', 'FailedMount', error.message);
+      this.#failed(this.#key('/volumes'), this.#kubelet.retries);
+      return undefined;
+    }
+  }
+
+  async #start(start: Start, sandbox: SandboxNow, volumes: ReadonlyMap<string, string>): Promise<boolean> {
+    const { backoff, retries, apiserver, log } = this.#kubelet;
+    const { container, endedAt } = start;
+    const key = this.#key(`${container.name}/start`);
+    const remaining = this.#remaining(key);
+    if (remaining > 0) {
+      this.#backOff(container);
+      this.#wakeIn(remaining);
+      return false;
+    }
+    if (endedAt !== undefined) backoff.tried(this.#key(container.name), endedAt, Date.now());
+    try {
+      await startContainer(this.#kubelet, this.#pod, start, sandbox, volumes, this.#step.signal);
+      this.#waiting.delete(container.name);
+      this.#failures.delete(key);
+      return true;
+    } catch (error) {
+      const waiting = this.#step.signal.aborted ? undefined : waitingFor(error);
+      if (!waiting) throw error;
+      log.debug(
+        { err: error, pod: this.#pod.metadata.name, container: container.name },
+        'container could not be started',
+      );
+      this.#waiting.set(container.name, waiting);
+      apiserver.event(this.#pod, 'Warning', 'Failed', failureWords(container, waiting), container.name);
+      this.#failed(key, waiting.reason === 'CreateContainerConfigError' ? retries : backoff);
+      // The runtime may have kept a container that never ran: then that is what is restarted, with its own backoff.
+      return waiting.reason === 'RunContainerError';
+    }
+  }
+
+  #failed(key: string, backoff: CrashBackoff): void {
+    const now = Date.now();
+    backoff.tried(key, now, now);
+    this.#failures.set(key, { at: now, backoff });
+    this.#wakeIn(backoff.remaining(key, now, now));
+  }
+
+  /** What is left of the wait after a failure of this kind, ms. */
+  #remaining(key: string): number {
+    const failure = this.#failures.get(key);
+    return failure ? failure.backoff.remaining(key, failure.at, Date.now()) : 0;
+  }
+
+  /** ErrImagePull turns into ImagePullBackOff while it waits. */
+  #backOff(container: Container): void {
+    const waiting = this.#waiting.get(container.name);
+    if (waiting?.reason !== 'ErrImagePull') return;
+    const message = `Back-off pulling image "${container.image ?? ''}": ErrImagePull: ${waiting.message}`;
+    this.#waiting.set(container.name, { reason: 'ImagePullBackOff', message });
+    this.#kubelet.apiserver.event(
+      this.#pod,
+      'Normal',
+      'BackOff',
+      `Back-off pulling image "${container.image ?? ''}"`,
+      container.name,
+    );
+  }
+
+  #crashLoop(container: Container): void {
+    const { name, namespace, uid } = this.#pod.metadata;
+    const wait = duration(this.#kubelet.backoff.current(this.#key(container.name)));
+    const where = `container=${container.name} pod=${name!}_${namespace!}(${uid!})`;
+    const message = `back-off ${wait} restarting failed ${where}`;
+    if (this.#waiting.get(container.name)?.message === message) return;
+    this.#waiting.set(container.name, { reason: 'CrashLoopBackOff', message });
+    const words = `Back-off restarting failed container ${container.name} in pod ${name!}_${namespace!}(${uid!})`;
+    this.#kubelet.apiserver.event(this.#pod, 'Warning', 'BackOff', words, container.name);
+  }
+
+  #publish(runtime: RuntimePod | undefined, ended = false, failure?: { reason: string; message: string }): void {
+    const {
+      statuses,
+      nodeIp,
+      runtime: { name },
+    } = this.#kubelet;
+    const uid = this.#pod.metadata.uid!;
+    const status = podStatus({
+      pod: this.#withWritten(),
+      runtime,
+      runtimeName: name,
+      waiting: this.#waiting,
+      hostIp: nodeIp,
+      ended,
+      failure,
+      now: Date.now(),
+    });
+    if (!this.#absent) statuses.set(this.#pod, status);
+    if (this.#isEnding) return; // Mesos is told once, when nothing is left
+    const message = failure?.message ?? (status.phase === 'Failed' ? failedContainers(runtime) : undefined);
+    this.#kubelet.report(uid, {
+      phase: status.phase!,
+      ...(message ? { message } : {}),
+      ...(status.podIP ? { podIp: status.podIP } : {}),
+    });
+  }
+
+  /** The pod with what we have written last, though the watch may not have brought it back yet. */
+  #withWritten(): Pod {
+    const written = this.#kubelet.statuses.latest(this.#pod.metadata.uid!);
+    if (!written) return this.#pod;
+    const ours = new Set(written.conditions?.map(({ type }) => type));
+    const others = (this.#pod.status?.conditions ?? []).filter(({ type }) => !ours.has(type));
+    const theirs = new Map(this.#pod.status?.conditions?.map((c) => [c.type, c]));
+    const kept = written.conditions?.map((c) => (kubeletConditions.has(c.type) ? c : (theirs.get(c.type) ?? c))) ?? [];
+    return { ...this.#pod, status: { ...this.#pod.status, ...written, conditions: [...kept, ...others] } };
+  }
+
+  /** The pod came to its end by itself: its address is given back, its containers stay to be looked at. */
+  async #done(runtime: RuntimePod | undefined): Promise<void> {
+    if (runtime?.sandbox.ready) {
+      await this.#kubelet.runtime.stopSandbox(runtime.sandbox.id);
+      return this.#again();
+    }
+    const { phase, reason, message } = this.#pod.status ?? {};
+    if (isTerminal(this.#pod))
+      this.#kubelet.report(this.#pod.metadata.uid!, {
+        phase: phase!,
+        ...((message ?? reason) ? { message: message ?? reason! } : {}),
+      });
+    else this.#publish(runtime, true);
+  }
+
+  #untilDeadline(): number {
+    const { activeDeadlineSeconds } = this.#pod.spec;
+    const startTime = this.#kubelet.statuses.latest(this.#pod.metadata.uid!)?.startTime ?? this.#pod.status?.startTime;
+    if (activeDeadlineSeconds === undefined || startTime === undefined) return Infinity;
+    return Date.parse(startTime) + activeDeadlineSeconds * 1000 - Date.now();
+  }
+
+  async #overDeadline(runtime: RuntimePod | undefined): Promise<void> {
+    const failure = {
+      reason: 'DeadlineExceeded',
+      message: 'Pod was active on the node longer than the specified deadline',
+    };
+    this.#kubelet.apiserver.event(this.#pod, 'Normal', failure.reason, failure.message);
+    await this.#stopAll(runtime);
+    const { uid } = this.#pod.metadata;
+    const now = (await this.#kubelet.view.pods()).get(uid!);
+    this.#publish(now, true, failure);
+    this.#pod = { ...this.#pod, status: { ...this.#pod.status, ...this.#kubelet.statuses.latest(uid!)! } };
+    this.#again();
+  }
+
+  /** Deleted, killed or lost: stop it within its grace, say how it ended, leave nothing. */
+  async #end(found: RuntimePod | undefined): Promise<void> {
+    const { runtime, statuses, apiserver, report, view } = this.#kubelet;
+    const { uid } = this.#pod.metadata;
+    this.#stopping = true;
+    await this.#stopAll(found);
+    this.#stopping = false;
+    const ended = (await view.pods()).get(uid!);
+    const remove = (this.#ending?.remove ?? false) || this.#pod.metadata.deletionTimestamp !== undefined;
+    if (!this.#absent && !isTerminal(this.#pod)) this.#publish(ended, remove);
+    await this.#written();
+    const { phase = 'Failed' } = statuses.latest(uid!) ?? this.#pod.status ?? {};
+    if (ended) await runtime.removeSandbox(ended.sandbox.id);
+    await removeVolumes(this.#pod, this.#volumeDirectory());
+    rmSync(logDirectory(this.#pod, this.#kubelet.logs), { recursive: true, force: true });
+    if (this.#kubelet.cgroupParent) removePodCgroup(podCgroup(this.#pod, this.#kubelet.cgroupParent));
+    report(uid!, { phase, gone: true });
+    if (remove && !this.#absent) await apiserver.removePod(this.#pod);
+    this.#finished = true;
+    clearTimeout(this.#timer);
+    statuses.forget(uid!);
+    this.#kubelet.backoff.forget(`${uid!}/`);
+    this.#kubelet.retries.forget(`${uid!}/`);
+    this.#onFinished();
+  }
+
+  /** Waits for the last status to be written, but not for ever. */
+  async #written(): Promise<void> {
+    const late = new AbortController();
+    const enough = delay(patience, late.signal).catch(() => undefined);
+    await Promise.race([this.#kubelet.statuses.flush(this.#pod.metadata.uid!), enough]);
+    late.abort();
+  }
+
+  /** Containers first, sidecars when they are gone. */
+  async #stopAll(runtime: RuntimePod | undefined): Promise<void> {
+    const running = [...latestOf(runtime).values()].filter((c) => c.state !== 'exited');
+    const sidecars = new Set((this.#pod.spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name));
+    await Promise.all(running.filter(({ name }) => !sidecars.has(name)).map((c) => this.#stop(c)));
+    await Promise.all(running.filter(({ name }) => sidecars.has(name)).map((c) => this.#stop(c)));
+  }
+
+  async #stop(container: RuntimeContainer): Promise<void> {
+    const { apiserver, runtime } = this.#kubelet;
+    if (container.state === 'running')
+      apiserver.event(this.#pod, 'Normal', 'Killing', `Stopping container ${container.name}`, container.name);
+    await runtime.stop(container.id, this.#grace());
+  }
+
+  /** Seconds that a container has from now on. */
+  #grace(): number {
+    const { deletionTimestamp, deletionGracePeriodSeconds } = this.#pod.metadata;
+    const usual = this.#pod.spec.terminationGracePeriodSeconds ?? 30;
+    const wanted = [this.#ending?.graceSeconds, deletionGracePeriodSeconds].filter((s) => s !== undefined);
+    const left =
+      deletionTimestamp === undefined ? [] : [Math.max(1, (Date.parse(deletionTimestamp) - Date.now()) / 1000)];
+    return Math.max(0, this.#absent ? 1 : Math.min(wanted.length > 0 ? Infinity : usual, ...wanted, ...left));
+  }
+
+  /** What is under way gives way to the end; a stop that waits already waits no longer than it now should. */
+  #hurry(before: number): void {
+    this.#step.abort(new Error('the pod is being ended'));
+    const now = this.#grace();
+    if (!this.#stopping || now >= before) return;
+    void this.#kubelet.view
+      .pods()
+      .then((pods) => {
+        const running = [...latestOf(pods.get(this.#pod.metadata.uid!)).values()].filter((c) => c.state === 'running');
+        return Promise.all(running.map((c) => this.#kubelet.runtime.stop(c.id, now)));
+      })
+      .catch((err: unknown) => this.#kubelet.log.warn({ err }, 'containers could not be stopped sooner'));
+  }
+
+  #key(name: string): string {
+    return `${this.#pod.metadata.uid!}/${name}`;
+  }
+
+  #volumeDirectory(): string {
+    return join(this.#kubelet.volumes, this.#pod.metadata.uid!);
+  }
+}
+
+const kubeletConditions = new Set([
+  'PodReadyToStartContainers',
+  'Initialized',
+  'Ready',
+  'ContainersReady',
+  'PodScheduled',
+]);
+
+const failureWords = ({ image = '' }: Container, { reason, message }: Waiting): string =>
+  reason === 'ErrImagePull' ? `Failed to pull image "${image}": ${message}` : `Error: ${message}`;
+
+function failedContainers(runtime: RuntimePod | undefined): string | undefined {
+  const failed = [...latestOf(runtime).values()].filter((c) => c.state === 'exited' && c.exitCode !== 0);
+  if (failed.length === 0) return undefined;
+  return failed
+    .map((c) => `container ${c.name} ended with exit code ${c.exitCode ?? 0} (${c.reason ?? 'Error'})`)
+    .join('; ');
+}

@@ -1,0 +1,125 @@
+import type { Pod } from '../api/kinds/pod.ts';
+import { keyOf } from '../api/meta.ts';
+import type { Kubelet } from './kubelet.ts';
+import { latestOf } from './plan.ts';
+import { type Ending, PodWorker } from './pod-worker.ts';
+import type { RuntimeContainer, RuntimePod } from './runtime.ts';
+
+/** Events come from the runtime, but one may be lost: everybody looks again this often, ms. */
+const lookAgain = 60_000;
+
+/**
+ * The pods of this node. The apiserver says which there should be, Mesos which of them may start; each has a worker.
+ *
+ *   bound(pod)  ──▶ ┐
+ *   admit(uid)  ──▶ ├─ worker of the pod ──▶ Runtime
+ *   end(uid)    ──▶ ┘        └──▶ status, events, reports
+ */
+export class Pods {
+  readonly #kubelet: Kubelet;
+  readonly #workers = new Map<string, PodWorker>();
+  readonly #admitted = new Set<string>();
+  /** Ended here, though their objects may still be seen. */
+  readonly #finished = new Set<string>();
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(kubelet: Kubelet) {
+    this.#kubelet = kubelet;
+    kubelet.runtime.onChange((uid) => this.#workers.get(uid)?.wake());
+    this.#timer = setInterval(() => this.#workers.forEach((worker) => worker.wake()), lookAgain);
+  }
+
+  /** A pod bound to this node, as it is now. */
+  bound(pod: Pod): void {
+    const uid = pod.metadata.uid!;
+    if (this.#finished.has(uid)) return;
+    const worker = this.#workers.get(uid);
+    if (worker) worker.update(pod);
+    else this.#add(pod);
+  }
+
+  /** Its object is gone. */
+  lost(uid: string): void {
+    this.#finished.delete(uid);
+    this.#admitted.delete(uid);
+    this.#workers.get(uid)?.lost();
+  }
+
+  has(uid: string): boolean {
+    return this.#workers.has(uid);
+  }
+
+  /** A task carries it: it may start as soon as it is bound. */
+  admit(uid: string): void {
+    this.#admitted.add(uid);
+    this.#finished.delete(uid);
+    this.#workers.get(uid)?.admit();
+  }
+
+  /** No task carries it any more; what runs goes on. */
+  dismiss(uid: string): void {
+    this.#admitted.delete(uid);
+  }
+
+  end(uid: string, ending: Ending): void {
+    this.#admitted.delete(uid);
+    this.#workers.get(uid)?.end(ending);
+  }
+
+  /** Ends what the runtime has of ours and the apiserver does not know. To be called once all bound pods are known. */
+  async sweep(): Promise<void> {
+    for (const [uid, pod] of await this.#kubelet.view.pods()) {
+      if (this.#workers.has(uid)) continue;
+      this.#kubelet.log.info({ pod: pod.name, namespace: pod.namespace }, 'ending a pod that is no longer wanted here');
+      this.#add(stranger(pod)).lost();
+    }
+  }
+
+  find(namespace: string, name: string): Pod | undefined {
+    for (const { pod } of this.#workers.values())
+      if (pod.metadata.name === name && pod.metadata.namespace === namespace) return pod;
+    return undefined;
+  }
+
+  list(): Pod[] {
+    return [...this.#workers.values()].map(({ pod }) => pod);
+  }
+
+  /** What the runtime has of a container: its newest try, or with `previous` the newest that ended before it. */
+  async container(uid: string, name: string, previous = false): Promise<RuntimeContainer | undefined> {
+    const runtime = (await this.#kubelet.view.pods()).get(uid);
+    const newest = latestOf(runtime).get(name);
+    if (!previous || !newest) return newest;
+    const older = (runtime?.containers ?? []).filter((c) => c.name === name && c.attempt < newest.attempt);
+    return older.sort((a, b) => b.attempt - a.attempt)[0];
+  }
+
+  async sandbox(uid: string): Promise<RuntimePod['sandbox'] | undefined> {
+    return (await this.#kubelet.view.pods()).get(uid)?.sandbox;
+  }
+
+  /** Leaves every pod as it is. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await Promise.all([...this.#workers.values()].map((worker) => worker.close()));
+  }
+
+  #add(pod: Pod): PodWorker {
+    const uid = pod.metadata.uid!;
+    const worker = new PodWorker(this.#kubelet, pod, () => {
+      this.#workers.delete(uid);
+      this.#finished.add(uid);
+    });
+    this.#workers.set(uid, worker);
+    this.#kubelet.log.debug({ pod: keyOf(pod) }, 'pod came to this node');
+    if (this.#admitted.has(uid)) worker.admit();
+    else worker.wake();
+    return worker;
+  }
+}
+
+/** Enough of a pod to end what is left of it. */
+const stranger = ({ uid, namespace, name, containers }: RuntimePod): Pod => ({
+  metadata: { uid, namespace, name },
+  spec: { containers: [...new Set(containers.map((c) => c.name))].map((container) => ({ name: container })) },
+});

@@ -1,0 +1,140 @@
+import { prefix } from '../../api/kinds/names.ts';
+import type { Container, Pod } from '../../api/kinds/pod.ts';
+import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
+
+/** Labels and annotations by which pods and containers are found again; the first four are a kubelet's own. */
+export const labels = {
+  podName: 'io.kubernetes.pod.name',
+  podNamespace: 'io.kubernetes.pod.namespace',
+  podUid: 'io.kubernetes.pod.uid',
+  containerName: 'io.kubernetes.container.name',
+  /** Whose pods these are: others' are never touched. */
+  owner: `${prefix}owner`,
+} as const;
+export const specHashAnnotation = 'io.kubernetes.container.hash';
+export const logPathAnnotation = `${prefix}log-path`;
+
+const cpuPeriod = 100_000;
+
+/** What CRI wants to know of a sandbox; the same again with every container of it. */
+export function sandboxConfig(spec: SandboxSpec, owner: string): object {
+  const { pod, dns } = spec;
+  const { securityContext } = pod.spec;
+  const privileged = allContainers(pod).some((c) => c.securityContext?.privileged);
+  return {
+    metadata: { ...podName(pod), attempt: spec.attempt },
+    // On the node's network a sandbox must not name a host.
+    hostname: pod.spec.hostNetwork ? '' : spec.hostname,
+    log_directory: spec.logDirectory,
+    ...(dns ? { dns_config: { servers: dns.nameservers, searches: dns.searches, options: dns.options } } : {}),
+    port_mappings: spec.portMappings.map((m) => ({
+      protocol: m.protocol,
+      container_port: m.containerPort,
+      host_port: m.hostPort,
+      host_ip: m.hostIP,
+    })),
+    labels: { ...pod.metadata.labels, ...podLabels(pod, owner) },
+    annotations: {},
+    linux: {
+      cgroup_parent: spec.cgroupParent ?? '',
+      security_context: {
+        namespace_options: namespaces(pod),
+        privileged,
+        ...users(securityContext?.runAsUser, securityContext?.runAsGroup),
+      },
+    },
+  };
+}
+
+export function containerConfig(spec: ContainerSpec, owner: string): object {
+  const { container, pod, resources } = spec;
+  return {
+    metadata: { name: container.name, attempt: spec.attempt },
+    image: { image: spec.imageId },
+    command: container.command ?? [],
+    args: container.args ?? [],
+    working_dir: container.workingDir ?? '',
+    envs: spec.env.map(({ name, value }) => ({ key: name, value })),
+    mounts: spec.mounts.map((m) => ({
+      container_path: m.containerPath,
+      host_path: m.hostPath,
+      readonly: m.readOnly,
+    })),
+    labels: { ...podLabels(pod, owner), [labels.containerName]: container.name },
+    annotations: {
+      [specHashAnnotation]: spec.specHash,
+      [logPathAnnotation]: `${spec.sandbox.logDirectory}/${spec.logPath}`,
+    },
+    log_path: spec.logPath,
+    stdin: container.stdin ?? false,
+    stdin_once: container.stdinOnce ?? false,
+    tty: container.tty ?? false,
+    linux: {
+      resources: {
+        cpu_shares: resources.cpuShares,
+        ...(resources.cpuQuotaMillicores === undefined
+          ? {}
+          : { cpu_period: cpuPeriod, cpu_quota: Math.max(1000, (resources.cpuQuotaMillicores * cpuPeriod) / 1000) }),
+        ...(resources.memoryLimitBytes === undefined ? {} : { memory_limit_in_bytes: resources.memoryLimitBytes }),
+        oom_score_adj: resources.oomScoreAdj,
+      },
+      security_context: containerSecurity(pod, container),
+    },
+  };
+}
+
+function containerSecurity(pod: Pod, container: Container): object {
+  const own = container.securityContext;
+  const shared = pod.spec.securityContext;
+  const privileged = own?.privileged ?? false;
+  const groups = [...(shared?.supplementalGroups ?? []), ...(shared?.fsGroup === undefined ? [] : [shared.fsGroup])];
+  return {
+    namespace_options: namespaces(pod),
+    privileged,
+    readonly_rootfs: own?.readOnlyRootFilesystem ?? false,
+    supplemental_groups: groups,
+    ...users(own?.runAsUser ?? shared?.runAsUser, own?.runAsGroup ?? shared?.runAsGroup),
+    ...(privileged ? {} : { masked_paths: maskedPaths, readonly_paths: readonlyPaths }),
+  };
+}
+
+/** CRI refuses a group without a user. */
+const users = (user: number | undefined, group: number | undefined): object =>
+  user === undefined
+    ? {}
+    : { run_as_user: { value: user }, ...(group === undefined ? {} : { run_as_group: { value: group } }) };
+
+const namespaces = (pod: Pod): object => ({
+  network: pod.spec.hostNetwork ? 'NODE' : 'POD',
+  pid: pod.spec.hostPID ? 'NODE' : pod.spec.shareProcessNamespace ? 'POD' : 'CONTAINER',
+  ipc: pod.spec.hostIPC ? 'NODE' : 'POD',
+});
+
+const podName = ({ metadata }: Pod) => ({
+  name: metadata.name ?? '',
+  namespace: metadata.namespace ?? '',
+  uid: metadata.uid ?? '',
+});
+
+function podLabels(pod: Pod, owner: string): Record<string, string> {
+  const { name, namespace, uid } = podName(pod);
+  return { [labels.podName]: name, [labels.podNamespace]: namespace, [labels.podUid]: uid, [labels.owner]: owner };
+}
+
+const allContainers = (pod: Pod): Container[] => [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+
+/** What Kubernetes hides of /proc and /sys unless a container is privileged. */
+const maskedPaths = [
+  '/proc/asound',
+  '/proc/acpi',
+  '/proc/kcore',
+  '/proc/keys',
+  '/proc/latency_stats',
+  '/proc/timer_list',
+  '/proc/timer_stats',
+  '/proc/sched_debug',
+  '/proc/scsi',
+  '/sys/firmware',
+  '/sys/devices/virtual/powercap',
+];
+const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];

@@ -1,0 +1,382 @@
+import { type Duplex, PassThrough } from 'node:stream';
+import { delay } from '../../lib/delay.ts';
+import type { Logger } from '../../lib/log.ts';
+import {
+  type ContainerSpec,
+  type Exec,
+  type ExecRequest,
+  ImageError,
+  type PullPolicy,
+  type Runtime,
+  type RuntimeContainer,
+  type RuntimePod,
+  type RuntimeVersion,
+  type SandboxSpec,
+  StartError,
+} from '../runtime.ts';
+import { type CriClient, connectCri, isMissing, wordsOf } from './cri-client.ts';
+import { containerConfig, labels, logPathAnnotation, sandboxConfig, specHashAnnotation } from './cri-config.ts';
+import { streamCommand, streamPort } from './cri-streams.ts';
+
+export interface CriRuntimeOptions {
+  /** `unix:///run/containerd/containerd.sock`. */
+  socket: string;
+  /** Marks our pods; two executors on one runtime must differ in it. */
+  owner: string;
+  /** Address of pods on the node's network. */
+  nodeIp: string;
+  log: Logger;
+}
+
+interface Sandbox {
+  id: string;
+  metadata: { name: string; namespace: string; uid: string; attempt: number };
+  state: 'SANDBOX_READY' | 'SANDBOX_NOTREADY';
+  created_at: number;
+}
+interface Listed {
+  id: string;
+  pod_sandbox_id: string;
+  state: CriState;
+}
+type CriState = 'CONTAINER_CREATED' | 'CONTAINER_RUNNING' | 'CONTAINER_EXITED' | 'CONTAINER_UNKNOWN';
+interface Status extends Listed {
+  metadata: { name: string; attempt: number };
+  started_at: number;
+  finished_at: number;
+  exit_code: number;
+  image: { image: string };
+  image_ref: string;
+  reason: string;
+  message: string;
+  annotations: Record<string, string>;
+  log_path: string;
+}
+
+/** How often we look although no event told us to, ms: with an event stream, and without. */
+const [relistWithEvents, relistWithout] = [30_000, 1_000];
+const pullTimeout = 30 * 60_000;
+const stopTries = 5;
+
+/**
+ * Pods on a runtime that speaks CRI v1 (containerd, CRI-O). Containers and sandboxes belong to the runtime and outlive
+ * the executor; labels tell the next one which are its own.
+ */
+export class CriRuntime implements Runtime {
+  readonly name: string;
+  readonly #version: string;
+  readonly #options: CriRuntimeOptions;
+  readonly #cri: CriClient;
+  readonly #closing = new AbortController();
+  /** An exited container never changes again, a running one not until it exits: asked once per state. */
+  #statuses = new Map<string, RuntimeContainer>();
+  #addresses = new Map<string, string>();
+  #seen = new Map<string, string>();
+  #relisting: Promise<void> | undefined;
+  #again = false;
+  #listener: (podUid: string) => void = () => undefined;
+
+  /** Rejects when nothing that speaks CRI v1 answers at the socket. */
+  static async open(options: CriRuntimeOptions): Promise<CriRuntime> {
+    const cri = connectCri(options.socket);
+    try {
+      const version = await cri.runtime<{ runtime_name: string; runtime_version: string }>(
+        'Version',
+        {},
+        { timeoutMs: 10_000 },
+      );
+      return new CriRuntime(options, cri, version.runtime_name, version.runtime_version);
+    } catch (error) {
+      cri.close();
+      throw new Error(`no container runtime answers at ${options.socket}: ${wordsOf(error)}`, { cause: error });
+    }
+  }
+
+  private constructor(options: CriRuntimeOptions, cri: CriClient, name: string, version: string) {
+    this.name = name;
+    this.#version = version;
+    this.#options = options;
+    this.#cri = cri;
+    void this.#watch();
+  }
+
+  version(): Promise<RuntimeVersion> {
+    return Promise.resolve({ containerRuntimeVersion: `${this.name}://${this.#version}` });
+  }
+
+  async pods(): Promise<RuntimePod[]> {
+    const filter = { label_selector: { [labels.owner]: this.#options.owner } };
+    const [{ items }, { containers }] = await Promise.all([
+      this.#cri.runtime<{ items: Sandbox[] }>('ListPodSandbox', { filter }),
+      this.#cri.runtime<{ containers: Listed[] }>('ListContainers', { filter }),
+    ]);
+    await this.#learn(items, containers);
+    const byPod = Map.groupBy(items, (sandbox) => sandbox.metadata.uid);
+    return [...byPod.values()].map((sandboxes) => {
+      const newest = sandboxes.reduce((a, b) => (b.metadata.attempt > a.metadata.attempt ? b : a));
+      const ids = new Set(sandboxes.map(({ id }) => id));
+      return {
+        uid: newest.metadata.uid,
+        namespace: newest.metadata.namespace,
+        name: newest.metadata.name,
+        sandbox: {
+          id: newest.id,
+          ip: this.#addresses.get(newest.id) ?? '',
+          ready: newest.state === 'SANDBOX_READY',
+          createdAt: newest.created_at / 1e6,
+          attempt: newest.metadata.attempt,
+        },
+        containers: containers
+          .filter((c) => ids.has(c.pod_sandbox_id))
+          .flatMap((c) => this.#statuses.get(`${c.id} ${c.state}`) ?? []),
+      };
+    });
+  }
+
+  async createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }> {
+    const config = sandboxConfig(spec, this.#options.owner);
+    const { pod_sandbox_id: id } = await this.#cri
+      .runtime<{ pod_sandbox_id: string }>('RunPodSandbox', { config }, signal ? { signal } : {})
+      .catch((error: unknown) => {
+        throw new StartError('FailedCreatePodSandBox', wordsOf(error), { cause: error });
+      });
+    return { id, ip: await this.#address(id) };
+  }
+
+  async stopSandbox(id: string): Promise<void> {
+    for (let tries = 1; ; tries++) {
+      try {
+        await this.#orMissing('StopPodSandbox', { pod_sandbox_id: id });
+        return;
+      } catch (error) {
+        // containerd now and then answers that its shim's connection is closed, right after an exit: it has only to be asked again.
+        if (tries === stopTries) throw error;
+        await delay(100 * tries);
+      }
+    }
+  }
+
+  async removeSandbox(id: string): Promise<void> {
+    const status = await this.#orMissing<{ status: Sandbox }>('PodSandboxStatus', { pod_sandbox_id: id });
+    if (!status) return;
+    const filter = {
+      label_selector: { [labels.owner]: this.#options.owner, [labels.podUid]: status.status.metadata.uid },
+    };
+    const { items } = await this.#cri.runtime<{ items: Sandbox[] }>('ListPodSandbox', { filter });
+    const old = items.filter((s) => s.metadata.attempt <= status.status.metadata.attempt);
+    for (const sandbox of old) {
+      await this.stopSandbox(sandbox.id);
+      await this.#orMissing('RemovePodSandbox', { pod_sandbox_id: sandbox.id });
+    }
+  }
+
+  async pullImage(image: string, policy: PullPolicy, signal?: AbortSignal): Promise<{ id: string; pulled: boolean }> {
+    if (image === '' || /\s/.test(image))
+      throw new ImageError(
+        'InvalidImageName',
+        `Failed to apply default image tag "${image}": invalid reference format`,
+      );
+    const present = policy === 'Always' ? undefined : await this.#imageId(image);
+    if (present) return { id: present, pulled: false };
+    if (policy === 'Never')
+      throw new ImageError('ErrImageNeverPull', `Container image "${image}" is not present with pull policy of Never`);
+    const { image_ref } = await this.#cri
+      .image<{ image_ref: string }>(
+        'PullImage',
+        { image: { image } },
+        { timeoutMs: pullTimeout, ...(signal ? { signal } : {}) },
+      )
+      .catch((error: unknown) => {
+        throw new ImageError('ErrImagePull', wordsOf(error), { cause: error });
+      });
+    return { id: image_ref, pulled: true };
+  }
+
+  async start(spec: ContainerSpec, signal?: AbortSignal): Promise<{ id: string }> {
+    const { owner } = this.#options;
+    const options = signal ? { signal } : {};
+    const { container_id } = await this.#cri
+      .runtime<{ container_id: string }>(
+        'CreateContainer',
+        {
+          pod_sandbox_id: spec.sandboxId,
+          config: containerConfig(spec, owner),
+          sandbox_config: sandboxConfig(spec.sandbox, owner),
+        },
+        options,
+      )
+      .catch((error: unknown) => {
+        throw new StartError('CreateContainerError', wordsOf(error), { cause: error });
+      });
+    await this.#cri.runtime('StartContainer', { container_id }, options).catch((error: unknown) => {
+      throw new StartError('RunContainerError', wordsOf(error), { cause: error });
+    });
+    return { id: container_id };
+  }
+
+  async stop(containerId: string, graceSeconds: number): Promise<void> {
+    await this.#orMissing(
+      'StopContainer',
+      { container_id: containerId, timeout: Math.ceil(graceSeconds) },
+      graceSeconds * 1000 + 120_000,
+    );
+  }
+
+  async remove(containerId: string): Promise<void> {
+    await this.#orMissing('RemoveContainer', { container_id: containerId });
+  }
+
+  onChange(listener: (podUid: string) => void): void {
+    this.#listener = listener;
+  }
+
+  async exec(containerId: string, { command, ...streams }: ExecRequest): Promise<Exec> {
+    const { url } = await this.#cri.runtime<{ url: string }>('Exec', {
+      container_id: containerId,
+      cmd: command,
+      ...wanted(streams),
+    });
+    const asked = streams.stdin ?? streams.stdout ?? streams.stderr;
+    return streamCommand(url, asked ? streams : { ...streams, stdout: new PassThrough().resume() });
+  }
+
+  async attach(containerId: string, streams: Omit<ExecRequest, 'command'>): Promise<Exec> {
+    const { url } = await this.#cri.runtime<{ url: string }>('Attach', {
+      container_id: containerId,
+      ...wanted(streams),
+    });
+    return streamCommand(url, streams);
+  }
+
+  async connect(sandboxId: string, port: number): Promise<Duplex> {
+    const { url } = await this.#cri.runtime<{ url: string }>('PortForward', {
+      pod_sandbox_id: sandboxId,
+      port: [port],
+    });
+    return streamPort(url, port);
+  }
+
+  /** Leaves every container running. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    await this.#relisting?.catch(() => undefined);
+    this.#cri.close();
+  }
+
+  /** Fills in what lists do not say; forgets what is gone. */
+  async #learn(sandboxes: Sandbox[], containers: Listed[]): Promise<void> {
+    const addresses = new Map<string, string>();
+    const statuses = new Map<string, RuntimeContainer>();
+    await Promise.all([
+      ...sandboxes.map(async ({ id }) => addresses.set(id, this.#addresses.get(id) || (await this.#address(id)))),
+      ...containers.map(async ({ id, state }) => {
+        const key = `${id} ${state}`;
+        const known = this.#statuses.get(key) ?? (await this.#status(id));
+        if (known) statuses.set(key, known);
+      }),
+    ]);
+    this.#addresses = addresses;
+    this.#statuses = statuses;
+  }
+
+  async #status(id: string): Promise<RuntimeContainer | undefined> {
+    const answer = await this.#orMissing<{ status: Status }>('ContainerStatus', { container_id: id });
+    return answer && containerOf(answer.status);
+  }
+
+  async #address(id: string): Promise<string> {
+    const answer = await this.#orMissing<{ status: { network?: { ip: string } } }>('PodSandboxStatus', {
+      pod_sandbox_id: id,
+    });
+    return answer?.status.network?.ip || (answer ? this.#options.nodeIp : '');
+  }
+
+  async #imageId(image: string): Promise<string | undefined> {
+    const { image: found } = await this.#cri.image<{ image?: { id: string } | null }>('ImageStatus', {
+      image: { image },
+    });
+    return found?.id;
+  }
+
+  async #orMissing<A>(method: string, request: object, timeoutMs?: number): Promise<A | undefined> {
+    try {
+      return await this.#cri.runtime<A>(method, request, timeoutMs === undefined ? {} : { timeoutMs });
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Follows events, and looks on its own now and then: an event may be lost. */
+  async #watch(): Promise<void> {
+    const { signal } = this.#closing;
+    while (!signal.aborted) {
+      let live = true;
+      const events = this.#cri.events(
+        () => this.#relist(),
+        (err) => {
+          live = false;
+          if (!signal.aborted) this.#options.log.debug({ err }, 'no events from the container runtime');
+        },
+      );
+      for (let waited = 0; live && waited < relistWithEvents; waited += relistWithout)
+        await delay(relistWithout, signal).catch(() => undefined);
+      if (!live) await delay(relistWithout, signal).catch(() => undefined);
+      events.cancel();
+      if (!signal.aborted) this.#relist();
+    }
+  }
+
+  /** One look at a time; what comes meanwhile causes one more. */
+  #relist(): void {
+    this.#again = true;
+    this.#relisting ??= this.#relistAll().finally(() => (this.#relisting = undefined));
+  }
+
+  async #relistAll(): Promise<void> {
+    while (this.#again && !this.#closing.signal.aborted) {
+      this.#again = false;
+      try {
+        const now = new Map((await this.pods()).map((pod) => [pod.uid, fingerprint(pod)]));
+        const before = this.#seen;
+        this.#seen = now;
+        for (const uid of new Set([...before.keys(), ...now.keys()]))
+          if (before.get(uid) !== now.get(uid)) this.#listener(uid);
+      } catch (err) {
+        if (!this.#closing.signal.aborted)
+          this.#options.log.warn({ err }, 'cannot list the pods of the container runtime');
+      }
+    }
+  }
+}
+
+/** At least one stream has to be asked for. */
+const wanted = ({ stdin, stdout, stderr, tty }: Omit<ExecRequest, 'command'>) => ({
+  tty,
+  stdin: stdin !== undefined,
+  stdout: stdout !== undefined || (stdin === undefined && stderr === undefined),
+  stderr: stderr !== undefined && !tty,
+});
+
+const fingerprint = (pod: RuntimePod): string =>
+  [pod.sandbox.id, pod.sandbox.ready, ...pod.containers.map((c) => `${c.id}${c.state}`).sort()].join();
+
+function containerOf(status: Status): RuntimeContainer {
+  const exited = status.state === 'CONTAINER_EXITED' || status.state === 'CONTAINER_UNKNOWN';
+  return {
+    id: status.id,
+    name: status.metadata.name,
+    attempt: status.metadata.attempt,
+    state: exited ? 'exited' : status.state === 'CONTAINER_RUNNING' ? 'running' : 'created',
+    specHash: status.annotations[specHashAnnotation] ?? '',
+    image: status.image.image,
+    imageId: status.image_ref,
+    startedAt: status.started_at / 1e6,
+    finishedAt: status.finished_at / 1e6,
+    ...(exited
+      ? { exitCode: status.exit_code, reason: status.reason || (status.exit_code === 0 ? 'Completed' : 'Error') }
+      : {}),
+    ...(status.message ? { message: status.message } : {}),
+    logPath: status.log_path || (status.annotations[logPathAnnotation] ?? ''),
+  };
+}

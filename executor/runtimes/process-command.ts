@@ -1,0 +1,147 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { type ContainerSpec, StartError } from '../runtime.ts';
+
+/** What this machine lets the process runtime do. */
+export interface ProcessPowers {
+  /** Root on Linux with util-linux: private mounts, other users. */
+  mounts: boolean;
+  /** setpriv is there: children die with us. */
+  pdeathsig: boolean;
+}
+
+export function powersOf(platform = process.platform, uid = process.getuid?.()): ProcessPowers {
+  const has = (tool: string) => ['/usr/bin', '/bin', '/usr/sbin', '/sbin'].some((dir) => existsSync(join(dir, tool)));
+  return {
+    mounts: platform === 'linux' && uid === 0 && has('unshare') && has('mount') && has('nsenter') && maySetMounts(),
+    pdeathsig: platform === 'linux' && has('setpriv'),
+  };
+}
+
+/** CAP_SYS_ADMIN (21) in the effective set: root in a plain container has it not. */
+function maySetMounts(): boolean {
+  const line = /^CapEff:\s*([0-9a-f]+)/m.exec(readFileSync('/proc/self/status', 'utf8'));
+  return line !== null && ((BigInt(`0x${line[1]!}`) >> 21n) & 1n) === 1n;
+}
+
+/**
+ * The argv that becomes one container, the same pid all the way:
+ *
+ *   setpriv (die with the executor) → unshare (own mounts) → sh (mounts, directory) → setpriv (user) → command
+ */
+export function containerCommand(
+  spec: ContainerSpec,
+  argv: string[],
+  powers: ProcessPowers,
+  directory: { root: string; work: string },
+): string[] {
+  const { container, pod, mounts } = spec;
+  if (mounts.length > 0 && !powers.mounts) {
+    throw new StartError(
+      'CreateContainerError',
+      `the process runtime can mount volumes only as root on Linux with util-linux; ${mounts.map((m) => m.containerPath).join(', ')} cannot be provided`,
+    );
+  }
+  const user = container.securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser;
+  const group = container.securityContext?.runAsGroup ?? pod.spec.securityContext?.runAsGroup;
+  const inner = [...setpriv(powers, user, group), ...(container.tty ? pseudoTerminal(argv) : argv)];
+  const start = `cd -- ${quote(container.workingDir || directory.work)}; exec "$@"`;
+  const script = needsOwnRoot(mounts)
+    ? ['set -e', ...mountScript(mounts, directory.root), `exec chroot "$km_root" /bin/sh -c ${quote(start)} sh "$@"`]
+    : ['set -e', ...mountScript(mounts, directory.root), start];
+  const shell = ['/bin/sh', '-c', script.join('\n'), 'sh', ...inner];
+  return [
+    ...(powers.pdeathsig ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []),
+    ...(powers.mounts && mounts.length > 0 ? ['unshare', '--mount', '--propagation', 'private', '--'] : []),
+    ...shell,
+  ];
+}
+
+/** A change of user clears the death signal, so it is set again with it. */
+function setpriv(powers: ProcessPowers, user: number | undefined, group: number | undefined): string[] {
+  if (user === undefined && group === undefined) return [];
+  if (!powers.pdeathsig || process.getuid?.() !== 0)
+    throw new StartError(
+      'CreateContainerError',
+      'the process runtime changes users only as root with setpriv installed',
+    );
+  return [
+    'setpriv',
+    '--pdeathsig=KILL',
+    ...(user === undefined ? [] : [`--reuid=${user}`]),
+    `--regid=${group ?? 0}`,
+    '--clear-groups',
+    '--',
+  ];
+}
+
+/** A pseudo terminal around a command, from util-linux: its exit code is the command's. */
+export const pseudoTerminal = (argv: string[]): string[] => [
+  'script',
+  '--quiet',
+  '--flush',
+  '--return',
+  '--command',
+  `exec ${argv.map(quote).join(' ')}`,
+  '/dev/null',
+];
+
+type Mounts = ContainerSpec['mounts'];
+
+/**
+ * Volumes appear at their paths by bind mounts in a private mount namespace. A path that this machine does not have is never
+ * made on it: under `/` the container gets a root of its own (a tmpfs with the machine's directories bound into it),
+ * elsewhere the nearest directory gets an overlay.
+ */
+function mountScript(mounts: Mounts, directory: string): string[] {
+  if (mounts.length === 0) return [];
+  const own = needsOwnRoot(mounts);
+  const root = own ? '"$km_root"' : '';
+  return [...(own ? ownRoot(mounts, directory) : []), ...byDepth(mounts).flatMap((mount) => bind(mount, root))];
+}
+
+function ownRoot(mounts: Mounts, directory: string): string[] {
+  const overlays = [...new Set(mounts.map((m) => nearestDirectory(m.containerPath)))]
+    .filter((dir) => dir !== '/')
+    .sort();
+  return [
+    `km_root=${quote(directory)}`,
+    'mkdir -p "$km_root"',
+    'mount -t tmpfs km "$km_root"',
+    'for e in /* /.[!.]*; do',
+    '  if [ -L "$e" ]; then cp -P "$e" "$km_root$e"',
+    '  elif [ -d "$e" ]; then mkdir "$km_root$e"; mount --rbind "$e" "$km_root$e"',
+    '  elif [ -e "$e" ]; then : > "$km_root$e"; mount --bind "$e" "$km_root$e"; fi',
+    'done',
+    ...overlays.flatMap((dir, i) => [
+      `mkdir -p "$km_root"/.km/${i}/up "$km_root"/.km/${i}/work`,
+      `mount -t overlay km -o "lowerdir=${dir},upperdir=$km_root/.km/${i}/up,workdir=$km_root/.km/${i}/work" "$km_root"${quote(dir)}`,
+    ]),
+  ];
+}
+
+function bind({ hostPath, containerPath, readOnly }: Mounts[number], root: string): string[] {
+  const target = `${root}${quote(containerPath)}`;
+  const isDirectory = statSync(hostPath).isDirectory();
+  return [
+    isDirectory
+      ? `mkdir -p ${target}`
+      : `[ -e ${target} ] || { mkdir -p ${root}${quote(dirname(containerPath))}; : > ${target}; }`,
+    `mount --rbind ${quote(hostPath)} ${target}`,
+    ...(readOnly ? [`mount -o remount,bind,ro ${target}`] : []),
+  ];
+}
+
+const byDepth = (mounts: Mounts): Mounts =>
+  [...mounts].sort((a, b) => a.containerPath.split('/').length - b.containerPath.split('/').length);
+
+export const needsOwnRoot = (mounts: Mounts): boolean => mounts.some((m) => !existsSync(m.containerPath));
+
+function nearestDirectory(path: string): string {
+  if (existsSync(path)) return '/';
+  let dir = dirname(path);
+  while (dir !== '/' && !existsSync(dir)) dir = dirname(dir);
+  return dir;
+}
+
+export const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;

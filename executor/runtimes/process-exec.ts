@@ -1,0 +1,137 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { constants as os } from 'node:os';
+import type { Readable, Writable } from 'node:stream';
+import type { Exec, ExecRequest } from '../runtime.ts';
+import { pseudoTerminal } from './process-command.ts';
+import type { ContainerRecord } from './process-records.ts';
+import { signalSession } from './process-table.ts';
+
+/** A command beside a container's process: the same environment, directory and mounts. */
+export function execProcess(record: ContainerRecord, request: ExecRequest): Exec {
+  const { command, tty } = request;
+  const argv = [...enter(record), ...(tty ? pseudoTerminal(command) : command)];
+  const child = spawn(argv[0]!, argv.slice(1), {
+    cwd: record.ownMounts ? '/' : record.cwd,
+    env: { ...record.env, ...(tty ? { TERM: record.env.TERM ?? 'xterm' } : {}) },
+    detached: true,
+    stdio: 'pipe',
+  });
+  if (request.stdin) copyInput(request.stdin, child.stdin);
+  else child.stdin.end();
+  return {
+    done: Promise.all([ended(child), copied(child.stdout, request.stdout), copied(child.stderr, request.stderr)]).then(
+      ([code]) => code,
+    ),
+    resize: (columns, rows) => resizeTerminal(child.pid, columns, rows),
+    kill: () => {
+      if (child.pid !== undefined && child.exitCode === null) signalSession(child.pid, 'SIGKILL');
+    },
+  };
+}
+
+/** The main process's output from now on, and its input. */
+export function attachProcess(
+  child: ChildProcess,
+  gone: Promise<void>,
+  exitCode: () => number,
+  request: Omit<ExecRequest, 'command'>,
+): Exec {
+  const detach = [follow(child.stdout!, request.stdout), follow(child.stderr!, request.stderr)];
+  const { stdin } = request;
+  if (stdin && child.stdin) stdin.pipe(child.stdin, { end: false });
+  const leave = () => {
+    detach.forEach((stop) => stop());
+    if (stdin && child.stdin) stdin.unpipe(child.stdin);
+  };
+  const { promise: left, resolve } = Promise.withResolvers<void>();
+  return {
+    done: Promise.race([gone, left]).then(() => {
+      leave();
+      return exitCode();
+    }),
+    resize: (columns, rows) => resizeTerminal(child.pid, columns, rows),
+    kill: resolve,
+  };
+}
+
+const enter = ({ ownMounts, process: id, cwd }: ContainerRecord): string[] =>
+  ownMounts && id ? ['nsenter', `--target=${id.pid}`, '--mount', '--root', `--wdns=${cwd}`, '--'] : [];
+
+const ended = (child: ChildProcess): Promise<number> =>
+  new Promise((resolve, reject) => {
+    child.once('error', (error: NodeJS.ErrnoException) => (error.code === 'ENOENT' ? resolve(127) : reject(error)));
+    child.once('close', (code, signal) => resolve(signal ? 128 + os.signals[signal] : (code ?? 0)));
+  });
+
+function copyInput(from: Readable, to: Writable): void {
+  to.on('error', () => from.unpipe(to)); // EPIPE: the command reads no more
+  from.pipe(to);
+}
+
+/** Hands output on as fast as the other end takes it; resolves when there is no more. */
+function copied(from: Readable, to: Writable | undefined): Promise<void> {
+  return new Promise((resolve) => {
+    from.once('close', resolve);
+    if (to) from.pipe(to, { end: false });
+    else from.resume();
+  });
+}
+
+/** Copies what is read anyway for the log; a reader too slow for it loses lines rather than hold the container up. */
+function follow(from: Readable, to: Writable | undefined): () => void {
+  if (!to) return () => undefined;
+  const copy = (chunk: Buffer) => {
+    if (!to.writableNeedDrain) to.write(chunk);
+  };
+  from.on('data', copy);
+  return () => from.off('data', copy);
+}
+
+/** Tells the terminal its size; the kernel tells the programs on it. */
+function resizeTerminal(pid: number | undefined, columns: number, rows: number): void {
+  const terminal = pid === undefined ? undefined : terminalBelow(pid);
+  if (!terminal) return;
+  spawn('stty', ['-F', terminal, 'cols', String(columns), 'rows', String(rows)], { stdio: 'ignore' }).on(
+    'error',
+    () => undefined, // no stty on this machine: the size stays what it was
+  );
+}
+
+/** The pseudo terminal that `script`, being pid or its descendant, gave to its child. */
+function terminalBelow(pid: number): string | undefined {
+  const children = readChildren(pid);
+  for (const child of children) {
+    const input = linkOf(`/proc/${child}/fd/0`);
+    if (input?.startsWith('/dev/pts/')) return input;
+    const below = terminalBelow(child);
+    if (below) return below;
+  }
+  return undefined;
+}
+
+function readChildren(pid: number): number[] {
+  try {
+    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
+      text(`/proc/${pid}/task/${task}/children`).split(' ').filter(Boolean).map(Number),
+    );
+  } catch (error) {
+    return gone(error, []);
+  }
+}
+
+function linkOf(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch (error) {
+    return gone(error, undefined);
+  }
+}
+
+/** Processes end while one looks at them. */
+function gone<T>(error: unknown, answer: T): T {
+  if (['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return answer;
+  throw error;
+}
+
+const text = (path: string): string => readFileSync(path, 'utf8');

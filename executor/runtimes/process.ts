@@ -1,0 +1,331 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { once } from 'node:events';
+import { existsSync, mkdirSync } from 'node:fs';
+import { connect as connectSocket } from 'node:net';
+import { constants as os } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { delay } from '../../lib/delay.ts';
+import type { Logger } from '../../lib/log.ts';
+import {
+  type ContainerSpec,
+  type Exec,
+  type ExecRequest,
+  type Runtime,
+  type RuntimePod,
+  type RuntimeVersion,
+  type SandboxSpec,
+  StartError,
+} from '../runtime.ts';
+import { LogFile, type LogStream } from './log-file.ts';
+import { containerCommand, powersOf } from './process-command.ts';
+import { attachProcess, execProcess } from './process-exec.ts';
+import { type ContainerRecord, ProcessRecords, type SandboxRecord } from './process-records.ts';
+import { isAlive, processId, signalOne, signalSession } from './process-table.ts';
+
+export interface ProcessRuntimeOptions {
+  /** Where its records and the containers' directories are. */
+  root: string;
+  /** Address of the node, which is the address of every pod. */
+  nodeIp: string;
+  log: Logger;
+}
+
+/** A container whose process is our child. */
+interface Live {
+  record: ContainerRecord;
+  child: ChildProcess;
+  gone: Promise<void>;
+}
+
+/** A process that left the session may hold the pipes open; this long after its parent's end, in ms, they are closed. */
+const lateOutput = 2_000;
+
+const noCommand = 'the process runtime runs commands of this machine, not images: give the container a command';
+
+/**
+ * Runs a container's command as a child process of the executor, in a session of its own. For trying km out:
+ * no image is needed and none is used.
+ *
+ * It gives a command its environment, directory, user, volumes at their paths (as root on Linux), logs, signals and exit
+ * codes. It does **not** isolate: network, processes, users and the machine's files are shared, limits are not enforced,
+ * and the pod's address is the node's. Containers end with the executor.
+ */
+export class ProcessRuntime implements Runtime {
+  readonly name = 'process';
+  readonly #options: ProcessRuntimeOptions;
+  readonly #records: ProcessRecords;
+  readonly #powers = powersOf();
+  readonly #sandboxes = new Map<string, SandboxRecord>();
+  readonly #containers = new Map<string, ContainerRecord>();
+  readonly #live = new Map<string, Live>();
+  #listener: (podUid: string) => void = () => undefined;
+
+  constructor(options: ProcessRuntimeOptions) {
+    this.#options = options;
+    this.#records = new ProcessRecords(options.root);
+    const { sandboxes, containers } = this.#records.load();
+    for (const sandbox of sandboxes) this.#sandboxes.set(sandbox.sandbox.id, sandbox);
+    for (const container of containers) this.#containers.set(container.id, this.#afterRestart(container));
+  }
+
+  version(): Promise<RuntimeVersion> {
+    return Promise.resolve({ containerRuntimeVersion: 'process://1.0.0-shares-the-machine' });
+  }
+
+  pods(): Promise<RuntimePod[]> {
+    return Promise.resolve(
+      [...this.#sandboxes.values()].map(({ uid, namespace, name, sandbox }) => ({
+        uid,
+        namespace,
+        name,
+        sandbox: { ...sandbox },
+        containers: [...this.#containers.values()].filter((c) => c.sandboxId === sandbox.id).map((c) => ({ ...c })),
+      })),
+    );
+  }
+
+  createSandbox(spec: SandboxSpec): Promise<{ id: string; ip: string }> {
+    const { uid = '', namespace = '', name = '' } = spec.pod.metadata;
+    const id = randomUUID();
+    const ip = this.#options.nodeIp;
+    const record: SandboxRecord = {
+      uid,
+      namespace,
+      name,
+      logDirectory: spec.logDirectory,
+      sandbox: { id, ip, ready: true, createdAt: Date.now(), attempt: spec.attempt },
+    };
+    this.#records.saveSandbox(record);
+    this.#sandboxes.set(id, record);
+    return Promise.resolve({ id, ip });
+  }
+
+  async stopSandbox(id: string): Promise<void> {
+    const record = this.#sandboxes.get(id);
+    if (!record) return;
+    const containers = [...this.#containers.values()].filter((c) => c.sandboxId === id);
+    await Promise.all(containers.map((container) => this.stop(container.id, 0)));
+    record.sandbox.ready = false;
+    this.#records.saveSandbox(record);
+  }
+
+  async removeSandbox(id: string): Promise<void> {
+    const containers = [...this.#containers.values()].filter((c) => c.sandboxId === id);
+    await Promise.all(containers.map((container) => this.remove(container.id)));
+    this.#sandboxes.delete(id);
+    this.#records.removeSandbox(id);
+  }
+
+  pullImage(image: string): Promise<{ id: string; pulled: boolean }> {
+    return Promise.resolve({ id: image, pulled: false });
+  }
+
+  async start(spec: ContainerSpec): Promise<{ id: string }> {
+    const { container, pod } = spec;
+    const argv = [...(container.command ?? []), ...(container.args ?? [])];
+    if (!container.command?.length) throw new StartError('CreateContainerError', noCommand);
+    const id = randomUUID();
+    const directory = join(this.#records.directory(spec.sandboxId), id);
+    mkdirSync(join(directory, 'work'), { recursive: true });
+    const cwd = container.workingDir || join(directory, 'work');
+    const env = { ...baseEnv(pod.metadata.name ?? ''), ...Object.fromEntries(spec.env.map((e) => [e.name, e.value])) };
+    if (!exists(argv[0]!, env.PATH ?? '', spec)) {
+      const message = `exec: "${argv[0]!}": executable file not found in $PATH`;
+      this.#neverStarted(spec, { id, env, cwd, message });
+      throw new StartError('RunContainerError', message);
+    }
+    const full = containerCommand(spec, argv, this.#powers, { root: join(directory, 'root'), work: cwd });
+    const child = spawn(full[0]!, full.slice(1), {
+      cwd: '/',
+      env,
+      detached: true, // a session of its own: what is left in it can be found and ended
+      stdio: [container.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+    });
+    await once(child, 'spawn').catch((error: unknown) => {
+      throw new StartError('RunContainerError', `cannot start ${full[0]!}: ${(error as Error).message}`, {
+        cause: error,
+      });
+    });
+    this.#started(child, {
+      ...recordOf(spec),
+      id,
+      env,
+      cwd,
+      ...ifDefined('process', processId(child.pid!)),
+    });
+    return { id };
+  }
+
+  async stop(containerId: string, graceSeconds: number): Promise<void> {
+    const live = this.#live.get(containerId);
+    if (!live) return;
+    const { pid } = live.child;
+    if (graceSeconds > 0) signalOne(pid!, 'SIGTERM');
+    const late = new AbortController();
+    const timer = delay(graceSeconds * 1000, late.signal).then(
+      () => signalSession(pid!, 'SIGKILL'),
+      () => 0,
+    );
+    await live.gone;
+    late.abort();
+    await timer;
+  }
+
+  async remove(containerId: string): Promise<void> {
+    await this.stop(containerId, 0);
+    const record = this.#containers.get(containerId);
+    if (!record) return;
+    this.#containers.delete(containerId);
+    this.#records.removeContainer(record);
+  }
+
+  onChange(listener: (podUid: string) => void): void {
+    this.#listener = listener;
+  }
+
+  // async, so that a container that is not running is a rejection and not a throw
+  async exec(containerId: string, request: ExecRequest): Promise<Exec> {
+    const { record } = this.#running(containerId);
+    return execProcess(record, request);
+  }
+
+  async attach(containerId: string, request: Omit<ExecRequest, 'command'>): Promise<Exec> {
+    const live = this.#running(containerId);
+    return attachProcess(live.child, live.gone, () => this.#containers.get(containerId)?.exitCode ?? 0, request);
+  }
+
+  async connect(sandboxId: string, port: number): Promise<Duplex> {
+    if (!this.#sandboxes.has(sandboxId)) throw new Error('the pod is gone');
+    const socket = connectSocket({ host: '127.0.0.1', port });
+    await once(socket, 'connect');
+    return socket;
+  }
+
+  /** Ends every container: without this executor nobody would read their output. */
+  async close(): Promise<void> {
+    await Promise.all([...this.#live.keys()].map((id) => this.stop(id, 0)));
+  }
+
+  #running(containerId: string): Live {
+    const live = this.#live.get(containerId);
+    if (!live) throw new Error('the container is not running');
+    return live;
+  }
+
+  #neverStarted(spec: ContainerSpec, more: Pick<ContainerRecord, 'id' | 'env' | 'cwd'> & { message: string }): void {
+    const now = Date.now();
+    const record: ContainerRecord = {
+      ...recordOf(spec),
+      ...more,
+      state: 'exited',
+      startedAt: 0,
+      finishedAt: now,
+      exitCode: 128,
+      reason: 'StartError',
+    };
+    this.#containers.set(record.id, record);
+    this.#records.saveContainer(record);
+  }
+
+  #started(child: ChildProcess, record: ContainerRecord): void {
+    const log = new LogFile(record.logPath);
+    for (const stream of ['stdout', 'stderr'] as const)
+      child[stream]!.on('data', (chunk: Buffer) => this.#write(log, record, stream, chunk));
+    child.stdin?.on('error', () => undefined); // EPIPE: the process has closed its input, which is its right
+    this.#containers.set(record.id, record);
+    this.#records.saveContainer(record);
+    const gone = new Promise<void>((resolve) => {
+      child.once('exit', (code, signal) => {
+        signalSession(child.pid!, 'SIGKILL');
+        const late = setTimeout(() => (child.stdout?.destroy(), child.stderr?.destroy()), lateOutput);
+        child.once('close', () => {
+          clearTimeout(late);
+          log.end();
+          this.#ended(record.id, code, signal);
+          resolve();
+        });
+      });
+    });
+    this.#live.set(record.id, { record, child, gone });
+    this.#listener(this.#sandboxes.get(record.sandboxId)?.uid ?? '');
+  }
+
+  #write(log: LogFile, record: ContainerRecord, stream: LogStream, chunk: Buffer): void {
+    try {
+      log.write(stream, chunk);
+    } catch (err) {
+      this.#options.log.warn({ err, container: record.name }, 'container log could not be written');
+    }
+  }
+
+  #ended(id: string, code: number | null, signal: NodeJS.Signals | null): void {
+    this.#live.delete(id);
+    const record = this.#containers.get(id);
+    if (!record) return;
+    const number = signal ? os.signals[signal] : undefined;
+    const exitCode = number === undefined ? (code ?? 0) : 128 + number;
+    Object.assign(record, {
+      state: 'exited',
+      finishedAt: Date.now(),
+      exitCode,
+      reason: exitCode === 0 ? 'Completed' : 'Error',
+    });
+    this.#records.saveContainer(record);
+    this.#listener(this.#sandboxes.get(record.sandboxId)?.uid ?? '');
+  }
+
+  /** What an earlier executor left running is ended: its output has no reader any more. */
+  #afterRestart(record: ContainerRecord): ContainerRecord {
+    if (record.state === 'exited') return record;
+    if (record.process) {
+      if (isAlive(record.process)) signalOne(record.process.pid, 'SIGKILL');
+      signalSession(record.process.pid, 'SIGKILL');
+    }
+    const ended: ContainerRecord = {
+      ...record,
+      state: 'exited',
+      finishedAt: Date.now(),
+      exitCode: 137,
+      reason: 'Error',
+      message: 'the executor that ran this process ended',
+    };
+    this.#records.saveContainer(ended);
+    return ended;
+  }
+}
+
+/** What every command finds; nothing of the executor's own environment, which holds its credentials. */
+const baseEnv = (hostname: string): Record<string, string> => ({
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  HOSTNAME: hostname,
+});
+
+/** A command that is not there is told as a runtime with images tells it, not as an exit code of a shell. */
+function exists(command: string, path: string, spec: ContainerSpec): boolean {
+  const mounted = (file: string) => spec.mounts.some((m) => file.startsWith(m.containerPath));
+  return command.includes('/')
+    ? existsSync(join(spec.container.workingDir || '/', command)) || existsSync(command) || mounted(command)
+    : path.split(':').some((dir) => existsSync(join(dir, command)) || mounted(dir));
+}
+
+function recordOf(spec: ContainerSpec): Omit<ContainerRecord, 'id' | 'env' | 'cwd'> {
+  return {
+    sandboxId: spec.sandboxId,
+    name: spec.container.name,
+    attempt: spec.attempt,
+    state: 'running',
+    specHash: spec.specHash,
+    image: spec.container.image ?? '',
+    imageId: spec.imageId,
+    startedAt: Date.now(),
+    finishedAt: 0,
+    logPath: join(spec.sandbox.logDirectory, spec.logPath),
+    ownMounts: spec.mounts.length > 0, // without the power to mount, containerCommand has refused it
+  };
+}
+
+const ifDefined = <K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> =>
+  value === undefined ? {} : ({ [key]: value } as Record<K, V>);

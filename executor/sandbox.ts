@@ -1,0 +1,81 @@
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Container, Pod } from '../api/kinds/pod.ts';
+import type { SandboxSpec } from './runtime.ts';
+
+export interface SandboxFacts {
+  nodeName: string;
+  /** Container logs of all pods. */
+  logs: string;
+  cgroupParent: string;
+  clusterDns: readonly string[];
+  clusterDomain: string;
+}
+
+/** What the runtime is told of a pod as a whole. */
+export function sandboxSpec(pod: Pod, attempt: number, facts: SandboxFacts): SandboxSpec {
+  const dns = dnsOf(pod, facts);
+  return {
+    pod,
+    attempt,
+    hostname: pod.spec.hostNetwork ? facts.nodeName : (pod.spec.hostname ?? pod.metadata.name ?? '').slice(0, 63),
+    logDirectory: logDirectory(pod, facts.logs),
+    ...(dns ? { dns } : {}),
+    portMappings: pod.spec.hostNetwork ? [] : portMappings(pod),
+    ...(facts.cgroupParent ? { cgroupParent: podCgroup(pod, facts.cgroupParent) } : {}),
+  };
+}
+
+export const logDirectory = ({ metadata: { namespace, name, uid } }: Pod, logs: string): string =>
+  join(logs, `${namespace ?? ''}_${name ?? ''}_${uid ?? ''}`);
+
+export const podCgroup = ({ metadata }: Pod, parent: string): string => join(parent, `pod${metadata.uid ?? ''}`);
+
+/** Changes exactly when the container has to be replaced; of a running pod only the image may change. */
+export const specHash = ({ name, image }: Container): string =>
+  createHash('sha256')
+    .update(JSON.stringify([name, image]))
+    .digest('hex')
+    .slice(0, 16);
+
+const portMappings = (pod: Pod): SandboxSpec['portMappings'] =>
+  [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].flatMap((container) =>
+    (container.ports ?? []).flatMap(({ containerPort, hostPort, protocol = 'TCP', hostIP = '' }) =>
+      hostPort ? [{ containerPort, hostPort, protocol, hostIP }] : [],
+    ),
+  );
+
+type Dns = NonNullable<SandboxSpec['dns']>;
+
+/** https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/#pod-s-dns-policy */
+function dnsOf(pod: Pod, { clusterDns, clusterDomain }: SandboxFacts): Dns | undefined {
+  const { dnsPolicy = 'ClusterFirst', hostNetwork, dnsConfig } = pod.spec;
+  const own: Dns = {
+    nameservers: dnsConfig?.nameservers ?? [],
+    searches: dnsConfig?.searches ?? [],
+    options: (dnsConfig?.options ?? []).map(({ name, value }) => (value === undefined ? name : `${name}:${value}`)),
+  };
+  if (dnsPolicy === 'None') return own;
+  const cluster = dnsPolicy === 'ClusterFirstWithHostNet' || (dnsPolicy === 'ClusterFirst' && !hostNetwork);
+  if (!cluster || clusterDns.length === 0) return dnsConfig ? joined(hostDns(), own) : undefined;
+  const { namespace = 'default' } = pod.metadata;
+  const searches = [`${namespace}.svc.${clusterDomain}`, `svc.${clusterDomain}`, clusterDomain, ...hostDns().searches];
+  return joined({ nameservers: [...clusterDns], searches, options: ['ndots:5'] }, own);
+}
+
+const joined = (a: Dns, b: Dns): Dns => ({
+  nameservers: [...new Set([...a.nameservers, ...b.nameservers])],
+  searches: [...new Set([...a.searches, ...b.searches])],
+  options: [...new Map([...a.options, ...b.options].map((option) => [option.split(':')[0]!, option])).values()],
+});
+
+function hostDns(path = '/etc/resolv.conf'): Dns {
+  const lines = existsSync(path)
+    ? readFileSync(path, 'utf8')
+        .split('\n')
+        .map((line) => line.trim().split(/\s+/))
+    : [];
+  const of = (word: string) => lines.filter(([first]) => first === word).flatMap(([, ...rest]) => rest);
+  return { nameservers: of('nameserver'), searches: of('search'), options: of('options') };
+}

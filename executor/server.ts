@@ -1,0 +1,168 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
+import { StatusError } from '../api/status.ts';
+import type { Logger } from '../lib/log.ts';
+import type { ServingCertificate } from './certificate.ts';
+import { type ContainerPath, answerLogs } from './log-requests.ts';
+import type { Pods } from './pods.ts';
+import type { Runtime } from './runtime.ts';
+import { answerCommand, answerPortForward } from './stream-requests.ts';
+
+export interface KubeletServerOptions {
+  address: string;
+  port: number;
+  certificate: ServingCertificate;
+  /** PEM of the cluster's CA: only who shows a certificate signed by it is spoken to. */
+  ca: string;
+  /** Common names of the certificates that may ask; members of system:masters always may. */
+  clientNames: readonly string[];
+  pods: Pods;
+  runtime: Runtime;
+  log: Logger;
+}
+
+export interface KubeletServer {
+  port: number;
+  close(): Promise<void>;
+}
+
+/**
+ * The kubelet's port: logs, exec, attach and port-forward for the apiserver, and nobody else. Whoever has no certificate of
+ * the cluster's CA does not get through the handshake; whoever has one but is not the apiserver is refused.
+ */
+export async function startServer(options: KubeletServerOptions): Promise<KubeletServer> {
+  const { certificate, ca, log } = options;
+  const server = createServer({
+    cert: certificate.cert,
+    key: certificate.key,
+    ca,
+    requestCert: true,
+    rejectUnauthorized: true,
+    minVersion: 'TLSv1.2',
+    ALPNProtocols: ['http/1.1'],
+  });
+  const open = new Set<Duplex>();
+  server.on('secureConnection', (socket) => {
+    open.add(socket);
+    socket.once('close', () => open.delete(socket));
+    socket.on('error', () => socket.destroy());
+  });
+  server.on('request', (request, response) => void answer(options, request, response));
+  server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+    upgrade(options, request, socket, head).catch((error: unknown) => {
+      if (!(error instanceof StatusError)) log.warn({ err: error, path: request.url }, 'a stream could not be served');
+      refuse(socket, error);
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(`port ${options.port} is taken: choose another with --port, or 0`, { cause: error })
+          : error,
+      ),
+    );
+    server.listen(options.port, options.address, resolve);
+  });
+  return {
+    port: (server.address() as AddressInfo).port,
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve());
+        for (const socket of open) socket.destroy();
+      }),
+  };
+}
+
+async function answer(
+  options: KubeletServerOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  try {
+    const url = routed(options, request);
+    if (url.pathname === '/healthz') response.end('ok');
+    else if (url.pathname === '/pods')
+      json(response, 200, { kind: 'PodList', apiVersion: 'v1', metadata: {}, items: options.pods.list() });
+    else {
+      const [verb, ...rest] = parts(url);
+      if (request.method !== 'GET' || verb !== 'containerLogs' || rest.length !== 3) throw notFound(url);
+      await answerLogs(options.pods, containerPath(rest), url.searchParams, response, gone.signal);
+    }
+  } catch (error) {
+    if (response.headersSent) response.destroy();
+    else if (error instanceof StatusError) json(response, error.code, error.status);
+    else {
+      options.log.warn({ err: error, path: request.url }, 'a request could not be answered');
+      json(response, 500, new StatusError(500, 'InternalError', 'the kubelet could not answer').status);
+    }
+  }
+}
+
+async function upgrade(
+  options: KubeletServerOptions,
+  request: IncomingMessage,
+  socket: Duplex,
+  head: Buffer,
+): Promise<void> {
+  const url = routed(options, request);
+  (socket as TLSSocket).setNoDelay(true);
+  const [verb, ...rest] = parts(url);
+  const asked = { request, socket, head, query: url.searchParams };
+  if ((verb === 'exec' || verb === 'attach') && rest.length === 3)
+    await answerCommand(options, verb, containerPath(rest), asked);
+  else if (verb === 'portForward' && rest.length === 2) await answerPortForward(options, rest[0]!, rest[1]!, asked);
+  else throw notFound(url);
+}
+
+/** The address asked for, once it is clear that the caller may ask. */
+function routed({ clientNames }: KubeletServerOptions, request: IncomingMessage): URL {
+  const { subject } = (request.socket as TLSSocket).getPeerCertificate();
+  const name = [subject?.CN].flat()[0] ?? '';
+  const groups = [subject?.O ?? []].flat();
+  if (!groups.includes('system:masters') && !clientNames.includes(name))
+    throw new StatusError(403, 'Forbidden', `"${name}" may not ask this kubelet`);
+  try {
+    return new URL(request.url ?? '/', 'https://kubelet');
+  } catch {
+    throw new StatusError(400, 'BadRequest', 'the address cannot be read');
+  }
+}
+
+function parts(url: URL): string[] {
+  try {
+    return url.pathname.slice(1).split('/').map(decodeURIComponent);
+  } catch {
+    throw new StatusError(400, 'BadRequest', 'the path cannot be read');
+  }
+}
+
+const containerPath = ([namespace, pod, container]: string[]): ContainerPath => ({
+  namespace: namespace!,
+  pod: pod!,
+  container: container!,
+});
+
+const notFound = (url: URL): StatusError => new StatusError(404, 'NotFound', `the kubelet has no ${url.pathname}`);
+
+function json(response: ServerResponse, code: number, body: object): void {
+  response.writeHead(code, { 'content-type': 'application/json' });
+  response.end(JSON.stringify(body));
+}
+
+function refuse(socket: Duplex, error: unknown): void {
+  if (socket.destroyed) return;
+  const status =
+    error instanceof StatusError
+      ? error.status
+      : new StatusError(500, 'InternalError', (error as Error).message).status;
+  const body = JSON.stringify(status);
+  socket.end(
+    `HTTP/1.1 ${status.code} ${status.reason ?? 'Error'}\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`,
+  );
+}

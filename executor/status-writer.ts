@@ -1,0 +1,74 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Pod, PodStatus } from '../api/kinds/pod.ts';
+import { Backoff } from '../lib/backoff.ts';
+import { delay } from '../lib/delay.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Apiserver } from './apiserver.ts';
+
+interface Entry {
+  pod: Pod;
+  wanted: PodStatus;
+  written: PodStatus | undefined;
+  writing: Promise<void> | undefined;
+}
+
+/**
+ * Brings pod statuses to the apiserver: one write at a time per pod, the newest status wins, what fails is tried again
+ * until it is written, through an outage of any length. What is written already is not written again.
+ */
+export class StatusWriter {
+  readonly #apiserver: Apiserver;
+  readonly #signal: AbortSignal;
+  readonly #log: Logger;
+  readonly #entries = new Map<string, Entry>();
+
+  constructor(apiserver: Apiserver, signal: AbortSignal, log: Logger) {
+    this.#apiserver = apiserver;
+    this.#signal = signal;
+    this.#log = log;
+  }
+
+  set(pod: Pod, status: PodStatus): void {
+    const uid = pod.metadata.uid!;
+    const entry = this.#entries.get(uid) ?? { pod, wanted: status, written: undefined, writing: undefined };
+    this.#entries.set(uid, entry);
+    entry.pod = pod;
+    entry.wanted = status;
+    entry.writing ??= this.#write(entry).finally(() => (entry.writing = undefined));
+  }
+
+  /** The newest status of a pod, written or not. */
+  latest(uid: string): PodStatus | undefined {
+    return this.#entries.get(uid)?.wanted;
+  }
+
+  /** Resolves when what was set is written, or we are stopping. */
+  async flush(uid: string): Promise<void> {
+    await this.#entries.get(uid)?.writing;
+  }
+
+  async flushAll(): Promise<void> {
+    for (const { writing } of this.#entries.values()) await writing;
+  }
+
+  forget(uid: string): void {
+    this.#entries.delete(uid);
+  }
+
+  async #write(entry: Entry): Promise<void> {
+    const backoff = new Backoff({ first: 100, max: 5_000 });
+    await Promise.resolve(); // changes of the same moment go into one write
+    while (!isDeepStrictEqual(entry.wanted, entry.written)) {
+      const { pod, wanted } = entry;
+      try {
+        await this.#apiserver.writeStatus(pod, wanted);
+        entry.written = wanted;
+        backoff.reset();
+      } catch (err) {
+        this.#log.debug({ err, pod: pod.metadata.name }, 'pod status was not written; trying again');
+        await delay(backoff.next(), this.#signal).catch(() => undefined);
+        if (this.#signal.aborted) return;
+      }
+    }
+  }
+}

@@ -1,0 +1,246 @@
+import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, PodStatus } from '../api/kinds/pod.ts';
+import { qosClass } from '../api/kinds/pod.ts';
+import { timestamp } from '../api/meta.ts';
+import { isSidecar } from './plan.ts';
+import type { RuntimeContainer, RuntimePod } from './runtime.ts';
+
+export interface StatusFacts {
+  pod: Pod;
+  runtime: RuntimePod | undefined;
+  /** Scheme of container ids. */
+  runtimeName: string;
+  /** Why a container that does not run does not: by container name. */
+  waiting: ReadonlyMap<string, { reason: string; message?: string }>;
+  hostIp: string;
+  /** Nothing of the pod runs any more and nothing will: phases that would wait for a restart become final. */
+  ended: boolean;
+  /** The pod failed as a whole: `DeadlineExceeded` … */
+  failure?: { reason: string; message: string } | undefined;
+  now: number;
+}
+
+type Phase = NonNullable<PodStatus['phase']>;
+
+/** The status of a pod as a kubelet would write it. Conditions that are not a kubelet's stay as they are. */
+export function podStatus(facts: StatusFacts): PodStatus {
+  const { pod, runtime, hostIp, failure, now } = facts;
+  const old = pod.status ?? {};
+  const initContainers = (pod.spec.initContainers ?? []).map((c) => containerStatus(c, facts, true));
+  const containers = pod.spec.containers.map((c) => containerStatus(c, facts, false));
+  const phase = failure ? 'Failed' : phaseOf(pod, initContainers, containers, facts.ended);
+  const ip = pod.spec.hostNetwork ? hostIp : (runtime?.sandbox.ip ?? old.podIP);
+  const { generation } = pod.metadata;
+  return {
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    phase,
+    conditions: conditions(facts, phase, initContainers, containers),
+    ...(failure ?? {}),
+    hostIP: hostIp,
+    hostIPs: [{ ip: hostIp }],
+    ...(ip ? { podIP: ip, podIPs: [{ ip }] } : {}),
+    startTime: old.startTime ?? timestamp(now),
+    ...(pod.spec.initContainers?.length ? { initContainerStatuses: initContainers } : {}),
+    containerStatuses: containers,
+    qosClass: old.qosClass ?? qosClass(pod.spec),
+  };
+}
+
+function containerStatus(container: Container, facts: StatusFacts, isInit: boolean): ContainerStatus {
+  const { pod, runtime, runtimeName } = facts;
+  const tries = (runtime?.containers ?? [])
+    .filter((c) => c.name === container.name)
+    .sort((a, b) => b.attempt - a.attempt);
+  const [last, previous] = tries;
+  const old = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])].find(
+    (status) => status.name === container.name,
+  );
+  if (!last) return withoutRuntime(container, facts, old, isInit);
+  const why = facts.waiting.get(container.name);
+  const state = stateOf(last, runtimeName);
+  const waits = last.state !== 'running' && !facts.ended && why !== undefined;
+  const before = waits && state.terminated ? state : previous ? stateOf(previous, runtimeName) : (old?.lastState ?? {});
+  const running = last.state === 'running';
+  return {
+    name: container.name,
+    state: waits ? { waiting: why } : last.state === 'created' ? { waiting: { reason: 'ContainerCreating' } } : state,
+    lastState: before.terminated ? { terminated: before.terminated } : {},
+    ready: running || (isInit && !isSidecar(container) && last.state === 'exited' && last.exitCode === 0),
+    restartCount: last.attempt,
+    image: /^(sha256:|$)/.test(last.image) ? (container.image ?? '') : last.image,
+    imageID: last.imageId,
+    containerID: `${runtimeName}://${last.id}`,
+    started: running,
+  };
+}
+
+/** The runtime has never had the container, or has it no more. */
+function withoutRuntime(
+  container: Container,
+  facts: StatusFacts,
+  old: ContainerStatus | undefined,
+  isInit: boolean,
+): ContainerStatus {
+  const lost = old?.state.running && {
+    ...old.state.running,
+    ...unknownEnd,
+    ...(old.containerID ? { containerID: old.containerID } : {}),
+  };
+  const ended = old?.state.terminated ?? lost;
+  const creating = !isInit && facts.pod.spec.initContainers?.length ? 'PodInitializing' : 'ContainerCreating';
+  const why = facts.waiting.get(container.name) ?? (facts.ended && old?.state.waiting) ?? { reason: creating };
+  const isOver = facts.ended && ended !== undefined;
+  const before = isOver ? old?.lastState : ended ? { terminated: ended } : old?.lastState;
+  return {
+    name: container.name,
+    state: isOver ? { terminated: ended } : { waiting: why || { reason: creating } },
+    lastState: before?.terminated ? { terminated: before.terminated } : {},
+    ready: isOver && isInit && ended.exitCode === 0,
+    restartCount: old?.restartCount ?? 0,
+    image: container.image ?? '',
+    imageID: old?.imageID ?? '',
+    ...(isOver && old?.containerID ? { containerID: old.containerID } : {}),
+    started: false,
+  };
+}
+
+const unknownEnd = {
+  exitCode: 137,
+  reason: 'ContainerStatusUnknown',
+  message: 'The container could not be located when the pod was terminated',
+};
+
+function stateOf(container: RuntimeContainer, runtimeName: string): ContainerState {
+  const startedAt = container.startedAt ? { startedAt: timestamp(container.startedAt) } : {};
+  if (container.state === 'running') return { running: startedAt };
+  if (container.state === 'created') return { waiting: { reason: 'ContainerCreating' } };
+  const { exitCode = 0, signal, reason, message } = container;
+  return {
+    terminated: {
+      exitCode,
+      ...(signal === undefined ? {} : { signal }),
+      reason: reason ?? (exitCode === 0 ? 'Completed' : 'Error'),
+      ...(message ? { message } : {}),
+      ...startedAt,
+      ...(container.finishedAt ? { finishedAt: timestamp(container.finishedAt) } : {}),
+      containerID: `${runtimeName}://${container.id}`,
+    },
+  };
+}
+
+/** https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase */
+export function phaseOf(pod: Pod, init: ContainerStatus[], containers: ContainerStatus[], ended: boolean): Phase {
+  const policy = pod.spec.restartPolicy ?? 'Always';
+  const specs = new Map((pod.spec.initContainers ?? []).map((c) => [c.name, c]));
+  const once = init.filter(({ name }) => !isSidecar(specs.get(name)!));
+  const failedInit = once.some(({ state }) => state.terminated !== undefined && state.terminated.exitCode !== 0);
+  const started = containers.some(({ state, lastState }) => state.running ?? state.terminated ?? lastState.terminated);
+  const pendingInit =
+    !started &&
+    init.some(({ name, state, started: up }) =>
+      isSidecar(specs.get(name)!) ? !up && !state.terminated : state.terminated?.exitCode !== 0,
+    );
+  if (failedInit && (policy === 'Never' || ended)) return 'Failed';
+  if (pendingInit) return ended ? 'Failed' : 'Pending';
+
+  const ran = containers.map(({ state, lastState }) =>
+    state.running
+      ? 'running'
+      : state.terminated
+        ? state.terminated.exitCode === 0
+          ? 'succeeded'
+          : 'failed'
+        : lastState.terminated
+          ? 'failed'
+          : 'waiting',
+  );
+  if (ran.includes('waiting')) return ended ? 'Failed' : 'Pending';
+  if (ran.includes('running')) return 'Running';
+  const allSucceeded = ran.every((end) => end === 'succeeded');
+  if (ended) return allSucceeded ? 'Succeeded' : 'Failed';
+  if (policy === 'Always') return 'Running';
+  if (allSucceeded) return 'Succeeded';
+  return policy === 'Never' ? 'Failed' : 'Running';
+}
+
+type Verdict = Pick<PodCondition, 'status' | 'reason' | 'message'>;
+const yes: Verdict = { status: 'True' };
+
+function conditions(
+  facts: StatusFacts,
+  phase: Phase,
+  init: ContainerStatus[],
+  containers: ContainerStatus[],
+): PodCondition[] {
+  const { pod, runtime } = facts;
+  const ready = containersReady(phase, containers, pod);
+  const own: Record<string, Verdict> = {
+    PodReadyToStartContainers: {
+      status: runtime?.sandbox.ready && runtime.sandbox.ip && !facts.ended ? 'True' : 'False',
+    },
+    Initialized: initialized(phase, init, containers, pod),
+    Ready: ready.status === 'True' ? gatesReady(pod) : ready,
+    ContainersReady: ready,
+    PodScheduled: yes,
+  };
+  const old = new Map((pod.status?.conditions ?? []).map((c) => [c.type, c]));
+  const ours = Object.entries(own).map(([type, verdict]) => conditionOf(type, verdict, old.get(type), facts));
+  return [...ours, ...[...old.values()].filter(({ type }) => !Object.hasOwn(own, type))];
+}
+
+function conditionOf(
+  type: string,
+  verdict: Verdict,
+  old: PodCondition | undefined,
+  { pod, now }: StatusFacts,
+): PodCondition {
+  const { generation } = pod.metadata;
+  const same = old?.status === verdict.status && old.lastTransitionTime;
+  return {
+    type,
+    ...(generation === undefined ? {} : { observedGeneration: generation }),
+    ...verdict,
+    lastProbeTime: null,
+    lastTransitionTime: same ? old.lastTransitionTime! : timestamp(now),
+  };
+}
+
+function containersReady(phase: Phase, containers: ContainerStatus[], { spec }: Pod): Verdict {
+  if (phase === 'Succeeded') return { status: 'False', reason: 'PodCompleted' };
+  if (phase === 'Failed') return { status: 'False', reason: 'PodFailed' };
+  const unready = containers.filter(({ ready }) => !ready).map(({ name }) => name);
+  if (unready.length === 0 && containers.length === spec.containers.length) return yes;
+  return {
+    status: 'False',
+    reason: 'ContainersNotReady',
+    message: `containers with unready status: [${unready.join(' ')}]`,
+  };
+}
+
+function initialized(phase: Phase, init: ContainerStatus[], containers: ContainerStatus[], { spec }: Pod): Verdict {
+  if (phase === 'Succeeded') return { status: 'True', reason: 'PodCompleted' };
+  const sidecars = new Set((spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name));
+  const started = containers.some(({ state, lastState }) => state.running ?? state.terminated ?? lastState.terminated);
+  const missing = init
+    .filter(({ name, ready, started: up }) => !started && (sidecars.has(name) ? !up : !ready))
+    .map(({ name }) => name);
+  if (missing.length === 0) return yes;
+  return {
+    status: 'False',
+    reason: 'ContainersNotInitialized',
+    message: `containers with incomplete status: [${missing.join(' ')}]`,
+  };
+}
+
+function gatesReady(pod: Pod): Verdict {
+  const states = new Map((pod.status?.conditions ?? []).map((c) => [c.type, c.status]));
+  const unmet = (pod.spec.readinessGates ?? [])
+    .map((gate) => gate.conditionType)
+    .filter((type) => states.get(type) !== 'True');
+  if (unmet.length === 0) return yes;
+  const words = unmet.map((type) =>
+    states.has(type)
+      ? `the status of pod readiness gate "${type}" is not "True", but ${states.get(type)!}`
+      : `corresponding condition of pod readiness gate "${type}" does not exist.`,
+  );
+  return { status: 'False', reason: 'ReadinessGatesNotReady', message: words.join(', ') };
+}

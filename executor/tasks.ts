@@ -1,0 +1,228 @@
+import { randomUUID } from 'node:crypto';
+import type { CallSubscribe } from '../mesos/executor.ts';
+import type { TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
+import type { PodReport } from './kubelet.ts';
+
+/** The pod that a task carries: TaskInfo.data as JSON. */
+export interface PodRef {
+  namespace: string;
+  name: string;
+  uid: string;
+}
+
+export type TaskEvent =
+  | { type: 'subscribed'; knowsKilling: boolean }
+  | { type: 'launch'; task: TaskInfo }
+  | { type: 'kill'; taskId: string; graceSeconds: number | undefined }
+  | { type: 'acknowledged'; taskId: string; uuid: Uint8Array }
+  /** `graceSeconds` is what all pods have together until we must be gone. */
+  | { type: 'shutdown'; graceSeconds: number }
+  /** The pod is bound to this node; `taskId` is the task that its annotation names. */
+  | { type: 'bound'; uid: string; taskId: string | undefined }
+  | { type: 'report'; uid: string; report: PodReport }
+  | { type: 'tick' };
+
+export type TaskAction =
+  | { type: 'update'; status: TaskStatus }
+  | { type: 'admit'; uid: string }
+  | { type: 'dismiss'; uid: string }
+  | { type: 'end'; uid: string; graceSeconds: number | undefined; remove: boolean }
+  /** Everything is told and acknowledged after a shutdown. */
+  | { type: 'exit' };
+
+interface Task {
+  id: string;
+  pod: PodRef;
+  launchedAt: number;
+  state: TaskState;
+  isBound: boolean;
+  /** The pod names another task as its own. */
+  isForeign: boolean;
+}
+
+export interface TasksOptions {
+  executorId: string;
+  agentId: string;
+  /** How long a task waits for its pod to be bound to this node, ms. */
+  launchGrace: number;
+  newUuid?: () => Uint8Array;
+}
+
+const randomBytes = (): Uint8Array => Buffer.from(randomUUID().replaceAll('-', ''), 'hex');
+
+/**
+ * What Mesos is told of its tasks, decided purely: an event comes in, what is to be done comes out; no clock, no wire.
+ *
+ *   LAUNCH ─▶ STARTING ─(pod runs)─▶ RUNNING ─(pod ended)─▶ FINISHED, FAILED
+ *                    └──── KILL, deletion ──▶ (KILLING) ──▶ KILLED
+ *
+ * Updates are kept until they are acknowledged, tasks until their first update is: both go along with a resubscription.
+ */
+export class Tasks {
+  readonly #options: TasksOptions;
+  readonly #tasks = new Map<string, Task>();
+  readonly #byPod = new Map<string, Task>();
+  /** What is bound here already, and under which task: a launch may come after. */
+  readonly #bound = new Map<string, string | undefined>();
+  readonly #unacknowledgedTasks = new Map<string, TaskInfo>();
+  readonly #updates = new Map<string, TaskStatus>();
+  #knowsKilling = false;
+  #isShuttingDown = false;
+
+  constructor(options: TasksOptions) {
+    this.#options = options;
+  }
+
+  on(event: TaskEvent, now: number): TaskAction[] {
+    switch (event.type) {
+      case 'subscribed':
+        this.#knowsKilling = event.knowsKilling;
+        return [];
+      case 'launch':
+        return this.#launch(event.task, now);
+      case 'kill':
+        return this.#kill(event.taskId, event.graceSeconds, now);
+      case 'acknowledged':
+        return this.#acknowledge(event.taskId, event.uuid);
+      case 'shutdown':
+        return this.#shutDown(event.graceSeconds, now);
+      case 'bound':
+        return this.#bind(event.uid, event.taskId);
+      case 'report':
+        return this.#report(event.uid, event.report, now);
+      case 'tick':
+        return this.#tick(now);
+    }
+  }
+
+  /** What a SUBSCRIBE has to carry. */
+  subscription(): CallSubscribe {
+    return {
+      unacknowledged_tasks: [...this.#unacknowledgedTasks.values()],
+      unacknowledged_updates: [...this.#updates.values()].map((status) => ({ status })),
+    };
+  }
+
+  /** Tasks that have not ended. */
+  get live(): number {
+    return this.#tasks.size;
+  }
+
+  #launch(info: TaskInfo, now: number): TaskAction[] {
+    const id = info.task_id.value;
+    if (this.#tasks.has(id)) return [];
+    this.#unacknowledgedTasks.set(id, info);
+    const pod = podOf(info);
+    if (!pod || this.#isShuttingDown) {
+      const message = pod ? 'the executor is shutting down' : 'the task does not say which pod it carries';
+      return [this.#update({ id }, pod ? 'TASK_KILLED' : 'TASK_FAILED', now, message)];
+    }
+    const before = this.#byPod.get(pod.uid);
+    const replaced = before ? this.#end(before, 'TASK_KILLED', now, `task ${id} carries the pod now`) : [];
+    const task: Task = {
+      id,
+      pod,
+      launchedAt: now,
+      state: 'TASK_STARTING',
+      isBound: this.#bound.has(pod.uid),
+      isForeign: false,
+    };
+    this.#tasks.set(id, task);
+    this.#byPod.set(pod.uid, task);
+    const kept = replaced.filter(({ type }) => type !== 'dismiss');
+    return [...kept, this.#update(task, 'TASK_STARTING', now), { type: 'admit', uid: pod.uid }];
+  }
+
+  #kill(id: string, graceSeconds: number | undefined, now: number): TaskAction[] {
+    const task = this.#tasks.get(id);
+    if (!task || task.state === 'TASK_KILLING') return [];
+    if (!task.isBound || task.isForeign)
+      return this.#end(task, 'TASK_KILLED', now, 'killed before its pod was bound here');
+    task.state = 'TASK_KILLING';
+    const told = this.#knowsKilling ? [this.#update(task, 'TASK_KILLING', now)] : [];
+    return [...told, { type: 'end', uid: task.pod.uid, graceSeconds, remove: true }];
+  }
+
+  #shutDown(graceSeconds: number, now: number): TaskAction[] {
+    this.#isShuttingDown = true;
+    const actions = [...this.#tasks.values()].flatMap((task): TaskAction[] =>
+      task.isBound
+        ? [{ type: 'end', uid: task.pod.uid, graceSeconds, remove: false }]
+        : this.#end(task, 'TASK_KILLED', now, 'the executor is shutting down'),
+    );
+    return [...actions, ...this.#exitIfDone()];
+  }
+
+  #acknowledge(id: string, uuid: Uint8Array): TaskAction[] {
+    this.#unacknowledgedTasks.delete(id);
+    this.#updates.delete(Buffer.from(uuid).toString('hex'));
+    return this.#exitIfDone();
+  }
+
+  #bind(uid: string, taskId: string | undefined): TaskAction[] {
+    this.#bound.set(uid, taskId);
+    const task = this.#byPod.get(uid);
+    if (task) {
+      task.isBound = true;
+      task.isForeign = taskId !== undefined && taskId !== task.id;
+    }
+    return [];
+  }
+
+  #report(uid: string, { phase, message, podIp, gone = false }: PodReport, now: number): TaskAction[] {
+    if (gone) this.#bound.delete(uid);
+    const task = this.#byPod.get(uid);
+    if (!task) return this.#exitIfDone();
+    if (gone) return [...this.#end(task, 'TASK_KILLED', now, message), ...this.#exitIfDone()];
+    if (phase === 'Succeeded') return [...this.#end(task, 'TASK_FINISHED', now, message), ...this.#exitIfDone()];
+    if (phase === 'Failed') return [...this.#end(task, 'TASK_FAILED', now, message), ...this.#exitIfDone()];
+    if (phase !== 'Running' || task.state !== 'TASK_STARTING') return [];
+    task.state = 'TASK_RUNNING';
+    return [this.#update(task, 'TASK_RUNNING', now, undefined, podIp)];
+  }
+
+  /** A launch always comes before its binding: one that nobody follows up has been given up by the framework. */
+  #tick(now: number): TaskAction[] {
+    const late = [...this.#tasks.values()].filter((t) => !t.isBound && now - t.launchedAt > this.#options.launchGrace);
+    const seconds = Math.round(this.#options.launchGrace / 1000);
+    return late.flatMap((task) =>
+      this.#end(task, 'TASK_FAILED', now, `the pod was not bound to this node within ${seconds} s`),
+    );
+  }
+
+  #end(task: Task, state: TaskState, now: number, message?: string): TaskAction[] {
+    this.#tasks.delete(task.id);
+    if (this.#byPod.get(task.pod.uid) === task) this.#byPod.delete(task.pod.uid);
+    return [this.#update(task, state, now, message), { type: 'dismiss', uid: task.pod.uid }];
+  }
+
+  #exitIfDone(): TaskAction[] {
+    return this.#isShuttingDown && this.#tasks.size === 0 && this.#updates.size === 0 ? [{ type: 'exit' }] : [];
+  }
+
+  #update({ id }: { id: string }, state: TaskState, now: number, message?: string, ip?: string): TaskAction {
+    const uuid = (this.#options.newUuid ?? randomBytes)();
+    const status: TaskStatus = {
+      task_id: { value: id },
+      state,
+      source: 'SOURCE_EXECUTOR',
+      executor_id: { value: this.#options.executorId },
+      agent_id: { value: this.#options.agentId },
+      uuid,
+      timestamp: now / 1000,
+      ...(message ? { message } : {}),
+      ...(ip ? { container_status: { network_infos: [{ ip_addresses: [{ ip_address: ip }] }] } } : {}),
+    };
+    this.#updates.set(Buffer.from(uuid).toString('hex'), status);
+    return { type: 'update', status };
+  }
+}
+
+function podOf({ data }: TaskInfo): PodRef | undefined {
+  try {
+    const { namespace, name, uid } = JSON.parse(Buffer.from(data ?? []).toString('utf8')) as Partial<PodRef>;
+    return namespace && name && uid ? { namespace, name, uid } : undefined;
+  } catch {
+    return undefined;
+  }
+}

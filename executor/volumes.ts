@@ -1,0 +1,101 @@
+import { mkdir, realpath, rm } from 'node:fs/promises';
+import { join, normalize } from 'node:path';
+import type { Container, Pod, Volume, VolumeMount } from '../api/kinds/pod.ts';
+import { expand } from './env.ts';
+import type { ContainerSpec } from './runtime.ts';
+import { configMap } from './volumes/config-map.ts';
+import { downwardApi } from './volumes/downward-api.ts';
+import { emptyDir } from './volumes/empty-dir.ts';
+import { hostPath } from './volumes/host-path.ts';
+import { projected } from './volumes/projected.ts';
+import { secret } from './volumes/secret.ts';
+import { VolumeError, type VolumeFacts, type VolumeType } from './volumes/volume.ts';
+
+/** Every volume type there is; claims and CSI come with the complete kubelet. */
+const types: readonly VolumeType[] = [emptyDir, hostPath, configMap, secret, downwardApi, projected];
+
+/** Makes a pod's volumes ready: volume name → where it is on this machine. Throws VolumeError; may be called again. */
+export async function prepareVolumes(pod: Pod, directory: string, facts: VolumeFacts): Promise<Map<string, string>> {
+  const paths = new Map<string, string>();
+  for (const volume of pod.spec.volumes ?? []) {
+    const type = typeOf(volume);
+    try {
+      paths.set(volume.name, await type.prepare(volume, { pod, path: placeOf(directory, type, volume.name), facts }));
+    } catch (error) {
+      if (error instanceof VolumeError || (error as Error).name === 'CreateContainerConfigError')
+        throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${(error as Error).message}`, {
+          cause: error,
+        });
+      throw error;
+    }
+  }
+  return paths;
+}
+
+/** Removes all that the pod's volumes left; what belongs to the machine stays. */
+export async function removeVolumes(pod: Pod, directory: string): Promise<void> {
+  for (const volume of pod.spec.volumes ?? []) {
+    const type = types.find(({ source }) => volume[source] !== undefined);
+    if (type?.remove) await type.remove(placeOf(directory, type, volume.name));
+  }
+  await rm(directory, { recursive: true, force: true });
+}
+
+/** A container's mounts on paths of this machine. Throws VolumeError for a subPath that leaves its volume. */
+export async function containerMounts(
+  container: Container,
+  volumes: ReadonlyMap<string, string>,
+  env: ReadonlyMap<string, string>,
+): Promise<ContainerSpec['mounts']> {
+  return Promise.all(
+    (container.volumeMounts ?? []).map(async (mount) => {
+      const root = volumes.get(mount.name);
+      if (root === undefined)
+        throw new VolumeError(`volume "${mount.name}" of container "${container.name}" is not defined`);
+      return {
+        hostPath: await withinVolume(root, mount, env),
+        containerPath: normalize(mount.mountPath).replace(/(.)\/$/, '$1'),
+        readOnly: mount.readOnly ?? false,
+      };
+    }),
+  );
+}
+
+async function withinVolume(root: string, mount: VolumeMount, env: ReadonlyMap<string, string>): Promise<string> {
+  const subPath = mount.subPathExpr ? expand(mount.subPathExpr, (name) => env.get(name)) : mount.subPath;
+  if (!subPath) return root;
+  const wanted = join(root, subPath);
+  if (subPath.startsWith('/') || subPath.split('/').includes('..'))
+    throw new VolumeError(`subPath "${subPath}" would leave the volume`);
+  const base = await realpath(root);
+  await ensureBelow(base, subPath);
+  const real = await realpath(wanted);
+  // A symbolic link in the volume may point anywhere; only where it ends counts.
+  if (real !== base && !real.startsWith(`${base}/`))
+    throw new VolumeError(`subPath "${subPath}" would leave the volume`);
+  return real;
+}
+
+/** Makes the directories of a subPath one by one, never through a link that leads out. */
+async function ensureBelow(base: string, subPath: string): Promise<void> {
+  let at = base;
+  for (const part of subPath.split('/').filter(Boolean)) {
+    const next = join(at, part);
+    const found = await realpath(next).catch(() => undefined);
+    if (found === undefined) await mkdir(next, { mode: 0o755 });
+    else if (found !== base && !found.startsWith(`${base}/`))
+      throw new VolumeError(`subPath "${subPath}" would leave the volume`);
+    at = found ?? next;
+  }
+}
+
+function typeOf(volume: Volume): VolumeType {
+  const type = types.find(({ source }) => volume[source] !== undefined);
+  if (type) return type;
+  const sources = Object.keys(volume).filter((key) => key !== 'name');
+  if (sources.length === 0) return emptyDir; // a volume without a source is an emptyDir
+  throw new VolumeError(`volume "${volume.name}" is a ${sources.join()}, which this node cannot provide yet`);
+}
+
+const placeOf = (directory: string, type: VolumeType, name: string): string =>
+  join(directory, 'volumes', type.source, name);

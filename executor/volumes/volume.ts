@@ -1,0 +1,38 @@
+import type { ConfigMap } from '../../api/kinds/config-map.ts';
+import type { Pod, Volume } from '../../api/kinds/pod.ts';
+import type { Secret } from '../../api/kinds/secret.ts';
+import type { EnvFacts } from '../env.ts';
+
+/** One volume type: a file in this directory and a line in ../volumes.ts. */
+export interface VolumeType {
+  /** The field of the volume that names its source. */
+  source: string;
+  /**
+   * Makes the volume ready and answers where it is on this machine. Called again while the pod runs, to bring it up to
+   * date; must then change nothing else. Throws VolumeError in words for the user.
+   */
+  prepare(volume: Volume, place: VolumePlace): Promise<string>;
+  /** Undoes what removing the directory does not. */
+  remove?(path: string): Promise<void>;
+}
+
+export interface VolumePlace {
+  pod: Pod;
+  /** The volume's own directory on this machine; it need not exist yet. */
+  path: string;
+  facts: VolumeFacts;
+}
+
+export interface VolumeFacts extends Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIp' | 'allocatable'> {
+  configMap(name: string): Promise<ConfigMap | undefined>;
+  secret(name: string): Promise<Secret | undefined>;
+  /** A token for the pod's service account; `seconds` is how long it should live. */
+  token(audience: string | undefined, seconds: number): Promise<{ token: string; expiresAt: number }>;
+}
+
+export class VolumeError extends Error {
+  constructor(message: string, options?: ErrorOptions) {
+    super(message, options);
+    this.name = 'VolumeError';
+  }
+}

@@ -1,0 +1,112 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { CriRuntime } from '../../executor/runtimes/cri.ts';
+import { silent } from '../../lib/log.ts';
+import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
+import { aPod, collect, containerFor, eventually, exited, sandboxFor } from './pods-for-tests.ts';
+import { describeRuntime } from './runtime.suite.ts';
+
+const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
+
+async function removeAll(runtime: CriRuntime): Promise<void> {
+  await Promise.all((await runtime.pods()).map((pod) => runtime.removeSandbox(pod.sandbox.id)));
+  await runtime.close();
+}
+
+describeHere('with containerd', () => {
+  let containerd: Containerd;
+  const open = (owner: string) =>
+    CriRuntime.open({ socket: `unix://${containerd.socket}`, owner, nodeIp: '127.0.0.1', log: silent });
+  beforeAll(async () => {
+    containerd = await startContainerd(1);
+  }, 60_000);
+  afterAll(() => containerd?.stop(), 60_000);
+
+  describeRuntime('CRI', async () => {
+    const runtime = await open('suite');
+    const others: CriRuntime[] = [];
+    return {
+      runtime,
+      reopen: async () => {
+        others.push(await open('suite'));
+        return others.at(-1)!;
+      },
+      outlives: true,
+      close: async () => {
+        await Promise.all(others.map((other) => other.close()));
+        await removeAll(runtime);
+      },
+    };
+  });
+
+  describe('the CRI runtime alone', () => {
+    let runtime: CriRuntime;
+    beforeAll(async () => {
+      runtime = await open('alone');
+    });
+    afterAll(() => removeAll(runtime), 60_000);
+    const logs = () => join(containerd.directory, 'logs');
+
+    test('names itself after the runtime', async () => {
+      expect(runtime.name).toBe('containerd');
+      expect((await runtime.version()).containerRuntimeVersion).toMatch(/^containerd:\/\/\d/);
+    });
+
+    test('gives pods an address of the CNI network, and on the host network the node’s', async () => {
+      const pod = aPod();
+      const own = await runtime.createSandbox(sandboxFor(pod, logs()));
+      expect(own.ip).toMatch(/^10\.89\.1\.\d+$/);
+      const host = await runtime.createSandbox(sandboxFor(aPod({}, { hostNetwork: true }, 'h'), logs()));
+      expect(host.ip).toBe('127.0.0.1');
+      expect((await runtime.pods()).map((p) => p.sandbox.ip).sort()).toEqual([own.ip, '127.0.0.1'].sort());
+    });
+
+    test('puts a pod below the cgroup it is told, with its limits', async () => {
+      const pod = aPod({ command: ['sh', '-c', 'head -c 100000000 /dev/zero | tail'] });
+      const sandbox = { ...sandboxFor(pod, logs()), cgroupParent: `${containerd.cgroup}/pod${pod.metadata.uid!}` };
+      const { id: sandboxId } = await runtime.createSandbox(sandbox);
+      const image = await runtime.pullImage(busyboxImage, 'IfNotPresent');
+      const resources = { cpuShares: 204, cpuQuotaMillicores: 500, memoryLimitBytes: 16 << 20, oomScoreAdj: 1000 };
+      await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id, resources }));
+      expect(existsSync(`/sys/fs/cgroup/memory${sandbox.cgroupParent}`)).toBe(true);
+      expect(await exited(runtime, pod.metadata.uid!)).toMatchObject({ exitCode: 137, reason: 'OOMKilled' });
+    });
+
+    test('tells the reasons of images that cannot be had', async () => {
+      await expect(runtime.pullImage('k8s.test/no-such:1', 'Never')).rejects.toMatchObject({
+        reason: 'ErrImageNeverPull',
+      });
+      await expect(runtime.pullImage('127.0.0.1:1/no-such:1', 'IfNotPresent')).rejects.toMatchObject({
+        reason: 'ErrImagePull',
+      });
+      await expect(runtime.pullImage('a b', 'Always')).rejects.toMatchObject({ reason: 'InvalidImageName' });
+      expect(await runtime.pullImage(busyboxImage, 'IfNotPresent')).toMatchObject({ pulled: false });
+    });
+
+    test('never sees pods of another owner', async () => {
+      const other = await open('neighbour');
+      try {
+        const pod = aPod({}, {}, 'theirs');
+        await other.createSandbox(sandboxFor(pod, logs()));
+        expect((await runtime.pods()).some((p) => p.uid === pod.metadata.uid)).toBe(false);
+      } finally {
+        await removeAll(other);
+      }
+    });
+
+    test('runs as the user it is told', async () => {
+      const pod = aPod(
+        { command: ['sleep', '100'], securityContext: { runAsUser: 65534, runAsGroup: 65534 } },
+        {},
+        'user',
+      );
+      const sandbox = sandboxFor(pod, logs());
+      const { id: sandboxId } = await runtime.createSandbox(sandbox);
+      const image = await runtime.pullImage(busyboxImage, 'IfNotPresent');
+      const { id } = await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
+      const who = await eventually(() => collect((r) => runtime.exec(id, { command: ['id', '-u'], ...r })), 'exec');
+      expect(who.stdout.toString()).toBe('65534\n');
+    });
+  });
+});

@@ -1,0 +1,260 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execFile } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { ConfigMap } from '../../api/kinds/config-map.ts';
+import { Lease } from '../../api/kinds/lease.ts';
+import { annotations } from '../../api/kinds/names.ts';
+import { Node } from '../../api/kinds/node.ts';
+import { Pod } from '../../api/kinds/pod.ts';
+import type { Stored } from '../../api/meta.ts';
+import * as apiserver from '../../apiserver/index.ts';
+import { Client } from '../../client/client.ts';
+import { options, start } from '../../executor/index.ts';
+import { silent } from '../../lib/log.ts';
+import { defaultsOf } from '../../lib/options.ts';
+import { TestAgent } from './agent.ts';
+import { authority } from './pki.ts';
+import { aPod, eventually } from './pods-for-tests.ts';
+
+let directory: string;
+let agent: TestAgent;
+let client: Client;
+let server: apiserver.ApiServer;
+let executor: { closed: Promise<string> };
+let kubeconfig: string;
+const stopping = new AbortController();
+const stopExecutor = new AbortController();
+
+beforeAll(async () => {
+  directory = mkdtempSync('/dev/shm/km-executor-');
+  const pki = await authority();
+  const file = (name: string, text: string) => {
+    writeFileSync(join(directory, name), text);
+    return join(directory, name);
+  };
+  const [serving, admin] = [await pki.client('CN=kubernetes'), await pki.client('O=system:masters, CN=admin')];
+  server = await apiserver.start(
+    {
+      ...defaultsOf(apiserver.options),
+      port: 0,
+      tlsCertFile: file('serving.crt', serving.cert),
+      tlsKeyFile: file('serving.key', serving.key),
+      clientCaFile: file('ca.crt', pki.ca),
+      tokenAuthFile: file('tokens', 'executor-token,system:bootstrap:executor,executor,"system:nodes"\n'),
+      kubeletClientCertFile: file('admin.crt', admin.cert),
+      kubeletClientKeyFile: file('admin.key', admin.key),
+    },
+    { log: silent, signal: stopping.signal },
+  );
+  client = new Client({ server: server.url, ca: pki.ca, ...admin });
+  kubeconfig = file(
+    'kubeconfig',
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [{ name: 'c', cluster: { server: server.url, 'certificate-authority': join(directory, 'ca.crt') } }],
+      users: [
+        {
+          name: 'u',
+          user: { 'client-certificate': join(directory, 'admin.crt'), 'client-key': join(directory, 'admin.key') },
+        },
+      ],
+      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+      'current-context': 'x',
+    }),
+  );
+  // What the framework does at sight of an agent.
+  await client.create(Node, {
+    metadata: { name: 'node-one-5051', annotations: { [annotations.agentId]: 'agent-1' } },
+    spec: {},
+  });
+  agent = await TestAgent.start({ server: server.url, ca: pki.ca, token: 'executor-token' });
+  executor = await start(
+    { ...defaultsOf(options), launchGrace: 1_500 },
+    { log: silent, signal: stopExecutor.signal, env: agent.env(join(directory, 'sandbox')) },
+  );
+  await eventually(() => agent.subscriptions.length > 0, 'the subscription');
+});
+
+afterAll(async () => {
+  stopExecutor.abort();
+  await executor?.closed;
+  agent?.close();
+  await client?.close();
+  stopping.abort();
+  await server?.closed;
+  rmSync(directory, { recursive: true, force: true });
+});
+
+async function create(pod: Pod): Promise<Pod & Stored> {
+  delete pod.metadata.uid;
+  delete pod.metadata.resourceVersion;
+  return client.create(Pod, pod);
+}
+const bind = (pod: Pod & Stored, taskId: string) =>
+  client.raw('POST', `/api/v1/namespaces/default/pods/${pod.metadata.name}/binding`, {
+    apiVersion: 'v1',
+    kind: 'Binding',
+    metadata: { name: pod.metadata.name, annotations: { [annotations.taskId]: taskId } },
+    target: { kind: 'Node', name: 'node-one-5051' },
+  });
+const refOf = ({ metadata }: Pod & Stored) => ({ namespace: 'default', name: metadata.name, uid: metadata.uid });
+/** What the scheduler and the framework do to a pod: launch, wait for STARTING, bind. */
+async function place(pod: Pod): Promise<{ pod: Pod & Stored; taskId: string }> {
+  const created = await create(pod);
+  const taskId = agent.launch(refOf(created));
+  await eventually(() => agent.states(taskId).includes('TASK_STARTING'), 'TASK_STARTING');
+  await bind(created, taskId);
+  return { pod: created, taskId };
+}
+const state = (taskId: string, wanted: string) =>
+  eventually(() => agent.states(taskId).includes(wanted), wanted, 15_000);
+const phase = (name: string, wanted: string) =>
+  eventually(async () => {
+    const pod = await client.get(Pod, { namespace: 'default', name });
+    return pod.status?.phase === wanted ? pod : undefined;
+  }, `${name} to be ${wanted}`);
+const gone = (name: string) =>
+  eventually(
+    () =>
+      client.get(Pod, { namespace: 'default', name }).then(
+        () => false,
+        () => true,
+      ),
+    `${name} to be gone`,
+  );
+
+describe('an executor', () => {
+  test('takes over the node of its agent, whatever its name, and keeps its status and lease', async () => {
+    const node = await eventually(async () => {
+      const found = await client.get(Node, { name: 'node-one-5051' });
+      return found.status?.conditions?.some((c) => c.type === 'Ready' && c.reason === 'KubeletReady')
+        ? found
+        : undefined;
+    }, 'the node to be ready');
+    expect(node.metadata.annotations?.[annotations.kubeletCertificate]).toMatch(/^[0-9a-f]{64}$/);
+    expect(node.status).toMatchObject({
+      capacity: { cpu: '4', memory: '2Gi' },
+      allocatable: { cpu: '3900m', memory: '2Gi' },
+      addresses: [
+        { type: 'InternalIP', address: '127.0.0.1' },
+        { type: 'Hostname', address: 'node-one-5051' },
+      ],
+      nodeInfo: { kubeletVersion: expect.stringMatching(/^v1\.36\.0\+km/) },
+    });
+    await eventually(
+      () => client.get(Lease, { namespace: 'kube-node-lease', name: 'node-one-5051' }).catch(() => undefined),
+      'the lease',
+    );
+  });
+
+  test('runs a pod that was launched and bound, and tells both sides', async () => {
+    await client.create(ConfigMap, {
+      metadata: { name: 'settings', namespace: 'default' },
+      data: { GREETING: 'hello' },
+    });
+    const { taskId } = await place(
+      aPod(
+        {},
+        {
+          containers: [
+            {
+              name: 'c',
+              image: 'none',
+              command: ['sh', '-c', 'echo $GREETING from $KUBERNETES_SERVICE_PORT; sleep 100'],
+              envFrom: [{ configMapRef: { name: 'settings' } }],
+            },
+          ],
+        },
+        'runner',
+      ),
+    );
+    await state(taskId, 'TASK_RUNNING');
+    const pod = await phase('runner', 'Running');
+    expect(pod.status!.conditions!.find((c) => c.type === 'Ready')!.status).toBe('True');
+    expect(
+      agent.updates.find((u) => u.state === 'TASK_RUNNING')!.container_status!.network_infos![0]!.ip_addresses![0]!
+        .ip_address,
+    ).toBe('127.0.0.1');
+  });
+
+  const kubectl = existsSync('/usr/bin/kubectl') ? test : test.skip;
+  kubectl('kubectl reads its logs and runs commands in it through the apiserver', async () => {
+    const run = (...args: string[]) =>
+      promisify(execFile)('kubectl', ['--kubeconfig', kubeconfig, ...args], {
+        env: { PATH: process.env.PATH, HOME: directory },
+      });
+    await eventually(async () => (await run('logs', 'runner')).stdout.includes('hello from'), 'the log');
+    expect((await run('exec', 'runner', '--', 'sh', '-c', 'echo in $HOSTNAME')).stdout).toBe('in runner\n');
+    await expect(run('exec', 'runner', '--', 'sh', '-c', 'exit 3')).rejects.toMatchObject({ code: 3 });
+    expect((await run('get', 'pods', '-o', 'wide')).stdout).toMatch(/runner\s+1\/1\s+Running/);
+  });
+
+  test('a pod that is deleted ends gracefully and goes', async () => {
+    const taskId = agent.updates.find((u) => u.state === 'TASK_RUNNING')!.task_id.value;
+    await client.delete(Pod, { namespace: 'default', name: 'runner' });
+    await state(taskId, 'TASK_KILLED');
+    await gone('runner');
+  });
+
+  test('a pod that ends well or badly is told as such', async () => {
+    const good = await place(aPod({ command: ['true'] }, { restartPolicy: 'Never' }, 'good'));
+    const bad = await place(aPod({ command: ['sh', '-c', 'exit 4'] }, { restartPolicy: 'Never' }, 'bad'));
+    await state(good.taskId, 'TASK_FINISHED');
+    await state(bad.taskId, 'TASK_FAILED');
+    expect(agent.updates.find((u) => u.state === 'TASK_FAILED')!.message).toContain('exit code 4');
+    await phase('good', 'Succeeded');
+    await phase('bad', 'Failed');
+    await client.delete(Pod, { namespace: 'default', name: 'good' });
+    await gone('good');
+  });
+
+  test('a kill ends the pod and removes it', async () => {
+    const { taskId } = await place(aPod({}, {}, 'victim'));
+    await state(taskId, 'TASK_RUNNING');
+    agent.send({ type: 'KILL', kill: { task_id: { value: taskId } } });
+    await state(taskId, 'TASK_KILLED');
+    expect(agent.states(taskId)).toContain('TASK_KILLING');
+    await gone('victim');
+  });
+
+  test('a launch that is never bound is given up', async () => {
+    const pod = await create(aPod({}, {}, 'unbound'));
+    const taskId = agent.launch(refOf(pod));
+    await state(taskId, 'TASK_FAILED');
+    expect(agent.updates.at(-1)!.message).toContain('not bound');
+  });
+
+  test('after a break it subscribes again with what was not acknowledged', async () => {
+    const { taskId } = await place(aPod({}, {}, 'stayer'));
+    await state(taskId, 'TASK_RUNNING');
+    agent.acknowledges = false;
+    const late = await create(aPod({}, {}, 'late'));
+    const lateTask = agent.launch(refOf(late));
+    await state(lateTask, 'TASK_STARTING');
+    const before = agent.subscriptions.length;
+    agent.drop();
+    await eventually(() => agent.subscriptions.length > before, 'the new subscription');
+    const { unacknowledged_tasks = [], unacknowledged_updates = [] } = agent.subscriptions.at(-1)!;
+    expect(unacknowledged_tasks.map((t) => t.task_id.value)).toEqual([lateTask]);
+    expect(unacknowledged_updates.map((u) => [u.status.task_id.value, u.status.state])).toEqual([
+      [lateTask, 'TASK_STARTING'],
+    ]);
+    agent.acknowledges = true;
+    for (const { status } of unacknowledged_updates)
+      agent.send({ type: 'ACKNOWLEDGED', acknowledged: { task_id: status.task_id, uuid: status.uuid! } });
+    expect((await client.get(Pod, { namespace: 'default', name: 'stayer' })).status!.phase).toBe('Running');
+  });
+
+  test('a shutdown ends everything, tells it, and exits; the pods stay for the framework to place again', async () => {
+    agent.send({ type: 'SHUTDOWN' });
+    expect(await executor.closed).toContain('shutdown');
+    const stayer = agent.updates.filter((u) => u.state === 'TASK_KILLED').map((u) => u.task_id.value);
+    const pod = await client.get(Pod, { namespace: 'default', name: 'stayer' });
+    expect(stayer).toContain(`pod.${pod.metadata.uid}.0`);
+    expect(pod.metadata.deletionTimestamp).toBeUndefined();
+    expect(pod.status!.conditions!.find((c) => c.type === 'Ready')!.status).toBe('False');
+  });
+});

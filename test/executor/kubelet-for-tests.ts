@@ -1,0 +1,102 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { ConfigMap } from '../../api/kinds/config-map.ts';
+import type { Pod, PodStatus } from '../../api/kinds/pod.ts';
+import type { Secret } from '../../api/kinds/secret.ts';
+import type { Apiserver } from '../../executor/apiserver.ts';
+import { CrashBackoff } from '../../executor/crash-backoff.ts';
+import type { Kubelet, PodReport } from '../../executor/kubelet.ts';
+import { Pods } from '../../executor/pods.ts';
+import type { Runtime } from '../../executor/runtime.ts';
+import { RuntimeView } from '../../executor/runtime-view.ts';
+import { ProcessRuntime } from '../../executor/runtimes/process.ts';
+import { StatusWriter } from '../../executor/status-writer.ts';
+import { silent } from '../../lib/log.ts';
+
+/** The Apiserver port over a few maps: what was written can be looked at, and it can be out of order. */
+export class RecordingApiserver implements Apiserver {
+  statuses = new Map<string, PodStatus>();
+  removed: string[] = [];
+  events: string[] = [];
+  configMaps = new Map<string, ConfigMap>();
+  secrets = new Map<string, Secret>();
+  down = false;
+
+  writeStatus(pod: Pod, status: PodStatus): Promise<void> {
+    if (this.down) return Promise.reject(new Error('the apiserver is down'));
+    this.statuses.set(pod.metadata.uid!, structuredClone(status));
+    return Promise.resolve();
+  }
+  removePod(pod: Pod): Promise<void> {
+    if (this.down) return Promise.reject(new Error('the apiserver is down'));
+    this.removed.push(pod.metadata.uid!);
+    return Promise.resolve();
+  }
+  configMap(namespace: string, name: string): Promise<ConfigMap | undefined> {
+    return Promise.resolve(this.configMaps.get(`${namespace}/${name}`));
+  }
+  secret(namespace: string, name: string): Promise<Secret | undefined> {
+    return Promise.resolve(this.secrets.get(`${namespace}/${name}`));
+  }
+  services(): [] {
+    return [];
+  }
+  token(): Promise<{ token: string; expiresAt: number }> {
+    return Promise.resolve({ token: 'a-token', expiresAt: Date.now() + 3_600_000 });
+  }
+  event(_pod: Pod, type: string, reason: string, message: string): void {
+    this.events.push(`${type} ${reason} ${message}`);
+  }
+}
+
+export interface TestKubelet {
+  pods: Pods;
+  apiserver: RecordingApiserver;
+  runtime: Runtime;
+  reports: Map<string, PodReport>;
+  directory: string;
+  status(pod: Pod): PodStatus | undefined;
+  close(): Promise<void>;
+}
+
+/** The kubelet logic over the process runtime (or another), with short waits. */
+export function testKubelet({ backoff = 100, runtime }: { backoff?: number; runtime?: Runtime } = {}): TestKubelet {
+  const directory = mkdtempSync('/dev/shm/km-kubelet-');
+  const apiserver = new RecordingApiserver();
+  const stopping = new AbortController();
+  const used = runtime ?? new ProcessRuntime({ root: join(directory, 'process'), nodeIp: '127.0.0.1', log: silent });
+  const reports = new Map<string, PodReport>();
+  const kubelet: Kubelet = {
+    runtime: used,
+    view: new RuntimeView(used),
+    apiserver,
+    statuses: new StatusWriter(apiserver, stopping.signal, silent),
+    backoff: new CrashBackoff(backoff),
+    retries: new CrashBackoff(50),
+    nodeIp: '127.0.0.1',
+    nodeName: 'node-1',
+    allocatable: { cpu: 4000, memory: 4 * 1024 ** 3 },
+    volumes: join(directory, 'volumes'),
+    logs: join(directory, 'logs'),
+    cgroupParent: '',
+    clusterDns: [],
+    clusterDomain: 'cluster.local',
+    report: (uid, report) => reports.set(uid, report),
+    log: silent,
+  };
+  const pods = new Pods(kubelet);
+  return {
+    pods,
+    apiserver,
+    runtime: used,
+    reports,
+    directory,
+    status: (pod) => apiserver.statuses.get(pod.metadata.uid!),
+    close: async () => {
+      await pods.close();
+      stopping.abort();
+      await used.close();
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
