@@ -230,7 +230,8 @@ class Launch implements LocalCluster {
   }
 
   #clientFlags(user: string): string[] {
-    return ['--kubeconfig', join(this.#o.dir, `${user}.kubeconfig`)];
+    // There is one of each, so a new one need not wait until the lease of a killed one runs out.
+    return ['--kubeconfig', join(this.#o.dir, `${user}.kubeconfig`), '--leader-elect=false'];
   }
 
   #km(name: string, args: readonly string[]): Program {
