@@ -82,7 +82,10 @@ export function firstTenMinutes(cluster: () => TestCluster, installed: Installed
       );
       await k.run('wait', '--for=condition=Available', `deployment/${app}`, '--timeout=30s');
       expect(await k.run('delete', 'deployment', app)).toContain('deleted');
-      await eventually(async () => expect(await k.run('get', 'pods', '-l', `app=${app}`, '-o', 'name')).toBe(''), 30_000);
+      await eventually(
+        async () => expect(await k.run('get', 'pods', '-l', `app=${app}`, '-o', 'name')).toBe(''),
+        30_000,
+      );
     });
 
     test('runs a pod to its end, and reads what it said', async () => {
