@@ -15,9 +15,13 @@ export interface TestCluster extends LocalCluster {
   restarts: string[];
 }
 
+/** Whoever asks for one removes it. */
+export const testDirectory = (): string =>
+  mkdtempSync(join(process.platform === 'linux' ? '/dev/shm' : tmpdir(), 'km-cluster-'));
+
 /** A whole km on free ports, every server a process of its own, as `km up` starts it. Where memory is a disk, it lies there. */
 export async function startTestCluster(overrides: Partial<ClusterOptions> = {}): Promise<TestCluster> {
-  const dir = mkdtempSync(join(process.platform === 'linux' ? '/dev/shm' : tmpdir(), 'km-cluster-'));
+  const dir = overrides.dir ?? testDirectory();
   const restarts: string[] = [];
   const cluster = await startCluster(
     {
@@ -48,7 +52,7 @@ export async function startTestCluster(overrides: Partial<ClusterOptions> = {}):
     stop: async () => {
       await client.close();
       await Object.getPrototypeOf(cluster).stop.call(cluster);
-      if (!process.env.KM_KEEP) rmSync(dir, { recursive: true, force: true });
+      if (!process.env.KM_KEEP && !overrides.dir) rmSync(dir, { recursive: true, force: true });
     },
   });
 }
