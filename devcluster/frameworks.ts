@@ -131,7 +131,6 @@ export function removeFramework(master: Master, framework: Framework): void {
           ...told,
           state: 'TASK_KILLED',
           reason: 'REASON_FRAMEWORK_REMOVED',
-          more: task.executor_id ? { executor_id: task.executor_id } : {},
         }),
       );
     }
