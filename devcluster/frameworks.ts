@@ -29,6 +29,7 @@ export function newFramework(id: string, info: FrameworkInfo, recovered: boolean
     completed: [],
     executors: new Map(),
     filters: new Map(),
+    served: new Map(),
     registeredAt: now,
     reregisteredAt: now,
     unregisteredAt: 0,

@@ -18,6 +18,8 @@ export interface ReplayOptions {
   to?: number;
   /** Done at a note of the recording, before what follows is played. */
   onNote?: (text: string) => void | Promise<void>;
+  /** Recorded text that is another here. */
+  replace?: Readonly<Record<string, string>>;
   /** Connections to leave out. */
   skip?: RegExp;
 }
@@ -87,6 +89,7 @@ class Player {
 
   constructor(options: ReplayOptions) {
     this.#options = options;
+    for (const [theirs, ours] of Object.entries(options.replace ?? {})) this.#learn(theirs, ours);
   }
 
   close(): void {
@@ -192,8 +195,10 @@ class Player {
     if (record!.type === 'HEARTBEAT') return;
     if (record!.type === 'OFFERS')
       return this.#offers(connection, (record!['offers'] as { offers: RecordedOffer[] }).offers);
-    await until(`${record!.type} on ${conn}: ${JSON.stringify(record)}`, () => connection.events.length > 0);
-    const event = connection.events.shift()!;
+    // Of one task in order; between tasks Mesos has none.
+    const same = (event: RecordedEvent) => event.type === record!.type && taskOf(event) === taskOf(record!);
+    await until(`${JSON.stringify(record)} on ${conn}`, () => connection.events.some(same));
+    const [event] = connection.events.splice(connection.events.findIndex(same), 1) as [RecordedEvent];
     if (record!.type === 'SUBSCRIBED') {
       const id = (e: RecordedEvent) => (e['subscribed'] as { framework_id?: { value: string } }).framework_id?.value;
       this.#learn(id(record!), id(event));
@@ -262,6 +267,9 @@ class Player {
 /** Agents listen at …51, …52, …53 in the recordings. */
 const agentIndex = (offer: RecordedOffer): number => (offer.url.address.port % 10) - 1;
 
+const taskOf = (event: RecordedEvent): string | undefined =>
+  (event['update'] as { status: { task_id: { value: string } } } | undefined)?.status.task_id.value;
+
 const uuidOf = (event: RecordedEvent): string | undefined =>
   (event['update'] as { status: { uuid?: string } } | undefined)?.status.uuid;
 
@@ -275,16 +283,20 @@ function offerOf(offer: object): unknown {
 
 const volatile = new Set(['timestamp', 'uuid', 'container_status', 'unreachable_time', 'nanoseconds']);
 
+const unordered = new Set(['resources', 'executor_ids']);
+
 /** Without what differs from run to run. Order of repeated resources does not matter. */
 function plain(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(plain);
+  if (typeof value === 'string')
+    return value.replace(/(container '|runs\/)[0-9a-f-]{36}/, '$1…').replace(/'[^' ]+\/slaves\//, "'…/slaves/");
   if (typeof value !== 'object' || value === null) return value;
   return Object.fromEntries(
     Object.entries(value)
       .filter(([key]) => !volatile.has(key))
       .map(([key, inner]) => [
         key,
-        key === 'resources' && Array.isArray(inner) ? inner.map(plain).sort(byText) : plain(inner),
+        unordered.has(key) && Array.isArray(inner) ? inner.map(plain).sort(byText) : plain(inner),
       ]),
   );
 }
