@@ -138,7 +138,6 @@ class Ground {
       state: 'TASK_ERROR',
       reason,
       message,
-      more: task.executor ? { executor_id: task.executor.executor_id } : {},
     });
   }
 

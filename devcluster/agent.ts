@@ -11,6 +11,7 @@ import { routeAgent } from './agent-views.ts';
 import { Executor, type Host } from './executors.ts';
 import { handleExecutor } from './executor-api.ts';
 import { listen, type Listening } from './http.ts';
+import { isUser, sandboxOf } from './sandbox.ts';
 import type { AgentLink, MasterLink, Registration, Work } from './state.ts';
 import { isTerminal, nowSeconds } from './status.ts';
 import type { Timings } from './timings.ts';
@@ -167,6 +168,15 @@ export class Agent {
     }
     const kind = !work.executor ? 'command' : work.executor.type === 'DEFAULT' ? 'default' : 'custom';
     const executor = new Executor(this.#host(), work.framework, info, kind);
+    const user = (work.tasks[0]?.command ?? work.executor?.command)?.user;
+    if (user !== undefined && !isUser(user)) {
+      const { workDir } = this.options;
+      const { containerId, id: executorId } = executor;
+      const directory = sandboxOf({ workDir, agentId: this.id!, frameworkId, executorId, containerId });
+      const why = `Failed to chown directory to '${user}': No such user '${user}'`;
+      const message = `Failed to create executor directory '${directory}': ${why}`;
+      return this.#drop(executor, work, 'REASON_EXECUTOR_TERMINATED', message);
+    }
     this.executors.set(`${frameworkId}/${executor.id}`, executor);
     executor.give(work);
     void executor.start().then(

@@ -1,7 +1,7 @@
 /**
  * Who is offered what? Pure: a picture of the cluster in, allocations out. Dominant resource fairness: on each agent
- * the role with the smallest share is asked first, in it the framework with the smallest share; whoever takes, takes
- * all of the agent that is free for its role.
+ * the role with the smallest share is asked first, in it the framework with the smallest share (equals: who was served less
+ * often, then by name); whoever takes, takes all of the agent that is free for its role.
  */
 import type { DomainInfo, Resource } from '../mesos/types.ts';
 import { add, allocate, contains, reservedRole, scalarOf } from './resources.ts';
@@ -19,6 +19,8 @@ export interface FrameworkView {
   capabilities: ReadonlySet<string>;
   /** Roles that want offers. */
   roles: readonly string[];
+  /** Offers made before, by role. */
+  served: ReadonlyMap<string, number>;
   /** Used and offered, with allocation_info. */
   allocated: readonly Resource[];
   refuses(role: string, agentId: string, resources: readonly Resource[]): boolean;
@@ -48,7 +50,10 @@ const masterLeast: readonly Least[] = [{ cpus: 0.01 }, { mem: 32 }];
 
 export function allocateOffers(cluster: ClusterView): Allocation[] {
   const shares = new Shares(cluster.total);
-  for (const framework of cluster.frameworks) shares.count(framework.id, framework.allocated);
+  for (const framework of cluster.frameworks) {
+    shares.count(framework.id, framework.allocated);
+    for (const [role, times] of framework.served) shares.serve(framework.id, role, times);
+  }
   const clients = cluster.frameworks.flatMap((framework) => framework.roles.map((role) => ({ framework, role })));
   const allocations: Allocation[] = [];
   if (clients.length === 0) return allocations;
@@ -65,6 +70,7 @@ export function allocateOffers(cluster: ClusterView): Allocation[] {
       const offered = allocate(resources, role);
       allocations.push({ frameworkId: framework.id, role, agentId: agent.id, resources: offered });
       shares.count(framework.id, offered);
+      shares.serve(framework.id, role, 1);
       free = free.filter((resource) => !resources.includes(resource));
       if (free.length === 0) break;
     }
@@ -99,6 +105,7 @@ function eligible(agent: AgentView, framework: FrameworkView, region: string | u
 class Shares {
   readonly #total = new Map<string, number>();
   readonly #held = new Map<string, Map<string, number>>();
+  readonly #served = new Map<string, number>();
 
   constructor(total: readonly Resource[]) {
     for (const resource of add([], total))
@@ -118,20 +125,23 @@ class Shares {
     }
   }
 
+  serve(frameworkId: string, role: string, times: number): void {
+    for (const key of [role, `${role} ${frameworkId}`]) this.#served.set(key, (this.#served.get(key) ?? 0) + times);
+  }
+
   order<T extends { framework: { id: string }; role: string }>(clients: readonly T[]): T[] {
-    const keyed = clients.map((client) => ({
-      client,
-      role: this.#share(client.role),
-      framework: this.#share(`${client.role} ${client.framework.id}`),
-    }));
-    return keyed
-      .sort(
-        (a, b) =>
-          a.role - b.role ||
-          (a.client.role < b.client.role ? -1 : a.client.role > b.client.role ? 1 : 0) ||
-          a.framework - b.framework,
-      )
-      .map(({ client }) => client);
+    const keys = new Map<T, [role: string, framework: string]>();
+    for (const client of clients) keys.set(client, [client.role, `${client.role} ${client.framework.id}`]);
+    return clients.toSorted((a, b) => {
+      const [[roleA, frameworkA], [roleB, frameworkB]] = [keys.get(a)!, keys.get(b)!];
+      return this.#compare(roleA, roleB) || this.#compare(frameworkA, frameworkB);
+    });
+  }
+
+  #compare(a: string, b: string): number {
+    if (a === b) return 0;
+    const served = (key: string) => this.#served.get(key) ?? 0;
+    return this.#share(a) - this.#share(b) || served(a) - served(b) || (a < b ? -1 : 1);
   }
 
   #share(key: string): number {

@@ -6,6 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { delay } from '../lib/delay.ts';
 import type { Event } from '../mesos/executor.ts';
 import type { ExecutorInfo, KillPolicy, Reason, Task, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
@@ -119,8 +120,9 @@ export class Executor {
       return this.#ended(-1);
     }
     if (this.state === 'terminated') return;
-    if (this.kind === 'custom') this.#startProcess();
-    else this.#startBuiltin();
+    if (this.kind === 'custom') return this.#startProcess();
+    await delay(timings.builtinExecutorStart, this.#stop.signal).catch(() => undefined);
+    if (!this.#stop.signal.aborted) this.#startBuiltin();
   }
 
   fetchError: Error | undefined;

@@ -29,6 +29,7 @@ export function newFramework(id: string, info: FrameworkInfo, recovered: boolean
     completed: [],
     executors: new Map(),
     filters: new Map(),
+    served: new Map(),
     registeredAt: now,
     reregisteredAt: now,
     unregisteredAt: 0,
@@ -131,7 +132,6 @@ export function removeFramework(master: Master, framework: Framework): void {
           ...told,
           state: 'TASK_KILLED',
           reason: 'REASON_FRAMEWORK_REMOVED',
-          more: task.executor_id ? { executor_id: task.executor_id } : {},
         }),
       );
     }

@@ -172,7 +172,7 @@ class Cluster implements Devcluster {
       hostname,
       port: spec.port ?? (agentPort === 0 ? 0 : agentPort + index),
       ...parsed,
-      workDir: join(this.#workDir, hostname),
+      workDir: join(this.#workDir, `agent-${index + 1}`),
       timings: this.#timings,
       environment: this.#deps.environment ?? { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
       mischief: this.#mischief,

@@ -2,7 +2,7 @@
 import { describeAgent } from './snapshot.ts';
 import { forgetTask, addExecutor, addTask, keepUnreachable } from './tasks.ts';
 import { newFramework } from './frameworks.ts';
-import { rescindAll } from './offers.ts';
+import { dropAgentFilters, rescindAll } from './offers.ts';
 import { refined } from './resources.ts';
 import type { Agent, Framework, Master, Registration } from './state.ts';
 import { isTerminal, masterStatus, moveTask, nowNanoseconds, partitionState, tell, type Told } from './status.ts';
@@ -192,6 +192,7 @@ function dropAgent(master: Master, agent: Agent): void {
   master.agents.delete(agent.id);
   for (const framework of master.frameworks.values()) {
     removeExecutors(framework, agent);
+    dropAgentFilters(framework, agent.id);
     framework.stream?.send({ type: 'FAILURE', failure: { agent_id: { value: agent.id } } });
   }
   master.log.info({ agent: agent.id }, 'An agent was removed');

@@ -47,6 +47,7 @@ function viewOf(master: Master, framework: Framework, now: number): FrameworkVie
   return {
     id: framework.id,
     capabilities: framework.capabilities,
+    served: framework.served,
     roles: framework.roles.filter((role) => !framework.suppressed.has(role)),
     get allocated() {
       return (allocated ??= allocatedOf(master, framework));
@@ -82,6 +83,7 @@ export function freeOf(master: Master, agent: Agent): Resource[] {
 }
 
 function putOffer(master: Master, framework: Framework, agent: Agent, role: string, resources: Resource[]): Offer {
+  framework.served.set(role, (framework.served.get(role) ?? 0) + 1);
   const id = `${master.info.id}-O${master.numbers.offer++}`;
   const { offerTimeout } = master.timings;
   const timer = offerTimeout > 0 ? setTimeout(() => rescind(master, id), offerTimeout) : undefined;
@@ -155,4 +157,9 @@ export function addFilter(
 export function dropFilters(framework: Framework, roles: readonly string[]): void {
   for (const key of framework.filters.keys())
     if (roles.some((role) => key.startsWith(`${role}/`))) framework.filters.delete(key);
+}
+
+/** An agent that was removed is new when it comes again. */
+export function dropAgentFilters(framework: Framework, agentId: string): void {
+  for (const key of framework.filters.keys()) if (key.endsWith(`/${agentId}`)) framework.filters.delete(key);
 }

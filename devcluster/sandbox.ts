@@ -1,5 +1,5 @@
 /** Where an agent keeps the files of its executors, laid out as Mesos does, and the environment that they get. */
-import { mkdirSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ExecutorInfo } from '../mesos/tasks.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
@@ -70,3 +70,9 @@ export function executorEnvironment(around: Surroundings): Record<string, string
     ...(Object.fromEntries(given) as Record<string, string>),
   };
 }
+
+/** Commands run as the user of this process, but a user that this machine does not have is refused as in Mesos. */
+export const isUser = (name: string): boolean =>
+  readFileSync('/etc/passwd', 'utf8')
+    .split('\n')
+    .some((line) => line.startsWith(`${name}:`));

@@ -40,6 +40,8 @@ export interface Framework {
   executors: Map<string, { agent: string; info: ExecutorInfo }>;
   /** By `role/agent`. */
   filters: Map<string, Filter[]>;
+  /** How many offers were made to it, by role: who got fewer comes first among equals. */
+  served: Map<string, number>;
   registeredAt: number;
   reregisteredAt: number;
   unregisteredAt: number;

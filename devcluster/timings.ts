@@ -12,8 +12,8 @@ export interface Timings {
   recoveryTimeout: number;
   updateRetryMin: number;
   updateRetryMax: number;
-  /** How long an agent that was restarted needs to come back. */
-  agentRegistrationBackoff: number;
+  /** What the executors that come with Mesos take to start. */
+  builtinExecutorStart: number;
 }
 
 export const realTimings: Timings = {
@@ -27,5 +27,5 @@ export const realTimings: Timings = {
   recoveryTimeout: 900_000,
   updateRetryMin: 10_000,
   updateRetryMax: 600_000,
-  agentRegistrationBackoff: 1000,
+  builtinExecutorStart: 150,
 };

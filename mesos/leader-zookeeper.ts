@@ -79,7 +79,11 @@ async function* oneSession(
       if (state === 'expired' || state === 'unauthenticated' || state === 'closed') found.end();
     },
   });
-  const stop = () => found.end();
+  // Also when nobody reads at the moment: no session outlives the signal.
+  const stop = () => {
+    found.end();
+    void zk.close();
+  };
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {

@@ -1,0 +1,407 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { options, start, type Deps, type Devcluster } from '../../devcluster/index.ts';
+import { delay } from '../../lib/delay.ts';
+import { silent } from '../../lib/log.ts';
+import { defaultsOf } from '../../lib/options.ts';
+import { askAgent, askMaster } from '../../mesos/operator.ts';
+import type { Event } from '../../mesos/scheduler.ts';
+import { openSession, schedulerApi, type Session } from '../../mesos/session.ts';
+import type { ExecutorInfo, TaskInfo, TaskStatus } from '../../mesos/tasks.ts';
+import type { FrameworkInfo, Offer, Resource } from '../../mesos/types.ts';
+import type { Call } from '../../mesos/scheduler.ts';
+import { leaders } from '../../mesos/leader.ts';
+import { startZooKeeper, zooKeeperIsHere } from '../mesos/zookeeper-server.ts';
+
+const stops: (() => unknown)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0).reverse()) await stop();
+});
+
+async function cluster(deps: Partial<Deps> = {}, more: Partial<Parameters<typeof start>[0]> = {}): Promise<Devcluster> {
+  const stop = new AbortController();
+  const o = { ...defaultsOf(options), port: 0, agentPort: 0, ...more };
+  const started = await start(o, {
+    log: silent,
+    signal: stop.signal,
+    environment: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` },
+    ...deps,
+    timings: { allocationInterval: 20, builtinExecutorStart: 1, ...deps.timings },
+  });
+  stops.push(async () => {
+    stop.abort();
+    await started.closed;
+  });
+  return started;
+}
+
+/** A framework as tests need one: it keeps what it hears, and acknowledges. */
+class Framework {
+  readonly statuses: TaskStatus[] = [];
+  readonly events: Event[] = [];
+  offers: Offer[] = [];
+  id = '';
+  acknowledges = true;
+  readonly session: Session<Call, Event>;
+
+  constructor(session: Session<Call, Event>) {
+    this.session = session;
+    void this.#listen().catch(() => undefined);
+  }
+
+  static async open(
+    url: string,
+    more: Partial<FrameworkInfo> = {},
+    contentType?: 'application/json',
+  ): Promise<Framework> {
+    const framework_info: FrameworkInfo = {
+      user: 'root',
+      name: 'test',
+      roles: ['*'],
+      checkpoint: true,
+      failover_timeout: 60,
+      capabilities: (
+        ['MULTI_ROLE', 'PARTITION_AWARE', 'RESERVATION_REFINEMENT', 'TASK_KILLING_STATE', 'REGION_AWARE'] as const
+      ).map((type) => ({ type })),
+      ...more,
+    };
+    const session = await openSession({
+      protocol: schedulerApi,
+      url,
+      contentType,
+      subscribe: {
+        type: 'SUBSCRIBE',
+        ...(more.id ? { framework_id: more.id } : {}),
+        subscribe: { framework_info },
+      },
+    });
+    stops.push(() => session.close());
+    const framework = new Framework(session);
+    await until('SUBSCRIBED', () => framework.id !== '');
+    return framework;
+  }
+
+  async #listen(): Promise<void> {
+    for await (const event of this.session.events) {
+      this.events.push(event);
+      if (event.type === 'SUBSCRIBED') this.id = event.subscribed.framework_id.value;
+      if (event.type === 'OFFERS') this.offers.push(...(event.offers.offers ?? []));
+      if (event.type === 'RESCIND')
+        this.offers = this.offers.filter((o) => o.id.value !== event.rescind.offer_id.value);
+      if (event.type !== 'UPDATE') continue;
+      const { status } = event.update;
+      this.statuses.push(status);
+      if (this.acknowledges && status.uuid) await this.acknowledge(status);
+    }
+  }
+
+  acknowledge({ agent_id, task_id, uuid }: TaskStatus): Promise<void> {
+    return this.call({ type: 'ACKNOWLEDGE', acknowledge: { agent_id: agent_id!, task_id, uuid: uuid! } });
+  }
+
+  call(call: Call): Promise<void> {
+    return this.session.call({ ...call, framework_id: { value: this.id } });
+  }
+
+  async offer(agentId?: string): Promise<Offer> {
+    const fits = (offer: Offer) => agentId === undefined || offer.agent_id.value === agentId;
+    await until('an offer', () => this.offers.some(fits));
+    const at = this.offers.findIndex(fits);
+    return this.offers.splice(at, 1)[0]!;
+  }
+
+  launch(offer: Offer, ...task_infos: TaskInfo[]): Promise<void> {
+    const operations = [{ type: 'LAUNCH' as const, launch: { task_infos } }];
+    return this.call({ type: 'ACCEPT', accept: { offer_ids: [offer.id], operations, filters: { refuse_seconds: 0 } } });
+  }
+
+  states(taskId: string): string[] {
+    return this.statuses.filter((status) => status.task_id.value === taskId).map((status) => status.state);
+  }
+
+  async reached(taskId: string, state: string): Promise<TaskStatus> {
+    await until(`${taskId} ${state}; so far ${this.states(taskId).join()}`, () => this.states(taskId).includes(state));
+    return this.statuses.findLast((status) => status.task_id.value === taskId && status.state === state)!;
+  }
+}
+
+async function until(what: string, condition: () => boolean | Promise<boolean>, ms = 10_000): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error(`never happened: ${what}`);
+    await delay(5);
+  }
+}
+
+const some: Resource[] = [
+  { name: 'cpus', type: 'SCALAR', scalar: { value: 0.1 } },
+  { name: 'mem', type: 'SCALAR', scalar: { value: 32 } },
+];
+const program = pathToFileURL(join(import.meta.dirname, 'executor.mjs')).href;
+const executor = (id: string, variables: Record<string, string> = {}): ExecutorInfo => ({
+  executor_id: { value: id },
+  type: 'CUSTOM',
+  resources: some,
+  command: {
+    value: './executor.mjs',
+    uris: [{ value: program, executable: true, extract: false }],
+    environment: { variables: Object.entries(variables).map(([name, value]) => ({ name, value, type: 'VALUE' })) },
+  },
+});
+const task = (id: string, offer: Offer, more: Partial<TaskInfo>): TaskInfo => ({
+  name: id,
+  task_id: { value: id },
+  agent_id: offer.agent_id,
+  resources: some,
+  ...more,
+});
+
+describe('the devcluster', () => {
+  test('begins with three different agents, which are offered at once', async () => {
+    const { masterUrl } = await cluster();
+    const framework = await Framework.open(masterUrl);
+    await until('three offers', () => framework.offers.length === 3);
+    expect(new Set(framework.offers.map((offer) => offer.domain?.fault_domain?.zone.name))).toEqual(
+      new Set(['z1', 'z2', 'z3']),
+    );
+    const attributes = framework.offers.map(
+      (offer) => offer.attributes?.find(({ name }) => name === 'rack')?.text?.value,
+    );
+    expect(attributes.toSorted()).toEqual(['r1', 'r2', 'r3']);
+  });
+
+  test('starts an executor with exactly the environment of a real agent, in a sandbox laid out alike', async () => {
+    const devcluster = await cluster();
+    const framework = await Framework.open(devcluster.masterUrl);
+    const offer = await framework.offer();
+    await framework.launch(offer, task('t', offer, { executor: executor('ex', { MINE: 'x y' }) }));
+    await framework.reached('t', 'TASK_RUNNING');
+    const agent = devcluster.agents.find(({ id }) => id === offer.agent_id.value)!;
+    const state = (await (await fetch(`${agent.url}/state`)).json()) as {
+      frameworks: { executors: { directory: string }[] }[];
+    };
+    const { directory } = state.frameworks[0]!.executors[0]!;
+    expect(directory).toMatch(
+      new RegExp(`/slaves/${agent.id}/frameworks/${framework.id}/executors/ex/runs/[0-9a-f-]{36}$`),
+    );
+    expect(existsSync(join(directory, '../latest/executor.mjs'))).toBe(true);
+    const said = JSON.parse(readFileSync(join(directory, 'stdout'), 'utf8').split('\n')[0]!) as {
+      environment: Record<string, string>;
+      cwd: string;
+    };
+    expect(said.cwd).toBe(directory);
+    const golden = join(import.meta.dirname, '../golden/mesos/05-custom-executor-json/trace.jsonl');
+    const recorded = JSON.parse(readFileSync(golden, 'utf8').split('\n')[12]!) as { data: { env: object } };
+    const names = new Set([...Object.keys(recorded.data.env), 'MINE']);
+    names.delete('EXEC_CT');
+    // What the shell adds is not the agent's.
+    for (const name of ['OLDPWD', 'SHLVL', '_', 'NODE']) delete said.environment[name];
+    expect(new Set(Object.keys(said.environment))).toEqual(names);
+    expect(said.environment).toMatchObject({
+      MINE: 'x y',
+      MESOS_RECOVERY_TIMEOUT: '15mins',
+      MESOS_SLAVE_ID: agent.id!,
+    });
+    const listed = await fetch(`${agent.url}/files/browse?path=${directory}`);
+    expect(((await listed.json()) as { path: string }[]).map(({ path }) => path)).toContain(`${directory}/stdout`);
+    expect((await fetch(`${agent.url}/files/read?path=/etc/passwd`)).status).toBe(404);
+  });
+
+  test('kills the whole process tree of an executor that does not end in time', async () => {
+    const devcluster = await cluster();
+    const framework = await Framework.open(devcluster.masterUrl);
+    const offer = await framework.offer();
+    const stubborn = {
+      ...executor('ex', { EXEC_IGNORE_SHUTDOWN: '1' }),
+      shutdown_grace_period: { nanoseconds: 300_000_000n },
+    };
+    await framework.launch(offer, task('t', offer, { executor: stubborn }));
+    const { container_status } = await framework.reached('t', 'TASK_RUNNING');
+    await framework.call({
+      type: 'SHUTDOWN',
+      shutdown: { executor_id: { value: 'ex' }, agent_id: offer.agent_id },
+    });
+    const status = await framework.reached('t', 'TASK_FAILED');
+    expect(status).toMatchObject({ reason: 'REASON_EXECUTOR_TERMINATED', message: 'Executor terminated' });
+    const at = (type: string) => framework.events.findIndex((event) => event.type === type);
+    const failed = framework.events.findIndex((e) => e.type === 'UPDATE' && e.update.status.state === 'TASK_FAILED');
+    expect(at('FAILURE')).toBeLessThan(failed);
+    expect(() => process.kill(container_status!.executor_pid!, 0)).toThrow();
+  });
+
+  test('keeps executors over a restart of their agent; who comes back too late is gone', async () => {
+    const devcluster = await cluster({ timings: { executorReregistrationTimeout: 1000 } });
+    const framework = await Framework.open(devcluster.masterUrl);
+    const offer = await framework.offer();
+    const index = devcluster.agents.findIndex(({ id }) => id === offer.agent_id.value);
+    await framework.launch(offer, task('stays', offer, { executor: executor('ex') }));
+    const before = await framework.reached('stays', 'TASK_RUNNING');
+    await framework.launch(
+      await framework.offer(offer.agent_id.value),
+      task('late', offer, { executor: executor('late') }),
+    );
+    const late = await framework.reached('late', 'TASK_RUNNING');
+    process.kill(-late.container_status!.executor_pid!, 'SIGSTOP');
+    await devcluster.faults.restartAgent(index);
+    const gone = await framework.reached('late', 'TASK_GONE');
+    expect(gone).toMatchObject({
+      reason: 'REASON_EXECUTOR_REREGISTRATION_TIMEOUT',
+      message: 'Executor did not reregister within 1secs',
+    });
+    await framework.call({ type: 'KILL', kill: { task_id: { value: 'stays' } } });
+    const killed = await framework.reached('stays', 'TASK_KILLED');
+    expect(killed.container_status?.container_id).toEqual(before.container_status?.container_id);
+  });
+
+  test('sends an update again until it is acknowledged, and only then the next', async () => {
+    const devcluster = await cluster({ timings: { updateRetryMin: 40 } });
+    const framework = await Framework.open(devcluster.masterUrl);
+    framework.acknowledges = false;
+    const offer = await framework.offer();
+    await framework.launch(offer, task('t', offer, { command: { value: 'true' } }));
+    await until('three times', () => framework.statuses.length >= 3);
+    expect(new Set(framework.states('t'))).toEqual(new Set(['TASK_STARTING']));
+    await framework.acknowledge(framework.statuses[0]!);
+    await framework.reached('t', 'TASK_RUNNING');
+  });
+
+  test('runs groups of tasks under the DEFAULT executor, one failure ends all', async () => {
+    const devcluster = await cluster();
+    const framework = await Framework.open(devcluster.masterUrl, {}, 'application/json');
+    const offer = await framework.offer();
+    const disk: Resource = { name: 'disk', type: 'SCALAR', scalar: { value: 8 } };
+    const operation = {
+      type: 'LAUNCH_GROUP' as const,
+      launch_group: {
+        executor: {
+          executor_id: { value: 'pod' },
+          framework_id: { value: framework.id },
+          type: 'DEFAULT' as const,
+          resources: [...some, disk],
+        },
+        task_group: {
+          tasks: [
+            task('a', offer, { command: { value: 'sleep 100' } }),
+            task('b', offer, { command: { value: 'sleep 0.2; exit 2' } }),
+          ],
+        },
+      },
+    };
+    await framework.call({ type: 'ACCEPT', accept: { offer_ids: [offer.id], operations: [operation] } });
+    expect(await framework.reached('b', 'TASK_FAILED')).toMatchObject({ message: 'Command exited with status 2' });
+    await framework.reached('a', 'TASK_KILLED');
+    await until('FAILURE of the executor', () =>
+      framework.events.some(
+        (e) => e.type === 'FAILURE' && e.failure.executor_id?.value === 'pod' && e.failure.status === 0,
+      ),
+    );
+  });
+
+  test('gives everything to a new leader: agents register again, tasks go on', async () => {
+    const devcluster = await cluster({}, { masters: 3, sessionTimeout: 200 });
+    const framework = await Framework.open(devcluster.masterUrl);
+    const offer = await framework.offer();
+    await framework.launch(offer, task('t', offer, { executor: executor('ex') }));
+    await framework.reached('t', 'TASK_RUNNING');
+    const old = devcluster.masterUrl;
+    devcluster.faults.killMaster();
+    expect(await framework.session.closed).toMatchObject({ code: 'connection' });
+    await until(
+      'a new leader',
+      () => devcluster.masterUrl !== old && devcluster.agents.every(({ id }) => id !== undefined),
+    );
+    const follower = devcluster.masterUrls.find((url) => url !== old && url !== devcluster.masterUrl)!;
+    const again = await Framework.open(follower, { id: { value: framework.id } });
+    expect(again.session.url).toBe(devcluster.masterUrl);
+    await again.call({
+      type: 'RECONCILE',
+      reconcile: { tasks: [{ task_id: { value: 't' }, agent_id: offer.agent_id }] },
+    });
+    expect(await again.reached('t', 'TASK_RUNNING')).toMatchObject({ reason: 'REASON_RECONCILIATION' });
+    await again.call({ type: 'KILL', kill: { task_id: { value: 't' } } });
+    await again.reached('t', 'TASK_KILLED');
+  });
+
+  (zooKeeperIsHere ? test : test.skip)(
+    'elects its leader through ZooKeeper, as our leader detection sees it',
+    async () => {
+      const zooKeeper = await startZooKeeper(1);
+      stops.push(() => zooKeeper.stop());
+      const zk = `zk://${zooKeeper.addresses[0]}/km/mesos`;
+      const devcluster = await cluster({}, { masters: 2, zk, sessionTimeout: 2000 });
+      const stop = new AbortController();
+      const told = leaders(zk, { log: silent, signal: stop.signal, sessionTimeout: 2000 });
+      const first = (await told.next()).value;
+      expect(first).toBe(devcluster.masterUrl);
+      devcluster.faults.killMaster();
+      let next = (await told.next()).value;
+      if (next === undefined) next = (await told.next()).value;
+      expect(next).toBe(devcluster.masterUrls.find((url) => url !== first));
+      stop.abort();
+    },
+    30_000,
+  );
+
+  test('makes faults over HTTP for those that ask properly', async () => {
+    const devcluster = await cluster({ timings: { agentPingTimeout: 50 } });
+    const framework = await Framework.open(devcluster.masterUrl);
+    await until('offers', () => framework.offers.length === 3);
+    const order = (body: string, type = 'application/json') =>
+      fetch(`${devcluster.masterUrl}/devcluster/faults`, { method: 'POST', headers: { 'content-type': type }, body });
+    expect((await order('{"fault":"loseAgent","agent":0}', 'text/plain')).status).toBe(415);
+    expect((await order('{"fault":"nonsense"}')).status).toBe(400);
+    expect((await order('{"fault":"loseAgent","agent":77}')).status).toBe(404);
+    expect((await order('{"fault":"loseAgent","agent":0}')).status).toBe(200);
+    await until('FAILURE', () => framework.events.some((event) => event.type === 'FAILURE'));
+    const stranger = await fetch(`${devcluster.masterUrl}/health`, { headers: { 'content-type': 'x' } });
+    expect(stranger.status).toBe(200);
+  });
+
+  test('shares the agents between two frameworks, and offers nothing twice', async () => {
+    const specs = Array.from({ length: 10 }, () => ({ resources: 'cpus:4;mem:4096' }));
+    const { masterUrl } = await cluster({ agents: specs });
+    const one = await Framework.open(masterUrl, { roles: ['a'] });
+    await until('all', () => one.offers.length === 10);
+    await one.call({
+      type: 'DECLINE',
+      decline: { offer_ids: one.offers.map(({ id }) => id), filters: { refuse_seconds: 0 } },
+    });
+    one.offers = [];
+    const two = await Framework.open(masterUrl, { roles: ['b'] });
+    await until('all again', () => one.offers.length + two.offers.length === 10);
+    const agents = [...one.offers, ...two.offers].map((offer) => offer.agent_id.value);
+    expect(new Set(agents).size).toBe(10);
+    expect(two.offers.length).toBeGreaterThanOrEqual(4);
+  });
+
+  test('shows the operators what happens, and answers for agents and their containers', async () => {
+    const devcluster = await cluster();
+    const framework = await Framework.open(devcluster.masterUrl);
+    const offer = await framework.offer();
+    await framework.launch(offer, task('t', offer, { command: { value: 'sleep 100' } }));
+    await framework.reached('t', 'TASK_RUNNING');
+    const url = devcluster.masterUrl;
+    const { get_state } = await askMaster({ url, contentType: 'application/json' }, { type: 'GET_STATE' });
+    expect(get_state.get_tasks?.tasks?.map((one) => one.state)).toEqual(['TASK_RUNNING']);
+    expect(get_state.get_agents?.agents).toHaveLength(3);
+    const summary = (await (await fetch(`${url}/master/state-summary`)).json()) as { slaves: unknown[] };
+    expect(summary.slaves).toHaveLength(3);
+    const agent = devcluster.agents.find(({ id }) => id === offer.agent_id.value)!;
+    const { get_containers } = await askAgent({ url: agent.url }, { type: 'GET_CONTAINERS', get_containers: {} });
+    expect(get_containers.containers).toHaveLength(1);
+    await expect(askMaster({ url }, { type: 'GET_QUOTA' })).rejects.toMatchObject({ status: 501 });
+  });
+
+  test('pretends thousands of agents when asked', async () => {
+    const devcluster = await cluster({}, { simulated: 1000 });
+    const framework = await Framework.open(devcluster.masterUrl);
+    await until('a thousand offers', () => framework.offers.length === 1000);
+    const offer = await framework.offer();
+    await framework.launch(offer, task('t', offer, { executor: executor('ex') }));
+    await framework.reached('t', 'TASK_RUNNING');
+    await framework.call({ type: 'KILL', kill: { task_id: { value: 't' } } });
+    await framework.reached('t', 'TASK_KILLED');
+  });
+});

@@ -1,0 +1,132 @@
+import { afterEach, describe, expect, test } from '@jest/globals';
+import { options, start, type AgentSpec, type Devcluster, type Timings } from '../../devcluster/index.ts';
+import { delay } from '../../lib/delay.ts';
+import { askMaster } from '../../mesos/operator.ts';
+import { silent } from '../../lib/log.ts';
+import { defaultsOf } from '../../lib/options.ts';
+import { replay } from './replay.ts';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+async function untilCompleted(url: string, count: number): Promise<void> {
+  for (;;) {
+    const { get_frameworks } = await askMaster({ url }, { type: 'GET_FRAMEWORKS' });
+    if (get_frameworks.completed_frameworks?.length === count) return;
+    await delay(20);
+  }
+}
+
+const stops: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const stop of stops.splice(0)) await stop();
+});
+
+const agents = (count: number): AgentSpec[] =>
+  Array.from({ length: count }, (_, i) => ({
+    hostname: '127.0.0.1',
+    resources: `cpus:4;mem:4096;disk:8192;ports:[${31 + i}000-${31 + i}999]`,
+  }));
+
+async function cluster(count: number, timings: Partial<Timings> = {}, specs = agents(count)): Promise<Devcluster> {
+  const stop = new AbortController();
+  const o = { ...defaultsOf(options), port: 0, agentPort: 0, domain: '' };
+  const started = await start(o, {
+    log: silent,
+    signal: stop.signal,
+    agents: specs,
+    timings: { allocationInterval: 30, ...timings },
+    environment: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` },
+  });
+  stops.push(async () => {
+    stop.abort();
+    await started.closed;
+  });
+  return started;
+}
+
+describe('the devcluster answers as a real Mesos did', () => {
+  test('to every error of the scheduler API', async () => {
+    const { compared } = await replay({ scenario: '02-errors', cluster: await cluster(1), to: 318 });
+    expect(compared).toBeGreaterThan(120);
+  });
+
+  test.each(['12-accept-invalid-partition-aware', '12-accept-invalid-not-partition-aware'])(
+    'to every invalid ACCEPT: %s',
+    async (scenario) => {
+      const { compared } = await replay({ scenario, cluster: await cluster(2), skip: /^op/ });
+      expect(compared).toBeGreaterThan(150);
+    },
+  );
+
+  const program = pathToFileURL(join(import.meta.dirname, 'executor.mjs')).href;
+  const others = /^(op|ex|fetch)/;
+
+  test('about the life of command tasks', async () => {
+    const { compared } = await replay({
+      scenario: '04-command-task-json',
+      cluster: await cluster(1),
+      to: 138,
+      skip: others,
+    });
+    expect(compared).toBeGreaterThan(50);
+  }, 60_000);
+
+  test('about a custom executor', async () => {
+    const { compared } = await replay({
+      scenario: '05-custom-executor-json',
+      cluster: await cluster(1, { executorRegistrationTimeout: 6000 }),
+      replace: { 'http://127.0.0.1:6190/executor.mjs': program },
+      // What is said to an executor while it is between two streams is lost, as in Mesos.
+      onNote: (text) => (/^(executor subscribes a second|error answers)/.test(text) ? delay(700) : undefined),
+      skip: others,
+    });
+    expect(compared).toBeGreaterThan(100);
+  }, 60_000);
+
+  test('about agents that are lost, return, die and are gone', async () => {
+    const devcluster = await cluster(2, { agentPingTimeout: 700 });
+    const { faults, agents: both } = devcluster;
+    const { compared } = await replay({
+      scenario: '08-agent-lost',
+      cluster: devcluster,
+      onNote: async (text) => {
+        if (text.startsWith('agent 1 is frozen')) faults.loseAgent(0);
+        if (text.startsWith('agent 1 goes on')) faults.returnAgent(0);
+        if (text.startsWith('agent 1 dies')) faults.crashAgent(0);
+        if (text === 'agent 1 starts again') await faults.restartAgent(0);
+        if (text.startsWith('agent 2 dies')) faults.crashAgent(1);
+        if (text.startsWith('agent 1 starts again after')) await faults.restartAgent(0);
+      },
+      skip: /^op-sub/,
+    });
+    expect(both).toHaveLength(2);
+    expect(compared).toBeGreaterThan(80);
+  }, 60_000);
+
+  test('about reconciliation', async () => {
+    const devcluster = await cluster(3, { agentPingTimeout: 300 });
+    const { compared } = await replay({
+      scenario: '09-reconciliation',
+      cluster: devcluster,
+      onNote: (text) => {
+        if (text.startsWith('agent 2 dies')) devcluster.faults.crashAgent(1);
+      },
+      skip: /^op-sub/,
+    });
+    expect(compared).toBeGreaterThan(80);
+  }, 60_000);
+
+  test('about frameworks that go', async () => {
+    const devcluster = await cluster(1);
+    const { compared } = await replay({
+      scenario: '11-framework-gone',
+      cluster: devcluster,
+      onNote: async (text) => {
+        if (text.startsWith('subscribe with the id after')) await untilCompleted(devcluster.masterUrl, 1);
+      },
+      replace: { 'http://127.0.0.1:6090/executor.mjs': program },
+      skip: /^(op-sub|ex|fetch)/,
+    });
+    expect(compared).toBeGreaterThan(50);
+  }, 60_000);
+});

@@ -1,0 +1,311 @@
+import { readFileSync } from 'node:fs';
+import { request, Agent as HttpAgent, type IncomingMessage } from 'node:http';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { expect } from '@jest/globals';
+import { RecordDecoder } from '../../mesos/recordio.ts';
+import type { Devcluster } from '../../devcluster/index.ts';
+
+/**
+ * Plays the client's half of a JSON recording against a devcluster and holds its answers against the recorded ones.
+ * Ids, ports, uuids and times differ of course: an id that the master gave is learnt where it first appears.
+ */
+export interface ReplayOptions {
+  scenario: string;
+  cluster: Devcluster;
+  /** Lines to play; all unless told. */
+  from?: number;
+  to?: number;
+  /** Done at a note of the recording, before what follows is played. */
+  onNote?: (text: string) => void | Promise<void>;
+  /** Recorded text that is another here. */
+  replace?: Readonly<Record<string, string>>;
+  /** Connections to leave out. */
+  skip?: RegExp;
+}
+
+interface Item {
+  conn: string;
+  dir: string;
+  text?: string;
+  note?: string;
+  by?: string;
+  method: string;
+  path: string;
+  headers: Record<string, string>;
+  status: number;
+  body?: string;
+  bodyBase64?: string;
+  record?: RecordedEvent;
+}
+type RecordedEvent = { type: string } & Record<string, unknown>;
+interface RecordedOffer {
+  id: { value: string };
+  framework_id: { value: string };
+  agent_id: { value: string };
+  url: { address: { port: number } };
+  allocation_info?: { role: string };
+}
+
+const golden = join(import.meta.dirname, '../golden/mesos');
+
+export async function replay(options: ReplayOptions): Promise<{ compared: number }> {
+  const lines = readFileSync(join(golden, options.scenario, 'trace.jsonl'), 'utf8')
+    .trim()
+    .split('\n');
+  const player = new Player(options);
+  try {
+    for (let i = options.from ?? 1; i <= Math.min(options.to ?? lines.length, lines.length); i++) {
+      const item = JSON.parse(lines[i - 1]!) as Item;
+      if (options.skip?.test(item.conn ?? '')) continue;
+      try {
+        await player.play(item);
+      } catch (error) {
+        throw new Error(`${options.scenario}:${i} ${item.note ?? ''}: ${(error as Error).message}`, { cause: error });
+      }
+    }
+    return { compared: player.compared };
+  } finally {
+    player.close();
+  }
+}
+
+class Connection {
+  readonly agent = new HttpAgent({ keepAlive: true, maxSockets: 1 });
+  pending: Promise<{ message: IncomingMessage; body: string | undefined }>[] = [];
+  message: IncomingMessage | undefined;
+  events: RecordedEvent[] = [];
+  offers: RecordedOffer[] = [];
+  streamId = '';
+  ended = false;
+}
+
+class Player {
+  compared = 0;
+  readonly #options: ReplayOptions;
+  readonly #connections = new Map<string, Connection>();
+  /** Recorded text → ours. */
+  readonly #ours = new Map<string, string>();
+
+  constructor(options: ReplayOptions) {
+    this.#options = options;
+    for (const [theirs, ours] of Object.entries(options.replace ?? {})) this.#learn(theirs, ours);
+  }
+
+  close(): void {
+    for (const { message, agent } of this.#connections.values()) {
+      message?.destroy();
+      agent.destroy();
+    }
+  }
+
+  async play(item: Item): Promise<void> {
+    if (item.dir === 'note') await this.#options.onNote?.(item.text ?? '');
+    else if (item.dir === 'request') this.#request(item);
+    else if (item.dir === 'response') await this.#response(item);
+    else if (item.dir === 'record') await this.#record(item);
+    else if (item.dir === 'close') await this.#close(item);
+  }
+
+  #connection(name: string): Connection {
+    let connection = this.#connections.get(name);
+    if (!connection) this.#connections.set(name, (connection = new Connection()));
+    return connection;
+  }
+
+  #mapped(text: string): string {
+    for (const [theirs, ours] of this.#ours) text = text.replaceAll(theirs, ours);
+    return text;
+  }
+
+  #learn(theirs: string | undefined, ours: string | undefined): void {
+    if (theirs === undefined || ours === undefined || theirs === ours) return;
+    this.#ours.set(theirs, ours);
+    // Longer ids first: one may be the beginning of another.
+    const sorted = [...this.#ours].sort(([a], [b]) => b.length - a.length);
+    this.#ours.clear();
+    for (const [key, value] of sorted) this.#ours.set(key, value);
+  }
+
+  #request({ conn, method, path, headers, body, bodyBase64 }: Item): void {
+    const connection = this.#connection(conn);
+    const url = new URL(this.#options.cluster.masterUrl);
+    const given = ['content-type', 'accept', 'mesos-stream-id', 'accept-encoding'].flatMap((name) =>
+      headers[name] === undefined ? [] : [[name, this.#mapped(headers[name])]],
+    );
+    const payload =
+      bodyBase64 === undefined ? Buffer.from(this.#mapped(body ?? '')) : Buffer.from(bodyBase64, 'base64');
+    connection.pending.push(
+      new Promise((resolve, reject) => {
+        const sent = request(
+          {
+            hostname: url.hostname,
+            port: url.port,
+            method,
+            path,
+            agent: method === 'HEAD' ? false : connection.agent,
+            headers: { ...Object.fromEntries(given), 'content-length': payload.length },
+          },
+          (message) => {
+            if (message.headers['transfer-encoding'] === 'chunked') return resolve({ message, body: undefined });
+            let text = '';
+            message.on('data', (chunk) => (text += String(chunk)));
+            message.on('end', () => resolve({ message, body: text }));
+          },
+        );
+        sent.on('error', reject);
+        sent.end(payload);
+      }),
+    );
+  }
+
+  async #response({ conn, status, body, headers }: Item): Promise<void> {
+    const connection = this.#connection(conn);
+    const given = await connection.pending.shift()!;
+    expect({ status: given.message.statusCode, allow: given.message.headers['allow'] }).toEqual({
+      status,
+      allow: headers['allow'],
+    });
+    this.compared += 1;
+    if (given.body === undefined) this.#listen(connection, given.message);
+    connection.streamId = String(given.message.headers['mesos-stream-id'] ?? connection.streamId);
+    this.#learn(headers['mesos-stream-id'], given.message.headers['mesos-stream-id'] as string | undefined);
+    if (headers['transfer-encoding'] === 'chunked') return;
+    const isText = headers['content-type']?.startsWith('text/plain');
+    if (isText && given.message.statusCode !== 200) expect(given.body).toBe(this.#mapped(body ?? ''));
+    if (isText) expect(given.message.headers['content-type']).toBe(headers['content-type']);
+  }
+
+  #listen(connection: Connection, message: IncomingMessage): void {
+    const decoder = new RecordDecoder();
+    connection.message = message;
+    message.on('data', (chunk: Buffer) => {
+      for (const record of decoder.push(chunk)) {
+        const event = JSON.parse(record.toString()) as RecordedEvent;
+        if (event.type === 'OFFERS') connection.offers.push(...(event['offers'] as { offers: RecordedOffer[] }).offers);
+        else if (event.type !== 'HEARTBEAT') connection.events.push(event);
+      }
+    });
+    message.on('error', () => message.destroy());
+    message.on('close', () => (connection.ended = true));
+  }
+
+  async #record({ conn, record }: Item): Promise<void> {
+    const connection = this.#connection(conn);
+    if (record!.type === 'HEARTBEAT') return;
+    if (record!.type === 'OFFERS')
+      return this.#offers(connection, (record!['offers'] as { offers: RecordedOffer[] }).offers);
+    // Of one task in order; between tasks Mesos has none.
+    const same = (event: RecordedEvent) => event.type === record!.type && taskOf(event) === taskOf(record!);
+    await until(`${JSON.stringify(record)} on ${conn}`, () => connection.events.some(same));
+    const [event] = connection.events.splice(connection.events.findIndex(same), 1) as [RecordedEvent];
+    if (record!.type === 'SUBSCRIBED') {
+      const id = (e: RecordedEvent) => (e['subscribed'] as { framework_id?: { value: string } }).framework_id?.value;
+      this.#learn(id(record!), id(event));
+      this.#learn(masterOf(record!), masterOf(event));
+      expect(event.type).toBe('SUBSCRIBED');
+    } else {
+      this.#learn(uuidOf(record!), uuidOf(event));
+      expect(plain(event)).toEqual(plain(JSON.parse(this.#mapped(JSON.stringify(record))) as RecordedEvent));
+    }
+    this.compared += 1;
+  }
+
+  async #offers(connection: Connection, recorded: RecordedOffer[]): Promise<void> {
+    for (const theirs of recorded) {
+      const index = agentIndex(theirs);
+      const { agents } = this.#options.cluster;
+      const same = (ours: RecordedOffer) =>
+        ours.agent_id.value === agents[index]!.id && ours.allocation_info?.role === theirs.allocation_info?.role;
+      const ours = await this.#equalOffer(connection, same, theirs);
+      this.#learn(theirs.id.value, ours.id.value);
+      this.#learn(theirs.agent_id.value, ours.agent_id.value);
+      this.compared += 1;
+    }
+  }
+
+  /** Our rounds of offers are quicker: what comes too early, with less in it, is given back. */
+  async #equalOffer(
+    connection: Connection,
+    same: (ours: RecordedOffer) => boolean,
+    theirs: RecordedOffer,
+  ): Promise<RecordedOffer> {
+    const deadline = Date.now() + 8000;
+    for (;;) {
+      await until(`an offer as ${JSON.stringify(theirs)}`, () => connection.offers.some(same));
+      const [ours] = connection.offers.splice(connection.offers.findIndex(same), 1) as [RecordedOffer];
+      const isEqual = isDeepStrictEqual(offerOf(ours), offerOf(theirs));
+      if (!isEqual && Date.now() > deadline) expect(offerOf(ours)).toEqual(offerOf(theirs));
+      if (isEqual) return ours;
+      await this.#giveBack(connection, ours);
+    }
+  }
+
+  async #giveBack(connection: Connection, offer: RecordedOffer): Promise<void> {
+    const call = {
+      type: 'DECLINE',
+      framework_id: offer.framework_id,
+      decline: { offer_ids: [offer.id], filters: { refuse_seconds: 0 } },
+    };
+    await fetch(`${this.#options.cluster.masterUrl}/api/v1/scheduler`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', 'mesos-stream-id': connection.streamId },
+      body: JSON.stringify(call),
+    });
+  }
+
+  async #close({ conn, by }: Item): Promise<void> {
+    const connection = this.#connection(conn);
+    if (by === 'client') {
+      connection.message?.destroy();
+      // The server is told by its own socket; nothing that could be asked would tell it sooner.
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    } else if (by === 'server') await until(`the end of ${conn}`, () => connection.ended);
+  }
+}
+
+/** Agents listen at …51, …52, …53 in the recordings. */
+const agentIndex = (offer: RecordedOffer): number => (offer.url.address.port % 10) - 1;
+
+const taskOf = (event: RecordedEvent): string | undefined =>
+  (event['update'] as { status: { task_id: { value: string } } } | undefined)?.status.task_id.value;
+
+const uuidOf = (event: RecordedEvent): string | undefined =>
+  (event['update'] as { status: { uuid?: string } } | undefined)?.status.uuid;
+
+const masterOf = (event: RecordedEvent): string | undefined =>
+  (event['subscribed'] as { master_info?: { id: string } }).master_info?.id;
+
+function offerOf(offer: object): unknown {
+  const { id: _id, framework_id: _framework, agent_id: _agent, url: _url, ...rest } = offer as Record<string, unknown>;
+  return plain(rest);
+}
+
+const volatile = new Set(['timestamp', 'uuid', 'container_status', 'unreachable_time', 'nanoseconds']);
+
+const unordered = new Set(['resources', 'executor_ids']);
+
+/** Without what differs from run to run. Order of repeated resources does not matter. */
+function plain(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(plain);
+  if (typeof value === 'string')
+    return value.replace(/(container '|runs\/)[0-9a-f-]{36}/, '$1…').replace(/'[^' ]+\/slaves\//, "'…/slaves/");
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value)
+      .filter(([key]) => !volatile.has(key))
+      .map(([key, inner]) => [
+        key,
+        unordered.has(key) && Array.isArray(inner) ? inner.map(plain).sort(byText) : plain(inner),
+      ]),
+  );
+}
+const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
+
+export async function until(what: string, condition: () => boolean, ms = 8000): Promise<void> {
+  const deadline = Date.now() + ms;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error(`never came: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
