@@ -4,6 +4,7 @@ import type { Container, Pod } from '../api/kinds/pod.ts';
 import { isTerminal } from '../api/kinds/pod.ts';
 import { delay } from '../lib/delay.ts';
 import { type CrashBackoff, duration } from './crash-backoff.ts';
+import { removeDead } from './dead-containers.ts';
 import type { Kubelet } from './kubelet.ts';
 import { type Start, isSidecar, latestOf, planPod } from './plan.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
@@ -147,6 +148,7 @@ export class PodWorker {
     this.#publish(runtime);
     if (await this.#startAll(plan.start, runtime!)) this.#again();
     else this.#publish(runtime);
+    await removeDead(this.#kubelet.runtime, runtime!);
   }
 
   /** Something was done: look at it right away. */

@@ -55,6 +55,8 @@ interface Status extends Listed {
 
 /** How often we look although no event told us to, ms: with an event stream, and without. */
 const [relistWithEvents, relistWithout] = [30_000, 1_000];
+/** Looks after the last event, ms. */
+const settling = [50, 250, 1_000];
 const pullTimeout = 30 * 60_000;
 const stopTries = 5;
 
@@ -74,6 +76,7 @@ export class CriRuntime implements Runtime {
   #seen = new Map<string, string>();
   #relisting: Promise<void> | undefined;
   #again = false;
+  #timers: NodeJS.Timeout[] = [];
   #listener: (podUid: string) => void = () => undefined;
 
   /** Rejects when nothing that speaks CRI v1 answers at the socket. */
@@ -259,6 +262,7 @@ export class CriRuntime implements Runtime {
   /** Leaves every container running. */
   async close(): Promise<void> {
     this.#closing.abort();
+    this.#timers.forEach(clearTimeout);
     await this.#relisting?.catch(() => undefined);
     this.#cri.close();
   }
@@ -313,7 +317,7 @@ export class CriRuntime implements Runtime {
     while (!signal.aborted) {
       let live = true;
       const events = this.#cri.events(
-        () => this.#relist(),
+        () => this.#told(),
         (err) => {
           live = false;
           if (!signal.aborted) this.#options.log.debug({ err }, 'no events from the container runtime');
@@ -325,6 +329,13 @@ export class CriRuntime implements Runtime {
       events.cancel();
       if (!signal.aborted) this.#relist();
     }
+  }
+
+  /** containerd tells of an exit before CRI knows of it: looking once, at once, would see nothing. */
+  #told(): void {
+    this.#relist();
+    this.#timers.forEach(clearTimeout);
+    this.#timers = settling.map((ms) => setTimeout(() => this.#relist(), ms));
   }
 
   /** One look at a time; what comes meanwhile causes one more. */
@@ -372,7 +383,8 @@ function containerOf(status: Status): RuntimeContainer {
     image: status.image.image,
     imageId: status.image_ref,
     startedAt: status.started_at / 1e6,
-    finishedAt: status.finished_at / 1e6,
+    // A container that ends at once may have an end a little before the start that containerd noted.
+    finishedAt: exited ? Math.max(status.finished_at, status.started_at) / 1e6 : 0,
     ...(exited
       ? { exitCode: status.exit_code, reason: status.reason || (status.exit_code === 0 ? 'Completed' : 'Error') }
       : {}),
