@@ -43,6 +43,7 @@ export class PodWorker {
   #waiting = new Map<string, Waiting>();
   #failures = new Map<string, { at: number; backoff: CrashBackoff }>();
   #stopping = false;
+  #refreshedAt = 0;
   #dirty = false;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -178,6 +179,9 @@ export class PodWorker {
   /** True when a container was started. */
   async #startAll(starts: readonly Start[], runtime: RuntimePod): Promise<boolean> {
     const { sandbox } = runtime;
+    const now = Date.now();
+    if (starts.length === 0 && now - this.#refreshedAt < refresh) return false;
+    this.#refreshedAt = now;
     const volumes = await this.#volumes(sandbox.ip);
     if (!volumes) return false;
     const results = await Promise.all(starts.map((start) => this.#start(start, sandbox, volumes)));
