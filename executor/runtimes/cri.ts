@@ -1,3 +1,5 @@
+import { existsSync, renameSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { type Duplex, PassThrough } from 'node:stream';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -17,6 +19,7 @@ import {
 import { type CriClient, connectCri, isMissing, wordsOf } from './cri-client.ts';
 import { containerConfig, labels, logPathAnnotation, sandboxConfig, specHashAnnotation } from './cri-config.ts';
 import { streamCommand, streamPort } from './cri-streams.ts';
+import { logLimits, setAside } from './log-rotation.ts';
 
 export interface CriRuntimeOptions {
   /** `unix:///run/containerd/containerd.sock`. */
@@ -25,6 +28,9 @@ export interface CriRuntimeOptions {
   owner: string;
   /** Address of pods on the node's network. */
   nodeIp: string;
+  /** Size at which a container's log is set aside, bytes, and how often that is looked at, ms. */
+  maxLogBytes?: number;
+  logCheck?: number;
   log: Logger;
 }
 
@@ -77,6 +83,7 @@ export class CriRuntime implements Runtime {
   #relisting: Promise<void> | undefined;
   #again = false;
   #timers: NodeJS.Timeout[] = [];
+  readonly #rotating: NodeJS.Timeout;
   #listener: (podUid: string) => void = () => undefined;
 
   /** Rejects when nothing that speaks CRI v1 answers at the socket. */
@@ -101,6 +108,7 @@ export class CriRuntime implements Runtime {
     this.#options = options;
     this.#cri = cri;
     void this.#watch();
+    this.#rotating = setInterval(() => void this.#rotateLogs(), options.logCheck ?? 10_000);
   }
 
   version(): Promise<RuntimeVersion> {
@@ -262,6 +270,7 @@ export class CriRuntime implements Runtime {
   /** Leaves every container running. */
   async close(): Promise<void> {
     this.#closing.abort();
+    clearInterval(this.#rotating);
     this.#timers.forEach(clearTimeout);
     await this.#relisting?.catch(() => undefined);
     this.#cri.close();
@@ -281,6 +290,20 @@ export class CriRuntime implements Runtime {
     ]);
     this.#addresses = addresses;
     this.#statuses = statuses;
+  }
+
+  /** The runtime writes logs but does not bound them. */
+  async #rotateLogs(): Promise<void> {
+    for (const { id, state, logPath } of this.#statuses.values()) {
+      if (state !== 'running' || !logPath) continue;
+      const found = await stat(logPath).catch(() => undefined);
+      if (!found || found.size < (this.#options.maxLogBytes ?? logLimits.maxBytes)) continue;
+      const aside = setAside(logPath, logLimits.keep);
+      await this.#cri.runtime('ReopenContainerLog', { container_id: id }).catch((err: unknown) => {
+        if (!existsSync(logPath)) renameSync(aside, logPath); // it writes on in the old file, so that has to keep the name
+        this.#options.log.debug({ err, container: id }, 'container log could not be rotated');
+      });
+    }
   }
 
   async #status(id: string): Promise<RuntimeContainer | undefined> {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import type { Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { timestamp } from '../../api/meta.ts';
 import { join } from 'node:path';
@@ -95,6 +95,32 @@ describeHere('with containerd', () => {
         expect((await runtime.pods()).some((p) => p.uid === pod.metadata.uid)).toBe(false);
       } finally {
         await removeAll(other);
+      }
+    });
+
+    test('sets a log aside that grows too long', async () => {
+      const small = await CriRuntime.open({
+        socket: `unix://${containerd.socket}`,
+        owner: 'chatty',
+        nodeIp: '127.0.0.1',
+        maxLogBytes: 20_000,
+        logCheck: 50,
+        log: silent,
+      });
+      try {
+        const pod = aPod({
+          command: ['sh', '-c', 'while :; do head -c 3000 /dev/zero | tr "\\0" x; echo; sleep 0.02; done'],
+        });
+        const sandbox = sandboxFor(pod, logs());
+        const { id: sandboxId } = await small.createSandbox(sandbox);
+        const image = await small.pullImage(busyboxImage, 'IfNotPresent');
+        await small.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
+        const names = () => readdirSync(join(sandbox.logDirectory, 'c')).filter((name) => name.startsWith('0.log.'));
+        await eventually(() => names().length >= 2, 'two logs set aside');
+        expect(readdirSync(join(sandbox.logDirectory, 'c'))).toContain('0.log');
+        expect(names().length).toBeLessThanOrEqual(4);
+      } finally {
+        await removeAll(small);
       }
     });
 
