@@ -6,6 +6,6 @@ export default {
   transform: {
     '\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
   },
-  testTimeout: 30_000,
+  testTimeout: 90_000,
   maxWorkers: 2,
 };

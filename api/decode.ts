@@ -96,7 +96,7 @@ function time(value: unknown, name: string, context: DecodeContext, owner: strin
 function structOf(definition: string): Field {
   const known = compiled.get(definition);
   if (known) return known;
-  let target: Field | undefined;
+  let target: Field | undefined = undefined as Field | undefined;
   // Definitions may refer to themselves: hand out a door that is filled below.
   compiled.set(definition, (value, name, context, owner) => target!(value, name, context, owner));
   target = special[definition] ?? compile(definitions[definition] ?? {}, shortName(definition));

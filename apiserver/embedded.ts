@@ -17,8 +17,6 @@ interface Row {
   /** null: the write was a deletion. */
   value: Uint8Array | null;
   created: number;
-  /** Revision of the write before, 0 when the key did not exist. */
-  previous: number;
 }
 
 interface Pending {
@@ -37,7 +35,7 @@ interface Listener {
 const schema = `
   PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA locking_mode = EXCLUSIVE;
   CREATE TABLE IF NOT EXISTS log (
-    revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLOB, created INTEGER NOT NULL, previous INTEGER NOT NULL);
+    revision INTEGER PRIMARY KEY, key TEXT NOT NULL, value BLOB, created INTEGER NOT NULL);
   CREATE INDEX IF NOT EXISTS log_by_key ON log (key, revision);
   CREATE TABLE IF NOT EXISTS counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL);
   INSERT OR IGNORE INTO counter VALUES ('revision', 1), ('compacted', 0);`;
@@ -60,7 +58,6 @@ class Embedded implements Store {
   readonly #db: DatabaseSync;
   readonly #listeners = new Set<Listener>();
   readonly #latest: StatementSync;
-  readonly #byRevision: StatementSync;
   readonly #insert: StatementSync;
   readonly #page: StatementSync;
   readonly #count: StatementSync;
@@ -81,8 +78,7 @@ class Embedded implements Store {
       );
     }
     this.#latest = this.#db.prepare('SELECT * FROM log WHERE key = ? ORDER BY revision DESC LIMIT 1');
-    this.#byRevision = this.#db.prepare('SELECT * FROM log WHERE revision = ?');
-    this.#insert = this.#db.prepare('INSERT INTO log VALUES (?, ?, ?, ?, ?)');
+    this.#insert = this.#db.prepare('INSERT INTO log VALUES (?, ?, ?, ?)');
     this.#page = this.#db.prepare(
       `SELECT log.* FROM (${current}) JOIN log ON revision = at WHERE value IS NOT NULL ORDER BY key LIMIT ?`,
     );
@@ -181,11 +177,8 @@ class Embedded implements Store {
   }
 
   #change(row: Row): Change {
-    const previous = row.previous
-      ? itemOf(this.#byRevision.get(row.previous) as unknown as Row | undefined)
-      : undefined;
     const item = itemOf(row);
-    return item ? { type: 'put', item, previous } : { type: 'delete', key: row.key, revision: row.revision, previous };
+    return item ? { type: 'put', item } : { type: 'delete', key: row.key, revision: row.revision };
   }
 
   #write(key: string, value: Uint8Array | null, expected: number): Promise<Written> {
@@ -221,8 +214,8 @@ class Embedded implements Store {
     if ((there?.revision ?? 0) !== expected || (value === null && !there))
       return { written: { ok: false, current: there } };
     const revision = ++this.#revision;
-    const row = { revision, key, value, created: there?.created ?? revision, previous: there?.revision ?? 0 };
-    this.#insert.run(row.revision, row.key, row.value, row.created, row.previous);
+    const row = { revision, key, value, created: there?.created ?? revision };
+    this.#insert.run(row.revision, row.key, row.value, row.created);
     return { written: { ok: true, revision }, row };
   }
 

@@ -1,5 +1,5 @@
+import { equal } from '../lib/equal.ts';
 import { randomUUID } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import { invalid } from '../api/field-error.ts';
 import type { Kind } from '../api/kind.ts';
 import { timestamp, type KubeObject } from '../api/meta.ts';
@@ -251,7 +251,7 @@ function countGeneration(object: KubeObject, old: Readonly<KubeObject>, kind: Ki
   };
   const before = old.metadata.generation ?? 1;
   const ends = object.metadata.deletionTimestamp && !old.metadata.deletionTimestamp;
-  object.metadata.generation = ends || !isDeepStrictEqual(part(object), part(old)) ? before + 1 : before;
+  object.metadata.generation = ends || !equal(part(object), part(old)) ? before + 1 : before;
 }
 
 /** Deleted by somebody, waited for by nobody. */

@@ -23,7 +23,7 @@ export async function send(
   headers: Headers = {},
 ): Promise<void> {
   headers['content-type'] = body.contentType;
-  headers['cache-control'] = 'no-cache, private';
+  headers['cache-control'] ??= 'no-cache, private';
   if (body.length >= gzipFrom && /\bgzip\b/.test(String(request.headers['accept-encoding'] ?? ''))) {
     const packed = await compress(Buffer.concat(body.chunks), { level: constants.Z_BEST_SPEED });
     headers['content-encoding'] = 'gzip';

@@ -58,10 +58,7 @@ export interface Batch {
   events: Change[];
 }
 
-/** `previous` is what the key held before, when it existed. */
-export type Change =
-  | { type: 'put'; item: Item; previous: Item | undefined }
-  | { type: 'delete'; key: string; revision: number; previous: Item | undefined };
+export type Change = { type: 'put'; item: Item } | { type: 'delete'; key: string; revision: number };
 
 /** The asked revision is older than the history that is kept. Towards API users: 410 Gone, reason Expired. */
 export class Compacted extends Error {

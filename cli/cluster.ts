@@ -18,6 +18,13 @@ export interface ClusterOptions {
   mesosPort: number;
   /** Masters of a Mesos that is there already; '' starts a development one. */
   masters: string;
+  /** Endpoints of an etcd that is there already; none starts one of our own, as `store` says. */
+  etcdServers: readonly string[];
+  /** Address the apiserver listens on, and the name or address under which others reach it. */
+  bindAddress: string;
+  advertise: string;
+  /** Command line that starts the executor on an agent; '' runs this very program. */
+  executorCommand: string;
   /** auto: etcd where there is one on PATH, else the embedded store. */
   store: 'auto' | 'etcd' | 'embedded';
   runtime: 'process' | 'cri';
@@ -27,6 +34,7 @@ export interface ClusterOptions {
   readyTimeout: number;
   /** More flags for one server, by its name. */
   flags?: Readonly<Record<string, readonly string[]>>;
+  /** More flags for executors started by this very program. */
   executorFlags?: readonly string[];
   /** Environment of every server beside our own. */
   env?: Readonly<Record<string, string | undefined>>;
@@ -87,6 +95,7 @@ class Launch implements LocalCluster {
     for (const folder of ['logs', 'pki']) mkdirSync(join(dir, folder), { recursive: true });
     const ports = await this.#choosePorts();
     const hosts = [
+      this.#o.advertise,
       'localhost',
       '127.0.0.1',
       '::1',
@@ -97,14 +106,15 @@ class Launch implements LocalCluster {
       '10.96.0.1',
     ];
     const pki = await ensurePki(join(dir, 'pki'), hosts);
-    const etcd = this.#usesEtcd();
-    if (etcd) {
+    const ownEtcd = this.#startsEtcd();
+    const etcd = ownEtcd ? [`http://127.0.0.1:${ports.etcd}`] : this.#o.etcdServers;
+    if (ownEtcd) {
       await this.#start(this.#etcd(ports.etcd, ports.etcdPeer), signal);
-      ready('etcd', `http://127.0.0.1:${ports.etcd}`);
+      ready('etcd', etcd.join(','));
     }
-    this.server = `https://127.0.0.1:${ports.apiserver}`;
+    this.server = `https://${this.#o.advertise}:${ports.apiserver}`;
     await this.#start(this.#apiserver(ports, pki, etcd), signal);
-    ready('apiserver', `${this.server}, objects kept in ${etcd ? 'etcd' : 'the embedded store'}`);
+    ready('apiserver', `${this.server}, objects kept in ${etcd.length > 0 ? 'etcd' : 'the embedded store'}`);
     for (const user of ['controller-manager', 'scheduler'] as const)
       writeKubeconfig(join(dir, `${user}.kubeconfig`), this.server, pki.ca, user, pki.pair(user));
     writeKubeconfig(this.kubeconfig, this.server, pki.ca, 'kubernetes-admin', pki.pair('admin'));
@@ -131,8 +141,8 @@ class Launch implements LocalCluster {
     this.#log.debug({ server: program.name, pid: server.pid }, 'started');
   }
 
-  #usesEtcd(): boolean {
-    if (this.#o.store === 'embedded') return false;
+  #startsEtcd(): boolean {
+    if (this.#o.store === 'embedded' || this.#o.etcdServers.length > 0) return false;
     const found = onPath('etcd');
     if (!found && this.#o.store === 'etcd')
       throw new Error('there is no etcd on PATH; install etcd-server, or use --store embedded');
@@ -146,7 +156,7 @@ class Launch implements LocalCluster {
       await checkPort(port, flag);
       return port;
     };
-    const etcd = this.#usesEtcd() ? await choose(etcdPort, '--etcd-port') : 0;
+    const etcd = this.#startsEtcd() ? await choose(etcdPort, '--etcd-port') : 0;
     const mesos = masters ? 0 : await choose(mesosPort, '--mesos-port');
     if (mesosPort !== 0 && !masters) for (let i = 1; i <= 3; i++) await checkPort(mesosPort + i, '--mesos-port');
     return {
@@ -175,16 +185,15 @@ class Launch implements LocalCluster {
     };
   }
 
-  #apiserver(ports: { apiserver: number; etcd: number }, pki: Pki, etcd: boolean): Program {
+  #apiserver(ports: { apiserver: number }, pki: Pki, etcd: readonly string[]): Program {
     const serving = pki.files('apiserver');
     const kubelet = pki.files('kubelet-client');
     return this.#km('apiserver', [
+      ...['--bind-address', this.#o.bindAddress, '--advertise-address', `${this.#o.advertise}:${ports.apiserver}`],
       ...['--port', String(ports.apiserver), '--tls-cert-file', serving.cert, '--tls-key-file', serving.key],
       ...['--client-ca-file', pki.caFile, '--token-auth-file', pki.tokenFile],
       ...['--kubelet-client-cert-file', kubelet.cert, '--kubelet-client-key-file', kubelet.key],
-      ...(etcd
-        ? ['--etcd-servers', `http://127.0.0.1:${ports.etcd}`]
-        : ['--embedded-store', join(this.#o.dir, 'store.db')]),
+      ...(etcd.length > 0 ? ['--etcd-servers', etcd.join(',')] : ['--embedded-store', join(this.#o.dir, 'store.db')]),
     ]);
   }
 
@@ -221,7 +230,8 @@ class Launch implements LocalCluster {
   }
 
   #clientFlags(user: string): string[] {
-    return ['--kubeconfig', join(this.#o.dir, `${user}.kubeconfig`)];
+    // There is one of each, so a new one need not wait until the lease of a killed one runs out.
+    return ['--kubeconfig', join(this.#o.dir, `${user}.kubeconfig`), '--leader-elect=false'];
   }
 
   #km(name: string, args: readonly string[]): Program {

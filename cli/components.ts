@@ -6,6 +6,8 @@ import { Informers } from '../client/informer.ts';
 import { readKubeconfig } from '../client/kubeconfig.ts';
 import { lead } from '../client/lease.ts';
 import * as controllers from '../controllers/index.ts';
+import * as devcluster from '../devcluster/index.ts';
+import * as executor from '../executor/index.ts';
 import * as framework from '../framework/index.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Options, type Values, flag, text } from '../lib/options.ts';
@@ -94,6 +96,30 @@ export const components: readonly Component[] = [
         running.ready();
         await closed;
       }),
+  }),
+  component({
+    name: 'executor',
+    summary: 'The kubelet; Mesos agents start it',
+    options: executor.options,
+    run: async (options, { log, signal, env, ready }) => {
+      const { closed } = await executor.start(options, { log, signal, env });
+      ready();
+      log.info({ how: await closed }, 'the executor ends');
+    },
+  }),
+  component({
+    name: 'devcluster',
+    summary: 'A development Mesos: masters and agents, for km or any other framework',
+    options: devcluster.options,
+    run: async (options, { log, signal, ready }) => {
+      const cluster = await devcluster.start(options, { log, signal });
+      log.info(
+        { masters: cluster.masterUrls, agents: cluster.agents.map(({ url }) => url) },
+        'the development Mesos is ready',
+      );
+      ready();
+      await cluster.closed;
+    },
   }),
 ];
 

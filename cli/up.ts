@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import pc from 'picocolors';
 import { aborted } from '../lib/delay.ts';
-import { type Values, duration, flag, oneOf, port, text } from '../lib/options.ts';
+import { type Values, duration, flag, list, oneOf, port, text } from '../lib/options.ts';
 import { type ClusterOptions, startCluster } from './cluster.ts';
 import type { Running } from './components.ts';
 
@@ -15,6 +15,14 @@ const options = {
   runtime: oneOf('What runs containers', ['process', 'cri'], 'process'),
   criSocket: text('Socket of the CRI runtime', '/run/containerd/containerd.sock', '<file>'),
   mesos: text('Masters of a Mesos that is already there, instead of a development one', '', '<masters>'),
+  etcdServers: list('Endpoints of an etcd that is already there, instead of one of our own', [], '<url,url>'),
+  bindAddress: text('Address the apiserver listens on', '127.0.0.1', '<address>'),
+  advertise: text('Name or address under which executors and kubectl reach the apiserver', '127.0.0.1', '<host>'),
+  executorCommand: text(
+    'Command line that starts km executor on an agent; this very program unless set',
+    '',
+    '<command>',
+  ),
   verbose: flag('Say what every server logs, too'),
   readyTimeout: duration('How long a server may take to start', 60_000),
 } as const;
@@ -52,6 +60,10 @@ function clusterOptions(o: Values<typeof options>, dir: string): ClusterOptions 
     mesosPort: o.mesosPort,
     masters: o.mesos,
     store: o.store,
+    etcdServers: o.etcdServers,
+    bindAddress: o.bindAddress,
+    advertise: o.advertise,
+    executorCommand: o.executorCommand,
     runtime: o.runtime,
     criSocket: o.criSocket,
     logLevel: o.verbose ? 'debug' : 'info',

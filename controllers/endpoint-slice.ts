@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from '../lib/equal.ts';
 import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
 import { Node } from '../api/kinds/node.ts';
 import { Pod } from '../api/kinds/pod.ts';
@@ -112,8 +112,7 @@ export function planSlices(existing: readonly StoredSlice[], wanted: readonly En
   const update: StoredSlice[] = [];
   for (const [i, slice] of wanted.slice(0, inOrder.length).entries()) {
     const old = inOrder[i]!;
-    const same =
-      isDeepStrictEqual(old.endpoints, slice.endpoints) && isDeepStrictEqual(old.ports ?? [], slice.ports ?? []);
+    const same = equal(old.endpoints, slice.endpoints) && equal(old.ports ?? [], slice.ports ?? []);
     if (!same) update.push({ ...old, endpoints: slice.endpoints, ports: slice.ports ?? [] });
   }
   return { create: wanted.slice(inOrder.length), update, remove: inOrder.slice(wanted.length) };

@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from '../lib/equal.ts';
 import { type EndpointAddress, Endpoints } from '../api/kinds/endpoints.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { Service } from '../api/kinds/service.ts';
@@ -27,7 +27,7 @@ export function endpoints({ client, informer }: World): Reconciler {
       }
       if (!service.spec.selector || Object.keys(service.spec.selector).length === 0) return;
       const subsets = subsetsOf(service, backendsOf(service, pods.by('namespace', namespace)));
-      if (current && isDeepStrictEqual(current.subsets ?? [], subsets)) return;
+      if (current && equal(current.subsets ?? [], subsets)) return;
       const labels = { ...service.metadata.labels, [managedLabel]: 'endpoint-controller' };
       const wanted: Endpoints = { metadata: { namespace, name, labels }, subsets };
       if (!current) await client.create(Endpoints, wanted, {}, signal);

@@ -14,7 +14,7 @@ import { fileURLToPath } from 'node:url';
 import { Client } from 'undici';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
-import { chooseZooKeeper } from './zookeeper-choose.ts';
+import { chooseZooKeeper, type ZooKeeperClient } from './zookeeper-choose.ts';
 import { leadersInZooKeeper } from './leader-zookeeper.ts';
 import type { ConnectZooKeeper } from './zookeeper.ts';
 
@@ -29,7 +29,9 @@ export interface LeadersOptions {
   interval?: number | undefined;
   /** Milliseconds of the ZooKeeper session; 10 s unless told, as in Mesos. */
   sessionTimeout?: number | undefined;
-  /** Instead of the client that is chosen for this machine. */
+  /** Which ZooKeeper client; our own unless told. */
+  client?: ZooKeeperClient | undefined;
+  /** Instead of choosing one. */
   connect?: ConnectZooKeeper | undefined;
 }
 
@@ -81,7 +83,7 @@ export async function* leaders(
   if (parsed.kind === 'file') parsed = parseLeaderSpec(await readFile(parsed.path, 'utf8'), options.scheme);
   if (parsed.kind === 'file') throw new Error('the file that names the masters may not name another file');
   if (parsed.kind === 'masters') return yield* leadersAmong(parsed.urls, options);
-  const connect = options.connect ?? (await chooseZooKeeper());
+  const connect = options.connect ?? (await chooseZooKeeper(options.client));
   yield* leadersInZooKeeper(parsed, connect, options);
 }
 

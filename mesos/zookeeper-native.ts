@@ -61,6 +61,8 @@ class NativeZooKeeper implements ZooKeeper {
       timeout: options.sessionTimeout,
       debug_level: 0,
       host_order_deterministic: false,
+      // It takes so many wake-ups without data for an expired session; connecting alone causes several.
+      response_counter_limit: 1_000_000,
     });
     this.#client.on('connect', () => this.#become('connected'));
     this.#client.on('connecting', () => {

@@ -33,7 +33,7 @@ export interface ZooKeeper {
   exists(path: string, onChange?: () => void): Promise<boolean>;
   set(path: string, data: Uint8Array): Promise<void>;
   remove(path: string): Promise<void>;
-  /** Ends the session, so that its ephemeral nodes go at once. Never rejects. */
+  /** Ends the session, so that its ephemeral nodes go without waiting for the timeout. Never rejects. */
   close(): Promise<void>;
 }
 

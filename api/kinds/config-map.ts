@@ -1,9 +1,9 @@
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { bad, forbiddenField, tooLong } from '../field-error.ts';
 import { kind, type FieldError } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { checkConfigKey } from '../names.ts';
-import { isDeepStrictEqual } from 'node:util';
 
 export interface ConfigMap extends KubeObject {
   data?: Record<string, string>;
@@ -44,7 +44,7 @@ export const ConfigMap = kind<ConfigMap>({
     const errors: FieldError[] = [];
     if (!map.immutable) errors.push(forbiddenField('immutable', 'field is immutable when `immutable` is set'));
     for (const field of ['data', 'binaryData'] as const)
-      if (!isDeepStrictEqual(map[field] ?? {}, old[field] ?? {}))
+      if (!equal(map[field] ?? {}, old[field] ?? {}))
         errors.push(forbiddenField(field, 'field is immutable when `immutable` is set'));
     return errors;
   },

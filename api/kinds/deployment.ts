@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { bad, forbiddenField, immutable, notSupported } from '../field-error.ts';
 import { kind, type FieldError } from '../kind.ts';
@@ -68,9 +68,7 @@ export const Deployment = kind<Deployment>({
   },
   validate: (deployment) => [...validateWorkload(deployment), ...validateStrategy(deployment)],
   validateUpdate: (deployment, old) =>
-    isDeepStrictEqual(deployment.spec.selector, old.spec.selector)
-      ? []
-      : [immutable('spec.selector', deployment.spec.selector)],
+    equal(deployment.spec.selector, old.spec.selector) ? [] : [immutable('spec.selector', deployment.spec.selector)],
   columns: [
     nameColumn,
     { name: 'Ready', value: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}` },

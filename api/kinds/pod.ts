@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from '../../lib/equal.ts';
 import { bad, forbiddenField } from '../field-error.ts';
 import { kind, type FieldError } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
@@ -280,7 +280,7 @@ function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
   const lost = (old.spec.tolerations ?? []).filter(
     (one) =>
       !(pod.spec.tolerations ?? []).some((other) =>
-        isDeepStrictEqual({ ...one, tolerationSeconds: 0 }, { ...other, tolerationSeconds: 0 }),
+        equal({ ...one, tolerationSeconds: 0 }, { ...other, tolerationSeconds: 0 }),
       ),
   );
   if (lost.length > 0)
@@ -296,7 +296,7 @@ function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
           `only deletion is allowed, but found new scheduling gate '${gate.name}'`,
         ),
       );
-  if (errors.length === 0 && !isDeepStrictEqual(fixedPart(pod, old), fixedPart(old, old)))
+  if (errors.length === 0 && !equal(fixedPart(pod, old), fixedPart(old, old)))
     errors.push(forbiddenField('spec', podUpdateRule));
   return errors;
 }

@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { immutable } from '../field-error.ts';
 import { kind } from '../kind.ts';
@@ -38,7 +38,7 @@ export const ReplicaSet = kind<ReplicaSet>({
   },
   validate: validateWorkload,
   validateUpdate: (set, old) =>
-    isDeepStrictEqual(set.spec.selector, old.spec.selector) ? [] : [immutable('spec.selector', set.spec.selector)],
+    equal(set.spec.selector, old.spec.selector) ? [] : [immutable('spec.selector', set.spec.selector)],
   columns: [
     nameColumn,
     { name: 'Desired', type: 'integer', value: (set) => set.spec.replicas ?? 0 },

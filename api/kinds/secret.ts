@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { bad, forbiddenField, immutable, required, tooLong } from '../field-error.ts';
 import { kind, type FieldError } from '../kind.ts';
@@ -59,7 +59,7 @@ export const Secret = kind<Secret>({
     const errors: FieldError[] = secret.type === old.type ? [] : [immutable('type', secret.type)];
     if (!old.immutable) return errors;
     if (!secret.immutable) errors.push(forbiddenField('immutable', 'field is immutable when `immutable` is set'));
-    if (!isDeepStrictEqual(secret.data ?? {}, old.data ?? {}))
+    if (!equal(secret.data ?? {}, old.data ?? {}))
       errors.push(forbiddenField('data', 'field is immutable when `immutable` is set'));
     return errors;
   },

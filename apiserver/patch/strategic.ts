@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from '../../lib/equal.ts';
 import { badRequest } from '../../api/status.ts';
 import { definitions, resolve, type Schema } from '../../api/schema.ts';
 import { isRecord, setMember, type Json } from './json.ts';
@@ -68,7 +68,7 @@ const isMerged = (schema: Schema | undefined): boolean => strategies(schema).inc
 const isReplaced = (schema: Schema | undefined): boolean => strategies(schema).includes('replace');
 
 function union(before: readonly unknown[], added: readonly unknown[]): unknown[] {
-  return [...before, ...added.filter((item) => !before.some((other) => isDeepStrictEqual(item, other)))];
+  return [...before, ...added.filter((item) => !before.some((other) => equal(item, other)))];
 }
 
 function mergeList(
@@ -113,7 +113,7 @@ function stripDirectives(value: unknown): unknown {
 function deleteValues(out: Json, key: string, values: unknown): void {
   const list = out[key];
   if (!Array.isArray(list) || !Array.isArray(values)) return;
-  const left = list.filter((item) => !values.some((value) => isDeepStrictEqual(item, value)));
+  const left = list.filter((item) => !values.some((value) => equal(item, value)));
   if (left.length > 0) setMember(out, key, left);
   else delete out[key];
 }

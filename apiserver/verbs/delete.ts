@@ -19,7 +19,7 @@ export interface DeleteOptions extends WriteOptions {
 export async function remove(registry: Registry, call: Call): Promise<Answer> {
   const { kind, name, namespace } = call;
   const options = deleteOptions(call);
-  if (kind.group === '' && kind.kind === 'Namespace' && immortalNamespaces.has(name))
+  if (isNamespace(kind) && immortalNamespaces.has(name))
     throw forbidden(kind, name, 'this namespace may not be deleted');
   const { entry, gone } = await deleteObject(registry, kind, keyIn(kind, namespace, name), options);
   return gone && !returnsObject(kind) ? success(kind, entry.object) : { code: 200, kind, entry };
@@ -160,9 +160,7 @@ function finalizersAfter({ metadata }: Readonly<KubeObject>, { propagation }: De
 }
 
 const isHeldNamespace = (kind: Kind, object: Readonly<KubeObject>): boolean =>
-  kind.group === '' &&
-  kind.kind === 'Namespace' &&
-  ((object as { spec?: { finalizers?: string[] } }).spec?.finalizers?.length ?? 0) > 0;
+  isNamespace(kind) && ((object as { spec?: { finalizers?: string[] } }).spec?.finalizers?.length ?? 0) > 0;
 
 function isAlreadyMarked({ metadata }: Readonly<KubeObject>, grace: number, finalizers: readonly string[]): boolean {
   return (
@@ -179,10 +177,12 @@ function mark(object: KubeObject, grace: number, finalizers: string[], kind: Kin
     metadata.deletionTimestamp = timestamp(
       Math.min(Date.now() + grace * 1000, first ? Infinity : Date.parse(metadata.deletionTimestamp!)),
     );
-  metadata.deletionGracePeriodSeconds = grace;
+  if (!isNamespace(kind)) metadata.deletionGracePeriodSeconds = grace;
   if (finalizers.length > 0) metadata.finalizers = finalizers;
   else delete metadata.finalizers;
-  if (kind.group === '' && kind.kind === 'Namespace')
+  if (isNamespace(kind))
     (object as { status?: object }).status = { ...(object as { status?: object }).status, phase: 'Terminating' };
   return object;
 }
+
+const isNamespace = (kind: Kind): boolean => kind.group === '' && kind.kind === 'Namespace';

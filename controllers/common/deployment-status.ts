@@ -1,4 +1,4 @@
-import { isDeepStrictEqual } from 'node:util';
+import { equal } from '../../lib/equal.ts';
 import type { Deployment } from '../../api/kinds/deployment.ts';
 import type { ReplicaSet } from '../../api/kinds/replica-set.ts';
 import { type Condition, type Stored, timestamp } from '../../api/meta.ts';
@@ -43,7 +43,7 @@ export function deploymentStatus(
   );
   const status = { ...counts, conditions };
   const changed = Object.entries(status).some(
-    ([field, value]) => !isDeepStrictEqual(value || undefined, before[field as keyof Status] || undefined),
+    ([field, value]) => !equal(value || undefined, before[field as keyof Status] || undefined),
   );
   return { status, changed, again: progressing?.again };
 }

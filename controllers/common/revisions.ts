@@ -1,5 +1,5 @@
+import { equal } from '../../lib/equal.ts';
 import { createHash } from 'node:crypto';
-import { isDeepStrictEqual } from 'node:util';
 import type { Deployment } from '../../api/kinds/deployment.ts';
 import type { ReplicaSet } from '../../api/kinds/replica-set.ts';
 import type { Stored } from '../../api/meta.ts';
@@ -36,7 +36,7 @@ function canonical(value: unknown): string {
 export function newSetOf(deployment: Deployment, sets: readonly StoredSet[]): StoredSet | undefined {
   return [...sets]
     .sort(byAge)
-    .find((set) => isDeepStrictEqual(withoutHash(set.spec.template), withoutHash(deployment.spec.template)));
+    .find((set) => equal(withoutHash(set.spec.template), withoutHash(deployment.spec.template)));
 }
 
 function withoutHash(template: PodTemplate): unknown {

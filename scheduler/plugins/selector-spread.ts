@@ -9,9 +9,9 @@ export const selectorSpread: Plugin = {
     if (!owner) return undefined;
     const counts = new Map<string, number>();
     let most = 0;
-    for (const { name, siblings } of nodes) {
-      const count = siblings(owner);
-      if (count > 0) counts.set(name, count);
+    for (const node of nodes) {
+      const count = node.siblings(owner);
+      if (count > 0) counts.set(node.name, count);
       most = Math.max(most, count);
     }
     return most === 0 ? undefined : ({ name }) => 100 - (100 * (counts.get(name) ?? 0)) / most;

@@ -2,6 +2,9 @@ import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { webcrypto } from 'node:crypto';
+
+type CryptoKey = webcrypto.CryptoKey;
+type CryptoKeyPair = webcrypto.CryptoKeyPair;
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from 'undici';
@@ -9,7 +12,7 @@ import { options, start, type ApiServer, type Deps, type Options } from '../../a
 import { defaultsOf } from '../../lib/options.ts';
 import { silent } from '../../lib/log.ts';
 
-x509.cryptoProvider.set(webcrypto as Crypto);
+x509.cryptoProvider.set(webcrypto as typeof globalThis.crypto);
 
 export interface Pem {
   cert: string;
@@ -65,12 +68,16 @@ export interface TestServer extends ApiServer {
   stop: () => Promise<void>;
 }
 
+/** Whatever JSON came back, for expectations to look into. */
+export interface Json {
+  [member: string]: Json;
+}
+
 export interface Reply {
   status: number;
   headers: Record<string, string>;
   text: string;
-  //
-  json: any;
+  json: Json;
 }
 
 export const adminToken = 'admin-token';
@@ -143,7 +150,7 @@ async function call(
     status: answer.statusCode,
     headers: answer.headers as Record<string, string>,
     text,
-    json: isJson && text ? JSON.parse(text) : undefined,
+    json: (isJson && text ? JSON.parse(text) : {}) as Json,
   };
 }
 

@@ -1,0 +1,338 @@
+/**
+ * One agent: executors and their tasks, the updates on their way, and an HTTP server for both.
+ *
+ *   master ◀──link──▶ agent ◀──/api/v1/executor──▶ executor processes
+ */
+import { randomUUID } from 'node:crypto';
+import type { Logger } from '../lib/log.ts';
+import type { ExecutorInfo, KillPolicy, TaskStatus } from '../mesos/tasks.ts';
+import type { AgentInfo, Attribute, DomainInfo, FrameworkInfo, Resource } from '../mesos/types.ts';
+import { routeAgent } from './agent-views.ts';
+import { Executor, type Host } from './executors.ts';
+import { handleExecutor } from './executor-api.ts';
+import { listen, type Listening } from './http.ts';
+import type { AgentLink, MasterLink, Registration, Work } from './state.ts';
+import { isTerminal, nowSeconds } from './status.ts';
+import type { Timings } from './timings.ts';
+import { Updates } from './updates.ts';
+import { capabilitiesOf } from './validate-call.ts';
+
+export interface AgentOptions {
+  hostname: string;
+  port: number;
+  resources: Resource[];
+  attributes: Attribute[];
+  domain: DomainInfo | undefined;
+  workDir: string;
+  timings: Timings;
+  environment: Record<string, string>;
+  /** For benches: no listener, no sandboxes, no processes; every task is RUNNING at once. */
+  simulated: boolean;
+  /** What faults do to updates on their way to the master. */
+  mischief: Mischief;
+  log: Logger;
+}
+
+export interface Mischief {
+  /** Milliseconds. */
+  delay: number;
+  /** How often each is sent. */
+  copies: number;
+}
+
+export class Agent {
+  readonly options: AgentOptions;
+  readonly executors = new Map<string, Executor>();
+  readonly frameworks = new Map<string, FrameworkInfo>();
+  id: string | undefined;
+  #listening: Listening | undefined;
+  #port = 0;
+  #master: MasterLink | undefined;
+  #updates: Updates;
+  /** Cut off from its master in both directions. */
+  partitioned = false;
+  /** Not running: between a crash and its restart, or ended for good. */
+  down = true;
+
+  constructor(options: AgentOptions) {
+    this.options = options;
+    this.#updates = new Updates(options.timings, (frameworkId, status, latest) => {
+      const { delay, copies } = options.mischief;
+      const send = () => {
+        for (let i = 0; i < copies; i++)
+          if (this.id !== undefined && !this.partitioned) this.#master?.update(this.id, frameworkId, status, latest);
+      };
+      if (delay > 0) setTimeout(send, delay).unref();
+      else send();
+    });
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.#port}`;
+  }
+
+  get info(): AgentInfo {
+    const { hostname, resources, attributes, domain } = this.options;
+    return {
+      hostname,
+      port: this.#port,
+      resources,
+      ...(attributes.length > 0 ? { attributes } : {}),
+      ...(domain ? { domain } : {}),
+      ...(this.id === undefined ? {} : { id: { value: this.id } }),
+    };
+  }
+
+  async start(): Promise<void> {
+    this.down = false;
+    if (this.options.simulated) {
+      this.#port ||= this.options.port;
+      return;
+    }
+    this.#listening = await listen(this.#port || this.options.port, (request) => {
+      const path = request.path.replace(/^\/slave\(1\)(?=\/)/, '');
+      if (path.startsWith('/api/v1/executor')) handleExecutor(this.#desk(), request);
+      else return routeAgent(this, path, request);
+    });
+    this.#port = this.#listening.port;
+  }
+
+  /** There is a master to register with, or a new one, or none. */
+  join(master: MasterLink | undefined): void {
+    this.#master = master;
+    if (!master || this.down || this.partitioned) return;
+    const registration: Registration = {
+      info: this.info,
+      id: this.id,
+      pid: `slave(1)@127.0.0.1:${this.#port}`,
+      link: this.#link(),
+      ...this.#running(),
+    };
+    const id = master.register(registration);
+    if (id === undefined) return this.stop();
+    this.id = id;
+    this.#updates.resend();
+  }
+
+  /** What goes on here, for a master that does not know it. */
+  #running(): Pick<Registration, 'tasks' | 'executors' | 'frameworks'> {
+    const live = [...this.executors.values()].filter(({ state }) => state !== 'terminated');
+    const custom = live.filter(({ kind, info }) => kind !== 'command' && info.command?.value !== undefined);
+    return {
+      tasks: live.flatMap((executor) => [...executor.tasks.values()].map(({ task }) => task)),
+      executors: custom.map(({ info }) => info),
+      frameworks: [...this.frameworks.values()],
+    };
+  }
+
+  #link(): AgentLink {
+    return {
+      run: (work) => this.#run(work),
+      kill: (frameworkId, taskId, policy) => this.#kill(frameworkId, taskId, policy),
+      acknowledge: (frameworkId, taskId, uuid) => this.#acknowledged(frameworkId, taskId, uuid),
+      message: (frameworkId, executorId, data) => {
+        this.#executor(frameworkId, executorId)?.send({ type: 'MESSAGE', message: { data } });
+      },
+      shutdownExecutor: (frameworkId, executorId) => this.#executor(frameworkId, executorId)?.shutdown(),
+      shutdownFramework: (frameworkId) => this.#shutdownFramework(frameworkId),
+      frameworkChanged: (info) => {
+        if (this.frameworks.has(info.id!.value)) this.frameworks.set(info.id!.value, info);
+        for (const executor of this.executors.values())
+          if (executor.frameworkId === info.id!.value) executor.framework = info;
+      },
+      shutdown: () => this.stop(),
+    };
+  }
+
+  #executor(frameworkId: string, executorId: string): Executor | undefined {
+    return this.executors.get(`${frameworkId}/${executorId}`);
+  }
+
+  #run(work: Work): void {
+    const frameworkId = work.framework.id!.value;
+    this.frameworks.set(frameworkId, work.framework);
+    const info = work.executor ?? commandExecutor(work, frameworkId);
+    const known = this.#executor(frameworkId, info.executor_id.value);
+    if (known && known.state !== 'terminated') {
+      if (!work.executor)
+        return this.#drop(
+          known,
+          work,
+          'REASON_TASK_INVALID',
+          'Cannot reuse an already existing executor for a command task',
+        );
+      if (known.state === 'terminating')
+        return this.#drop(known, work, 'REASON_EXECUTOR_TERMINATED', 'Executor terminating');
+      return known.give(work);
+    }
+    const kind = !work.executor ? 'command' : work.executor.type === 'DEFAULT' ? 'default' : 'custom';
+    const executor = new Executor(this.#host(), work.framework, info, kind);
+    this.executors.set(`${frameworkId}/${executor.id}`, executor);
+    executor.give(work);
+    void executor.start().then(
+      () =>
+        executor.fetchError &&
+        this.options.log.warn({ err: executor.fetchError }, 'A URI of an executor could not be fetched'),
+      (err: unknown) => {
+        this.options.log.error({ err, executor: executor.id }, 'An executor could not be started');
+        executor.destroy();
+      },
+    );
+  }
+
+  /** A launch that cannot be: the tasks never were. */
+  #drop(executor: Executor, work: Work, reason: NonNullable<TaskStatus['reason']>, message: string): void {
+    const state = capabilitiesOf(work.framework).has('PARTITION_AWARE') ? 'TASK_DROPPED' : 'TASK_LOST';
+    for (const { task_id } of work.tasks)
+      this.#update(executor, {
+        task_id,
+        state,
+        reason,
+        message,
+        source: 'SOURCE_AGENT',
+        executor_id: executor.info.executor_id,
+        timestamp: nowSeconds(),
+        uuid: Buffer.from(randomUUID().replaceAll('-', ''), 'hex'),
+      });
+  }
+
+  #kill(frameworkId: string, taskId: string, policy: KillPolicy | undefined): void {
+    for (const executor of this.executors.values())
+      if (executor.frameworkId === frameworkId && executor.tasks.has(taskId)) executor.kill(taskId, policy);
+  }
+
+  #acknowledged(frameworkId: string, taskId: string, uuid: Uint8Array): void {
+    const status = this.#updates.acknowledge(frameworkId, taskId, uuid);
+    if (!status) return;
+    for (const executor of this.executors.values()) {
+      const entry = executor.frameworkId === frameworkId ? executor.tasks.get(taskId) : undefined;
+      if (!entry) continue;
+      entry.acknowledged = true;
+      if (!isTerminal(status.state)) continue;
+      executor.tasks.delete(taskId);
+      this.#updates.forget(frameworkId, taskId);
+      if (
+        executor.state === 'terminated' &&
+        executor.tasks.size === 0 &&
+        this.#executor(frameworkId, executor.id) === executor
+      )
+        this.executors.delete(`${frameworkId}/${executor.id}`);
+    }
+  }
+
+  #shutdownFramework(frameworkId: string): void {
+    this.#updates.forget(frameworkId);
+    this.frameworks.delete(frameworkId);
+    for (const executor of this.executors.values()) if (executor.frameworkId === frameworkId) executor.shutdown();
+  }
+
+  #host(): Host {
+    const { workDir, timings, environment, simulated } = this.options;
+    return {
+      agentId: this.id!,
+      endpoint: `127.0.0.1:${this.#port}`,
+      workDir,
+      timings,
+      environment,
+      simulated,
+      update: (executor, status) => this.#update(executor, status),
+      ended: (executor, status) => this.#ended(executor, status),
+    };
+  }
+
+  #desk() {
+    return {
+      info: this.info,
+      hasFramework: (id: string) => [...this.executors.values()].some((executor) => executor.frameworkId === id),
+      executor: (frameworkId: string, executorId: string) => this.#executor(frameworkId, executorId),
+      update: (executor: Executor, status: TaskStatus) => this.#update(executor, status),
+      message: (executor: Executor, data: Uint8Array) => {
+        if (!this.partitioned) this.#master?.executorMessage(this.id!, executor.frameworkId, executor.id, data);
+      },
+    };
+  }
+
+  #update(executor: Executor, given: TaskStatus): void {
+    const { frameworkId, containerId, pid } = executor;
+    const status: TaskStatus = {
+      timestamp: nowSeconds(),
+      ...given,
+      agent_id: { value: this.id! },
+      container_status: {
+        container_id: { value: containerId },
+        network_infos: [{ ip_addresses: [{ protocol: 'IPv4', ip_address: '127.0.0.1' }] }],
+        ...(pid === undefined ? {} : { executor_pid: pid }),
+        ...given.container_status,
+      },
+    };
+    const task = executor.tasks.get(given.task_id.value)?.task;
+    if (task && !isTerminal(task.state)) {
+      task.state = status.state;
+      task.status_update_state = status.state;
+    }
+    if (this.frameworks.has(frameworkId)) this.#updates.add(frameworkId, status);
+    if (given.source !== 'SOURCE_EXECUTOR' || !status.uuid) return;
+    // The update is safe here: the executor may forget it.
+    setImmediate(() => {
+      executor.send({ type: 'ACKNOWLEDGED', acknowledged: { task_id: given.task_id, uuid: status.uuid! } });
+    });
+  }
+
+  #ended(executor: Executor, status: number): void {
+    this.options.log.info({ executor: executor.id, status }, 'An executor ended');
+    if (executor.tasks.size === 0 && this.#executor(executor.frameworkId, executor.id) === executor)
+      this.executors.delete(`${executor.frameworkId}/${executor.id}`);
+    if (executor.kind === 'command' || this.partitioned || this.down) return;
+    this.#master?.executorEnded(this.id!, executor.frameworkId, executor.id, status);
+  }
+
+  /** SIGKILL to the agent process: streams break, executors go on. */
+  crash(): void {
+    if (this.down) return;
+    this.down = true;
+    this.#listening?.close();
+    this.#listening = undefined;
+    if (!this.partitioned) this.#master?.disconnected(this.id!);
+  }
+
+  /** It comes back with what it checkpointed: executors of frameworks without checkpoint end. */
+  async restart(master: MasterLink | undefined): Promise<void> {
+    this.crash();
+    for (const executor of [...this.executors.values()]) {
+      if (executor.framework.checkpoint) executor.awaitReturn();
+      else {
+        executor.abandon();
+        this.executors.delete(`${executor.frameworkId}/${executor.id}`);
+      }
+    }
+    await this.start();
+    this.join(master);
+  }
+
+  /** Ends it and its executors for good. */
+  stop(): void {
+    this.down = true;
+    this.#listening?.close();
+    this.#listening = undefined;
+    this.#updates.stop();
+    for (const executor of this.executors.values()) executor.abandon();
+  }
+
+  /** Says goodbye to the master first. */
+  leave(): void {
+    this.stop();
+    if (this.id !== undefined) this.#master?.unregister(this.id);
+  }
+}
+
+/** A command task runs under an executor of its own, named as the task. */
+function commandExecutor({ tasks }: Work, frameworkId: string): ExecutorInfo {
+  const [task] = tasks as [Work['tasks'][0]];
+  const name = `Command Executor (Task: ${task.task_id.value}) (Command: sh -c '${task.command?.value ?? ''}')`;
+  return {
+    executor_id: { value: task.task_id.value },
+    framework_id: { value: frameworkId },
+    name,
+    ...(task.command?.uris ? { command: { uris: task.command.uris } } : {}),
+  };
+}

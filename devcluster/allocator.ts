@@ -1,0 +1,149 @@
+/**
+ * Who is offered what? Pure: a picture of the cluster in, allocations out. Dominant resource fairness: on each agent
+ * the role with the smallest share is asked first, in it the framework with the smallest share; whoever takes, takes
+ * all of the agent that is free for its role.
+ */
+import type { DomainInfo, Resource } from '../mesos/types.ts';
+import { add, allocate, contains, reservedRole, scalarOf } from './resources.ts';
+
+export interface AgentView {
+  id: string;
+  /** Neither used nor offered, without allocation_info. */
+  free: readonly Resource[];
+  domain: DomainInfo | undefined;
+  hasGpus: boolean;
+}
+
+export interface FrameworkView {
+  id: string;
+  capabilities: ReadonlySet<string>;
+  /** Roles that want offers. */
+  roles: readonly string[];
+  /** Used and offered, with allocation_info. */
+  allocated: readonly Resource[];
+  refuses(role: string, agentId: string, resources: readonly Resource[]): boolean;
+  /** Own least sizes of an offer for a role, or undefined for the master's. */
+  leastOf(role: string): readonly Least[] | undefined;
+}
+/** Names and amounts that an offer must have; one of several. */
+export type Least = Readonly<Record<string, number>>;
+
+export interface ClusterView {
+  agents: readonly AgentView[];
+  frameworks: readonly FrameworkView[];
+  total: readonly Resource[];
+  /** Region of the master; agents elsewhere are offered only to REGION_AWARE frameworks. */
+  region: string | undefined;
+}
+
+export interface Allocation {
+  frameworkId: string;
+  role: string;
+  agentId: string;
+  resources: Resource[];
+}
+
+/** cpus:0.01|mem:32 */
+const masterLeast: readonly Least[] = [{ cpus: 0.01 }, { mem: 32 }];
+
+export function allocateOffers(cluster: ClusterView): Allocation[] {
+  const shares = new Shares(cluster.total);
+  for (const framework of cluster.frameworks) shares.count(framework.id, framework.allocated);
+  const clients = cluster.frameworks.flatMap((framework) => framework.roles.map((role) => ({ framework, role })));
+  const allocations: Allocation[] = [];
+  if (clients.length === 0) return allocations;
+  for (const agent of cluster.agents) {
+    let free = agent.free;
+    if (free.length === 0) continue;
+    // With one client there is nothing to sort: the common case of a framework alone with thousands of agents.
+    const order = clients.length === 1 ? clients : shares.order(clients);
+    for (const { framework, role } of order) {
+      if (!eligible(agent, framework, cluster.region)) continue;
+      const resources = forRole(free, role);
+      if (!isEnough(resources, framework.leastOf(role) ?? masterLeast)) continue;
+      if (framework.refuses(role, agent.id, resources)) continue;
+      const offered = allocate(resources, role);
+      allocations.push({ frameworkId: framework.id, role, agentId: agent.id, resources: offered });
+      shares.count(framework.id, offered);
+      free = free.filter((resource) => !resources.includes(resource));
+      if (free.length === 0) break;
+    }
+  }
+  return allocations;
+}
+
+/** Unreserved, and reserved for the role or one above it. Ranges come first, as Mesos lists them in offers. */
+function forRole(free: readonly Resource[], role: string): Resource[] {
+  const mine = free.filter((resource) => {
+    const reserved = reservedRole(resource);
+    return reserved === '*' || role === reserved || role.startsWith(`${reserved}/`);
+  });
+  return [...mine.filter((r) => r.type !== 'SCALAR'), ...mine.filter((r) => r.type === 'SCALAR')];
+}
+
+function isEnough(resources: readonly Resource[], least: readonly Least[]): boolean {
+  if (resources.length === 0) return false;
+  if (least.length === 0) return true;
+  return least.some((amounts) =>
+    Object.entries(amounts).every(([name, amount]) => scalarOf(resources, name) >= amount),
+  );
+}
+
+function eligible(agent: AgentView, framework: FrameworkView, region: string | undefined): boolean {
+  if (agent.hasGpus && !framework.capabilities.has('GPU_RESOURCES')) return false;
+  const there = agent.domain?.fault_domain?.region.name;
+  return there === undefined || there === region || framework.capabilities.has('REGION_AWARE');
+}
+
+/** The dominant share of each role, and of each framework within a role. */
+class Shares {
+  readonly #total = new Map<string, number>();
+  readonly #held = new Map<string, Map<string, number>>();
+
+  constructor(total: readonly Resource[]) {
+    for (const resource of add([], total))
+      if (resource.type === 'SCALAR')
+        this.#total.set(resource.name, (this.#total.get(resource.name) ?? 0) + resource.scalar!.value);
+  }
+
+  count(frameworkId: string, resources: readonly Resource[]): void {
+    for (const { name, type, scalar, allocation_info } of resources) {
+      if (type !== 'SCALAR') continue;
+      const role = allocation_info?.role ?? '*';
+      for (const key of [role, `${role} ${frameworkId}`]) {
+        const held = this.#held.get(key) ?? new Map<string, number>();
+        held.set(name, (held.get(name) ?? 0) + (scalar?.value ?? 0));
+        this.#held.set(key, held);
+      }
+    }
+  }
+
+  order<T extends { framework: { id: string }; role: string }>(clients: readonly T[]): T[] {
+    const keyed = clients.map((client) => ({
+      client,
+      role: this.#share(client.role),
+      framework: this.#share(`${client.role} ${client.framework.id}`),
+    }));
+    return keyed
+      .sort(
+        (a, b) =>
+          a.role - b.role ||
+          (a.client.role < b.client.role ? -1 : a.client.role > b.client.role ? 1 : 0) ||
+          a.framework - b.framework,
+      )
+      .map(({ client }) => client);
+  }
+
+  #share(key: string): number {
+    let share = 0;
+    for (const [name, amount] of this.#held.get(key) ?? []) {
+      const total = this.#total.get(name) ?? 0;
+      if (total > 0) share = Math.max(share, amount / total);
+    }
+    return share;
+  }
+}
+
+/** Whether a refusal of `refused` covers an offer of `resources`: it does when there is nothing more in the offer. */
+export const covers = (refused: readonly Resource[], resources: readonly Resource[]): boolean =>
+  contains(refused, resources);

@@ -1,0 +1,198 @@
+/** Agents come, break off, are lost, return and are gone; and what that means for their tasks. */
+import { describeAgent } from './snapshot.ts';
+import { forgetTask, addExecutor, addTask, keepUnreachable } from './tasks.ts';
+import { newFramework } from './frameworks.ts';
+import { rescindAll } from './offers.ts';
+import { refined } from './resources.ts';
+import type { Agent, Framework, Master, Registration } from './state.ts';
+import { isTerminal, masterStatus, moveTask, nowNanoseconds, partitionState, tell, type Told } from './status.ts';
+import { tellOperators } from './operator-events.ts';
+
+/** A new agent, or one that comes back. Undefined refuses it. */
+export function register(master: Master, registration: Registration): string | undefined {
+  const { registry } = master;
+  if (registration.id !== undefined && registry.gone.has(registration.id)) return undefined;
+  const id = registration.id ?? `${master.info.id}-S${master.numbers.agent++}`;
+  const before = master.agents.get(id);
+  const wasUnreachable = registry.unreachable.delete(id);
+  master.recovered.delete(id);
+  const now = Date.now();
+  const total = (registration.info.resources ?? []).map(refined);
+  const agent: Agent = {
+    id,
+    info: { ...registration.info, id: { value: id } },
+    pid: registration.pid,
+    link: registration.link,
+    connected: true,
+    partitioned: false,
+    total,
+    used: [],
+    offers: new Set(),
+    registeredAt: before?.registeredAt ?? now,
+    reregisteredAt: registration.id === undefined ? 0 : now,
+    pings: undefined,
+    free: undefined,
+  };
+  if (before) {
+    clearTimeout(before.pings);
+    rescindAll(master, { agent: before });
+  }
+  master.agents.set(id, agent);
+  registry.admitted.set(id, agent.info);
+  if (before) agent.used = before.used;
+  else {
+    takeOver(master, agent, registration, wasUnreachable);
+    tellOperators(master, { type: 'AGENT_ADDED', agent_added: { agent: describeAgent(master, agent) } });
+  }
+  master.log.info({ agent: id, hostname: agent.info.hostname }, 'An agent registered');
+  master.allocateSoon(agent);
+  return id;
+}
+
+/** What runs on an agent that comes back, or that a new master sees first, enters the books again. */
+function takeOver(master: Master, agent: Agent, registration: Registration, wasUnreachable: boolean): void {
+  for (const info of registration.frameworks) {
+    const id = info.id!.value;
+    if (master.completed.has(id)) agent.link.shutdownFramework(id);
+    else if (!master.frameworks.has(id)) master.frameworks.set(id, newFramework(id, info, true));
+  }
+  for (const executor of registration.executors) {
+    const framework = master.frameworks.get(executor.framework_id!.value);
+    if (framework) addExecutor(framework, agent, executor);
+  }
+  for (const task of registration.tasks) {
+    const framework = master.frameworks.get(task.framework_id.value);
+    if (!framework) continue;
+    framework.unreachable.delete(task.task_id.value);
+    addTask(master, framework, agent, { ...task });
+    if (wasUnreachable)
+      tell(framework, {
+        taskId: task.task_id.value,
+        agentId: agent.id,
+        state: task.state,
+        reason: 'REASON_AGENT_REREGISTERED',
+        message: 'Unreachable agent re-reregistered',
+        more: task.executor_id ? { executor_id: task.executor_id } : {},
+      });
+  }
+}
+
+/** The connection to the agent broke. Its tasks go on, but not those of frameworks that do not checkpoint. */
+export function disconnect(master: Master, agent: Agent): void {
+  if (!agent.connected) return;
+  agent.connected = false;
+  rescindAll(master, { agent });
+  for (const framework of master.frameworks.values()) {
+    if (framework.info.checkpoint) continue;
+    endTasks(master, framework, agent, () => ({
+      state: 'TASK_LOST',
+      reason: 'REASON_AGENT_DISCONNECTED',
+      message: `Agent ${agent.info.hostname} disconnected`,
+    }));
+    removeExecutors(framework, agent);
+  }
+  awaitPings(master, agent);
+}
+
+/** From now on the agent answers no ping; when it stays so, it is unreachable. */
+export function awaitPings(master: Master, agent: Agent): void {
+  clearTimeout(agent.pings);
+  agent.pings = setTimeout(() => markUnreachable(master, agent), master.timings.agentPingTimeout);
+}
+
+export function markUnreachable(master: Master, agent: Agent): void {
+  if (master.agents.get(agent.id) !== agent) return;
+  const nanoseconds = nowNanoseconds();
+  master.registry.unreachable.set(agent.id, nanoseconds);
+  for (const framework of master.frameworks.values())
+    endTasks(
+      master,
+      framework,
+      agent,
+      () => ({
+        state: partitionState(framework, 'TASK_UNREACHABLE'),
+        reason: 'REASON_AGENT_REMOVED',
+        message: 'health check timed out',
+        more: { unreachable_time: { nanoseconds } },
+      }),
+      true,
+    );
+  dropAgent(master, agent);
+}
+
+/** The operator's word that it will not come back; unreachable agents too. */
+export function markGone(master: Master, agentId: string): boolean {
+  const { registry } = master;
+  if (registry.gone.has(agentId)) return true;
+  if (!registry.admitted.has(agentId)) return false;
+  registry.gone.set(agentId, nowNanoseconds());
+  registry.unreachable.delete(agentId);
+  master.recovered.delete(agentId);
+  const agent = master.agents.get(agentId);
+  for (const framework of master.frameworks.values()) {
+    if (agent) endTasks(master, framework, agent, () => goneByOperator(framework, 'Agent has been marked gone'));
+    for (const task of [...framework.unreachable.values()].filter((t) => t.agent_id.value === agentId)) {
+      framework.unreachable.delete(task.task_id.value);
+      framework.completed.push(task);
+      const told = { taskId: task.task_id.value, agentId, ...goneByOperator(framework, 'Agent has been marked gone') };
+      if (framework.capabilities.has('PARTITION_AWARE')) moveTask(master, task, masterStatus(told));
+      tell(framework, told);
+    }
+  }
+  if (agent) {
+    dropAgent(master, agent);
+    agent.link.shutdown('Agent has been marked gone');
+  }
+  return true;
+}
+
+const goneByOperator = (framework: Framework, message: string): Omit<Told, 'taskId' | 'agentId'> =>
+  framework.capabilities.has('PARTITION_AWARE')
+    ? { state: 'TASK_GONE_BY_OPERATOR', reason: 'REASON_AGENT_REMOVED_BY_OPERATOR', message }
+    : { state: 'TASK_LOST', reason: 'REASON_AGENT_REMOVED', message };
+
+/** The agent ended in good order and said so. */
+export function unregister(master: Master, agent: Agent): void {
+  for (const framework of master.frameworks.values())
+    endTasks(master, framework, agent, () => goneByOperator(framework, 'Agent unregistered'));
+  master.registry.admitted.delete(agent.id);
+  dropAgent(master, agent);
+  tellOperators(master, { type: 'AGENT_REMOVED', agent_removed: { agent_id: { value: agent.id } } });
+}
+
+type Ending = () => Omit<Told, 'taskId' | 'agentId'>;
+
+function endTasks(master: Master, framework: Framework, agent: Agent, ending: Ending, isUnreachable = false): void {
+  for (const record of [...framework.tasks.values()]) {
+    const { task } = record;
+    if (task.agent_id.value !== agent.id) continue;
+    if (!isTerminal(task.state)) {
+      const told: Told = {
+        taskId: task.task_id.value,
+        agentId: agent.id,
+        ...ending(),
+      };
+      if (task.executor_id) told.more = { ...told.more, executor_id: task.executor_id };
+      const status = masterStatus(told);
+      moveTask(master, task, status);
+      framework.stream?.send({ type: 'UPDATE', update: { status } });
+    }
+    forgetTask(master, framework, record);
+    if (isUnreachable) keepUnreachable(framework, framework.completed.pop()!);
+  }
+}
+
+function removeExecutors(framework: Framework, agent: Agent): void {
+  for (const [key, executor] of framework.executors) if (executor.agent === agent.id) framework.executors.delete(key);
+}
+
+function dropAgent(master: Master, agent: Agent): void {
+  clearTimeout(agent.pings);
+  rescindAll(master, { agent });
+  master.agents.delete(agent.id);
+  for (const framework of master.frameworks.values()) {
+    removeExecutors(framework, agent);
+    framework.stream?.send({ type: 'FAILURE', failure: { agent_id: { value: agent.id } } });
+  }
+  master.log.info({ agent: agent.id }, 'An agent was removed');
+}

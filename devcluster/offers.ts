@@ -1,0 +1,158 @@
+/** Outstanding offers: made from allocations, taken back, used up; and the filters of those that said no. */
+import type { Resource, Filters } from '../mesos/types.ts';
+import { allocateOffers, covers, type AgentView, type FrameworkView } from './allocator.ts';
+import { add, refined, scalarOf, subtract, unallocate, withRole } from './resources.ts';
+import type { Agent, Framework, Master, Offer } from './state.ts';
+
+const defaultRefuseSeconds = 5;
+const maxRefuseSeconds = 31_536_000;
+
+/** One round of the allocator over some agents, and the OFFERS events that come of it. */
+export function makeOffers(master: Master, agents: Iterable<Agent>): void {
+  const now = Date.now();
+  const views: AgentView[] = [];
+  for (const agent of agents) {
+    if (!agent.connected) continue;
+    const free = freeOf(master, agent);
+    if (free.length > 0)
+      views.push({ id: agent.id, free, domain: agent.info.domain, hasGpus: scalarOf(agent.total, 'gpus') > 0 });
+  }
+  const frameworks = [...master.frameworks.values()].filter(({ stream }) => stream).map((f) => viewOf(master, f, now));
+  if (views.length === 0 || frameworks.length === 0) return;
+  const region = master.info.domain?.fault_domain?.region.name;
+  const total = frameworks.length > 1 || frameworks[0]!.roles.length > 1 ? totalOf(master) : [];
+  const made = new Map<Framework, Offer[]>();
+  for (const { frameworkId, role, agentId, resources } of allocateOffers({
+    agents: views,
+    frameworks,
+    total,
+    region,
+  })) {
+    const framework = master.frameworks.get(frameworkId)!;
+    const offer = putOffer(master, framework, master.agents.get(agentId)!, role, resources);
+    made.set(framework, [...(made.get(framework) ?? []), offer]);
+  }
+  for (const [framework, offers] of made)
+    framework.stream?.send({ type: 'OFFERS', offers: { offers: offers.map((offer) => describe(offer)) } });
+}
+
+const totalOf = (master: Master): Resource[] => {
+  let total: Resource[] = [];
+  for (const agent of master.agents.values()) total = add(total, agent.total);
+  return total;
+};
+
+function viewOf(master: Master, framework: Framework, now: number): FrameworkView {
+  let allocated: Resource[] | undefined;
+  return {
+    id: framework.id,
+    capabilities: framework.capabilities,
+    roles: framework.roles.filter((role) => !framework.suppressed.has(role)),
+    get allocated() {
+      return (allocated ??= allocatedOf(master, framework));
+    },
+    refuses: (role, agentId, resources) =>
+      (framework.filters.get(`${role}/${agentId}`) ?? []).some(
+        (filter) => filter.until > now && covers(filter.resources, resources),
+      ),
+    leastOf: (role) =>
+      framework.info.offer_filters?.[role]?.min_allocatable_resources?.quantities?.map(({ quantities }) =>
+        Object.fromEntries(Object.entries(quantities ?? {}).map(([name, { value }]) => [name, value])),
+      ) ?? (framework.info.offer_filters?.[role]?.min_allocatable_resources ? [] : undefined),
+  };
+}
+
+/** What a framework holds: its tasks, its executors, and what it is offered. */
+export function allocatedOf(master: Master, framework: Framework): Resource[] {
+  const parts: Resource[] = [];
+  for (const { task, freed } of framework.tasks.values()) if (!freed) parts.push(...(task.resources ?? []));
+  for (const { info } of framework.executors.values()) parts.push(...(info.resources ?? []));
+  for (const offer of master.offers.values()) if (offer.framework === framework) parts.push(...offer.resources);
+  return parts;
+}
+
+/** Neither used nor offered; kept until one of both changes. */
+export function freeOf(master: Master, agent: Agent): Resource[] {
+  if (!agent.free) {
+    const taken = [...agent.used];
+    for (const id of agent.offers) taken.push(...master.offers.get(id)!.resources);
+    agent.free = subtract(agent.total, unallocate(taken));
+  }
+  return agent.free;
+}
+
+function putOffer(master: Master, framework: Framework, agent: Agent, role: string, resources: Resource[]): Offer {
+  const id = `${master.info.id}-O${master.numbers.offer++}`;
+  const { offerTimeout } = master.timings;
+  const timer = offerTimeout > 0 ? setTimeout(() => rescind(master, id), offerTimeout) : undefined;
+  const offer: Offer = { id, framework, agent, role, resources, timer };
+  master.offers.set(id, offer);
+  agent.offers.add(id);
+  agent.free = undefined;
+  return offer;
+}
+
+/** The offer as this framework is able to read it: older ones know no allocation_info and no reservations. */
+function describe({ id, framework, agent, role, resources }: Offer) {
+  const isMultiRole = framework.capabilities.has('MULTI_ROLE');
+  const isRefined = framework.capabilities.has('RESERVATION_REFINEMENT');
+  const shown = (isMultiRole ? resources : unallocate(resources)).map((r) => (isRefined ? r : withRole(r)));
+  const executors = [...framework.executors.values()].filter((executor) => executor.agent === agent.id);
+  const { hostname, port = 5051, attributes, domain } = agent.info;
+  const ip = agent.pid.replace(/^.*@/, '').replace(/:\d+$/, '');
+  return {
+    id: { value: id },
+    framework_id: { value: framework.id },
+    agent_id: { value: agent.id },
+    hostname,
+    url: { scheme: 'http', address: { hostname, ip, port }, path: '/slave(1)' },
+    resources: shown,
+    ...(attributes ? { attributes } : {}),
+    ...(domain ? { domain } : {}),
+    ...(executors.length > 0 ? { executor_ids: executors.map(({ info }) => info.executor_id) } : {}),
+    ...(isMultiRole ? { allocation_info: { role } } : {}),
+  };
+}
+
+/** Forgets an offer; what it held is free again, or was put into `used` by the caller. */
+export function removeOffer(master: Master, offer: Offer): void {
+  clearTimeout(offer.timer);
+  master.offers.delete(offer.id);
+  offer.agent.offers.delete(offer.id);
+  offer.agent.free = undefined;
+}
+
+export function rescind(master: Master, id: string): void {
+  const offer = master.offers.get(id);
+  if (!offer) return;
+  removeOffer(master, offer);
+  offer.framework.stream?.send({ type: 'RESCIND', rescind: { offer_id: { value: id } } });
+}
+
+export function rescindAll(master: Master, of: { agent?: Agent; framework?: Framework }): void {
+  for (const offer of [...master.offers.values()])
+    if (offer.agent === of.agent || offer.framework === of.framework) rescind(master, offer.id);
+}
+
+/** Remembers that a framework does not want these resources for a while. */
+export function addFilter(
+  master: Master,
+  offer: Offer,
+  resources: readonly Resource[],
+  filters: Filters | undefined,
+): void {
+  const { framework, role, agent } = offer;
+  const asked = filters?.refuse_seconds ?? defaultRefuseSeconds;
+  const seconds = asked >= 0 ? Math.min(asked, maxRefuseSeconds) : defaultRefuseSeconds;
+  if (seconds === 0 || resources.length === 0) return;
+  // Shorter than a round of the allocator would be forgotten before it was looked at.
+  const until = Date.now() + Math.max(seconds * 1000, master.timings.allocationInterval);
+  const key = `${role}/${agent.id}`;
+  const live = (framework.filters.get(key) ?? []).filter((filter) => filter.until > Date.now());
+  framework.filters.set(key, [...live, { resources: unallocate(resources.map(refined)), until }]);
+}
+
+export function dropFilters(framework: Framework, roles: readonly string[]): void {
+  for (const key of framework.filters.keys())
+    if (roles.some((role) => key.startsWith(`${role}/`))) framework.filters.delete(key);
+}

@@ -1,0 +1,195 @@
+/** POST /api/v1 of the master: questions, the event stream, and the few orders that a devcluster takes. */
+import { masterCall, masterEvent, masterResponse } from '../mesos/codec.ts';
+import type { Call, Event, Response, ResponseGetState } from '../mesos/master.ts';
+import { answer, answerMessage, HttpAnswer, negotiate, readCall, RecordStream, type Request } from './http.ts';
+import { removeFramework } from './frameworks.ts';
+import { markGone } from './membership.ts';
+import { flags, metrics } from './facts.ts';
+import { allocatedOf } from './offers.ts';
+import { add } from './resources.ts';
+import { describeAgent, describeFramework, version } from './snapshot.ts';
+import type { Master } from './state.ts';
+import { isTerminal } from './status.ts';
+
+/** `--max_operator_event_stream_subscribers` */
+const maxSubscribers = 1000;
+
+export function handleOperator(master: Master, request: Request): void {
+  const { call } = readCall(request, masterCall);
+  if (!('type' in call)) throw new HttpAnswer(400, "Failed to validate master::Call: Expecting 'type' to be present");
+  const contentType = negotiate(request.headers.accept);
+  checkBody(call);
+  if (call.type === 'SUBSCRIBE') {
+    const stream = new RecordStream(request.response, masterEvent, contentType, {});
+    return subscribe(master, stream);
+  }
+  const given = ask(master, call) ?? order(master, call);
+  if (typeof given === 'number') answer(request.response, given);
+  else answerMessage(request.response, masterResponse, given, contentType);
+}
+
+const bodies: Partial<Record<Call['type'], string>> = {
+  TEARDOWN: 'teardown',
+  MARK_AGENT_GONE: 'mark_agent_gone',
+  LIST_FILES: 'list_files',
+  READ_FILE: 'read_file',
+};
+
+function checkBody(call: Call): void {
+  const body = bodies[call.type];
+  if (body !== undefined && !(body in call))
+    throw new HttpAnswer(400, `Failed to validate master::Call: Expecting '${body}' to be present`);
+}
+
+function subscribe(master: Master, stream: RecordStream<Event>): void {
+  const interval = master.timings.heartbeatInterval;
+  stream.send({
+    type: 'SUBSCRIBED',
+    subscribed: { get_state: stateOf(master), heartbeat_interval_seconds: interval / 1000 },
+  });
+  stream.send({ type: 'HEARTBEAT' });
+  const timer = setInterval(() => stream.send({ type: 'HEARTBEAT' }), interval);
+  master.operators.add(stream);
+  stream.onClose(() => {
+    clearInterval(timer);
+    master.operators.delete(stream);
+  });
+  const oldest = master.operators.values().next().value;
+  if (master.operators.size > maxSubscribers) oldest?.end();
+}
+
+/** The answers to questions; undefined for what is no question. */
+function ask(master: Master, call: Call): Response | undefined {
+  const { type } = call;
+  switch (type) {
+    case 'GET_HEALTH':
+      return { type, get_health: { healthy: true } };
+    case 'GET_VERSION':
+      return { type, get_version: { version_info: { version } } };
+    case 'GET_FLAGS':
+      return { type, get_flags: { flags: flags(master) } };
+    case 'GET_METRICS':
+      return { type, get_metrics: { metrics: metrics(master) } };
+    case 'GET_LOGGING_LEVEL':
+      return { type, get_logging_level: { level: 0 } };
+    case 'GET_MASTER':
+      return {
+        type,
+        get_master: {
+          master_info: master.info,
+          start_time: master.startedAt / 1000,
+          elected_time: master.electedAt / 1000,
+        },
+      };
+    case 'GET_STATE':
+      return { type, get_state: stateOf(master) };
+    case 'GET_AGENTS':
+      return { type, get_agents: agentsOf(master) };
+    case 'GET_FRAMEWORKS':
+      return { type, get_frameworks: frameworksOf(master) };
+    case 'GET_TASKS':
+      return { type, get_tasks: tasksOf(master) };
+    case 'GET_EXECUTORS':
+      return { type, get_executors: executorsOf(master) };
+    case 'GET_ROLES':
+      return { type, get_roles: { roles: rolesOf(master) } };
+    default:
+      return undefined;
+  }
+}
+
+/** Orders; gives the status. */
+function order(master: Master, call: Call): number {
+  if (call.type === 'TEARDOWN') {
+    const framework = master.frameworks.get(call.teardown.framework_id.value);
+    if (!framework) throw new HttpAnswer(400, 'No framework found with specified ID');
+    removeFramework(master, framework);
+    return 200;
+  }
+  if (call.type === 'MARK_AGENT_GONE') {
+    const id = call.mark_agent_gone.agent_id.value;
+    if (!markGone(master, id)) throw new HttpAnswer(404, `Agent '${id}' not found`);
+    return 200;
+  }
+  // A master of the devcluster keeps no files.
+  if (call.type === 'LIST_FILES' || call.type === 'READ_FILE') throw new HttpAnswer(404);
+  throw new HttpAnswer(501, `The devcluster does not emulate ${call.type}`);
+}
+
+const some = <K extends string, T>(key: K, items: T[]): { [P in K]?: T[] } =>
+  (items.length > 0 ? { [key]: items } : {}) as { [P in K]?: T[] };
+
+function stateOf(master: Master): ResponseGetState {
+  return {
+    get_tasks: tasksOf(master),
+    get_executors: executorsOf(master),
+    get_frameworks: frameworksOf(master),
+    get_agents: agentsOf(master),
+  };
+}
+
+const agentsOf = (master: Master) => ({
+  ...some(
+    'agents',
+    [...master.agents.values()].map((agent) => describeAgent(master, agent)),
+  ),
+  ...some('recovered_agents', [...master.recovered.values()]),
+});
+
+const frameworksOf = (master: Master) => ({
+  ...some(
+    'frameworks',
+    [...master.frameworks.values()].map((framework) => describeFramework(master, framework)),
+  ),
+  ...some(
+    'completed_frameworks',
+    [...master.completed.values()].map((framework) => describeFramework(master, framework)),
+  ),
+});
+
+const executorsOf = (master: Master) =>
+  some(
+    'executors',
+    [...master.frameworks.values()].flatMap((framework) =>
+      [...framework.executors.values()].map(({ agent, info }) => ({ executor_info: info, agent_id: { value: agent } })),
+    ),
+  );
+
+function tasksOf(master: Master) {
+  const all = [...master.frameworks.values(), ...master.completed.values()];
+  const tasks = all.flatMap((framework) => [...framework.tasks.values()].map((record) => record.task));
+  return {
+    ...some(
+      'tasks',
+      tasks.filter((task) => !isTerminal(task.state)),
+    ),
+    ...some(
+      'completed_tasks',
+      all.flatMap((framework) => framework.completed).concat(tasks.filter((task) => isTerminal(task.state))),
+    ),
+    ...some(
+      'unreachable_tasks',
+      all.flatMap((framework) => [...framework.unreachable.values()]),
+    ),
+  };
+}
+
+export function rolesOf(master: Master) {
+  const names = new Set([...master.frameworks.values()].flatMap((framework) => framework.roles));
+  return [...names].sort().map((name) => {
+    const members = [...master.frameworks.values()].filter((framework) => framework.roles.includes(name));
+    const held = members
+      .flatMap((framework) => allocatedOf(master, framework))
+      .filter((resource) => resource.allocation_info?.role === name)
+      .map(({ allocation_info: _role, ...resource }) => resource);
+    return {
+      name,
+      weight: 1,
+      ...some(
+        'frameworks',
+        members.map((framework) => ({ value: framework.id })),
+      ),
+      ...some('resources', add([], held)),
+    };
+  });
+}

@@ -1,0 +1,147 @@
+/** What a master knows. Plain data; the rules are in the files beside it. */
+import type { ExecutorInfo, KillPolicy, Task, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
+import type { AgentInfo, FrameworkInfo, MasterInfo, Resource } from '../mesos/types.ts';
+import type { Event } from '../mesos/scheduler.ts';
+import type { Event as OperatorEvent } from '../mesos/master.ts';
+import type { Logger } from '../lib/log.ts';
+import type { RecordStream } from './http.ts';
+import type { Timings } from './timings.ts';
+
+/** A running or ended task, with the resources it holds. */
+export interface TaskRecord {
+  task: Task;
+  /** Of the newest update that was forwarded, until it is acknowledged. */
+  unacknowledged: Uint8Array | undefined;
+  /** Whether its resources were given back. */
+  freed: boolean;
+}
+
+export interface Filter {
+  resources: Resource[];
+  /** Milliseconds since 1970. */
+  until: number;
+}
+
+export interface Framework {
+  id: string;
+  info: FrameworkInfo;
+  capabilities: ReadonlySet<string>;
+  roles: string[];
+  suppressed: Set<string>;
+  stream: RecordStream<Event> | undefined;
+  streamId: string;
+  /** Known only from its tasks after a master failover, not subscribed since. */
+  recovered: boolean;
+  tasks: Map<string, TaskRecord>;
+  /** By agent. */
+  unreachable: Map<string, Task>;
+  completed: Task[];
+  /** By agent and executor id: `agent/executor`. */
+  executors: Map<string, { agent: string; info: ExecutorInfo }>;
+  /** By `role/agent`. */
+  filters: Map<string, Filter[]>;
+  registeredAt: number;
+  reregisteredAt: number;
+  unregisteredAt: number;
+  heartbeat: NodeJS.Timeout | undefined;
+  removal: NodeJS.Timeout | undefined;
+}
+
+/** The agent's side of the link, as the master uses it. Everything may get lost on the way while the link is cut. */
+export interface AgentLink {
+  run(work: Work): void;
+  kill(frameworkId: string, taskId: string, policy: KillPolicy | undefined): void;
+  acknowledge(frameworkId: string, taskId: string, uuid: Uint8Array): void;
+  message(frameworkId: string, executorId: string, data: Uint8Array): void;
+  shutdownExecutor(frameworkId: string, executorId: string): void;
+  shutdownFramework(frameworkId: string): void;
+  frameworkChanged(info: FrameworkInfo): void;
+  /** The agent is told to end. */
+  shutdown(reason: string): void;
+}
+
+/** One LAUNCH of a task, or one LAUNCH_GROUP. */
+export interface Work {
+  framework: FrameworkInfo;
+  executor: ExecutorInfo | undefined;
+  tasks: TaskInfo[];
+  isGroup: boolean;
+}
+
+/** What an agent tells when it registers; with an id and what runs there when it did so before. */
+export interface Registration {
+  info: AgentInfo;
+  id: string | undefined;
+  pid: string;
+  link: AgentLink;
+  tasks: Task[];
+  executors: ExecutorInfo[];
+  frameworks: FrameworkInfo[];
+}
+
+/** The master's side of the link. */
+export interface MasterLink {
+  /** Gives the agent's id; undefined when it must not come (marked gone). */
+  register(registration: Registration): string | undefined;
+  update(agentId: string, frameworkId: string, status: TaskStatus, latest: TaskState): void;
+  executorMessage(agentId: string, frameworkId: string, executorId: string, data: Uint8Array): void;
+  executorEnded(agentId: string, frameworkId: string, executorId: string, status: number): void;
+  disconnected(agentId: string): void;
+  unregister(agentId: string): void;
+}
+
+export interface Agent {
+  id: string;
+  info: AgentInfo;
+  pid: string;
+  link: AgentLink;
+  /** Whether messages get through: false from the moment the connection broke. */
+  connected: boolean;
+  total: Resource[];
+  /** Held by tasks and executors, with allocation_info. */
+  used: Resource[];
+  offers: Set<string>;
+  registeredAt: number;
+  reregisteredAt: number;
+  /** Cut by a fault: nothing gets through, and only the missing pings will tell. */
+  partitioned: boolean;
+  pings: NodeJS.Timeout | undefined;
+  /** What is free, until it changes. */
+  free: Resource[] | undefined;
+}
+
+export interface Offer {
+  id: string;
+  framework: Framework;
+  agent: Agent;
+  role: string;
+  resources: Resource[];
+  timer: NodeJS.Timeout | undefined;
+}
+
+/** What outlives a master: the registry, which real masters replicate among them. */
+export interface Registry {
+  admitted: Map<string, AgentInfo>;
+  /** When it became unreachable, in nanoseconds since 1970. */
+  unreachable: Map<string, bigint>;
+  gone: Map<string, bigint>;
+}
+
+export interface Master {
+  info: MasterInfo;
+  log: Logger;
+  timings: Timings;
+  registry: Registry;
+  frameworks: Map<string, Framework>;
+  completed: Map<string, Framework>;
+  agents: Map<string, Agent>;
+  /** In the registry, but not yet back at this master. */
+  recovered: Map<string, AgentInfo>;
+  offers: Map<string, Offer>;
+  operators: Set<RecordStream<OperatorEvent>>;
+  numbers: { framework: number; agent: number; offer: number };
+  startedAt: number;
+  electedAt: number;
+  /** Asks for a round of offers soon: of one agent, or all. */
+  allocateSoon(agent?: Agent): void;
+}

@@ -1,0 +1,84 @@
+import { spawn, type ChildProcess } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { createServer, type AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { delay } from '../../lib/delay.ts';
+
+export interface EtcdProcess {
+  url: string;
+  /** kill -9, the data stay. */
+  kill: () => Promise<void>;
+  /** Starts it again on the same data and ports. */
+  restart: () => Promise<void>;
+  stop: () => Promise<void>;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
+/** A real etcd on free ports with its data in memory where there is such a place. */
+export async function startEtcd(): Promise<EtcdProcess> {
+  const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'km-etcd-'));
+  const [client, peer] = [await freePort(), await freePort()];
+  const url = `http://127.0.0.1:${client}`;
+  let child: ChildProcess | undefined;
+  const run = async () => {
+    child = spawn(
+      'etcd',
+      [
+        ...['--name', 'n1', '--data-dir', dir, '--listen-client-urls', url, '--advertise-client-urls', url],
+        ...[
+          '--listen-peer-urls',
+          `http://127.0.0.1:${peer}`,
+          '--initial-advertise-peer-urls',
+          `http://127.0.0.1:${peer}`,
+        ],
+        ...[
+          '--initial-cluster',
+          `n1=http://127.0.0.1:${peer}`,
+          '--unsafe-no-fsync',
+          '--logger=zap',
+          '--log-level=error',
+        ],
+      ],
+      { stdio: 'ignore' },
+    );
+    const failed = new Promise<never>((_, reject) =>
+      child!.once('error', (error) => reject(new Error(`etcd does not start: ${error.message}`))),
+    );
+    await Promise.race([ready(url), failed]);
+  };
+  const kill = async () => {
+    const running = child;
+    child = undefined;
+    if (!running || running.exitCode !== null) return;
+    const gone = new Promise((resolve) => running.once('exit', resolve));
+    running.kill('SIGKILL');
+    await gone;
+  };
+  await run();
+  return {
+    url,
+    kill,
+    restart: run,
+    stop: async () => {
+      await kill();
+      rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
+
+async function ready(url: string): Promise<void> {
+  for (let i = 0; i < 400; i++) {
+    const answer = await fetch(`${url}/health`).catch(() => undefined);
+    if (answer?.ok && (await answer.text()).includes('true')) return;
+    await delay(25);
+  }
+  throw new Error('etcd did not become healthy within ten seconds');
+}

@@ -1,0 +1,74 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type ClusterOptions, type LocalCluster, startCluster } from '../../cli/cluster.ts';
+import { Client } from '../../client/client.ts';
+import { readKubeconfig } from '../../client/kubeconfig.ts';
+import { silent } from '../../lib/log.ts';
+import { Kubectl, newestKubectl } from './kubectl.ts';
+
+export interface TestCluster extends LocalCluster {
+  dir: string;
+  client: Client;
+  kubectl: Kubectl;
+  /** What each server was seen to die of, in order. */
+  restarts: string[];
+}
+
+/** A whole km on free ports, every server a process of its own, as `km up` starts it. Where memory is a disk, it lies there. */
+export async function startTestCluster(overrides: Partial<ClusterOptions> = {}): Promise<TestCluster> {
+  const dir = mkdtempSync(join(process.platform === 'linux' ? '/dev/shm' : tmpdir(), 'km-cluster-'));
+  const restarts: string[] = [];
+  const cluster = await startCluster(
+    {
+      dir,
+      apiserverPort: 0,
+      etcdPort: 0,
+      mesosPort: 0,
+      masters: '',
+      etcdServers: [],
+      bindAddress: '127.0.0.1',
+      advertise: '127.0.0.1',
+      executorCommand: '',
+      store: 'etcd',
+      runtime: 'process',
+      criSocket: '',
+      logLevel: 'debug',
+      readyTimeout: 60_000,
+      ...overrides,
+    },
+    { log: silent, signal: new AbortController().signal, restarted: (what, how) => restarts.push(`${what} ${how}`) },
+  );
+  const client = new Client(readKubeconfig(cluster.kubeconfig));
+  return Object.assign(cluster, {
+    dir,
+    client,
+    restarts,
+    kubectl: new Kubectl(newestKubectl(), cluster.kubeconfig),
+    stop: async () => {
+      await client.close();
+      await Object.getPrototypeOf(cluster).stop.call(cluster);
+      if (!process.env.KM_KEEP) rmSync(dir, { recursive: true, force: true });
+    },
+  });
+}
+
+/** A Deployment whose pods say the time every tenth of a second, ten lines a second at most. */
+export const talkers = (name: string, replicas: number, command = 'while true; do date; sleep 1; done') => `
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: ${name}, namespace: default }
+spec:
+  replicas: ${replicas}
+  selector: { matchLabels: { app: ${name} } }
+  template:
+    metadata: { labels: { app: ${name} } }
+    spec:
+      terminationGracePeriodSeconds: 2
+      containers:
+        - name: main
+          image: k8s.test/busybox:1
+          imagePullPolicy: IfNotPresent
+          command: ['sh', '-c', ${JSON.stringify(command)}]
+          resources: { requests: { cpu: 50m, memory: 16Mi } }
+`;
