@@ -4,6 +4,7 @@ import type { Container, Pod } from '../api/kinds/pod.ts';
 import { isTerminal } from '../api/kinds/pod.ts';
 import { delay } from '../lib/delay.ts';
 import { type CrashBackoff, duration } from './crash-backoff.ts';
+import { removeDead } from './dead-containers.ts';
 import type { Kubelet } from './kubelet.ts';
 import { type Start, isSidecar, latestOf, planPod } from './plan.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
@@ -42,6 +43,7 @@ export class PodWorker {
   #waiting = new Map<string, Waiting>();
   #failures = new Map<string, { at: number; backoff: CrashBackoff }>();
   #stopping = false;
+  #refreshedAt = 0;
   #dirty = false;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
@@ -147,6 +149,7 @@ export class PodWorker {
     this.#publish(runtime);
     if (await this.#startAll(plan.start, runtime!)) this.#again();
     else this.#publish(runtime);
+    await removeDead(this.#kubelet.runtime, runtime!);
   }
 
   /** Something was done: look at it right away. */
@@ -176,6 +179,9 @@ export class PodWorker {
   /** True when a container was started. */
   async #startAll(starts: readonly Start[], runtime: RuntimePod): Promise<boolean> {
     const { sandbox } = runtime;
+    const now = Date.now();
+    if (starts.length === 0 && now - this.#refreshedAt < refresh) return false;
+    this.#refreshedAt = now;
     const volumes = await this.#volumes(sandbox.ip);
     if (!volumes) return false;
     const results = await Promise.all(starts.map((start) => this.#start(start, sandbox, volumes)));

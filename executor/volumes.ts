@@ -17,6 +17,8 @@ const types: readonly VolumeType[] = [emptyDir, hostPath, configMap, secret, dow
 /** Makes a pod's volumes ready: volume name → where it is on this machine. Throws VolumeError; may be called again. */
 export async function prepareVolumes(pod: Pod, directory: string, facts: VolumeFacts): Promise<Map<string, string>> {
   const paths = new Map<string, string>();
+  // Nobody else on this machine may look into the volumes; containers reach them by mounts.
+  await mkdir(directory, { recursive: true, mode: 0o750 });
   for (const volume of pod.spec.volumes ?? []) {
     const type = typeOf(volume);
     try {

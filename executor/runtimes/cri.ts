@@ -1,3 +1,5 @@
+import { existsSync, renameSync } from 'node:fs';
+import { stat } from 'node:fs/promises';
 import { type Duplex, PassThrough } from 'node:stream';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
@@ -17,6 +19,7 @@ import {
 import { type CriClient, connectCri, isMissing, wordsOf } from './cri-client.ts';
 import { containerConfig, labels, logPathAnnotation, sandboxConfig, specHashAnnotation } from './cri-config.ts';
 import { streamCommand, streamPort } from './cri-streams.ts';
+import { logLimits, setAside } from './log-rotation.ts';
 
 export interface CriRuntimeOptions {
   /** `unix:///run/containerd/containerd.sock`. */
@@ -25,6 +28,9 @@ export interface CriRuntimeOptions {
   owner: string;
   /** Address of pods on the node's network. */
   nodeIp: string;
+  /** Size at which a container's log is set aside, bytes, and how often that is looked at, ms. */
+  maxLogBytes?: number;
+  logCheck?: number;
   log: Logger;
 }
 
@@ -55,6 +61,8 @@ interface Status extends Listed {
 
 /** How often we look although no event told us to, ms: with an event stream, and without. */
 const [relistWithEvents, relistWithout] = [30_000, 1_000];
+/** Looks after the last event, ms. */
+const settling = [50, 250, 1_000];
 const pullTimeout = 30 * 60_000;
 const stopTries = 5;
 
@@ -74,6 +82,8 @@ export class CriRuntime implements Runtime {
   #seen = new Map<string, string>();
   #relisting: Promise<void> | undefined;
   #again = false;
+  #timers: NodeJS.Timeout[] = [];
+  readonly #rotating: NodeJS.Timeout;
   #listener: (podUid: string) => void = () => undefined;
 
   /** Rejects when nothing that speaks CRI v1 answers at the socket. */
@@ -98,6 +108,7 @@ export class CriRuntime implements Runtime {
     this.#options = options;
     this.#cri = cri;
     void this.#watch();
+    this.#rotating = setInterval(() => void this.#rotateLogs(), options.logCheck ?? 10_000);
   }
 
   version(): Promise<RuntimeVersion> {
@@ -259,6 +270,8 @@ export class CriRuntime implements Runtime {
   /** Leaves every container running. */
   async close(): Promise<void> {
     this.#closing.abort();
+    clearInterval(this.#rotating);
+    this.#timers.forEach(clearTimeout);
     await this.#relisting?.catch(() => undefined);
     this.#cri.close();
   }
@@ -277,6 +290,20 @@ export class CriRuntime implements Runtime {
     ]);
     this.#addresses = addresses;
     this.#statuses = statuses;
+  }
+
+  /** The runtime writes logs but does not bound them. */
+  async #rotateLogs(): Promise<void> {
+    for (const { id, state, logPath } of this.#statuses.values()) {
+      if (state !== 'running' || !logPath) continue;
+      const found = await stat(logPath).catch(() => undefined);
+      if (!found || found.size < (this.#options.maxLogBytes ?? logLimits.maxBytes)) continue;
+      const aside = setAside(logPath, logLimits.keep);
+      await this.#cri.runtime('ReopenContainerLog', { container_id: id }).catch((err: unknown) => {
+        if (!existsSync(logPath)) renameSync(aside, logPath); // it writes on in the old file, so that has to keep the name
+        this.#options.log.debug({ err, container: id }, 'container log could not be rotated');
+      });
+    }
   }
 
   async #status(id: string): Promise<RuntimeContainer | undefined> {
@@ -313,7 +340,7 @@ export class CriRuntime implements Runtime {
     while (!signal.aborted) {
       let live = true;
       const events = this.#cri.events(
-        () => this.#relist(),
+        () => this.#told(),
         (err) => {
           live = false;
           if (!signal.aborted) this.#options.log.debug({ err }, 'no events from the container runtime');
@@ -325,6 +352,13 @@ export class CriRuntime implements Runtime {
       events.cancel();
       if (!signal.aborted) this.#relist();
     }
+  }
+
+  /** containerd tells of an exit before CRI knows of it: looking once, at once, would see nothing. */
+  #told(): void {
+    this.#relist();
+    this.#timers.forEach(clearTimeout);
+    this.#timers = settling.map((ms) => setTimeout(() => this.#relist(), ms));
   }
 
   /** One look at a time; what comes meanwhile causes one more. */
@@ -372,7 +406,8 @@ function containerOf(status: Status): RuntimeContainer {
     image: status.image.image,
     imageId: status.image_ref,
     startedAt: status.started_at / 1e6,
-    finishedAt: status.finished_at / 1e6,
+    // A container that ends at once may have an end a little before the start that containerd noted.
+    finishedAt: exited ? Math.max(status.finished_at, status.started_at) / 1e6 : 0,
     ...(exited
       ? { exitCode: status.exit_code, reason: status.reason || (status.exit_code === 0 ? 'Completed' : 'Error') }
       : {}),

@@ -1,5 +1,6 @@
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, renameSync, rmSync, writeSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { logLimits, setAside } from './log-rotation.ts';
 
 export type LogStream = 'stdout' | 'stderr';
 
@@ -22,7 +23,7 @@ export class LogFile {
   #fd: number;
   #size: number;
 
-  constructor(path: string, { maxBytes = 10 * 1024 * 1024, keep = 4 } = {}) {
+  constructor(path: string, { maxBytes, keep }: { maxBytes: number; keep: number } = logLimits) {
     this.#path = path;
     this.#maxBytes = maxBytes;
     this.#keep = keep;
@@ -73,13 +74,7 @@ export class LogFile {
 
   #rotate(): void {
     closeSync(this.#fd);
-    const stamp = new Date().toISOString().replace(/[-:.]/g, '');
-    renameSync(this.#path, `${this.#path}.${stamp}`);
-    const old = readdirSync(dirname(this.#path))
-      .filter((name) => name.startsWith(`${basename(this.#path)}.`))
-      .sort();
-    for (const name of old.slice(0, Math.max(0, old.length - this.#keep)))
-      rmSync(join(dirname(this.#path), name), { force: true });
+    setAside(this.#path, this.#keep);
     this.#fd = openSync(this.#path, 'a', 0o640);
     this.#size = 0;
   }

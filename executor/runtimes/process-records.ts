@@ -38,7 +38,8 @@ export class ProcessRecords {
   load(): { sandboxes: SandboxRecord[]; containers: ContainerRecord[] } {
     const sandboxes: SandboxRecord[] = [];
     const containers: ContainerRecord[] = [];
-    for (const id of readdirSync(this.#root)) {
+    const directories = readdirSync(this.#root, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    for (const { name: id } of directories) {
       const sandbox = readRecord<SandboxRecord>(join(this.#root, id, 'sandbox.json'));
       if (!sandbox) {
         rmSync(join(this.#root, id), { recursive: true, force: true });

@@ -1,10 +1,13 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import type { Pod, PodSpec } from '../../api/kinds/pod.ts';
+import { timestamp } from '../../api/meta.ts';
 import { join } from 'node:path';
 import { CriRuntime } from '../../executor/runtimes/cri.ts';
 import { silent } from '../../lib/log.ts';
 import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
 import { aPod, collect, containerFor, eventually, exited, sandboxFor } from './pods-for-tests.ts';
+import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
 import { describeRuntime } from './runtime.suite.ts';
 
 const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
@@ -95,6 +98,32 @@ describeHere('with containerd', () => {
       }
     });
 
+    test('sets a log aside that grows too long', async () => {
+      const small = await CriRuntime.open({
+        socket: `unix://${containerd.socket}`,
+        owner: 'chatty',
+        nodeIp: '127.0.0.1',
+        maxLogBytes: 20_000,
+        logCheck: 50,
+        log: silent,
+      });
+      try {
+        const pod = aPod({
+          command: ['sh', '-c', 'while :; do head -c 3000 /dev/zero | tr "\\0" x; echo; sleep 0.02; done'],
+        });
+        const sandbox = sandboxFor(pod, logs());
+        const { id: sandboxId } = await small.createSandbox(sandbox);
+        const image = await small.pullImage(busyboxImage, 'IfNotPresent');
+        await small.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
+        const names = () => readdirSync(join(sandbox.logDirectory, 'c')).filter((name) => name.startsWith('0.log.'));
+        await eventually(() => names().length >= 2, 'two logs set aside');
+        expect(readdirSync(join(sandbox.logDirectory, 'c'))).toContain('0.log');
+        expect(names().length).toBeLessThanOrEqual(4);
+      } finally {
+        await removeAll(small);
+      }
+    });
+
     test('runs as the user it is told', async () => {
       const pod = aPod(
         { command: ['sleep', '100'], securityContext: { runAsUser: 65534, runAsGroup: 65534 } },
@@ -107,6 +136,101 @@ describeHere('with containerd', () => {
       const { id } = await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
       const who = await eventually(() => collect((r) => runtime.exec(id, { command: ['id', '-u'], ...r })), 'exec');
       expect(who.stdout.toString()).toBe('65534\n');
+    });
+  });
+
+  describe('the kubelet logic over containerd', () => {
+    let kubelet: TestKubelet;
+    let directory: string;
+    beforeAll(async () => {
+      directory = mkdtempSync('/dev/shm/km-kubelet-');
+      kubelet = testKubelet({ runtime: await open('kubelet'), cgroupParent: containerd.cgroup, directory });
+    });
+    afterAll(async () => {
+      await kubelet.close();
+      await removeAll(await open('kubelet'));
+      rmSync(directory, { recursive: true, force: true });
+    }, 60_000);
+
+    const run = (name: string, container: object, spec: Partial<PodSpec> = {}): Pod => {
+      const pod = aPod(container, spec, name);
+      kubelet.pods.bound(pod);
+      kubelet.pods.admit(pod.metadata.uid!);
+      return pod;
+    };
+    type Status = NonNullable<ReturnType<TestKubelet['status']>>;
+    const until = (pod: Pod, what: string, is: (status: Status) => unknown) =>
+      eventually(
+        () => {
+          const status = kubelet.status(pod);
+          return status && is(status) ? status : undefined;
+        },
+        what,
+        20_000,
+      );
+
+    test('another executor adopts what runs: nothing is restarted, and the status goes on', async () => {
+      const script = 'if [ -e /km/once ]; then sleep 300; fi; touch /km/once; exit 1';
+      const pod = run(
+        'adopted',
+        { command: ['sh', '-c', script], image: busyboxImage, volumeMounts: [{ name: 'v', mountPath: '/km' }] },
+        { volumes: [{ name: 'v', emptyDir: {} }] },
+      );
+      const running = (s: Status) =>
+        s.containerStatuses![0]!.restartCount === 1 && s.phase === 'Running' && s.containerStatuses![0]!.ready;
+      const before = await until(pod, 'the second try to run', running);
+      await kubelet.close();
+      kubelet = testKubelet({ runtime: await open('kubelet'), cgroupParent: containerd.cgroup, directory });
+      const known = { ...pod, status: before };
+      kubelet.pods.bound(known);
+      await kubelet.pods.sweep();
+      kubelet.pods.admit(pod.metadata.uid!);
+      const after = await until(pod, 'the status of the next executor', running);
+      expect(after.containerStatuses).toEqual(before.containerStatuses);
+      expect(after.startTime).toBe(before.startTime);
+      expect(kubelet.apiserver.events.filter((e) => e.includes('Started'))).toEqual([]);
+
+      kubelet.pods.bound({
+        ...known,
+        metadata: { ...pod.metadata, deletionTimestamp: timestamp(Date.now() + 1000), deletionGracePeriodSeconds: 1 },
+      });
+      await eventually(() => kubelet.apiserver.removed.includes(pod.metadata.uid!), 'the removal', 20_000);
+      expect((await kubelet.runtime.pods()).some((p) => p.uid === pod.metadata.uid)).toBe(false);
+      expect(existsSync(`/sys/fs/cgroup/memory${containerd.cgroup}/pod${pod.metadata.uid!}`)).toBe(false);
+    });
+
+    test('a sandbox that is lost is made again, and its containers with it', async () => {
+      const pod = run('phoenix', { command: ['sleep', '300'], image: busyboxImage });
+      const first = await until(pod, 'Running', (s) => s.phase === 'Running' && s.podIP);
+      const { sandbox } = (await kubelet.runtime.pods()).find((p) => p.uid === pod.metadata.uid)!;
+      await kubelet.runtime.stopSandbox(sandbox.id);
+      // A container may be tried once more in the sandbox that is going; then it comes up in the next.
+      const again = await until(pod, 'the next sandbox', (s) => {
+        const [c] = s.containerStatuses!;
+        return c!.restartCount >= 1 && c!.ready && s.podIP !== first.podIP;
+      });
+      expect(again.phase).toBe('Running');
+    });
+
+    test('an image that cannot be had waits with ErrImagePull, then ImagePullBackOff', async () => {
+      const pod = run('imageless', { image: '127.0.0.1:1/no-such:1' });
+      const seen = new Set<string>();
+      await until(pod, 'both reasons', (s) => {
+        seen.add(s.containerStatuses![0]!.state.waiting?.reason ?? '');
+        return seen.has('ErrImagePull') && seen.has('ImagePullBackOff');
+      });
+      expect(kubelet.status(pod)!.phase).toBe('Pending');
+    });
+
+    test('a pod that has ended gives its address back and keeps its log', async () => {
+      const pod = run('job', { command: ['echo', 'done'], image: busyboxImage }, { restartPolicy: 'Never' });
+      await until(pod, 'Succeeded', (s) => s.phase === 'Succeeded');
+      await eventually(async () => {
+        const found = (await kubelet.runtime.pods()).find((p) => p.uid === pod.metadata.uid);
+        return found?.sandbox.ready === false;
+      }, 'the sandbox to stop');
+      const container = await kubelet.pods.container(pod.metadata.uid!, 'c');
+      expect(readFileSync(container!.logPath, 'utf8')).toContain('stdout F done');
     });
   });
 });

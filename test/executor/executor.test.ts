@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { execFile } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
@@ -190,6 +191,20 @@ describe('an executor', () => {
     expect((await run('exec', 'runner', '--', 'sh', '-c', 'echo in $HOSTNAME')).stdout).toBe('in runner\n');
     await expect(run('exec', 'runner', '--', 'sh', '-c', 'exit 3')).rejects.toMatchObject({ code: 3 });
     expect((await run('get', 'pods', '-o', 'wide')).stdout).toMatch(/runner\s+1\/1\s+Running/);
+  });
+
+  kubectl('kubectl exec -it has a terminal', async () => {
+    const child = spawn('script', ['-qfec', `kubectl --kubeconfig ${kubeconfig} exec -it runner -- sh`, '/dev/null'], {
+      env: { PATH: process.env.PATH, HOME: directory, TERM: 'xterm' },
+    });
+    let seen = '';
+    child.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()));
+    const ended = once(child, 'close');
+    await eventually(() => seen.includes('#') || seen.includes('$'), 'a prompt');
+    child.stdin.write('tty; stty size; echo "a""b"\n');
+    await eventually(() => /\/dev\/pts\/\d+/.test(seen) && seen.includes('ab'), 'the terminal to answer');
+    child.stdin.write('exit 6\n');
+    expect((await ended)[0]).toBe(6);
   });
 
   test('a pod that is deleted ends gracefully and goes', async () => {

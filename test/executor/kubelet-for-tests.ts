@@ -60,8 +60,13 @@ export interface TestKubelet {
 }
 
 /** The kubelet logic over the process runtime (or another), with short waits. */
-export function testKubelet({ backoff = 100, runtime }: { backoff?: number; runtime?: Runtime } = {}): TestKubelet {
-  const directory = mkdtempSync('/dev/shm/km-kubelet-');
+export function testKubelet({
+  backoff = 100,
+  runtime,
+  cgroupParent = '',
+  directory: given,
+}: { backoff?: number; runtime?: Runtime; cgroupParent?: string; directory?: string } = {}): TestKubelet {
+  const directory = given ?? mkdtempSync('/dev/shm/km-kubelet-');
   const apiserver = new RecordingApiserver();
   const stopping = new AbortController();
   const used = runtime ?? new ProcessRuntime({ root: join(directory, 'process'), nodeIp: '127.0.0.1', log: silent });
@@ -78,7 +83,7 @@ export function testKubelet({ backoff = 100, runtime }: { backoff?: number; runt
     allocatable: { cpu: 4000, memory: 4 * 1024 ** 3 },
     volumes: join(directory, 'volumes'),
     logs: join(directory, 'logs'),
-    cgroupParent: '',
+    cgroupParent,
     clusterDns: [],
     clusterDomain: 'cluster.local',
     report: (uid, report) => reports.set(uid, report),
@@ -96,7 +101,7 @@ export function testKubelet({ backoff = 100, runtime }: { backoff?: number; runt
       await pods.close();
       stopping.abort();
       await used.close();
-      rmSync(directory, { recursive: true, force: true });
+      if (!given) rmSync(directory, { recursive: true, force: true });
     },
   };
 }

@@ -90,6 +90,8 @@ describe('a pod', () => {
     });
     expect(status.phase).toBe('Running');
     expect(status.containerStatuses![0]!.lastState.terminated).toMatchObject({ exitCode: 1 });
+    const found = (await kubelet.runtime.pods()).find((p) => p.uid === pod.metadata.uid)!;
+    expect(found.containers.length).toBeLessThanOrEqual(3); // the newest two, and perhaps one that is being removed
     expect(kubelet.apiserver.events).toContainEqual(
       expect.stringContaining('Warning BackOff Back-off restarting failed container c'),
     );

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProcessRuntime } from '../../executor/runtimes/process.ts';
 import { silent } from '../../lib/log.ts';
@@ -44,7 +45,6 @@ describe('the process runtime alone', () => {
       const { id } = await runtime.createSandbox(sandbox);
       await runtime.start(containerFor(pod, id, sandbox));
       await eventually(async () => (await containerOf(runtime, pod.metadata.uid!))?.state === 'exited', 'the end');
-      const { readFileSync } = await import('node:fs');
       const pid = Number(readFileSync(join(directory, 'pid'), 'utf8'));
       await eventually(() => !existsSync(`/proc/${pid}`), 'the process left behind to be gone');
     } finally {
@@ -52,4 +52,41 @@ describe('the process runtime alone', () => {
       rmSync(directory, { recursive: true, force: true });
     }
   });
+
+  test('kill -9 of the executor ends its processes, and the next one finds out and sweeps the rest', async () => {
+    const directory = mkdtempSync('/dev/shm/km-process-');
+    const [first, second] = [join(directory, 'first'), join(directory, 'second')];
+    const script = `(sleep 300.125 & echo $! > ${second}); echo $$ > ${first}; sleep 300`;
+    const program = `
+      import { ProcessRuntime } from ${JSON.stringify(join(process.cwd(), 'executor/runtimes/process.ts'))};
+      const runtime = new ProcessRuntime({ root: ${JSON.stringify(join(directory, 'process'))}, nodeIp: '127.0.0.1', log: { warn() {} } });
+      const pod = { metadata: { name: 'p', namespace: 'default', uid: 'u' }, spec: { containers: [] } };
+      const sandbox = { pod, attempt: 0, hostname: 'p', logDirectory: ${JSON.stringify(join(directory, 'logs'))}, portMappings: [] };
+      const { id } = await runtime.createSandbox(sandbox);
+      await runtime.start({
+        pod, sandbox, sandboxId: id, attempt: 0, specHash: 'h', imageId: '', env: [], mounts: [], logPath: 'c/0.log',
+        container: { name: 'c', command: ['sh', '-c', ${JSON.stringify(script)}] }, resources: { cpuShares: 2, oomScoreAdj: 0 },
+      });
+      setInterval(() => {}, 1000);`;
+    const executor = spawn(process.execPath, ['--input-type=module', '-e', program], { stdio: 'inherit' });
+    try {
+      const pids = await eventually(() => {
+        if (!existsSync(first) || !existsSync(second)) return undefined;
+        const found = [first, second].map((file) => Number(readFileSync(file, 'utf8')));
+        return found.every((pid) => pid > 0) ? found : undefined;
+      }, 'both processes');
+      executor.kill('SIGKILL');
+      await eventually(() => !isRunning(pids[0]!), 'the main process to end with the executor');
+      expect(isRunning(pids[1]!)).toBe(true);
+      const next = new ProcessRuntime({ root: join(directory, 'process'), nodeIp: '127.0.0.1', log: silent });
+      expect(await containerOf(next, 'u')).toMatchObject({ state: 'exited', exitCode: 137 });
+      await eventually(() => !isRunning(pids[1]!), 'the other one to be swept');
+    } finally {
+      executor.kill('SIGKILL');
+      rmSync(directory, { recursive: true, force: true });
+    }
+  });
 });
+
+const isRunning = (pid: number): boolean =>
+  existsSync(`/proc/${pid}/stat`) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));

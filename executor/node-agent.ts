@@ -1,0 +1,223 @@
+import { join } from 'node:path';
+import { annotations } from '../api/kinds/names.ts';
+import { Pod } from '../api/kinds/pod.ts';
+import { Service } from '../api/kinds/service.ts';
+import { Client } from '../client/client.ts';
+import { EventRecorder } from '../client/events.ts';
+import { Informer } from '../client/informer.ts';
+import { delay } from '../lib/delay.ts';
+import type { Logger } from '../lib/log.ts';
+import type { EventSubscribed } from '../mesos/executor.ts';
+import { apiserverOf } from './apiserver-client.ts';
+import { servingCertificate } from './certificate.ts';
+import { CrashBackoff } from './crash-backoff.ts';
+import type { Kubelet } from './kubelet.ts';
+import type { MesosEnv } from './mesos-env.ts';
+import { type Amounts, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
+import type { Options } from './options.ts';
+import { Pods } from './pods.ts';
+import { rootDirectory } from './root-dir.ts';
+import type { Runtime } from './runtime.ts';
+import { RuntimeView } from './runtime-view.ts';
+import { ownCgroup } from './runtimes/cgroups.ts';
+import { CriRuntime } from './runtimes/cri.ts';
+import { ProcessRuntime } from './runtimes/process.ts';
+import { startServer } from './server.ts';
+import { StatusWriter } from './status-writer.ts';
+import type { TaskAction, TaskEvent } from './tasks.ts';
+
+/** What tasks ask of pods. */
+export type PodAction = Exclude<TaskAction, { type: 'update' | 'exit' }>;
+
+export interface NodeAgentOptions {
+  options: Options;
+  mesos: MesosEnv;
+  info: EventSubscribed;
+  tell(event: TaskEvent): void;
+  log: Logger;
+  signal: AbortSignal;
+}
+
+/** Where the apiserver is: ExecutorInfo.data as JSON. */
+interface Introduction {
+  server: string;
+  ca: string;
+  token: string;
+}
+
+interface Place {
+  name: string;
+  ip: string;
+  directory: string;
+  total: Amounts;
+  allocatable: Amounts;
+}
+
+/** How long a stop waits for pod statuses to be written, ms. */
+const lastWords = 2_000;
+
+/** Everything of the executor but Mesos: runtime, pods, the kubelet's port, the node. */
+export class NodeAgent {
+  readonly #given: NodeAgentOptions;
+  readonly #stopping = new AbortController();
+  readonly #signal: AbortSignal;
+  readonly #closers: (() => Promise<void>)[] = [];
+  #pods: Pods | undefined;
+  #statuses: StatusWriter | undefined;
+
+  /** Resolves when pods can be started. Cleans up after itself when it throws. */
+  static async start(given: NodeAgentOptions): Promise<NodeAgent> {
+    const agent = new NodeAgent(given);
+    try {
+      await agent.#start();
+      return agent;
+    } catch (error) {
+      await agent.close();
+      throw error;
+    }
+  }
+
+  private constructor(given: NodeAgentOptions) {
+    this.#given = given;
+    this.#signal = AbortSignal.any([given.signal, this.#stopping.signal]);
+  }
+
+  act(action: PodAction): void {
+    if (action.type === 'admit') this.#pods?.admit(action.uid);
+    else if (action.type === 'dismiss') this.#pods?.dismiss(action.uid);
+    else this.#pods?.end(action.uid, action);
+  }
+
+  async close(): Promise<void> {
+    await Promise.race([this.#statuses?.flushAll(), delay(lastWords, this.#signal).catch(() => undefined)]);
+    this.#stopping.abort(new Error('the executor is stopping'));
+    for (const closer of this.#closers.splice(0).reverse()) await closer();
+  }
+
+  async #start(): Promise<void> {
+    const introduction = introductionIn(this.#given.info);
+    const client = new Client({ ...introduction, userAgent: 'km-executor' });
+    this.#closers.push(() => client.close());
+    const place = await this.#place(client);
+    const runtime = await this.#openRuntime(place);
+    this.#closers.push(() => runtime.close());
+    const pods = new Pods(await this.#kubelet(client, runtime, place));
+    this.#pods = pods;
+    this.#closers.push(() => pods.close());
+    await this.#followPods(client, pods, place.name);
+    await this.#serve(client, introduction.ca, runtime, pods, place);
+  }
+
+  async #place(client: Client): Promise<Place> {
+    const { options: o, mesos, info } = this.#given;
+    const total = amountsOf(info.agent_info.resources ?? []);
+    return {
+      name: o.nodeName || (await findNodeName(client, mesos.agentId, info.agent_info.hostname, this.#signal)),
+      ip: o.nodeIp || mesos.agentIp,
+      directory: rootDirectory(o.rootDir, mesos.sandbox),
+      total,
+      allocatable: subtract(total, amountsOf(info.executor_info.resources ?? [])),
+    };
+  }
+
+  #openRuntime({ name, ip, directory }: Place): Promise<Runtime> {
+    const { options: o, mesos, log } = this.#given;
+    if (o.runtime === 'cri')
+      return CriRuntime.open({ socket: o.criSocket, owner: `${mesos.frameworkId}/${name}`, nodeIp: ip, log });
+    log.warn('the process runtime does not isolate: pods share this machine’s network, processes and users');
+    return Promise.resolve(new ProcessRuntime({ root: join(directory, 'process'), nodeIp: ip, log }));
+  }
+
+  async #kubelet(client: Client, runtime: Runtime, { name, ip, directory, allocatable }: Place): Promise<Kubelet> {
+    const { options: o, log, tell } = this.#given;
+    const services = new Informer(client, Service, {}, log);
+    await services.start(this.#signal);
+    const events = new EventRecorder(client, 'kubelet', log);
+    const apiserver = apiserverOf(client, events, () => [...services.list()], this.#signal);
+    this.#statuses = new StatusWriter(apiserver, this.#signal, log);
+    return {
+      runtime,
+      view: new RuntimeView(runtime),
+      apiserver,
+      statuses: this.#statuses,
+      backoff: new CrashBackoff(),
+      retries: new CrashBackoff(500),
+      nodeName: name,
+      nodeIp: ip,
+      allocatable,
+      volumes: join(directory, 'volumes'),
+      logs: join(directory, 'logs'),
+      cgroupParent: o.runtime === 'cri' ? o.cgroupParent || join(ownCgroup(), 'km') : '',
+      clusterDns: o.clusterDns,
+      clusterDomain: o.clusterDomain,
+      report: (uid, report) => tell({ type: 'report', uid, report }),
+      log,
+    };
+  }
+
+  async #followPods(client: Client, pods: Pods, nodeName: string): Promise<void> {
+    const { log, tell } = this.#given;
+    const informer = new Informer(client, Pod, { fieldSelector: `spec.nodeName=${nodeName}` }, log);
+    informer.on(({ type, object }) => {
+      const { uid, annotations: marks } = object.metadata;
+      if (type === 'deleted') return pods.lost(uid);
+      tell({ type: 'bound', uid, taskId: marks?.[annotations.taskId] });
+      pods.bound(object);
+    });
+    await informer.start(this.#signal);
+    await pods.sweep();
+  }
+
+  async #serve(client: Client, ca: string, runtime: Runtime, pods: Pods, place: Place): Promise<void> {
+    const { options: o, log } = this.#given;
+    const { name, ip, directory, total, allocatable } = place;
+    const certificate = await servingCertificate(name, ip);
+    const server = await startServer({
+      address: o.bindAddress || ip,
+      port: o.port,
+      certificate,
+      ca,
+      clientNames: o.clientNames,
+      pods,
+      runtime,
+      log,
+    });
+    this.#closers.push(() => server.close());
+    const { containerRuntimeVersion: runtimeVersion } = await runtime.version();
+    const { port } = server;
+    const { fingerprint } = certificate;
+    const { nodeStatusInterval: statusInterval, leaseInterval } = o;
+    const kept = await keepNode(
+      {
+        client,
+        name,
+        ip,
+        port,
+        fingerprint,
+        runtimeVersion,
+        total,
+        allocatable,
+        directory,
+        statusInterval,
+        leaseInterval,
+        log,
+      },
+      this.#signal,
+    );
+    this.#closers.push(() => kept.closed);
+  }
+}
+
+function introductionIn({ executor_info: { data } }: EventSubscribed): Introduction {
+  let read: Partial<Introduction>;
+  try {
+    read = JSON.parse(Buffer.from(data ?? []).toString('utf8')) as Partial<Introduction>;
+  } catch (error) {
+    throw new Error('ExecutorInfo.data is not the JSON {"server","ca","token"} that says where the apiserver is', {
+      cause: error,
+    });
+  }
+  if (!read.server || !read.ca || !read.token)
+    throw new Error('ExecutorInfo.data must name server, ca and token of the apiserver');
+  return { server: read.server, ca: read.ca, token: read.token };
+}

@@ -1,0 +1,24 @@
+import { type Values, duration, list, oneOf, port, text } from '../lib/options.ts';
+
+export const options = {
+  runtime: oneOf('What runs containers', ['process', 'cri'], 'process'),
+  criSocket: text('Socket of the container runtime', 'unix:///run/containerd/containerd.sock', '<socket>'),
+  cgroupParent: text('Cgroup below which pods are put; below the executor’s own unless set', '', '<path>'),
+  rootDir: text('Where logs, volumes and records of pods are; beside the Mesos sandbox unless set', '', '<directory>'),
+  nodeName: text('Name of the node; that of the Node made for this agent unless set', '', '<name>'),
+  nodeIp: text('Address of the node; the one the agent uses unless set', '', '<address>'),
+  bindAddress: text('Address the kubelet’s port listens on; the node’s unless set', '', '<address>'),
+  port: port('The kubelet’s port; 0 takes a free one', 0),
+  clientNames: list(
+    'Common names, beside members of system:masters, whose certificates may use the port',
+    [],
+    '<name,name>',
+  ),
+  nodeStatusInterval: duration('How often the node is looked at', 10_000),
+  leaseInterval: duration('How often the node’s lease is renewed', 10_000),
+  launchGrace: duration('How long a task waits for its pod to be bound', 5 * 60_000),
+  clusterDns: list('DNS servers of the cluster, for pods', [], '<ip,ip>'),
+  clusterDomain: text('Domain of the cluster, for pods', 'cluster.local', '<domain>'),
+} as const;
+
+export type Options = Values<typeof options>;
