@@ -70,6 +70,9 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
 
 const empty = Buffer.alloc(0);
 
+/** One reason for all: making an Error with its stack for every finished request would cost more than many a verb. */
+const hungUp = new Error('the caller hung up');
+
 class Handler {
   readonly #parts: Parts;
 
@@ -79,7 +82,7 @@ class Handler {
 
   async serve(request: RawRequest, response: RawResponse, body: Buffer): Promise<void> {
     const hangup = new AbortController();
-    response.on('close', () => hangup.abort());
+    response.on('close', () => hangup.abort(hungUp));
     try {
       const incoming = this.#incoming(request, body, hangup.signal);
       const user = this.#parts.dispatcher.identify(incoming);
@@ -194,7 +197,7 @@ class Handler {
   /** exec, attach and port-forward: the connection leaves HTTP. */
   async upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     const hangup = new AbortController();
-    socket.on('close', () => hangup.abort());
+    socket.on('close', () => hangup.abort(hungUp));
     try {
       const incoming = this.#incoming(request, empty, hangup.signal);
       const user = this.#parts.dispatcher.identify(incoming);
