@@ -1,6 +1,8 @@
+import { Service } from '../api/kinds/service.ts';
 import type { Logger } from '../lib/log.ts';
 import type { KindTable } from './kinds.ts';
 import { self } from './auth/user.ts';
+import { repairAddresses } from './admission/service-addresses.ts';
 import type { Registry } from './registry.ts';
 
 const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver' };
@@ -13,7 +15,21 @@ export function keepHouse(
   log: Logger,
   signal: AbortSignal,
 ): void {
-  const timers = [setInterval(() => guard(() => expire(registry, kinds)), 60_000)];
+  let suspects: ReadonlyMap<string, number> = new Map();
+  const repair = async () => {
+    await registry.feed.fresh();
+    const services = registry.feed.cache(Service).list();
+    suspects = await repairAddresses(
+      registry.store,
+      services.map(({ object }) => object as Service),
+      suspects,
+      Date.now(),
+    );
+  };
+  const timers = [
+    setInterval(() => guard(() => expire(registry, kinds)), 60_000),
+    setInterval(() => guard(repair), 60_000),
+  ];
   if (intervalMs > 0) {
     let before = registry.feed.revision;
     // History lives for one to two intervals.
