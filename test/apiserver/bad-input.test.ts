@@ -384,6 +384,16 @@ describe('what is wrong is refused in the words of Kubernetes', () => {
   });
 });
 
+test('what is right in another form is taken', async () => {
+  const yaml =
+    'metadata: {name: from-yaml, annotations: {at: "2026-01-01"}}\nimmutable: yes\ndata:\n  when: "2026-01-01"\n';
+  expect((await s.call('POST', cms, yaml, { 'content-type': 'application/yaml' })).json).toMatchObject({
+    immutable: true,
+  });
+  const options = { kind: 'DeleteOptions', apiVersion: 'apps/v1' };
+  expect((await s.call('DELETE', `${cms}/from-yaml`, options)).status).toBe(200);
+});
+
 test('no body whatever makes an answer of 5xx or stops the server', async () => {
   const member = fc.constantFrom(
     'metadata',
