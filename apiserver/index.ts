@@ -110,10 +110,11 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       tlsFiles(o),
       o.maxRequestBytes,
     );
-    await bootstrap(registry, o.serviceCidr, o.port || 6443);
+    const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
+    await restore();
     const port = await listen(server, o);
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
-    keepHouse(registry, kinds, o.compactionInterval, log, stopping.signal);
+    keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
     const closed = stopped(signal).then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout));
     return { url: `https://${address}`, port, closed };
   } catch (error) {

@@ -240,3 +240,28 @@ test('when etcd dies the server says so, and goes on by itself when it is back',
     await own.stop();
   }
 });
+
+test('of two servers on one etcd each reads at once what the other wrote, and no address is given twice', async () => {
+  const own = await startEtcd();
+  const servers = [await startServer({ etcdServers: [own.url] }), await startServer({ etcdServers: [own.url] })];
+  const [one, two] = servers as [TestServer, TestServer];
+  try {
+    for (let i = 0; i < 20; i++) {
+      const [writer, reader] = i % 2 ? [one, two] : [two, one];
+      await writer.call('POST', cms, { metadata: { name: `c${i}` } });
+      expect((await reader.call('GET', `${cms}/c${i}`)).status).toBe(200);
+      expect((await reader.call('GET', cms)).json['items']).toHaveLength(i + 1);
+    }
+    const services = Array.from({ length: 30 }, (_, i) =>
+      servers[i % 2]!.call('POST', '/api/v1/namespaces/default/services', {
+        metadata: { name: `s${i}` },
+        spec: { ports: [{ port: 80 }] },
+      }),
+    );
+    const ips = (await Promise.all(services)).map(({ json }) => json['spec']!['clusterIP']);
+    expect(new Set(ips).size).toBe(30);
+  } finally {
+    await Promise.all(servers.map((server) => server.stop()));
+    await own.stop();
+  }
+});
