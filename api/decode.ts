@@ -45,10 +45,16 @@ type Field = (value: unknown, name: string, context: DecodeContext, owner: strin
 
 const compiled = new Map<string, Field>();
 
-/** The decoder of a definition such as `io.k8s.api.core.v1.Pod`. */
+/** The decoder of a definition such as `io.k8s.api.core.v1.Pod`. An object without its spec gets an empty one, as in Go. */
 export function decoderOf(definition: string): Decoder {
   const field = structOf(definition);
-  return (value, context) => field(value, '', context, shortName(definition).split('.').at(-1)!);
+  const owner = shortName(definition).split('.').at(-1)!;
+  const hasSpec = definitions[definition]?.properties?.['spec']?.default !== undefined;
+  return (value, context) => {
+    const decoded = field(value, '', context, owner);
+    if (hasSpec) (decoded as { spec?: object }).spec ??= {};
+    return decoded;
+  };
 }
 
 const shortName = (definition: string): string => definition.split('.').slice(-2).join('.');

@@ -1,4 +1,4 @@
-import { parse as parseYaml } from 'yaml';
+import { parse as parseYaml, type Tags } from 'yaml';
 import { DecodeContext, DecodeError, decoderOf } from '../api/decode.ts';
 import type { Kind } from '../api/kind.ts';
 import type { KubeObject } from '../api/meta.ts';
@@ -20,6 +20,8 @@ export interface BodyType {
   kind: string;
   /** OpenAPI definition name; without one the body is taken as it is. */
   definition: string | undefined;
+  /** Options come under the version of whatever group they are used with. */
+  anyVersion?: boolean;
 }
 
 export const bodyTypeOf = (kind: Kind): BodyType => ({
@@ -83,13 +85,22 @@ function fromJson(
   }
 }
 
+/** Times are text to Kubernetes. */
+const withoutTimestamps = (tags: Tags): Tags =>
+  tags.filter((tag) => typeof tag === 'string' || tag.tag !== 'tag:yaml.org,2002:timestamp');
+
 function fromYaml(
   text: string,
   type: BodyType,
   body: Buffer,
 ): { value: Record<string, unknown>; duplicates: string[] } {
   try {
-    const value: unknown = parseYaml(text, { version: '1.1', schema: 'core', maxAliasCount: 100, uniqueKeys: true });
+    const value: unknown = parseYaml(text, {
+      version: '1.1',
+      maxAliasCount: 100,
+      uniqueKeys: true,
+      customTags: withoutTimestamps,
+    });
     return { value: JSON.parse(JSON.stringify(value ?? null)) as Record<string, unknown>, duplicates: [] };
   } catch (error) {
     throw unrecognized(type, `error converting YAML to JSON: yaml: ${(error as Error).message.split('\n')[0]}`, body);
@@ -125,7 +136,7 @@ function checkType(value: unknown, type: BodyType, body: Buffer): asserts value 
     );
   const { apiVersion, kind } = value as { apiVersion?: unknown; kind?: unknown };
   const expected = type.group ? `${type.group}/${type.version}` : type.version;
-  if (apiVersion !== undefined && apiVersion !== '' && apiVersion !== expected)
+  if (apiVersion !== undefined && apiVersion !== '' && apiVersion !== expected && !type.anyVersion)
     throw badRequest(
       `the API version in the data (${String(apiVersion)}) does not match the expected API version (${expected})`,
     );

@@ -9,7 +9,7 @@ import type { Registry } from './registry.ts';
 
 const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver' };
 
-/** Makes what every cluster has: the system's namespaces and the service by which pods find the API. */
+/** Makes what every cluster has, where it is missing: the system's namespaces and the service by which pods find the API. */
 export async function bootstrap(registry: Registry, serviceCidr: string, port: number): Promise<void> {
   for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease'])
     await ensure(registry, Namespace as Kind, { metadata: { name } }, '');
@@ -27,7 +27,7 @@ export async function bootstrap(registry: Registry, serviceCidr: string, port: n
 
 async function ensure(registry: Registry, kind: Kind, object: KubeObject, namespace: string): Promise<void> {
   const key = namespace ? `${namespace}/${object.metadata.name}` : object.metadata.name!;
-  if (await registry.read(kind, key)) return;
+  if (registry.feed.cache(kind).get(key) ?? (await registry.read(kind, key))) return;
   try {
     await registry.create(kind, object, namespace, options);
   } catch (error) {

@@ -20,7 +20,7 @@ const marker = Buffer.from('"metadata":{');
 export function withRevision(value: Uint8Array, revision: number): Buffer {
   const bytes = asBuffer(value);
   const at = bytes.indexOf(marker) + marker.length;
-  const splice = `"resourceVersion":"${revision}",`;
+  const splice = spliceOf(revision);
   const out = Buffer.allocUnsafe(bytes.length + splice.length);
   bytes.copy(out, 0, 0, at);
   out.write(splice, at, 'latin1');
@@ -28,34 +28,52 @@ export function withRevision(value: Uint8Array, revision: number): Buffer {
   return out;
 }
 
+const spliceOf = (revision: number): string => `"resourceVersion":"${revision}",`;
+
 const asBuffer = (value: Uint8Array): Buffer =>
   Buffer.isBuffer(value) ? value : Buffer.from(value.buffer, value.byteOffset, value.byteLength);
 
+/** The inverse of withRevision. */
+function withoutRevision(wire: Buffer, revision: number): Buffer {
+  const at = wire.indexOf(marker) + marker.length;
+  return Buffer.concat([wire.subarray(0, at), wire.subarray(at + spliceOf(revision).length)]);
+}
+
 /**
- * One object of one revision: its stored bytes, and, made when first asked for, its wire bytes and parsed form.
+ * One object of one revision: its bytes, and, made when first asked for, its parsed form. Of the stored and the wire
+ * bytes only one is held: the stored ones until somebody reads the object.
  * The parsed form is shared: who wants to change it takes a `copy()`.
  */
 export class Entry {
   /** `namespace/name`, or `name`. */
   readonly key: string;
+  /** 0 for an object that was never stored, as a dry run makes. */
   readonly revision: number;
-  readonly value: Uint8Array;
+  #value: Uint8Array | undefined;
   #bytes: Buffer | undefined;
   #object: Readonly<KubeObject> | undefined;
 
   constructor(key: string, revision: number, value: Uint8Array) {
     this.key = key;
     this.revision = revision;
-    this.value = value;
+    this.#value = value;
   }
 
   static of(item: Item, prefix: string): Entry {
     return new Entry(item.key.slice(prefix.length), item.revision, item.value);
   }
 
+  /** JSON as it lies in the store. */
+  get value(): Uint8Array {
+    return this.#value ?? withoutRevision(this.#bytes!, this.revision);
+  }
+
   /** JSON as it goes over the wire. */
   get bytes(): Buffer {
-    return (this.#bytes ??= withRevision(this.value, this.revision));
+    if (this.#bytes) return this.#bytes;
+    this.#bytes = this.revision === 0 ? asBuffer(this.#value!) : withRevision(this.#value!, this.revision);
+    if (this.revision !== 0) this.#value = undefined;
+    return this.#bytes;
   }
 
   get object(): Readonly<KubeObject> {

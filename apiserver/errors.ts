@@ -13,9 +13,11 @@ export function toStatusError(error: unknown, log: Logger): StatusError {
   }
   if (error instanceof RangeError && error.message.includes('call stack'))
     return new StatusError(400, 'BadRequest', 'the object is nested too deeply');
-  const code = (error as { code?: unknown }).code;
+  const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
   if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
     return new StatusError(413, 'RequestEntityTooLarge', 'Request entity too large: limit is 3145728');
+  if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
+    return new StatusError(statusCode, 'BadRequest', (error as Error).message);
   log.error({ err: error }, 'a request failed for a reason of ours');
   return internalError(error instanceof Error ? error.message : String(error));
 }

@@ -1,20 +1,41 @@
+import { Service } from '../api/kinds/service.ts';
 import type { Logger } from '../lib/log.ts';
 import type { KindTable } from './kinds.ts';
 import { self } from './auth/user.ts';
+import { repairAddresses } from './admission/service-addresses.ts';
 import type { Registry } from './registry.ts';
 
 const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver' };
 
-/** Forgets old history of the store, and objects whose kind lets them live only so long. */
-export function keepHouse(
-  registry: Registry,
-  kinds: KindTable,
-  intervalMs: number,
-  log: Logger,
-  signal: AbortSignal,
-): void {
-  const timers = [setInterval(() => guard(() => expire(registry, kinds)), 60_000)];
-  if (intervalMs > 0) {
+export interface House {
+  registry: Registry;
+  kinds: KindTable;
+  /** Makes again what every cluster has, where somebody deleted it. */
+  restore: () => Promise<void>;
+  /** Milliseconds between compactions; 0 never. */
+  compactionMs: number;
+  log: Logger;
+}
+
+/** Forgets old history of the store, and objects whose kind lets them live only so long; puts back what must be there. */
+export function keepHouse({ registry, kinds, restore, compactionMs, log }: House, signal: AbortSignal): void {
+  let suspects: ReadonlyMap<string, number> = new Map();
+  const repair = async () => {
+    await registry.feed.fresh();
+    const services = registry.feed.cache(Service).list();
+    suspects = await repairAddresses(
+      registry.store,
+      services.map(({ object }) => object as Service),
+      suspects,
+      Date.now(),
+    );
+  };
+  const timers = [
+    setInterval(() => guard(() => expire(registry, kinds)), 60_000),
+    setInterval(() => guard(repair), 60_000),
+    setInterval(() => guard(restore), 10_000),
+  ];
+  if (compactionMs > 0) {
     let before = registry.feed.revision;
     // History lives for one to two intervals.
     const compact = async () => {
@@ -22,7 +43,7 @@ export function keepHouse(
       before = registry.feed.revision;
       await registry.store.compact(revision);
     };
-    timers.push(setInterval(() => guard(compact), intervalMs));
+    timers.push(setInterval(() => guard(compact), compactionMs));
   }
   for (const timer of timers) timer.unref();
   signal.addEventListener('abort', () => timers.forEach(clearInterval), { once: true });

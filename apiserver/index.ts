@@ -11,7 +11,6 @@
  * any number of them may serve one etcd.
  */
 import { readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { builtinKinds } from '../api/kinds/index.ts';
 import type { Logger } from '../lib/log.ts';
 import { duration, list, number, port, text, type Values } from '../lib/options.ts';
@@ -33,7 +32,7 @@ import { KindTable } from './kinds.ts';
 import { ServerMetrics } from './metrics.ts';
 import { OpenApi } from './openapi.ts';
 import { Registry } from './registry.ts';
-import { createServer } from './server.ts';
+import { createServer, type Server } from './server.ts';
 import type { Store } from './store.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
 
@@ -93,7 +92,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     await feed.start(stopping.signal);
     const tokens = [...(o.tokenAuthFile ? readTokenFile(o.tokenAuthFile) : []), ...(deps.tokens ?? [])];
     let address = '';
-    const app = createServer(
+    const server = createServer(
       {
         dispatcher: new Dispatcher(kinds, registry, new Authenticator(tokens), deps.authorizer),
         discovery: new Discovery(kinds),
@@ -111,13 +110,13 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       tlsFiles(o),
       o.maxRequestBytes,
     );
-    await listen(app, o);
-    const bound = app.server.address() as AddressInfo;
-    address = o.advertiseAddress || `${o.bindAddress}:${bound.port}`;
-    await bootstrap(registry, o.serviceCidr, bound.port);
-    keepHouse(registry, kinds, o.compactionInterval, log, stopping.signal);
-    const closed = stopped(signal).then(() => stop(app, stopping, deps.store ? undefined : store, o.drainTimeout));
-    return { url: `https://${address}`, port: bound.port, closed };
+    const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
+    await restore();
+    const port = await listen(server, o);
+    address = o.advertiseAddress || `${o.bindAddress}:${port}`;
+    keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
+    const closed = stopped(signal).then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout));
+    return { url: `https://${address}`, port, closed };
   } catch (error) {
     stopping.abort();
     if (!deps.store) await store.close();
@@ -149,9 +148,9 @@ function tlsFiles(o: Options) {
   };
 }
 
-async function listen(app: ReturnType<typeof createServer>, o: Options): Promise<void> {
+async function listen(server: Server, o: Options): Promise<number> {
   try {
-    await app.listen({ host: o.bindAddress, port: o.port });
+    return await server.listen(o.bindAddress, o.port);
   } catch (error) {
     if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
     throw new Error(`port ${o.port} on ${o.bindAddress} is taken; choose another with --port`, { cause: error });
@@ -179,24 +178,17 @@ function stopped(signal: AbortSignal): Promise<void> {
   });
 }
 
-/** Takes no new connections, ends watches, lets requests in flight finish, then closes the rest. */
+/** Watches and streams end, requests in flight finish, then the connections are closed. */
 async function stop(
-  app: ReturnType<typeof createServer>,
+  server: Server,
   stopping: AbortController,
   store: Store | undefined,
   drainMs: number,
 ): Promise<void> {
-  const sockets = trackedSockets(app);
   stopping.abort();
-  const late = setTimeout(() => sockets.forEach((socket) => socket.destroy()), drainMs);
   try {
-    await app.close();
+    await server.stop(drainMs);
   } finally {
-    clearTimeout(late);
     await store?.close();
   }
-}
-
-function trackedSockets(app: ReturnType<typeof createServer>): Set<{ destroy: () => void }> {
-  return (app as { openSockets?: Set<{ destroy: () => void }> }).openSockets ?? new Set();
 }

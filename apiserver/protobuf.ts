@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import protobuf from 'protobufjs/minimal.js';
 import { definitions, type Schema } from '../api/schema.ts';
-import { badRequest } from '../api/status.ts';
+import { badRequest, StatusError } from '../api/status.ts';
 
 /**
  * `application/vnd.kubernetes.protobuf`: the four bytes `k8s\0`, then a runtime.Unknown whose `raw` is the object.
@@ -47,9 +47,8 @@ export function decodeProtobuf(
     >;
     return { ...unknown.typeMeta, ...object };
   } catch (error) {
-    if (error instanceof RangeError || (error instanceof Error && error.message.startsWith('invalid wire type')))
-      throw badRequest(`unable to decode protobuf: ${error.message}`);
-    throw error;
+    if (error instanceof StatusError) throw error;
+    throw badRequest(`unable to decode protobuf: ${(error as Error).message}`);
   }
 }
 
@@ -82,10 +81,12 @@ function fieldOf([, name, type, label]: FieldFact, message: string, definition: 
   const scalar = scalars[valueType];
   const target = scalar ? valueType : absolute(valueType, message);
   const known = definition?.properties;
-  const inline = !scalar && !map && known !== undefined && !Object.hasOwn(known, name) && message !== unknownMessage;
+  const jsonName = jsonNameOf(name, known);
+  const inline =
+    !scalar && !map && known !== undefined && !Object.hasOwn(known, jsonName) && message !== unknownMessage;
   const isPointerless = droppedZeros.has(name);
   return {
-    name: names[name] ?? name,
+    name: jsonName,
     repeated: label === 'repeated',
     map,
     inline,
@@ -95,6 +96,13 @@ function fieldOf([, name, type, label]: FieldFact, message: string, definition: 
         : (scalar ?? ((reader) => readMessage(reader, target))),
     isZero: (value) => value === '' || ((value === 0 || value === false) && isPointerless),
   };
+}
+
+/** A few fields are spelt otherwise in protobuf: `Webhooks`, `uID`. */
+function jsonNameOf(name: string, known: Schema['properties']): string {
+  if (names[name]) return names[name];
+  if (!known || Object.hasOwn(known, name)) return name;
+  return Object.keys(known).find((key) => key.toLowerCase() === name.toLowerCase()) ?? name;
 }
 
 const names: Record<string, string> = { Raw: 'raw', xRef: '$ref', xSchema: '$schema' };

@@ -137,7 +137,7 @@ export class Registry {
     const value = encode(kind, object);
     if (isFinished(object, kind))
       return this.#remove(kind, current, options, new Entry(current.key, current.revision, value));
-    if (Buffer.compare(value, current.value) === 0) return isNewest ? current : 'stale';
+    if (isSame(value, object, current)) return isNewest ? current : 'stale';
     const undo = await this.#admission.allocate(request);
     if (options.dryRun) {
       await undo();
@@ -252,6 +252,15 @@ function countGeneration(object: KubeObject, old: Readonly<KubeObject>, kind: Ki
   const before = old.metadata.generation ?? 1;
   const ends = object.metadata.deletionTimestamp && !old.metadata.deletionTimestamp;
   object.metadata.generation = ends || !equal(part(object), part(old)) ? before + 1 : before;
+}
+
+/** Nothing has changed, the order of members aside. */
+function isSame(value: Buffer, object: KubeObject, current: Entry): boolean {
+  const before = current.value;
+  if (before.length !== value.length) return false;
+  if (value.equals(before)) return true;
+  const { resourceVersion } = current.object.metadata;
+  return isDeepStrictEqual({ ...object, metadata: { ...object.metadata, resourceVersion } }, current.object);
 }
 
 /** Deleted by somebody, waited for by nobody. */

@@ -1,7 +1,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { Http2SecureServer } from 'node:http2';
+import type { AddressInfo, Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
-import { fastify, type FastifyInstance } from 'fastify';
+import { fastify } from 'fastify';
 import { StatusError } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
 import { aggregatedForm, etagOf, type Discovery } from './discovery.ts';
@@ -37,7 +37,12 @@ export interface TlsFiles {
   ca?: string | Buffer;
 }
 
-type Server = FastifyInstance<Http2SecureServer>;
+export interface Server {
+  /** Resolves with the bound port; rejects when the port is taken. */
+  listen: (host: string, port: number) => Promise<number>;
+  /** Takes no new connections, lets requests in flight finish for as long as `drainMs`, then closes the rest. */
+  stop: (drainMs: number) => Promise<void>;
+}
 
 /** The HTTPS server: HTTP/2 and HTTP/1.1 on one port; every path ends in one handler, which knows what is where. */
 export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: number): Server {
@@ -45,10 +50,9 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
     http2: true,
     https: { allowHTTP1: true, requestCert: true, rejectUnauthorized: false, ...tls },
     bodyLimit: maxRequestBytes,
-    forceCloseConnections: true,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 8192 },
-  }) as unknown as Server;
+  });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.setErrorHandler(async (error, request, reply) => {
@@ -59,27 +63,65 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
   app.all('/*', async (request, reply) => {
     reply.hijack();
     const body = Buffer.isBuffer(request.body) ? request.body : empty;
-    await handler.serve(request.raw as RawRequest, reply.raw as RawResponse, body);
+    await handler.serve(request.raw, reply.raw, body);
+  });
+  const sockets = new Set<Socket>();
+  app.server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
   });
   app.server.on('upgrade', (request: IncomingMessage, socket: TLSSocket, head: Buffer) => {
     socket.on('error', () => socket.destroy());
     void handler.upgrade(request, socket, head);
   });
-  return app;
+  return {
+    listen: async (host, port) => {
+      await app.listen({ host, port });
+      return (app.server.address() as AddressInfo).port;
+    },
+    stop: async (drainMs) => {
+      const closed = app.close();
+      await handler.idle(drainMs);
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
 }
 
 const empty = Buffer.alloc(0);
 
+/** One reason for all: making an Error with its stack for every finished request would cost more than many a verb. */
+const hungUp = new Error('the caller hung up');
+
 class Handler {
   readonly #parts: Parts;
+  #inFlight = 0;
+  #whenIdle: (() => void) | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
   }
 
+  /** Resolves when no request is being answered any more, or after `ms`. */
+  async idle(ms: number): Promise<void> {
+    if (this.#inFlight === 0) return;
+    await new Promise<void>((resolve) => {
+      const late = setTimeout(resolve, ms);
+      this.#whenIdle = () => {
+        clearTimeout(late);
+        resolve();
+      };
+    });
+  }
+
   async serve(request: RawRequest, response: RawResponse, body: Buffer): Promise<void> {
     const hangup = new AbortController();
-    response.on('close', () => hangup.abort());
+    this.#inFlight += 1;
+    response.on('close', () => {
+      hangup.abort(hungUp);
+      this.#inFlight -= 1;
+      if (this.#inFlight === 0) this.#whenIdle?.();
+    });
     try {
       const incoming = this.#incoming(request, body, hangup.signal);
       const user = this.#parts.dispatcher.identify(incoming);
@@ -194,7 +236,7 @@ class Handler {
   /** exec, attach and port-forward: the connection leaves HTTP. */
   async upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     const hangup = new AbortController();
-    socket.on('close', () => hangup.abort());
+    socket.on('close', () => hangup.abort(hungUp));
     try {
       const incoming = this.#incoming(request, empty, hangup.signal);
       const user = this.#parts.dispatcher.identify(incoming);

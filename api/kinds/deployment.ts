@@ -72,8 +72,8 @@ export const Deployment = kind<Deployment>({
   columns: [
     nameColumn,
     { name: 'Ready', value: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}` },
-    { name: 'Up-to-date', type: 'integer', value: ({ status }) => status?.updatedReplicas ?? 0 },
-    { name: 'Available', type: 'integer', value: ({ status }) => status?.availableReplicas ?? 0 },
+    { name: 'Up-to-date', value: ({ status }) => String(status?.updatedReplicas ?? 0) },
+    { name: 'Available', value: ({ status }) => String(status?.availableReplicas ?? 0) },
     ageColumn,
     ...wideColumns,
   ],

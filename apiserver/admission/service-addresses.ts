@@ -145,3 +145,33 @@ async function drop(store: Store, key: string): Promise<void> {
   const { item } = await store.get(key);
   if (item) await store.delete(key, item.revision);
 }
+
+/** How long a claim may lie before its Service is written; after that it is taken for left behind. */
+const claimMs = 60_000;
+
+/**
+ * Frees what Services no longer hold: the claims of a server that died between claiming and writing.
+ * `suspects` are the claims that the last call found without an owner; this call's are answered.
+ */
+export async function repairAddresses(
+  store: Store,
+  services: readonly Service[],
+  suspects: ReadonlyMap<string, number>,
+  now: number,
+): Promise<Map<string, number>> {
+  const held = new Set(
+    services.flatMap((service) => {
+      const ip = ipOf(service);
+      return [...(ip ? [ipPrefix + ip] : []), ...portsOf(service).map((port) => portPrefix + port)];
+    }),
+  );
+  const left = new Map<string, number>();
+  for (const prefix of [ipPrefix, portPrefix])
+    for (const { key, revision } of (await store.list(prefix)).items) {
+      if (held.has(key)) continue;
+      const since = suspects.get(key) ?? now;
+      if (now - since < claimMs) left.set(key, since);
+      else await store.delete(key, revision);
+    }
+  return left;
+}

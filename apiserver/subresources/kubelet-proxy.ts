@@ -95,7 +95,6 @@ export class KubeletProxy {
       path: target.path,
       method,
       headers,
-      agent: false,
       ...(this.#identity.cert ? { cert: this.#identity.cert } : {}),
       ...(this.#identity.key ? { key: this.#identity.key } : {}),
       // No authority signs kubelets' certificates: the one that its node names is the only one accepted.

@@ -53,6 +53,7 @@ const bodyType = {
   version: 'v1',
   kind: 'DeleteOptions',
   definition: 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions',
+  anyVersion: true,
 };
 
 export function deleteOptions(call: Call): DeleteOptions {

@@ -110,6 +110,10 @@ class Session {
   #unfollow: () => void = () => undefined;
   #timers: NodeJS.Timeout[] = [];
   #ended = false;
+  /** The caller has seen everything up to here; another server may have shown it more than this one knows. */
+  #after = 0;
+  /** Bytes that may wait: more while the state that a watch begins with is still on its way. */
+  #limit = waitingLimit;
 
   constructor(
     registry: Registry,
@@ -130,8 +134,13 @@ class Session {
   run(start: Start, options: SessionOptions): void {
     if (this.#signal.aborted) return this.#end();
     this.#signal.addEventListener('abort', this.#stop, { once: true });
-    for (const entry of start.entries)
-      if (selects(this.#selection, entry)) this.#sink.write(this.#encoder.fresh('ADDED', entry));
+    this.#after = start.after;
+    for (const entry of start.entries) {
+      if (!selects(this.#selection, entry)) continue;
+      const event = this.#encoder.fresh('ADDED', entry);
+      this.#limit += event.length;
+      this.#sink.write(event);
+    }
     if (options.initialEnd) this.#sink.write(this.#encoder.bookmark(start.after, true));
     this.#take(start.missed);
     if (this.#ended) return;
@@ -152,9 +161,13 @@ class Session {
     this.#sink.write(this.#encoder.bookmark(this.#registry.feed.revision, false));
   }
 
-  #take(events: readonly CacheEvent[]): void {
+  #take(given: readonly CacheEvent[]): void {
+    const isNews = given.length === 0 || given[0]!.revision > this.#after;
+    const events = isNews ? given : given.filter(({ revision }) => revision > this.#after);
     if (this.#ended || events.length === 0) return;
-    if (this.#sink.waiting > waitingLimit) return this.#fail(expired('the watcher was too slow: list again'));
+    const { waiting } = this.#sink;
+    if (waiting > this.#limit) return this.#fail(expired('the watcher was too slow: list again'));
+    if (waiting < waitingLimit) this.#limit = waitingLimit;
     if (this.#selection.namespace === '' && !this.#selection.matches) {
       this.#sink.write(this.#encoder.batch(events));
       return;

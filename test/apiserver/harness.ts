@@ -25,11 +25,11 @@ const pemOfKey = async (key: CryptoKey): Promise<string> =>
   x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
 
 /** A certificate authority for one test file. */
-export async function makeCa() {
+export async function makeCa(name = 'test-ca') {
   const keys = (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as CryptoKeyPair;
   const notAfter = new Date(Date.now() + 86_400_000);
   const ca = await x509.X509CertificateGenerator.createSelfSigned({
-    name: 'CN=test-ca',
+    name: `CN=${name}`,
     keys,
     notAfter,
     signingAlgorithm: algorithm,

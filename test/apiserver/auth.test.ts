@@ -1,0 +1,131 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { Agent } from 'undici';
+import { readTokenFile } from '../../apiserver/auth/authenticate.ts';
+import { startServer, type Json, type TestServer } from './harness.ts';
+
+let s: TestServer;
+beforeAll(async () => {
+  s = await startServer(
+    {},
+    {
+      tokens: [
+        { token: 'admin-token', user: { name: 'admin', groups: ['system:masters'] } },
+        { token: 'alice-token', user: { name: 'alice', groups: ['people'] } },
+        { token: 'executor-token', user: { name: 'system:bootstrap:executor', groups: ['system:nodes'] } },
+        { token: 'node-token', user: { name: 'system:node:n1', groups: ['system:nodes'] } },
+      ],
+    },
+  );
+});
+afterAll(() => s.stop());
+
+const as = (token: string) => ({ authorization: `Bearer ${token}` });
+const nobody = { authorization: '' };
+
+test('strangers may ask only whether the server is well', async () => {
+  for (const path of ['/healthz', '/livez', '/readyz', '/version', '/livez/etcd'])
+    expect((await s.call('GET', path, undefined, nobody)).status).toBe(200);
+  for (const path of ['/api', '/metrics', '/api/v1/namespaces', '/openapi/v2']) {
+    const answer = await s.call('GET', path, undefined, nobody);
+    expect(answer.json).toMatchObject({ kind: 'Status', code: 401, reason: 'Unauthorized', message: 'Unauthorized' });
+  }
+});
+
+test('a wrong token is refused everywhere', async () => {
+  expect((await s.call('GET', '/livez', undefined, as('wrong'))).status).toBe(401);
+  expect((await s.call('GET', '/api/v1/namespaces', undefined, { authorization: 'Basic eDp5' })).status).toBe(401);
+});
+
+test('who is known but may not reads why', async () => {
+  const one = await s.call('GET', '/api/v1/namespaces/default/pods/x', undefined, as('alice-token'));
+  expect(one.json).toMatchObject({
+    code: 403,
+    reason: 'Forbidden',
+    message:
+      'pods "x" is forbidden: User "alice" cannot get resource "pods" in API group "" in the namespace "default"',
+    details: { name: 'x', kind: 'pods' },
+  });
+  const all = await s.call('GET', '/apis/apps/v1/deployments', undefined, as('alice-token'));
+  expect(all.json['message']).toBe(
+    'deployments.apps is forbidden: User "alice" cannot list resource "deployments" in API group "apps" at the cluster scope',
+  );
+  const path = await s.call('GET', '/metrics', undefined, as('alice-token'));
+  expect(path.json['message']).toBe('forbidden: User "alice" cannot get path "/metrics"');
+  expect((await s.call('GET', '/apis', undefined, as('alice-token'))).status).toBe(200);
+});
+
+test('everybody who is known may ask who they are and what they may', async () => {
+  const who = await s.call('POST', '/apis/authentication.k8s.io/v1/selfsubjectreviews', {}, as('alice-token'));
+  expect(who.json).toMatchObject({
+    status: { userInfo: { username: 'alice', groups: ['people', 'system:authenticated'] } },
+  });
+  const review = { spec: { resourceAttributes: { verb: 'get', resource: 'pods', namespace: 'default' } } };
+  const may = (token: string) =>
+    s.call('POST', '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews', review, as(token));
+  expect((await may('alice-token')).json).toMatchObject({ status: { allowed: false } });
+  expect((await may('admin-token')).json).toMatchObject({ status: { allowed: true } });
+});
+
+test('nodes do what kubelets do, and each only on its own node', async () => {
+  const node = (name: string) => ({ metadata: { name } });
+  expect((await s.call('POST', '/api/v1/nodes', node('n1'), as('executor-token'))).status).toBe(201);
+  expect((await s.call('POST', '/api/v1/nodes', node('n2'), as('executor-token'))).status).toBe(201);
+  const status = { status: { capacity: { cpu: '4' } } };
+  const merge = { 'content-type': 'application/merge-patch+json' };
+  const patch = async (name: string, token: string) =>
+    (await s.call('PATCH', `/api/v1/nodes/${name}/status`, status, { ...merge, ...as(token) })).status;
+  expect(await patch('n1', 'node-token')).toBe(200);
+  expect(await patch('n2', 'node-token')).toBe(403);
+  expect(await patch('n2', 'executor-token')).toBe(200);
+  expect(
+    (await s.call('GET', '/api/v1/pods?fieldSelector=spec.nodeName%3Dn1', undefined, as('node-token'))).status,
+  ).toBe(200);
+  expect((await s.call('DELETE', '/api/v1/nodes/n1', undefined, as('node-token'))).status).toBe(403);
+  expect((await s.call('POST', '/api/v1/namespaces', node('x'), as('node-token'))).status).toBe(403);
+});
+
+describe('client certificates', () => {
+  async function whoIs(ca: TestServer['ca'], subject: string): Promise<{ status: number; json: Json }> {
+    const { cert, key } = await ca.issue(subject);
+    const agent = new Agent({ connect: { ca: s.ca.pem, cert, key } });
+    const answer = await agent.request({
+      origin: s.url,
+      path: '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+      method: 'POST',
+      body: '{}',
+      headers: { 'content-type': 'application/json' },
+    });
+    const json = (await answer.body.json()) as Json;
+    await agent.close();
+    return { status: answer.statusCode, json };
+  }
+
+  test('of the cluster name a user and groups', async () => {
+    const { json } = await whoIs(s.ca, 'CN=bob, O=system:masters, O=devs');
+    expect(json).toMatchObject({
+      status: { userInfo: { username: 'bob', groups: ['system:masters', 'devs', 'system:authenticated'] } },
+    });
+  });
+
+  test('of another authority name nobody', async () => {
+    const { makeCa } = await import('./harness.ts');
+    expect((await whoIs(await makeCa('other-ca'), 'CN=bob, O=system:masters')).status).toBe(401);
+  });
+});
+
+test('reads token files, and says which line is wrong', () => {
+  const path = join(s.dir, 'tokens.csv');
+  writeFileSync(path, 'abc,alice,u1,"a,b"\n# comment\n\ndef,bob,u2\n');
+  expect(readTokenFile(path)).toEqual([
+    { token: 'abc', user: { name: 'alice', uid: 'u1', groups: ['a', 'b'] } },
+    { token: 'def', user: { name: 'bob', uid: 'u2', groups: [] } },
+  ]);
+  writeFileSync(path, 'abc\n');
+  expect(() => readTokenFile(path)).toThrow('should read token,user,uid');
+});
+
+test('a taken port is named', async () => {
+  await expect(startServer({ port: s.port })).rejects.toThrow(`port ${s.port} on 127.0.0.1 is taken`);
+});

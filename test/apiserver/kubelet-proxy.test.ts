@@ -1,0 +1,150 @@
+import { X509Certificate, createHash } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { connect, type TLSSocket } from 'node:tls';
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { makeCa, startServer, type TestServer } from './harness.ts';
+
+const pods = '/api/v1/namespaces/default/pods';
+const dir = mkdtempSync(join(tmpdir(), 'km-kubelet-'));
+let s: TestServer;
+let kubelet: Server;
+const asked: { url: string; client: string; authorization: string | undefined }[] = [];
+
+beforeAll(async () => {
+  const clients = await makeCa();
+  const identity = await clients.issue('CN=kube-apiserver-kubelet-client, O=system:masters');
+  const serving = await (await makeCa()).issue('CN=kubelet');
+  const files = { cert: join(dir, 'kubelet-client.pem'), key: join(dir, 'kubelet-client.key') };
+  writeFileSync(files.cert, identity.cert);
+  writeFileSync(files.key, identity.key);
+  s = await startServer({ kubeletClientCertFile: files.cert, kubeletClientKeyFile: files.key });
+  kubelet = createServer(
+    { ...serving, requestCert: true, rejectUnauthorized: true, ca: clients.pem },
+    (request, response) => {
+      asked.push({
+        url: request.url!,
+        client: (request.socket as TLSSocket).getPeerX509Certificate()!.subject,
+        authorization: request.headers.authorization,
+      });
+      response.end('line 1\nline 2\n');
+    },
+  );
+  kubelet.on('upgrade', (request, socket) => {
+    asked.push({ url: request.url!, client: '', authorization: request.headers.authorization });
+    socket.write(
+      `HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: ${request.headers.upgrade}\r\n\r\n`,
+    );
+    socket.pipe(socket);
+  });
+  await new Promise<void>((resolve) => kubelet.listen(0, '127.0.0.1', resolve));
+  const { port } = kubelet.address() as AddressInfo;
+  const fingerprint = createHash('sha256').update(new X509Certificate(serving.cert).raw).digest('hex');
+  const node = (name: string, sha: string) => ({
+    metadata: { name, annotations: { 'k8s.mesosphere.io/kubelet-certificate-sha256': sha } },
+    status: {
+      addresses: [{ type: 'InternalIP', address: '127.0.0.1' }],
+      daemonEndpoints: { kubeletEndpoint: { Port: port } },
+    },
+  });
+  await s.call('POST', '/api/v1/nodes', node('n1', fingerprint));
+  await s.call('POST', '/api/v1/nodes', node('impostor', '0'.repeat(64)));
+  const pod = (name: string, nodeName: string | undefined, containers: string[]) =>
+    s.call('POST', pods, {
+      metadata: { name },
+      spec: { ...(nodeName ? { nodeName } : {}), containers: containers.map((c) => ({ name: c, image: 'i' })) },
+    });
+  await pod('one', 'n1', ['main']);
+  await pod('two', 'n1', ['a', 'b']);
+  await pod('fooled', 'impostor', ['main']);
+  await pod('waiting', undefined, ['main']);
+});
+afterAll(async () => {
+  kubelet.close();
+  await s.stop();
+  rmSync(dir, { recursive: true, force: true });
+});
+
+test('logs come from the kubelet, who sees the apiserver and not the caller', async () => {
+  const answer = await s.call('GET', `${pods}/one/log?tailLines=5&follow=false`);
+  expect(answer).toMatchObject({ status: 200, text: 'line 1\nline 2\n' });
+  expect(asked.at(-1)).toEqual({
+    url: '/containerLogs/default/one/main?tailLines=5&follow=false',
+    client: expect.stringContaining('CN=kube-apiserver-kubelet-client'),
+    authorization: undefined,
+  });
+  expect((await s.call('GET', '/api/v1/nodes/n1/proxy/healthz')).status).toBe(200);
+  expect(asked.at(-1)!.url).toBe('/healthz');
+});
+
+test('which container is meant must be clear', async () => {
+  expect((await s.call('GET', `${pods}/two/log`)).json).toMatchObject({
+    code: 400,
+    reason: 'BadRequest',
+    message: 'a container name must be specified for pod two, choose one of: [a b]',
+  });
+  expect((await s.call('GET', `${pods}/two/log?container=c`)).json).toMatchObject({
+    code: 400,
+    message: 'container c is not valid for pod two',
+  });
+  expect((await s.call('GET', `${pods}/two/log?container=b`)).status).toBe(200);
+  expect((await s.call('GET', `${pods}/waiting/log`)).json).toMatchObject({
+    code: 400,
+    message: 'pod waiting does not have a host assigned',
+  });
+  expect((await s.call('GET', `${pods}/none/log`)).json).toMatchObject({ code: 404 });
+});
+
+test('a kubelet with another certificate than its node names is not spoken to', async () => {
+  const before = asked.length;
+  expect((await s.call('GET', `${pods}/fooled/log`)).json).toMatchObject({
+    code: 502,
+    message: expect.stringContaining('it shows another certificate than node impostor names'),
+  });
+  expect(asked.length).toBe(before);
+});
+
+test.each(['SPDY/3.1', 'websocket'])('an upgrade to %s passes bytes both ways', async (protocol) => {
+  const socket = connect({
+    host: '127.0.0.1',
+    port: s.port,
+    ca: s.ca.pem,
+    servername: 'localhost',
+    ALPNProtocols: ['http/1.1'],
+  });
+  await once(socket, 'secureConnect');
+  socket.write(
+    `POST ${pods}/one/exec?command=sh&command=-c&stdin=true&stdout=1&stderr=false HTTP/1.1\r\nHost: km\r\nAuthorization: Bearer admin-token\r\nConnection: Upgrade\r\nUpgrade: ${protocol}\r\nContent-Length: 0\r\n\r\n`,
+  );
+  const [head] = (await once(socket, 'data')) as [Buffer];
+  expect(head.toString()).toMatch(new RegExp(`^HTTP/1.1 101 [^]*Upgrade: ${protocol}`));
+  expect(asked.at(-1)).toMatchObject({
+    url: '/exec/default/one/main?command=sh&command=-c&input=1&output=1',
+    authorization: undefined,
+  });
+  socket.write('ping');
+  const [echo] = (await once(socket, 'data')) as [Buffer];
+  expect(echo.toString()).toBe('ping');
+  socket.destroy();
+});
+
+test('an upgrade that is refused reads a Status', async () => {
+  const socket = connect({
+    host: '127.0.0.1',
+    port: s.port,
+    ca: s.ca.pem,
+    servername: 'localhost',
+    ALPNProtocols: ['http/1.1'],
+  });
+  await once(socket, 'secureConnect');
+  socket.write(
+    `GET ${pods}/none/exec?command=sh HTTP/1.1\r\nHost: km\r\nAuthorization: Bearer admin-token\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n`,
+  );
+  const [head] = (await once(socket, 'data')) as [Buffer];
+  expect(head.toString()).toMatch(/^HTTP\/1.1 404 [^]*"message":"pods \\"none\\" not found"/);
+  socket.destroy();
+});
