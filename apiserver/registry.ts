@@ -260,7 +260,7 @@ function isSame(value: Buffer, object: KubeObject, current: Entry): boolean {
   if (before.length !== value.length) return false;
   if (value.equals(before)) return true;
   const { resourceVersion } = current.object.metadata;
-  return isDeepStrictEqual({ ...object, metadata: { ...object.metadata, resourceVersion } }, current.object);
+  return equal({ ...object, metadata: { ...object.metadata, resourceVersion } }, current.object);
 }
 
 /** Deleted by somebody, waited for by nobody. */
