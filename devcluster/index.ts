@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
-import { duration, number, port, text, type Values } from '../lib/options.ts';
+import { duration, flag, number, port, text, type Values } from '../lib/options.ts';
 import { Agent } from './agent.ts';
 import { agentSpecs, type AgentSpec, type ParsedAgent } from './agent-specs.ts';
 import { localElection, zooKeeperElection, type Candidate } from './election.ts';
@@ -38,6 +38,7 @@ export const options = {
     '<json>',
   ),
   domain: text('Fault domain of the masters', 'eu/z1', '<region/zone>'),
+  filterGpus: flag('Hide agents with GPUs from frameworks without GPU_RESOURCES', true),
   workDir: text('Where sandboxes lie; removed at the end when not given', '', '<path>'),
   simulated: number('Add so many agents that only pretend to run tasks: no listener, no processes', 0, {
     max: 100_000,
@@ -137,6 +138,7 @@ class Cluster implements Devcluster {
     const server = await startMaster({
       port: at,
       timings: this.#timings,
+      filterGpus: this.#o.filterGpus,
       registry: this.#registry,
       domain: region === '' ? undefined : { fault_domain: { region: { name: region }, zone: { name: zone } } },
       log: this.#deps.log,

@@ -21,6 +21,8 @@ import { handleView, openViews } from './views.ts';
 export interface MasterOptions {
   port: number;
   timings: Timings;
+  /** `--filter_gpu_resources` */
+  filterGpus: boolean;
   registry: Registry;
   domain: DomainInfo | undefined;
   log: Logger;
@@ -92,7 +94,7 @@ function masterInfo(port: number, domain: DomainInfo | undefined): MasterInfo {
 }
 
 /** Takes office: the rounds of the allocator begin. */
-function lead(info: MasterInfo, { timings, registry, log }: MasterOptions): [Master, () => void] {
+function lead(info: MasterInfo, { timings, filterGpus, registry, log }: MasterOptions): [Master, () => void] {
   const soon = new Set<Agent>();
   let isDue = false;
   let isOver = false;
@@ -106,6 +108,7 @@ function lead(info: MasterInfo, { timings, registry, log }: MasterOptions): [Mas
     info,
     log,
     timings,
+    filterGpus,
     registry,
     frameworks: new Map(),
     completed: new Map(),

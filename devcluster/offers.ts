@@ -1,5 +1,5 @@
 /** Outstanding offers: made from allocations, taken back, used up; and the filters of those that said no. */
-import type { Resource, Filters } from '../mesos/types.ts';
+import type { ExecutorID, Filters, Resource } from '../mesos/types.ts';
 import { allocateOffers, covers, type AgentView, type FrameworkView } from './allocator.ts';
 import { add, refined, scalarOf, subtract, unallocate, withRole } from './resources.ts';
 import type { Agent, Framework, Master, Offer } from './state.ts';
@@ -15,7 +15,12 @@ export function makeOffers(master: Master, agents: Iterable<Agent>): void {
     if (!agent.connected) continue;
     const free = freeOf(master, agent);
     if (free.length > 0)
-      views.push({ id: agent.id, free, domain: agent.info.domain, hasGpus: scalarOf(agent.total, 'gpus') > 0 });
+      views.push({
+        id: agent.id,
+        free,
+        domain: agent.info.domain,
+        hasGpus: master.filterGpus && scalarOf(agent.total, 'gpus') > 0,
+      });
   }
   const frameworks = [...master.frameworks.values()].filter(({ stream }) => stream).map((f) => viewOf(master, f, now));
   if (views.length === 0 || frameworks.length === 0) return;
@@ -30,10 +35,15 @@ export function makeOffers(master: Master, agents: Iterable<Agent>): void {
   })) {
     const framework = master.frameworks.get(frameworkId)!;
     const offer = putOffer(master, framework, master.agents.get(agentId)!, role, resources);
-    made.set(framework, [...(made.get(framework) ?? []), offer]);
+    const offers = made.get(framework);
+    if (offers) offers.push(offer);
+    else made.set(framework, [offer]);
   }
-  for (const [framework, offers] of made)
-    framework.stream?.send({ type: 'OFFERS', offers: { offers: offers.map((offer) => describe(offer)) } });
+  for (const [framework, offers] of made) {
+    const executors = executorsByAgent(framework);
+    const described = offers.map((offer) => describe(offer, executors.get(offer.agent.id)));
+    framework.stream?.send({ type: 'OFFERS', offers: { offers: described } });
+  }
 }
 
 const totalOf = (master: Master): Resource[] => {
@@ -94,12 +104,21 @@ function putOffer(master: Master, framework: Framework, agent: Agent, role: stri
   return offer;
 }
 
+function executorsByAgent(framework: Framework): Map<string, ExecutorID[]> {
+  const found = new Map<string, ExecutorID[]>();
+  for (const { agent, info } of framework.executors.values()) {
+    const there = found.get(agent);
+    if (there) there.push(info.executor_id);
+    else found.set(agent, [info.executor_id]);
+  }
+  return found;
+}
+
 /** The offer as this framework is able to read it: older ones know no allocation_info and no reservations. */
-function describe({ id, framework, agent, role, resources }: Offer) {
+function describe({ id, framework, agent, role, resources }: Offer, executors: ExecutorID[] | undefined) {
   const isMultiRole = framework.capabilities.has('MULTI_ROLE');
   const isRefined = framework.capabilities.has('RESERVATION_REFINEMENT');
   const shown = (isMultiRole ? resources : unallocate(resources)).map((r) => (isRefined ? r : withRole(r)));
-  const executors = [...framework.executors.values()].filter((executor) => executor.agent === agent.id);
   const { hostname, port = 5051, attributes, domain } = agent.info;
   const ip = agent.pid.replace(/^.*@/, '').replace(/:\d+$/, '');
   return {
@@ -111,7 +130,7 @@ function describe({ id, framework, agent, role, resources }: Offer) {
     resources: shown,
     ...(attributes ? { attributes } : {}),
     ...(domain ? { domain } : {}),
-    ...(executors.length > 0 ? { executor_ids: executors.map(({ info }) => info.executor_id) } : {}),
+    ...(executors ? { executor_ids: executors } : {}),
     ...(isMultiRole ? { allocation_info: { role } } : {}),
   };
 }

@@ -6,7 +6,7 @@ export function parseResources(text: string): Resource[] {
   return parts(text).map((part) => {
     const match = /^([^:()\s]+)(?:\(([^)]+)\))?:(.+)$/.exec(part);
     if (!match) throw new Error(`expected resources such as cpus:4;mem:4096;ports:[31000-31200], got "${part}"`);
-    const [, name, role, value] = match as unknown as [string, string, string | undefined, string];
+    const [name, role, value] = [match[1]!, match[2], match[3]!];
     const reserved = role === undefined || role === '*' ? {} : { reservations: [{ type: 'STATIC' as const, role }] };
     return { name, ...amount(value.trim()), ...reserved };
   });

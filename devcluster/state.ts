@@ -133,6 +133,8 @@ export interface Master {
   info: MasterInfo;
   log: Logger;
   timings: Timings;
+  /** Agents with GPUs are only for frameworks with GPU_RESOURCES. */
+  filterGpus: boolean;
   registry: Registry;
   frameworks: Map<string, Framework>;
   completed: Map<string, Framework>;

@@ -27,14 +27,19 @@ const agents = (count: number): AgentSpec[] =>
     resources: `cpus:4;mem:4096;disk:8192;ports:[${31 + i}000-${31 + i}999]`,
   }));
 
-async function cluster(count: number, timings: Partial<Timings> = {}, specs = agents(count)): Promise<Devcluster> {
+async function cluster(
+  count: number,
+  timings: Partial<Timings> = {},
+  specs = agents(count),
+  more: Partial<Parameters<typeof start>[0]> = {},
+): Promise<Devcluster> {
   const stop = new AbortController();
-  const o = { ...defaultsOf(options), port: 0, agentPort: 0, domain: '' };
+  const o = { ...defaultsOf(options), port: 0, agentPort: 0, domain: '', ...more };
   const started = await start(o, {
     log: silent,
     signal: stop.signal,
     agents: specs,
-    timings: { allocationInterval: 30, ...timings },
+    timings: { allocationInterval: 30, builtinExecutorStart: 250, ...timings },
     environment: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` },
   });
   stops.push(async () => {
@@ -57,6 +62,41 @@ describe('the devcluster answers as a real Mesos did', () => {
       expect(compared).toBeGreaterThan(150);
     },
   );
+
+  test('with offers, filters, suppression and revival', async () => {
+    const { compared } = await replay({
+      scenario: '03-decline-suppress-revive-rescind-json',
+      cluster: await cluster(2),
+      from: 44,
+      to: 79,
+    });
+    expect(compared).toBe(22);
+  }, 60_000);
+
+  test('to a framework without MULTI_ROLE and RESERVATION_REFINEMENT: attributes, domains, sets, ranges', async () => {
+    const resources = 'disk:8192;mem:2048';
+    const specs = [
+      {
+        attributes: 'rack:r1;cores_ghz:2.75;ports_free:[1-5,7-9];os:linux',
+        domain: 'eu/z1',
+        resources: 'cpus:4.5;mem:4096;disk:8192;ports:[31000-31499,31600-31999];bandwidth:1000;gpus:2',
+      },
+      {
+        attributes: 'rack:r2;ssd:true;big:1048576.125',
+        domain: 'eu/z2',
+        resources: `cpus(web):1;mem(web):512;cpus:3;${resources};ports:[32000-32999];tokens:{t1,t2,t3}`,
+      },
+    ].map((spec) => ({ hostname: '127.0.0.1', ...spec }));
+    const devcluster = await cluster(2, {}, specs, { domain: 'eu/z1', filterGpus: false });
+    const { compared } = await replay({
+      scenario: '01-subscribe-json',
+      cluster: devcluster,
+      from: 17,
+      to: 21,
+      skip: /^op/,
+    });
+    expect(compared).toBe(4);
+  });
 
   const program = pathToFileURL(join(import.meta.dirname, 'executor.mjs')).href;
   const others = /^(op|ex|fetch)/;

@@ -302,7 +302,7 @@ function plain(value: unknown): unknown {
 }
 const byText = (a: unknown, b: unknown): number => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
 
-export async function until(what: string, condition: () => boolean, ms = 8000): Promise<void> {
+export async function until(what: string, condition: () => boolean, ms = 15_000): Promise<void> {
   const deadline = Date.now() + ms;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error(`never came: ${what}`);
