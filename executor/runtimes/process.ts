@@ -143,17 +143,17 @@ export class ProcessRuntime implements Runtime {
       detached: true, // a session of its own: what is left in it can be found and ended
       stdio: [container.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
     });
-    await once(child, 'spawn').catch((error: unknown) => {
-      throw new StartError('RunContainerError', `cannot start ${full[0]!}: ${(error as Error).message}`, {
-        cause: error,
-      });
-    });
+    if (child.pid === undefined) {
+      const [error] = (await once(child, 'error')) as [Error];
+      throw new StartError('RunContainerError', `cannot start ${full[0]!}: ${error.message}`, { cause: error });
+    }
+    // Recorded before anything else can happen: whoever comes after us must be able to find it.
     this.#started(child, {
       ...recordOf(spec),
       id,
       env,
       cwd,
-      ...ifDefined('process', processId(child.pid!)),
+      ...ifDefined('process', processId(child.pid)),
     });
     return { id };
   }

@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProcessRuntime } from '../../executor/runtimes/process.ts';
 import { silent } from '../../lib/log.ts';
@@ -73,7 +73,10 @@ describe('the process runtime alone', () => {
       const pids = await eventually(() => {
         if (!existsSync(first) || !existsSync(second)) return undefined;
         const found = [first, second].map((file) => Number(readFileSync(file, 'utf8')));
-        return found.every((pid) => pid > 0) ? found : undefined;
+        const records = readdirSync(join(directory, 'process'), { recursive: true }).filter((n) =>
+          String(n).endsWith('.json'),
+        );
+        return records.length === 2 && found.every((pid) => pid > 0) ? found : undefined;
       }, 'both processes');
       executor.kill('SIGKILL');
       await eventually(() => !isRunning(pids[0]!), 'the main process to end with the executor');
