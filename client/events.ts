@@ -34,6 +34,13 @@ export type EventType = 'Normal' | 'Warning';
 const EventKind = kind<EventObject>({ group: '', version: 'v1', kind: 'Event', plural: 'events', namespaced: true });
 
 const remembered = 4096;
+const lanes = 8;
+
+function laneOf({ uid, name }: ObjectReference): number {
+  let sum = 0;
+  for (const character of uid ?? name) sum = (sum * 31 + character.charCodeAt(0)) % 65_521;
+  return sum % lanes;
+}
 const longestMessage = 1024;
 
 /**
@@ -47,8 +54,10 @@ export class EventRecorder {
   readonly #now: () => number;
   readonly #known = new Map<string, { name: string; count: number; first: string }>();
   readonly #limit: number;
+  /** Events about one object are written in order, those about others beside them. */
+  readonly #lanes: Promise<void>[] = Array.from({ length: lanes }, () => Promise.resolve());
   #waiting = 0;
-  #tail: Promise<void> = Promise.resolve();
+  #dropped = 0;
 
   constructor(client: Client, component: string, log: Logger, { now = Date.now, limit = 1000 } = {}) {
     this.#client = client;
@@ -61,25 +70,29 @@ export class EventRecorder {
   /** `reason` is a CamelCase word, `message` a sentence. */
   record(about: KubeObject | ObjectReference, type: EventType, reason: string, message: string): void {
     if (this.#waiting >= this.#limit) {
-      this.#log.warn({ reason, limit: this.#limit }, 'too many events are waiting; this one is dropped');
+      if (this.#dropped === 0)
+        this.#log.warn({ reason, limit: this.#limit }, 'too many events are waiting; dropping what comes now');
+      this.#dropped += 1;
       return;
     }
     this.#waiting += 1;
     const involved = 'metadata' in about ? referenceTo(about) : about;
-    this.#tail = this.#tail.then(async () => {
+    const lane = laneOf(involved);
+    this.#lanes[lane] = this.#lanes[lane]!.then(async () => {
       try {
         await this.#write(involved, type, reason, message.slice(0, longestMessage));
       } catch (err) {
         this.#log.debug({ err, reason }, 'event was not written');
       } finally {
         this.#waiting -= 1;
+        if (this.#waiting === 0) this.#dropped = 0;
       }
     });
   }
 
   /** Resolves when everything recorded so far has been written or given up. */
   async flush(): Promise<void> {
-    await this.#tail;
+    await Promise.all(this.#lanes);
   }
 
   async #write(involved: ObjectReference, type: EventType, reason: string, message: string): Promise<void> {

@@ -3,7 +3,7 @@ import type { Pod } from '../api/kinds/pod.ts';
 import { controllerOf } from '../api/meta.ts';
 import type { ExecutorInfo } from '../mesos/tasks.ts';
 import type { Attribute, DomainInfo, Offer, Resource } from '../mesos/types.ts';
-import type { NodeView } from '../scheduler/index.ts';
+import { type NodeView, noOffer } from '../scheduler/index.ts';
 import { Pool, type Want, amountsOf, fromThousandths, kubernetesName } from './resources.ts';
 import type { Task } from './tasks.ts';
 
@@ -56,7 +56,7 @@ export class Agent implements NodeView {
   heldSince = 0;
   free: Record<string, number> = {};
   allocatable: Record<string, number> = {};
-  unavailable: string | undefined = 'no offer yet';
+  unavailable: string | undefined = noOffer;
   #node: Node | undefined;
   #pool = Pool.of([]);
   readonly #overhead: Want;
@@ -193,7 +193,7 @@ export class Agent implements NodeView {
   #whyUnavailable(): string | undefined {
     if (!this.reachable) return 'node(s) had an unreachable Mesos agent';
     if (!this.#node) return 'node(s) were being registered';
-    return this.offers.size === 0 ? 'no offer yet' : undefined;
+    return this.offers.size === 0 ? noOffer : undefined;
   }
 
   /** The executor's resources go with the first seat; when that is given back, the next one takes them over. */

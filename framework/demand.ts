@@ -2,7 +2,7 @@
 export type Wish = 'revive' | 'suppress' | 'keep';
 
 export interface DemandOptions {
-  /** Milliseconds offers are kept in hand after the last demand, so that the next pod of a burst finds them. */
+  /** Milliseconds offers are kept in hand after the last of them was used, so that the next pod of a burst finds some. */
   linger: number;
   /** Milliseconds between two REVIVE calls in a row; three may come at once. */
   reviveInterval: number;
@@ -38,6 +38,16 @@ export class Demand {
   subscribed(): void {
     this.#suppressed = false;
     for (const uid of this.#waiting.keys()) this.#waiting.set(uid, true);
+  }
+
+  /** Nobody waits and the master knows: what is offered all the same goes back at once. */
+  get suppressed(): boolean {
+    return this.#suppressed;
+  }
+
+  /** An offer was of use: the linger time starts anew. */
+  used(): void {
+    this.#idleSince = undefined;
   }
 
   wants(uids: Iterable<string>, now: number): void {

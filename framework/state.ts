@@ -254,9 +254,8 @@ export class State {
     if (leaving.length === 0) return [...effects, { do: 'call', call: this.#calls.decline(offerIds, 0) }];
     for (const task of leaving) Object.assign(task, { stage: 'launching', askedAt: now } satisfies Partial<Task>);
     const infos = leaving.map((task) => taskInfo(task.pod!, task.id, agent.facts.id, task.resources, agent.executor!));
-    // What is left over is wanted again at once while pods wait; else others may have it.
-    const refuse = this.#demand.waiting > 0 ? 0 : this.#options.refuseIdle;
-    return [...effects, { do: 'call', call: this.#calls.accept(offerIds, infos, refuse) }];
+    // What is left over may be needed by the next pod of a burst; once none comes, SUPPRESS leaves it to others.
+    return [...effects, { do: 'call', call: this.#calls.accept(offerIds, infos, 0) }];
   }
 
   /** The record could not be written: nothing was sent. */
@@ -311,13 +310,9 @@ export class State {
     for (const task of this.tasks.all())
       if (task.stage === 'launching' && now - task.askedAt > this.#options.launchTimeout)
         silent.push(Object.assign(task, { askedAt: now }));
-    const { linger, refuseIdle, refuseWaiting } = this.#options;
     return [
       ...this.#ask(now),
-      ...this.#return(
-        (agent) => now - agent.heldSince >= linger,
-        this.#demand.waiting > 0 ? refuseWaiting : refuseIdle,
-      ),
+      ...this.#returnUnused(now),
       ...this.#reconcile([...this.#reconciliation.due(now), ...(silent.length ? [silent] : [])]),
     ];
   }
@@ -344,6 +339,7 @@ export class State {
       { want, resources: taken.resources, carriesExecutor: taken.executor !== undefined },
     );
     this.tasks.add(task);
+    this.#demand.used();
     agent.reserved.push(task);
     agent.addPod(pod);
     agent.refresh();
@@ -409,6 +405,13 @@ export class State {
     if (wish === 'suppress')
       return [...this.#return(() => true, this.#options.refuseIdle), { do: 'call', call: this.#calls.suppress() }];
     return [];
+  }
+
+  /** Offers that no waiting pod fits go back soon, and at once where nothing waits. */
+  #returnUnused(now: number): Effect[] {
+    const { linger, refuseIdle, refuseWaiting } = this.#options;
+    if (this.#demand.waiting > 0) return this.#return((agent) => now - agent.heldSince >= linger, refuseWaiting);
+    return this.#demand.suppressed ? this.#return(() => true, refuseIdle) : [];
   }
 
   /** Offers in hand that no seat needs go back to the others. */

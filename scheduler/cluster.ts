@@ -52,6 +52,9 @@ export interface NodeView {
   siblings(owner: string): number;
   /** A host port can be had now. */
   hasPort(port: number): boolean;
-  /** Why nothing is free although the node is there: "no offer yet", "agent is unreachable". */
+  /** Why nothing is free although the node is there: `noOffer`, "node(s) had an unreachable Mesos agent". */
   unavailable: string | undefined;
 }
+
+/** The reason of a node that would take pods as soon as something of it is offered. */
+export const noOffer = 'no offer yet';

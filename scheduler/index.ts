@@ -18,7 +18,7 @@ import type { Cluster } from './cluster.ts';
 import { defaultProfile } from './profile.ts';
 import { Scheduler } from './scheduler.ts';
 
-export { type Cluster, type Needs, type NodeView, type Seat, NotLaunched } from './cluster.ts';
+export { type Cluster, type Needs, type NodeView, type Seat, NotLaunched, noOffer } from './cluster.ts';
 export { type Decision, decide, explain } from './decide.ts';
 export { defaultProfile } from './profile.ts';
 

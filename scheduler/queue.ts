@@ -11,14 +11,13 @@ interface Entry {
   notBefore: number;
   /** Refused everywhere: rests until the cluster changes, or this time has come. 0: not resting. */
   restUntil: number;
-  /** How often it was refused everywhere since it came. */
-  refusals: number;
+  /** When it was first refused everywhere. */
+  refusedSince: number | undefined;
   order: number;
 }
 
 /** Milliseconds after which a resting pod is tried even if nothing was seen to change. */
-const firstRest = 1_000;
-const longestRest = 30_000;
+const longestRest = 10_000;
 
 const turnOf = ({ notBefore, restUntil }: Entry): number => Math.max(notBefore, restUntil);
 
@@ -56,7 +55,7 @@ export class SchedulingQueue {
       return;
     }
     const backoff = new Backoff({ first: 500, max: 10_000 });
-    this.#entries.set(key, { pod, backoff, notBefore: 0, restUntil: 0, refusals: 0, order: this.#order++ });
+    this.#entries.set(key, { pod, backoff, notBefore: 0, restUntil: 0, refusedSince: undefined, order: this.#order++ });
   }
 
   delete(key: string): void {
@@ -84,16 +83,16 @@ export class SchedulingQueue {
   }
 
   /**
-   * No node took it. Answers how often that happened. After the first time it is tried again as soon as something
-   * changes (with no pod waiting there are no offers, so the first try often finds none), later with growing patience.
+   * No node took it. A pod that only lacks offers is tried again whenever something changes; one that fits nowhere as things
+   * are, ever less often. Answers for how long it has been refused, milliseconds.
    */
-  rest(key: string, now: number): number {
+  rest(key: string, now: number, awaitsOffers: boolean): number {
     const entry = this.#entries.get(key);
     if (!entry) return 0;
-    entry.refusals += 1;
-    if (entry.refusals > 1) entry.notBefore = now + entry.backoff.next();
-    entry.restUntil = now + (entry.refusals > 1 ? longestRest : firstRest);
-    return entry.refusals;
+    entry.refusedSince ??= now;
+    entry.notBefore = awaitsOffers ? now : now + entry.backoff.next();
+    entry.restUntil = now + longestRest;
+    return now - entry.refusedSince;
   }
 
   /** Its launch failed: back to the queue after a growing wait. */

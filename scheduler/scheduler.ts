@@ -9,6 +9,7 @@ import type { Logger } from '../lib/log.ts';
 import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
 import { decide, explain } from './decide.ts';
 import type { Weighted } from './plugin.ts';
+import { awaitsOffers } from './plugins/resources-fit.ts';
 import { SchedulingQueue } from './queue.ts';
 
 type StoredPod = PodObject & Stored;
@@ -25,6 +26,9 @@ export interface SchedulerParts {
   random: () => number;
   now: () => number;
 }
+
+/** Milliseconds a pod may wait for offers before that is worth telling. */
+const patience = 5_000;
 
 /** Decisions in one go before others get a turn on the event loop. */
 const burst = 200;
@@ -112,8 +116,9 @@ export class Scheduler {
     const nodes = cluster.nodes();
     const decision = decide({ pod, needs: cluster.needs(pod), nodes }, profile, random);
     if ('refusals' in decision) {
-      const refusals = this.#queue.rest(keyOf(pod), this.#parts.now());
-      if (refusals > 1) this.#explain(pod, explain(decision.refusals, nodes.length));
+      const waits = awaitsOffers(decision.refusals.keys());
+      const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits);
+      if (!waits || since >= patience) this.#explain(pod, explain(decision.refusals, nodes.length));
       return;
     }
     const seat = cluster.reserve(pod, decision.node.name);

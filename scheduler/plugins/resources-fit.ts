@@ -1,4 +1,4 @@
-import type { Needs, NodeView } from '../cluster.ts';
+import { type Needs, type NodeView, noOffer } from '../cluster.ts';
 import type { Plugin } from '../plugin.ts';
 
 /**
@@ -25,10 +25,19 @@ export const resourcesFit: Plugin = {
   },
 };
 
+/** Ends a reason that the next offer may lift. */
+const inOffers = ' in offers';
+
 /** Tells apart what the node never had, and what others hold of it now. */
 function shortOf({ allocatable }: NodeView, resource: string, amount: number): string {
-  return amount > (allocatable[resource] ?? 0) ? `Insufficient ${resource}` : `Insufficient ${resource} in offers`;
+  return `Insufficient ${resource}${amount > (allocatable[resource] ?? 0) ? '' : inOffers}`;
 }
+
+/** Only offers are missing: the pod waits for its turn, nothing is wrong with it. */
+export const awaitsOffers = (reasons: Iterable<string>): boolean => {
+  for (const reason of reasons) if (reason === noOffer || reason.endsWith(inOffers)) return true;
+  return false;
+};
 
 export const amountIn = (needs: Needs, resource: string): number =>
   needs.find((n) => n.resource === resource)?.amount ?? 0;

@@ -13,26 +13,37 @@ describe('the scheduling queue', () => {
     expect(names(queue, 0)).toEqual(['urgent', 'first', 'second']);
   });
 
-  test('a pod that fits nowhere rests until something changes; the first time that may be at once', () => {
+  test('a pod that only lacks offers is tried again whenever something changes', () => {
     const queue = new SchedulingQueue();
     queue.put(makePod('p'));
-    expect(queue.rest('default/p', 0)).toBe(1);
-    expect(names(queue, 1)).toEqual([]);
-    queue.wake();
-    expect(names(queue, 1)).toEqual(['p']);
-    queue.rest('default/p', 1);
-    queue.wake();
-    expect(names(queue, 2)).toEqual([]);
-    expect(queue.nextTurn()).toBeGreaterThan(200);
-    expect(names(queue, queue.nextTurn())).toEqual(['p']);
+    for (let now = 0; now < 5; now++) {
+      expect(queue.rest('default/p', now, true)).toBe(now);
+      expect(names(queue, now)).toEqual([]);
+      queue.wake();
+      expect(names(queue, now)).toEqual(['p']);
+    }
+  });
+
+  test('a pod that fits nowhere as things are is tried ever less often, however much changes', () => {
+    const queue = new SchedulingQueue();
+    queue.put(makePod('p'));
+    let tries = 0;
+    for (let now = 0; now < 60_000; now += 50) {
+      queue.wake();
+      if (names(queue, now).length === 0) continue;
+      tries += 1;
+      queue.rest('default/p', now, false);
+    }
+    expect(tries).toBeGreaterThan(5);
+    expect(tries).toBeLessThan(20);
   });
 
   test('a resting pod is tried now and then even if nothing was seen to change', () => {
     const queue = new SchedulingQueue();
     queue.put(makePod('p'));
-    queue.rest('default/p', 0);
-    expect(queue.nextTurn()).toBe(1000);
-    expect(names(queue, 1000)).toEqual(['p']);
+    queue.rest('default/p', 0, true);
+    expect(names(queue, 9_999)).toEqual([]);
+    expect(names(queue, queue.nextTurn())).toEqual(['p']);
   });
 
   test('a failed launch waits longer each time', () => {
@@ -55,7 +66,7 @@ describe('the scheduling queue', () => {
     const queue = new SchedulingQueue();
     const pod = makePod('p', {}, { generation: 1 });
     queue.put(pod);
-    queue.rest('default/p', 0);
+    queue.rest('default/p', 0, true);
     queue.put({ ...pod, metadata: { ...pod.metadata, generation: 2 } });
     expect(names(queue, 0)).toEqual(['p']);
   });
@@ -63,7 +74,7 @@ describe('the scheduling queue', () => {
   test('a pod of the same name but another uid is another pod', () => {
     const queue = new SchedulingQueue();
     queue.put(makePod('p'));
-    queue.rest('default/p', 0);
+    queue.rest('default/p', 0, true);
     queue.put(makePod('p'));
     expect(names(queue, 0)).toEqual(['p']);
     expect(queue.size).toBe(1);
