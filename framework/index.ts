@@ -105,6 +105,7 @@ export async function start(
   const inventory = new Inventory(
     {
       agent: (facts) => appeared(facts),
+      complete: () => inventory.seen([...nodes.list()].map(({ metadata }) => metadata.name)),
       removed: (agentId) => void removed(agentId),
       executor: (agentId, info) => state.executorRuns(agentId, info),
     },
@@ -146,6 +147,7 @@ export async function start(
   void run(
     nodeReconciler(client, nodes, (name) => state.agentOfNode(name), {
       subscribe: (add) => inventory.subscribe(add),
+      complete: () => inventory.complete,
       now,
     }),
     { log, signal },

@@ -7,6 +7,8 @@ import type { AgentFacts } from './agents.ts';
 
 /** What the inventory tells of agents; all synchronous. */
 export interface InventoryListener {
+  /** All agents have been told. */
+  complete(): void;
   agent(facts: AgentFacts): void;
   /** Removed: unregistered, or its machine was taken down. */
   removed(agentId: string): void;
@@ -23,10 +25,16 @@ export class Inventory {
   readonly #listener: InventoryListener;
   readonly #nodeChanged = new Set<(node: string) => void>();
   #refused = false;
+  #complete = false;
 
   constructor(listener: InventoryListener, log: Logger) {
     this.#listener = listener;
     this.#log = log;
+  }
+
+  /** Every agent that the master has is known. */
+  get complete(): boolean {
+    return this.#complete;
   }
 
   /** Somebody wants to know of nodes whose agent changed. */
@@ -46,6 +54,7 @@ export class Inventory {
     },
     event: (event: Event): void => this.#event(event),
     down: (reason: MesosError): void => {
+      this.#complete = false;
       const forbidden = reason.code === 'forbidden' || reason.code === 'unauthorized';
       if (forbidden && !this.#refused)
         this.#log.warn(
@@ -63,6 +72,8 @@ export class Inventory {
       for (const agent of state?.get_agents?.agents ?? []) this.#agent(agent);
       for (const { executor_info, agent_id } of state?.get_executors?.executors ?? [])
         this.#listener.executor(agent_id.value, executor_info);
+      this.#complete = true;
+      this.#listener.complete();
     } else if (event.type === 'AGENT_ADDED') {
       this.#agent(event.agent_added.agent);
     } else if (event.type === 'AGENT_REMOVED') {

@@ -9,6 +9,13 @@ import { type Reconciler, watching } from '../client/reconcile.ts';
 import type { Attribute } from '../mesos/types.ts';
 import type { Agent } from './agents.ts';
 
+/** Where news of agents comes from. */
+export interface AgentNews {
+  subscribe: (add: (node: string) => void) => void;
+  /** All agents the master has are known: a Node without one has lost its agent. */
+  complete: () => boolean;
+}
+
 /**
  * Agents as Nodes: the one place where an agent becomes a node. The framework makes the Node, keeps what the agent says of
  * itself (labels, agent id) and speaks of its health while no executor does; the rest of the status is the executor's.
@@ -17,7 +24,7 @@ export function nodeReconciler(
   client: Client,
   nodes: Informer<Node>,
   agentOf: (node: string) => Agent | undefined,
-  { subscribe, now }: { subscribe: (add: (node: string) => void) => void; now: () => number },
+  { subscribe, complete, now }: AgentNews & { now: () => number },
 ): Reconciler {
   return {
     name: 'nodes',
@@ -26,7 +33,8 @@ export function nodeReconciler(
     async reconcile(name, signal) {
       const agent = agentOf(name);
       const node = nodes.get(name);
-      if (!agent || node?.metadata.deletionTimestamp) return;
+      if (node?.metadata.deletionTimestamp) return;
+      if (!agent) return node && complete() ? absent(client, node, now(), signal) : undefined;
       if (!node) return create(client, agent, now(), signal);
       const patch = metadataPatch(node, agent);
       if (patch) await client.patch(Node, { name }, patch, {}, signal);
@@ -52,8 +60,16 @@ async function create(client: Client, agent: Agent, now: number, signal: AbortSi
     annotations: { [annotations.agentId]: agent.facts.id },
   };
   await client.create(Node, { metadata, spec: { providerID: `mesos://${agent.facts.id}` } }, {}, signal);
-  const status = { ...capacityOf(agent), addresses: addressesOf(agent), conditions: [readyOf(agent, now)] };
+  const status = { ...capacityOf(agent), addresses: addressesOf(agent), conditions: [readyOf(agent.reachable, now)] };
   await client.patch(Node, { name: agent.name }, { status }, { type: 'strategic', subresource: 'status' }, signal);
+}
+
+/** A Node of ours whose agent the master does not have: it was lost while we were away, or has not come back yet. */
+async function absent(client: Client, node: Node & Stored, now: number, signal: AbortSignal): Promise<void> {
+  const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
+  if (!node.metadata.annotations?.[annotations.agentId] || ready?.reason === 'MesosAgentUnreachable') return;
+  const status = { conditions: [readyOf(false, now)] };
+  await client.patch(Node, node.metadata, { status }, { type: 'strategic', subresource: 'status' }, signal);
 }
 
 function metadataPatch(node: Node & Stored, agent: Agent): object | undefined {
@@ -77,7 +93,7 @@ const ours = new Set(['MesosAgentRegistered', 'MesosAgentUnreachable']);
 /** Health as Mesos sees it: when the agent is cut off, when it is back, and as long as no executor has spoken. */
 function statusPatch(node: Node & Stored, agent: Agent, now: number): NodeStatus | undefined {
   const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
-  const wanted = readyOf(agent, now);
+  const wanted = readyOf(agent.reachable, now);
   const silent = !ready || ours.has(ready.reason ?? '') || !agent.reachable || !agent.executor;
   const conditions =
     silent && (ready?.reason !== wanted.reason || ready?.status !== wanted.status) ? [wanted] : undefined;
@@ -89,10 +105,10 @@ function statusPatch(node: Node & Stored, agent: Agent, now: number): NodeStatus
   };
 }
 
-function readyOf(agent: Agent, now: number) {
+function readyOf(reachable: boolean, now: number) {
   const time = timestamp(now);
   const times = { lastHeartbeatTime: time, lastTransitionTime: time };
-  return agent.reachable
+  return reachable
     ? {
         type: 'Ready',
         status: 'True' as const,
