@@ -1,7 +1,7 @@
 /** What master and agents share of HTTP: bodies, answers in Mesos' form, streams of records, and who may ask. */
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { contentTypes, DecodeError, type ContentType, type MessageType } from '../mesos/codec.ts';
 import { encodeRecord } from '../mesos/recordio.ts';
 
@@ -56,12 +56,25 @@ export async function listen(port: number, handle: Handler): Promise<Listening> 
   };
 }
 
+/** When the body of the last request of a connection has been read, and its handling has begun. */
+const turns = new WeakMap<Socket, Promise<unknown>>();
+
+/** Pipelined requests are handled in the order in which they came, as libprocess does. */
+async function bodyInTurn(message: IncomingMessage): Promise<Buffer> {
+  const before = turns.get(message.socket);
+  const reading = readBody(message);
+  const turn = Promise.allSettled([before, reading]);
+  turns.set(message.socket, turn);
+  await turn;
+  return reading;
+}
+
 async function serve(message: IncomingMessage, response: ServerResponse, handle: Handler): Promise<void> {
   response.on('error', () => response.destroy());
   try {
     checkHost(message.headers.host);
     const url = new URL(message.url ?? '/', 'http://devcluster');
-    const body = await readBody(message);
+    const body = await bodyInTurn(message);
     const { method = 'GET', headers } = message;
     const { pathname: path, searchParams: query } = url;
     await handle({ method, path: decodeURIComponent(path), query, url: message.url ?? '/', headers, body, response });

@@ -93,6 +93,17 @@ function ask(master: Master, call: Call): Response | undefined {
       return { type, get_executors: executorsOf(master) };
     case 'GET_ROLES':
       return { type, get_roles: { roles: rolesOf(master) } };
+    // Of these there are none here, and a master without any says it so.
+    case 'GET_WEIGHTS':
+      return { type };
+    case 'GET_QUOTA':
+      return { type, get_quota: { status: {} } };
+    case 'GET_MAINTENANCE_STATUS':
+      return { type, get_maintenance_status: { status: {} } };
+    case 'GET_MAINTENANCE_SCHEDULE':
+      return { type, get_maintenance_schedule: { schedule: {} } };
+    case 'GET_OPERATIONS':
+      return { type, get_operations: {} };
     default:
       return undefined;
   }
@@ -112,7 +123,9 @@ function order(master: Master, call: Call): number {
     return 200;
   }
   // A master of the devcluster keeps no files.
-  if (call.type === 'LIST_FILES' || call.type === 'READ_FILE') throw new HttpAnswer(404);
+  if (call.type === 'LIST_FILES' || call.type === 'READ_FILE') throw new HttpAnswer(404, '', { 'content-type': 'text/plain; charset=utf-8' });
+  const type: string = call.type;
+  if (type === 'UNKNOWN') throw new HttpAnswer(501, '501 Not Implemented.');
   throw new HttpAnswer(501, `The devcluster does not emulate ${call.type}`);
 }
 

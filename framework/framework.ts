@@ -21,6 +21,7 @@ import { Inboxes } from './inboxes.ts';
 import type { Records } from './records.ts';
 import type { Effect, Launch, State } from './state.ts';
 import type { Task } from './tasks.ts';
+import { goneAgentOf, Whereabouts } from './whereabouts.ts';
 
 export interface FrameworkParts {
   client: Client;
@@ -51,6 +52,7 @@ export class Framework implements Cluster {
   readonly #listeners = new Set<() => void>();
   /** Work on one task goes in order: a binding before the end that follows it. */
   readonly #work = new Inboxes();
+  readonly #whereabouts = new Whereabouts();
   #session: Session<Call, Event> | undefined;
   #gathering: NodeJS.Timeout | undefined;
   #subscribed = Promise.withResolvers<void>();
@@ -138,7 +140,7 @@ export class Framework implements Cluster {
   // --- events of Mesos ----------------------------------------------------------------------------------------------
 
   #event(event: Event): void {
-    const { state, inventory, log, now } = this.#parts;
+    const { state, inventory, now } = this.#parts;
     switch (event.type) {
       case 'SUBSCRIBED':
         return this.#onSubscribed(event.subscribed.framework_id.value);
@@ -150,8 +152,7 @@ export class Framework implements Cluster {
       case 'RESCIND':
         return this.#carryOut(state.rescinded(event.rescind.offer_id.value, now()));
       case 'UPDATE':
-        log.debug({ task: event.update.status.task_id.value, state: event.update.status.state }, 'task update');
-        return this.#carryOut(state.updated(event.update.status, now()));
+        return this.#update(event.update.status);
       case 'FAILURE':
         return this.#failure(event.failure.agent_id?.value, event.failure.executor_id !== undefined);
       case 'ERROR':
@@ -166,6 +167,7 @@ export class Framework implements Cluster {
     log.info({ framework: frameworkId }, 'subscribed to the Mesos master');
     const start = () => {
       this.#carryOut(state.subscribed(frameworkId, now()));
+      this.#whereabouts.soon();
       this.#subscribed.resolve();
     };
     if (this.#storedId === frameworkId) return start();
@@ -174,12 +176,23 @@ export class Framework implements Cluster {
     void this.#persist('keep the FrameworkID', () => records.keepFrameworkId(frameworkId, signal)).then(start);
   }
 
+  #update(status: TaskStatus): void {
+    const { state, inventory, log, now } = this.#parts;
+    log.debug({ task: status.task_id.value, state: status.state }, 'task update');
+    this.#carryOut(state.updated(status, now()));
+    const gone = goneAgentOf(status);
+    if (gone) inventory.removed(gone);
+  }
+
   #failure(agentId: string | undefined, executorOnly: boolean): void {
     if (!agentId) return;
     const { state, inventory, now } = this.#parts;
     const agent = state.agent(agentId);
     if (executorOnly) state.executorLost(agentId);
-    else state.agentLost(agentId, now());
+    else {
+      state.agentLost(agentId, now());
+      this.#whereabouts.soon();
+    }
     if (agent) inventory.seen([agent.name]);
   }
 
@@ -273,8 +286,18 @@ export class Framework implements Cluster {
 
   #tick(): void {
     if (!this.#session) return;
-    this.#carryOut(this.#parts.state.tick(this.#parts.now()));
+    const { state, now } = this.#parts;
+    this.#carryOut(state.tick(now()));
+    this.#carryOut(state.askFor(this.#whereabouts.due(() => this.#outOfSight(), now())));
     this.#launchSoon();
+  }
+
+  /** Ids of agents that have a node, but are cut off, or were not seen since we are here. */
+  #outOfSight(): string[] {
+    const { nodes, state } = this.#parts;
+    return [...nodes.list()]
+      .filter(({ metadata }) => !state.agentOfNode(metadata.name)?.reachable)
+      .flatMap(({ metadata }) => metadata.annotations?.[annotations.agentId] ?? []);
   }
 
   #launchSoon(): void {

@@ -12,6 +12,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import { annotations } from '../api/kinds/names.ts';
 import { Node } from '../api/kinds/node.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { podRequests } from '../api/pod-requests.ts';
@@ -132,13 +133,18 @@ export async function start(
     framework.agentAppeared(agent.name);
     inventory.seen([agent.name]);
   };
+  const leaving = new Set<string>();
   const removed = async (agentId: string) => {
-    const agent = state.agent(agentId);
-    if (!agent) return;
-    log.info({ agent: agentId, node: agent.name }, 'a Mesos agent is gone');
-    await framework.agentGone(agentId, agent.name);
-    if (!state.agentOfNode(agent.name))
-      await deleteNode(client, agent.name).catch((err: unknown) => log.warn({ err }, 'could not delete a node'));
+    const isIts = (node: Node) => node.metadata.annotations?.[annotations.agentId] === agentId;
+    const node = state.agent(agentId)?.name ?? [...nodes.list()].find(isIts)?.metadata.name;
+    // Each of its tasks may tell of it.
+    if (node === undefined || leaving.has(agentId)) return;
+    leaving.add(agentId);
+    log.info({ agent: agentId, node }, 'a Mesos agent is gone');
+    await framework.agentGone(agentId, node);
+    if (!state.agentOfNode(node))
+      await deleteNode(client, node).catch((err: unknown) => log.warn({ err }, 'could not delete a node'));
+    leaving.delete(agentId);
   };
 
   await framework.recover();

@@ -46,6 +46,11 @@ export class Inventory {
     for (const add of this.#nodeChanged) for (const node of nodes) if (node) add(node);
   }
 
+  /** Learnt elsewhere: the agent will not come back. */
+  removed(agentId: string): void {
+    this.#listener.removed(agentId);
+  }
+
   readonly subscriber = {
     protocol: operatorApi,
     subscribe: (): Call => ({ type: 'SUBSCRIBE' }),

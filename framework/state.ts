@@ -11,9 +11,10 @@ import { Calls } from './calls.ts';
 import { Demand, type DemandOptions } from './demand.ts';
 import { Homeless } from './homeless.ts';
 import { type ExecutorTemplate, executorId, executorInfo, hasExecutor, taskInfo } from './launch.ts';
-import { type Named, Reconciliation } from './reconciliation.ts';
+import { type Named, Reconciliation, batches } from './reconciliation.ts';
 import { type Want, wantOf } from './resources.ts';
 import { type KnownTask, type Task, TaskTable, createTask, isSent, isStarted, isTerminalState } from './tasks.ts';
+import { isWhereabouts } from './whereabouts.ts';
 
 /** What the shell must do, in this order. */
 export type Effect =
@@ -286,6 +287,7 @@ export class State {
     const acked: Effect[] = ack ? [{ do: 'call', call: ack }] : [];
     this.#reconciliation.answered(status.task_id.value);
     const task = this.tasks.get(status.task_id.value);
+    if (isWhereabouts(status.task_id.value)) return acked;
     if (!task) return [...this.#killUnknown(status), ...acked];
     if (isTerminalState(status.state)) return this.#over(task, status, ack, now);
     if (!isStarted(status.state)) return acked;
@@ -315,6 +317,11 @@ export class State {
       ...this.#returnUnused(now),
       ...this.#reconcile([...this.#reconciliation.due(now), ...(silent.length ? [silent] : [])]),
     ];
+  }
+
+  /** Asks the master for tasks that need not exist. */
+  askFor(tasks: readonly Named[]): Effect[] {
+    return this.#reconcile(batches(tasks));
   }
 
   // --- inside -------------------------------------------------------------------------------------------------------

@@ -82,7 +82,8 @@ export type Response =
   | { type: 'GET_EXECUTORS'; get_executors: ResponseGetExecutors }
   | { type: 'GET_TASKS'; get_tasks: ResponseGetTasks }
   | { type: 'GET_ROLES'; get_roles: ResponseGetRoles }
-  | { type: 'GET_WEIGHTS'; get_weights: ResponseGetWeights }
+  /** Without `get_weights` when none are set. */
+  | { type: 'GET_WEIGHTS'; get_weights?: ResponseGetWeights }
   | { type: 'GET_MASTER'; get_master: ResponseGetMaster }
   | { type: 'GET_MAINTENANCE_STATUS'; get_maintenance_status: ResponseGetMaintenanceStatus }
   | { type: 'GET_MAINTENANCE_SCHEDULE'; get_maintenance_schedule: ResponseGetMaintenanceSchedule }

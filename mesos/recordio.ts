@@ -34,15 +34,14 @@ export class RecordDecoder {
     this.#maxBytes = maxBytes;
   }
 
-  /** Throws RecordError when the stream is not RecordIO or a record is too long. */
-  push(chunk: Buffer): Buffer[] {
-    const records: Buffer[] = [];
+  /** To be read to its end. Throws RecordError, after the records before it, at what is not RecordIO or too long. */
+  *push(chunk: Buffer): Generator<Buffer, void, undefined> {
     let at = 0;
     while (at < chunk.length || this.#missing === 0) {
       if (this.#missing < 0) at = this.#readLength(chunk, at);
-      else at = this.#readPayload(chunk, at, records);
+      else at = this.#readPayload(chunk, at);
+      if (this.#missing === 0) yield this.#record();
     }
-    return records;
   }
 
   /** To be called at the end of the stream; throws RecordError when it ended inside a record. */
@@ -71,14 +70,17 @@ export class RecordDecoder {
     this.#missing = bytes;
   }
 
-  #readPayload(chunk: Buffer, from: number, records: Buffer[]): number {
+  #readPayload(chunk: Buffer, from: number): number {
     const to = Math.min(chunk.length, from + this.#missing);
     if (to > from) this.#parts.push(chunk.subarray(from, to));
     this.#missing -= to - from;
-    if (this.#missing > 0) return to;
-    records.push(this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts));
+    return to;
+  }
+
+  #record(): Buffer {
+    const record = this.#parts.length === 1 ? this.#parts[0]! : Buffer.concat(this.#parts);
     this.#parts = [];
     this.#missing = -1;
-    return to;
+    return record;
   }
 }

@@ -3,9 +3,8 @@
  * when the stream is over, `closed` says why and a new session has to be opened.
  *
  *   SUBSCRIBE ──▶ 200, Mesos-Stream-Id ── events ──▶ for await (const event of session.events)
- *   call(a) call(b) ──▶ one connection of their own, in order ──▶ 202
+ *   call(a) call(b) ──▶ one connection of their own, in order, without waiting for answers ──▶ 202 202
  */
-import type { Client } from 'undici';
 import { Channel } from '../lib/channel.ts';
 import {
   executorCall,
@@ -18,8 +17,9 @@ import {
   type MessageType,
 } from './codec.ts';
 import { MesosError } from './errors.ts';
+import { Pipeline } from './pipeline.ts';
 import { RecordDecoder } from './recordio.ts';
-import { authorization, connect, connectionError, expectStatus, post, postToLeader, type Target } from './transport.ts';
+import { authorization, connectionError, expectStatus, postToLeader, type Post, type Target } from './transport.ts';
 import type * as executor from './executor.ts';
 import type * as master from './master.ts';
 import type * as scheduler from './scheduler.ts';
@@ -77,7 +77,10 @@ export interface Session<C, E> {
   readonly streamId: string | undefined;
   /** For one reader. Ends, or throws what `closed` says unless the caller ended it. An event type that is not known has type 'UNKNOWN'. */
   readonly events: AsyncIterable<E>;
-  /** Resolves when the server took the call (202). Throws MesosError; the session goes on. */
+  /**
+   * Calls arrive in the order in which they were made. Resolves when the server took the call (202). Throws MesosError;
+   * the session goes on. After `connection` the server may have taken the call or not: it is not sent again.
+   */
   call(call: C): Promise<void>;
   /** Why it ended; code 'closed' when we ended it. Never rejects. */
   readonly closed: Promise<MesosError>;
@@ -107,7 +110,7 @@ export async function openSession<C extends object, E extends { type: string }>(
   }
   const id = answer.headers['mesos-stream-id'];
   const streamId = typeof id === 'string' ? id : undefined;
-  const calls = connect({ ...options, url });
+  const calls = new Pipeline({ ...options, url });
   const callHeaders = { ...headers, ...(streamId === undefined ? {} : { 'mesos-stream-id': streamId }) };
 
   const stream = new EventStream(options, contentType);
@@ -121,14 +124,20 @@ export async function openSession<C extends object, E extends { type: string }>(
     closed,
     close: () => ended.abort(),
     call: (call) =>
-      sendCall(calls, { path, headers: callHeaders, body: protocol.call.encode(call, contentType), signal }),
+      sendCall(calls, { path, headers: callHeaders, body: protocol.call.encode(call, contentType) }, signal),
   };
 }
 
-async function sendCall(client: Client, request: Parameters<typeof post>[1]): Promise<void> {
-  const answer = await post(client, request);
-  await expectStatus(answer, 'the call', [200, 202]);
-  await answer.body.text();
+/** The end of the session ends the pipeline, so no call needs a watch on `signal` of its own. */
+async function sendCall(calls: Pipeline, request: Post, signal: AbortSignal): Promise<void> {
+  try {
+    signal.throwIfAborted();
+    const answer = await calls.post(request);
+    await expectStatus(answer, 'the call', [200, 202]);
+    await answer.body.text();
+  } catch (error) {
+    throw connectionError(signal.aborted ? signal.reason : error, signal);
+  }
 }
 
 /** Reads the body of a stream into a bounded queue of events and watches its heartbeats. */

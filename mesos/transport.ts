@@ -52,13 +52,13 @@ export interface Post {
 
 const maxRedirects = 5;
 
-/** Calls leave in the order in which they were given, each after the answer to the one before. */
-export function connect(target: Target): Client {
+/** Requests leave in the order in which they were given, one at a time unless `pipelining` allows more. */
+export function connect(target: Target, { pipelining = 1, keepAliveTimeout = 60_000 } = {}): Client {
   const { tls, socketPath, connectTimeout = 10_000, headersTimeout = 30_000 } = target;
   return new Client(new URL(target.url).origin, {
-    pipelining: 1,
+    pipelining,
     headersTimeout,
-    keepAliveTimeout: 60_000,
+    keepAliveTimeout,
     connect: {
       timeout: connectTimeout,
       ...(socketPath === undefined ? {} : { socketPath }),
@@ -85,6 +85,8 @@ export async function post(client: Client, request: Post): Promise<Answer> {
       path: request.path,
       headers: request.headers,
       body: request.body,
+      // What undici asks for before it lets a request follow an unanswered one.
+      ...(client.pipelining > 1 ? { idempotent: true, blocking: false } : {}),
       bodyTimeout: request.bodyTimeout ?? 30_000,
       ...(request.signal ? { signal: request.signal } : {}),
     });

@@ -169,4 +169,9 @@ describe('the devcluster answers as a real Mesos did', () => {
     });
     expect(compared).toBeGreaterThan(50);
   }, 60_000);
+
+  test('to operators: questions and wrong calls', async () => {
+    const { compared } = await replay({ scenario: '16-operator-api', cluster: await cluster(1), from: 57, to: 124 });
+    expect(compared).toBe(33);
+  });
 });

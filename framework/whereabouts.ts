@@ -1,0 +1,35 @@
+import type { TaskStatus } from '../mesos/tasks.ts';
+import type { Named } from './reconciliation.ts';
+
+const interval = 30_000;
+const noTask = 'km-whereabouts';
+
+/**
+ * Agents out of sight: will they come back? No event says so of an agent without tasks of ours that an operator declares
+ * gone, but whoever asks for a task there, though there is none, is told what the master knows of the agent.
+ */
+export class Whereabouts {
+  #nextAt = 0;
+
+  /** An agent has just left, or a master is new: ask at the next occasion. */
+  soon(): void {
+    this.#nextAt = 0;
+  }
+
+  /** What to ask the master now. */
+  due(outOfSight: () => Iterable<string>, now: number): Named[] {
+    if (now < this.#nextAt) return [];
+    this.#nextAt = now + interval;
+    return [...outOfSight()].map((agentId) => ({ id: noTask, agentId }));
+  }
+}
+
+export const isWhereabouts = (taskId: string): boolean => taskId === noTask;
+
+/** The agent that will not come back, if the update says so. While it is being drained it is still there. */
+export function goneAgentOf({ state, reason, agent_id }: TaskStatus): string | undefined {
+  if (state !== 'TASK_GONE_BY_OPERATOR') return undefined;
+  return reason === 'REASON_AGENT_REMOVED_BY_OPERATOR' || reason === 'REASON_RECONCILIATION'
+    ? agent_id?.value
+    : undefined;
+}
