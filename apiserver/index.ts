@@ -12,12 +12,14 @@
  */
 import { readFileSync } from 'node:fs';
 import { builtinKinds } from '../api/kinds/index.ts';
+import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { duration, list, number, port, text, type Values } from '../lib/options.ts';
 import { Admission } from './admission/order.ts';
 import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { serviceAccount } from './admission/service-account.ts';
 import { serviceAddresses } from './admission/service-addresses.ts';
+import { onceStoreAnswers } from './await-store.ts';
 import { Authenticator, readTokenFile, type Token } from './auth/authenticate.ts';
 import type { Authorizer } from './auth/authorize.ts';
 import { bootstrap } from './bootstrap.ts';
@@ -80,6 +82,7 @@ export interface ApiServer {
   closed: Promise<void>;
 }
 
+/** Waits for as long as etcd cannot be reached or does not let us in, saying so in the log. */
 export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   const { log, signal } = deps;
   const store = deps.store ?? openStore(o, log);
@@ -89,7 +92,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const feed = new Feed(store, kinds.kinds, o.watchHistory, log);
     const rules = [namespaceLifecycle(feed, store), serviceAccount, serviceAddresses(store, o.serviceCidr)];
     const registry = new Registry(store, feed, new Admission(rules));
-    await feed.start(stopping.signal);
+    await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
     const tokens = [...(o.tokenAuthFile ? readTokenFile(o.tokenAuthFile) : []), ...(deps.tokens ?? [])];
     let address = '';
     const server = createServer(
@@ -111,11 +114,11 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       o.maxRequestBytes,
     );
     const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
-    await restore();
+    await onceStoreAnswers(restore, log, signal);
     const port = await listen(server, o);
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
-    const closed = stopped(signal).then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout));
+    const closed = aborted(signal).then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout));
     return { url: `https://${address}`, port, closed };
   } catch (error) {
     stopping.abort();
@@ -169,13 +172,6 @@ function checks(store: Store, signal: AbortSignal) {
       },
     },
   ];
-}
-
-function stopped(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 /** Watches and streams end, requests in flight finish, then the connections are closed. */
