@@ -11,6 +11,7 @@
  * any number of them may serve one etcd.
  */
 import { readFileSync } from 'node:fs';
+import { Pod } from '../api/kinds/pod.ts';
 import { builtinKinds } from '../api/kinds/index.ts';
 import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
@@ -21,7 +22,8 @@ import { serviceAccount } from './admission/service-account.ts';
 import { serviceAddresses } from './admission/service-addresses.ts';
 import { onceStoreAnswers } from './await-store.ts';
 import { Authenticator, readTokenFile, type Token } from './auth/authenticate.ts';
-import type { Authorizer } from './auth/authorize.ts';
+import { builtinAuthorizer, type Authorizer } from './auth/authorize.ts';
+import type { PodView } from './auth/nodes.ts';
 import { bootstrap } from './bootstrap.ts';
 import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -97,7 +99,12 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     let address = '';
     const server = createServer(
       {
-        dispatcher: new Dispatcher(kinds, registry, new Authenticator(tokens), deps.authorizer),
+        dispatcher: new Dispatcher(
+          kinds,
+          registry,
+          new Authenticator(tokens),
+          deps.authorizer ?? builtinAuthorizer(podsOf(feed)),
+        ),
         discovery: new Discovery(kinds),
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
@@ -125,6 +132,15 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     if (!deps.store) await store.close();
     throw error;
   }
+}
+
+/** Pods for the authorizer, out of the cache. */
+function podsOf(feed: Feed): PodView {
+  const pods = feed.cache(Pod);
+  return {
+    pod: (namespace, name) => pods.get(`${namespace}/${name}`)?.object as Pod | undefined,
+    podsIn: (namespace) => pods.list(namespace).map(({ object }) => object as Pod),
+  };
 }
 
 function openStore(o: Options, log: Logger): Store {
