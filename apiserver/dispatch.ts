@@ -3,7 +3,7 @@ import type { Kind, Subresource } from '../api/kind.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { methodNotAllowed, StatusError } from '../api/status.ts';
 import type { Authenticator } from './auth/authenticate.ts';
-import { builtinAuthorizer, denied, type Attributes, type Authorizer } from './auth/authorize.ts';
+import { denied, type Attributes, type Authorizer } from './auth/authorize.ts';
 import { selfAccessReview, selfReview } from './auth/reviews.ts';
 import { anonymous, type User } from './auth/user.ts';
 import { unauthorized } from './auth/authenticate.ts';
@@ -53,12 +53,7 @@ export class Dispatcher {
   readonly #authenticator: Authenticator;
   readonly #authorizer: Authorizer;
 
-  constructor(
-    kinds: KindTable,
-    registry: Registry,
-    authenticator: Authenticator,
-    authorizer: Authorizer = builtinAuthorizer,
-  ) {
+  constructor(kinds: KindTable, registry: Registry, authenticator: Authenticator, authorizer: Authorizer) {
     this.#kinds = kinds;
     this.#registry = registry;
     this.#authenticator = authenticator;
@@ -71,8 +66,9 @@ export class Dispatcher {
 
   /** Throws 401 or 403 unless the user may. */
   authorize(user: User, attributes: Attributes): void {
-    if (this.#authorizer.allows(user, attributes)) return;
-    throw user === anonymous ? unauthorized() : denied(user, attributes);
+    const { allowed, reason } = this.#authorizer.judge(user, attributes);
+    if (allowed) return;
+    throw user === anonymous ? unauthorized() : denied(user, attributes, reason);
   }
 
   /** Paths that are no resources: discovery, health, metrics. */
@@ -87,6 +83,7 @@ export class Dispatcher {
       subresource: '',
       namespace: '',
       name: '',
+      fieldSelector: '',
     });
   }
 
@@ -97,7 +94,18 @@ export class Dispatcher {
     const verb = verbOf(incoming, path);
     const { group, version, resource, subresource, namespace, name } = path;
     const about = resource === 'namespaces' && group === '' ? name : namespace;
-    this.authorize(user, { verb, group, version, resource, subresource, namespace: about, name, path: '' });
+    const fieldSelector = incoming.query.get('fieldSelector') ?? '';
+    this.authorize(user, {
+      verb,
+      group,
+      version,
+      resource,
+      subresource,
+      namespace: about,
+      name,
+      path: '',
+      fieldSelector,
+    });
     const kind = this.#kindOf(path);
     const isWatch = verb === 'watch';
     return {

@@ -30,6 +30,7 @@ export interface EtcdOptions {
 const kv = '/etcdserverpb.KV';
 const outOfRange = 11;
 const unauthenticated = 16;
+const permissionDenied = 7;
 const invalidArgument = 3;
 
 /** Batches that may wait for one watcher. */
@@ -111,18 +112,23 @@ class Etcd implements Store {
   async #follow(prefix: string, after: number, signal: AbortSignal, channel: Channel<Batch>): Promise<void> {
     const backoff = new Backoff({ first: 50, max: 2000 });
     let seen = after;
+    let trouble = '';
     while (!signal.aborted && !channel.ended) {
       try {
         await this.#authenticated();
         await this.#watchOnce(prefix, seen, signal, (batch) => {
           backoff.reset();
+          trouble = '';
           seen = batch.revision;
           channel.push(batch);
         });
       } catch (error) {
         if (error instanceof Compacted) return channel.end(error);
-        if (error instanceof GrpcError && error.code === unauthenticated) this.#login = undefined;
-        this.#options.log.debug({ err: error }, 'the watch of etcd is resumed');
+        if (signal.aborted) break;
+        if (isStaleLogin(error)) this.#login = undefined;
+        const { message } = error as Error;
+        if (message !== trouble) this.#options.log.warn({ err: error }, 'the watch of etcd broke and is resumed');
+        trouble = message;
         await delay(backoff.next(), signal).catch(() => undefined);
       }
     }
@@ -171,18 +177,28 @@ class Etcd implements Store {
   }
 
   async #call(path: string, body: Uint8Array, isWrite: boolean): Promise<Buffer> {
-    if (!this.#options.user) return this.#client.unary(path, body, isWrite);
+    try {
+      if (!this.#options.user) return await this.#client.unary(path, body, isWrite);
+      return await this.#callAsUser(path, body, isWrite);
+    } catch (error) {
+      if (!(error instanceof GrpcError) || error.code !== permissionDenied) throw error;
+      throw new StoreUnavailable(
+        `etcd does not let us in: ${error.message}; check its user and certificate`,
+        false,
+        error,
+      );
+    }
+  }
+
+  async #callAsUser(path: string, body: Uint8Array, isWrite: boolean): Promise<Buffer> {
     await this.#authenticated();
+    const login = this.#login;
     try {
       return await this.#client.unary(path, body, isWrite);
     } catch (error) {
-      // Tokens run out; a refused call has done nothing.
-      if (
-        !(error instanceof GrpcError) ||
-        !(error.code === unauthenticated || (error.code === invalidArgument && error.message.includes('token')))
-      )
-        throw error;
-      this.#login = undefined;
+      if (!isStaleLogin(error)) throw error;
+      // A refused call has done nothing. Of many refused at once the first logs in again, for all.
+      if (this.#login === login) this.#login = undefined;
       await this.#authenticated();
       return this.#client.unary(path, body, isWrite);
     }
@@ -196,6 +212,8 @@ class Etcd implements Store {
       .then(
         (body) => void (this.#client.token = messages.readToken(body)),
         (error: unknown) => {
+          // A password is no harm where etcd asks for none.
+          if (error instanceof GrpcError && error.message.includes('authentication is not enabled')) return;
           this.#login = undefined;
           if (error instanceof StoreUnavailable) throw error;
           throw new StoreUnavailable(
@@ -208,5 +226,11 @@ class Etcd implements Store {
     return this.#login;
   }
 }
+
+/** Tokens run out, and end when somebody changes a user or a role. */
+const isStaleLogin = (error: unknown): boolean =>
+  error instanceof GrpcError &&
+  (error.code === unauthenticated ||
+    (error.code === invalidArgument && /auth store is old|user name is empty/.test(error.message)));
 
 const revisionOf = (change: Change): number => (change.type === 'put' ? change.item.revision : change.revision);

@@ -11,15 +11,19 @@
  * any number of them may serve one etcd.
  */
 import { readFileSync } from 'node:fs';
+import { Pod } from '../api/kinds/pod.ts';
 import { builtinKinds } from '../api/kinds/index.ts';
+import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { duration, list, number, port, text, type Values } from '../lib/options.ts';
 import { Admission } from './admission/order.ts';
 import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { serviceAccount } from './admission/service-account.ts';
 import { serviceAddresses } from './admission/service-addresses.ts';
+import { onceStoreAnswers } from './await-store.ts';
 import { Authenticator, readTokenFile, type Token } from './auth/authenticate.ts';
-import type { Authorizer } from './auth/authorize.ts';
+import { builtinAuthorizer, type Authorizer } from './auth/authorize.ts';
+import type { PodView } from './auth/nodes.ts';
 import { bootstrap } from './bootstrap.ts';
 import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -80,6 +84,7 @@ export interface ApiServer {
   closed: Promise<void>;
 }
 
+/** Waits for as long as etcd cannot be reached or does not let us in, saying so in the log. */
 export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   const { log, signal } = deps;
   const store = deps.store ?? openStore(o, log);
@@ -89,12 +94,17 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const feed = new Feed(store, kinds.kinds, o.watchHistory, log);
     const rules = [namespaceLifecycle(feed, store), serviceAccount, serviceAddresses(store, o.serviceCidr)];
     const registry = new Registry(store, feed, new Admission(rules));
-    await feed.start(stopping.signal);
+    await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
     const tokens = [...(o.tokenAuthFile ? readTokenFile(o.tokenAuthFile) : []), ...(deps.tokens ?? [])];
     let address = '';
     const server = createServer(
       {
-        dispatcher: new Dispatcher(kinds, registry, new Authenticator(tokens), deps.authorizer),
+        dispatcher: new Dispatcher(
+          kinds,
+          registry,
+          new Authenticator(tokens),
+          deps.authorizer ?? builtinAuthorizer(podsOf(feed)),
+        ),
         discovery: new Discovery(kinds),
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
@@ -111,17 +121,26 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       o.maxRequestBytes,
     );
     const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
-    await restore();
+    await onceStoreAnswers(restore, log, signal);
     const port = await listen(server, o);
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
-    const closed = stopped(signal).then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout));
+    const closed = aborted(signal).then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout));
     return { url: `https://${address}`, port, closed };
   } catch (error) {
     stopping.abort();
     if (!deps.store) await store.close();
     throw error;
   }
+}
+
+/** Pods for the authorizer, out of the cache. */
+function podsOf(feed: Feed): PodView {
+  const pods = feed.cache(Pod);
+  return {
+    pod: (namespace, name) => pods.get(`${namespace}/${name}`)?.object as Pod | undefined,
+    podsIn: (namespace) => pods.list(namespace).map(({ object }) => object as Pod),
+  };
 }
 
 function openStore(o: Options, log: Logger): Store {
@@ -169,13 +188,6 @@ function checks(store: Store, signal: AbortSignal) {
       },
     },
   ];
-}
-
-function stopped(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (signal.aborted) resolve();
-    else signal.addEventListener('abort', () => resolve(), { once: true });
-  });
 }
 
 /** Watches and streams end, requests in flight finish, then the connections are closed. */

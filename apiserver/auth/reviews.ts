@@ -23,7 +23,7 @@ export function selfAccessReview(contentType: string, body: Buffer, user: User, 
   };
   const { object } = decodeBody<AccessReview>(contentType, body, type);
   const { resourceAttributes: r, nonResourceAttributes: path } = object.spec ?? {};
-  const allowed = authorizer.allows(user, {
+  const { allowed, reason } = authorizer.judge(user, {
     verb: r?.verb ?? path?.verb ?? '',
     resource: r?.resource ?? '',
     group: r?.group ?? '',
@@ -32,8 +32,12 @@ export function selfAccessReview(contentType: string, body: Buffer, user: User, 
     namespace: r?.namespace ?? '',
     name: r?.name ?? '',
     path: path?.path ?? '',
+    fieldSelector: '',
   });
-  return { code: 201, value: { ...object, metadata: { creationTimestamp: null }, status: { allowed } } };
+  return {
+    code: 201,
+    value: { ...object, metadata: { creationTimestamp: null }, status: { allowed, ...(reason ? { reason } : {}) } },
+  };
 }
 
 /** `kubectl auth whoami`: who am I? */

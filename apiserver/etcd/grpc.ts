@@ -1,4 +1,6 @@
 import { connect, constants, type ClientHttp2Session, type ClientHttp2Stream } from 'node:http2';
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
 import type { Logger } from '../../lib/log.ts';
 import { StoreUnavailable } from '../store.ts';
 
@@ -45,22 +47,21 @@ export class GrpcClient {
   /** The body of the answer. `isWrite` tells what a lost connection may have done. */
   async unary(path: string, body: Uint8Array, isWrite: boolean): Promise<Buffer> {
     const session = await this.#connected();
+    const stream = this.#open(session, path);
     return new Promise((resolve, reject) => {
-      const stream = this.#open(session, path);
       const timer = setTimeout(() => {
         stream.close(constants.NGHTTP2_CANCEL);
         reject(new StoreUnavailable(`etcd did not answer within ${callTimeoutMs} ms`, isWrite));
       }, callTimeoutMs);
       const chunks: Buffer[] = [];
-      const status = { code: -1, message: '' };
-      readStatus(stream, status);
+      const status = readStatus(stream);
       stream.on('data', (chunk: Buffer) => chunks.push(chunk));
-      stream.on('error', () => undefined);
       stream.on('close', () => {
         clearTimeout(timer);
-        if (status.code === 0) resolve(messageIn(chunks));
+        const message = status.code === 0 ? messageIn(chunks) : undefined;
+        if (message) resolve(message);
         else if (status.code > 0) reject(refusal(status.code, status.message, isWrite));
-        else reject(new StoreUnavailable('the connection to etcd was lost', isWrite));
+        else reject(new StoreUnavailable(`the connection to etcd was lost${status.lost}`, isWrite));
       });
       stream.end(frame(body));
     });
@@ -69,14 +70,13 @@ export class GrpcClient {
   /** A stream of messages both ways. Ends with an error unless the signal ended it. */
   async stream(path: string, first: Uint8Array, signal: AbortSignal, take: (message: Buffer) => void): Promise<void> {
     const session = await this.#connected();
+    if (signal.aborted) return;
+    const stream = this.#open(session, path);
     return new Promise((resolve, reject) => {
-      if (signal.aborted) return resolve();
-      const stream = this.#open(session, path);
       const stop = () => stream.close(constants.NGHTTP2_CANCEL);
       signal.addEventListener('abort', stop, { once: true });
-      const status = { code: -1, message: '' };
+      const status = readStatus(stream);
       const frames = new Frames();
-      readStatus(stream, status);
       stream.on('data', (chunk: Buffer) => {
         try {
           for (const message of frames.push(chunk)) take(message);
@@ -86,12 +86,11 @@ export class GrpcClient {
           stop();
         }
       });
-      stream.on('error', () => undefined);
       stream.on('close', () => {
         signal.removeEventListener('abort', stop);
         if (signal.aborted) resolve();
         else if (status.code > 0) reject(refusal(status.code, status.message, false));
-        else reject(new StoreUnavailable('the watch of etcd was cut off', false));
+        else reject(new StoreUnavailable(`the watch of etcd was cut off${status.lost}`, false));
       });
       stream.write(frame(first));
     });
@@ -108,13 +107,18 @@ export class GrpcClient {
   }
 
   #open(session: ClientHttp2Session, path: string): ClientHttp2Stream {
-    return session.request({
-      ':method': 'POST',
-      ':path': path,
-      'content-type': 'application/grpc',
-      te: 'trailers',
-      ...(this.token ? { token: this.token } : {}),
-    });
+    try {
+      return session.request({
+        ':method': 'POST',
+        ':path': path,
+        'content-type': 'application/grpc',
+        te: 'trailers',
+        ...(this.token ? { token: this.token } : {}),
+      });
+    } catch (error) {
+      // The connection ended a moment ago: nothing was sent.
+      throw new StoreUnavailable('the connection to etcd was lost', false, error);
+    }
   }
 
   #connected(): Promise<ClientHttp2Session> {
@@ -143,12 +147,10 @@ export class GrpcClient {
   }
 
   #connect(endpoint: string): Promise<ClientHttp2Session> {
-    const { ca, cert, key } = this.#options;
     return new Promise((resolve, reject) => {
+      const socket = this.#socketTo(new URL(endpoint));
       const session = connect(endpoint, {
-        ...(ca ? { ca } : {}),
-        ...(cert ? { cert } : {}),
-        ...(key ? { key } : {}),
+        createConnection: () => socket,
         settings: { initialWindowSize: windowBytes },
       });
       const timer = setTimeout(() => session.destroy(new Error('no connection in time')), connectTimeoutMs);
@@ -167,6 +169,30 @@ export class GrpcClient {
       });
       const pings = setInterval(() => ping(session), pingEveryMs);
     });
+  }
+
+  /**
+   * A socket of our own making: node:http2 leaves one open, and its session without an end, when the server refuses our
+   * certificate after the handshake.
+   */
+  #socketTo({ protocol, hostname, port }: URL): Socket {
+    const host = hostname.replace(/^\[(.*)\]$/, '$1');
+    const { ca, cert, key } = this.#options;
+    const socket =
+      protocol === 'https:'
+        ? connectTls({
+            host,
+            port: Number(port || 443),
+            ALPNProtocols: ['h2'],
+            ...(isIP(host) ? {} : { servername: host }),
+            ...(ca ? { ca } : {}),
+            ...(cert ? { cert } : {}),
+            ...(key ? { key } : {}),
+          })
+        : connectTcp({ host, port: Number(port || 80) });
+    socket.setNoDelay(true);
+    socket.on('error', () => socket.destroy());
+    return socket;
   }
 
   #forget(session: ClientHttp2Session): void {
@@ -189,7 +215,17 @@ function ping(session: ClientHttp2Session): void {
   session.ping(() => clearTimeout(late));
 }
 
-function readStatus(stream: ClientHttp2Stream, status: { code: number; message: string }): void {
+interface CallStatus {
+  /** gRPC's; -1 until etcd has answered. */
+  code: number;
+  message: string;
+  /** Why the call broke off, behind a colon, where that is known. */
+  lost: string;
+}
+
+/** How a call ends, filled in as it does. */
+function readStatus(stream: ClientHttp2Stream): CallStatus {
+  const status: CallStatus = { code: -1, message: '', lost: '' };
   const take = (headers: Record<string, unknown>) => {
     if (headers['grpc-status'] === undefined) return;
     status.code = Number(headers['grpc-status']);
@@ -197,6 +233,9 @@ function readStatus(stream: ClientHttp2Stream, status: { code: number; message: 
   };
   stream.on('response', take);
   stream.on('trailers', take);
+  // A refused client certificate, for one: TLS tells of it only after the connection stands.
+  stream.on('error', (error: Error & { reason?: string }) => (status.lost = `: ${error.reason ?? error.message}`));
+  return status;
 }
 
 const unavailable = 14;
@@ -215,9 +254,10 @@ function frame(body: Uint8Array): Buffer {
   return out;
 }
 
-function messageIn(chunks: readonly Buffer[]): Buffer {
+/** The one message of a unary answer; undefined when there is none. */
+function messageIn(chunks: readonly Buffer[]): Buffer | undefined {
   const all = chunks.length === 1 ? chunks[0]! : Buffer.concat(chunks);
-  return all.subarray(5, 5 + all.readUInt32BE(1));
+  return all.length < 5 ? undefined : all.subarray(5, 5 + all.readUInt32BE(1));
 }
 
 /** Cuts a stream of bytes into gRPC messages. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Agent } from 'undici';
 import { readTokenFile } from '../../apiserver/auth/authenticate.ts';
+import { makeCa } from '../pki.ts';
 import { startServer, type Json, type TestServer } from './harness.ts';
 
 let s: TestServer;
@@ -86,9 +87,145 @@ test('nodes do what kubelets do, and each only on its own node', async () => {
   expect((await s.call('POST', '/api/v1/namespaces', node('x'), as('node-token'))).status).toBe(403);
 });
 
+describe('a kubelet is refused what is not its business:', () => {
+  const inDefault = '/api/v1/namespaces/default';
+  const message = async (method: string, path: string, token: string, body?: unknown) => {
+    const type = method === 'PATCH' ? { 'content-type': 'application/merge-patch+json' } : {};
+    const answer = await s.call(method, path, body, { ...type, ...as(token) });
+    return answer.status === 403 ? answer.json['message'] : answer.status;
+  };
+  const forbidden = (
+    what: string,
+    who: string,
+    verb: string,
+    resource: string,
+    group: string,
+    where: string,
+    why = '',
+  ) =>
+    `${what} is forbidden: User "${who}" cannot ${verb} resource "${resource}" in API group "${group}" ${where}${why}`;
+  const here = 'in the namespace "default"';
+  const everywhere = 'at the cluster scope';
+  const shared = 'system:bootstrap:executor';
+
+  beforeAll(async () => {
+    const pod = (name: string, nodeName: string, secret: string) => ({
+      metadata: { name },
+      spec: {
+        ...(nodeName ? { nodeName } : {}),
+        containers: [{ name: 'c', image: 'x', envFrom: [{ secretRef: { name: secret } }] }],
+        volumes: [{ name: 'v', projected: { sources: [{ configMap: { name: `map-${name}` } }] } }],
+      },
+    });
+    for (const [name, node] of Object.entries({ mine: 'n1', theirs: 'n2', waiting: '' })) {
+      expect((await s.call('POST', `${inDefault}/pods`, pod(name, node, `secret-${name}`))).status).toBe(201);
+      expect((await s.call('POST', `${inDefault}/secrets`, { metadata: { name: `secret-${name}` } })).status).toBe(201);
+    }
+  });
+
+  test('secrets that no pod of its names, and lists of them', async () => {
+    expect(await message('GET', `${inDefault}/secrets/secret-mine`, 'node-token')).toBe(200);
+    expect(await message('GET', `${inDefault}/secrets/secret-theirs`, 'node-token')).toBe(
+      forbidden(
+        'secrets "secret-theirs"',
+        'system:node:n1',
+        'get',
+        'secrets',
+        '',
+        here,
+        ": no relationship found between node 'n1' and this object",
+      ),
+    );
+    expect(await message('GET', `${inDefault}/configmaps/map-mine`, 'node-token')).toBe(404);
+    expect(await message('GET', '/api/v1/secrets', 'executor-token')).toBe(
+      forbidden('secrets', shared, 'list', 'secrets', '', everywhere, ': No Object name found'),
+    );
+    expect(await message('GET', `${inDefault}/secrets/secret-theirs`, 'executor-token')).toBe(200);
+    expect(await message('GET', `${inDefault}/secrets/secret-waiting`, 'executor-token')).toMatch(
+      'no relationship found',
+    );
+    expect(await message('POST', `${inDefault}/secrets`, 'executor-token', { metadata: { name: 'x' } })).toMatch(
+      'cannot create',
+    );
+  });
+
+  test('pods that are not bound to it', async () => {
+    const status = { status: { phase: 'Running' } };
+    expect(await message('PATCH', `${inDefault}/pods/mine/status`, 'node-token', status)).toBe(200);
+    expect(await message('PATCH', `${inDefault}/pods/theirs/status`, 'node-token', status)).toBe(
+      forbidden(
+        'pods "theirs"',
+        'system:node:n1',
+        'patch',
+        'pods/status',
+        '',
+        here,
+        ': node "n1" can only update pod status for pods with spec.nodeName set to itself',
+      ),
+    );
+    expect(await message('DELETE', `${inDefault}/pods/theirs`, 'node-token')).toMatch('node "n1" can only delete pods');
+    expect(await message('GET', `${inDefault}/pods/theirs`, 'node-token')).toMatch('no relationship found');
+    expect(await message('PATCH', `${inDefault}/pods/waiting/status`, 'executor-token', status)).toMatch(
+      'can only update',
+    );
+    expect(await message('PATCH', `${inDefault}/pods/theirs/status`, 'executor-token', status)).toBe(200);
+    expect(await message('GET', '/api/v1/pods', 'executor-token')).toBe(
+      forbidden(
+        'pods',
+        shared,
+        'list',
+        'pods',
+        '',
+        everywhere,
+        ': can only list/watch pods with spec.nodeName field selector',
+      ),
+    );
+    expect(await message('GET', '/api/v1/pods?fieldSelector=spec.nodeName%3Dn2', 'node-token')).toMatch(
+      'can only list',
+    );
+    expect(
+      await message('GET', '/api/v1/pods?watch=1&timeoutSeconds=1&fieldSelector=spec.nodeName!%3Dn1', 'node-token'),
+    ).toMatch('can only list');
+  });
+
+  test('writes of anything else', async () => {
+    const named = { metadata: { name: 'x' } };
+    for (const token of ['executor-token', 'node-token'])
+      for (const [method, path] of [
+        ['POST', `${inDefault}/pods`],
+        ['PUT', `${inDefault}/pods/mine`],
+        ['POST', `${inDefault}/pods/mine/binding`],
+        ['POST', `${inDefault}/pods/mine/eviction`],
+        ['POST', `${inDefault}/pods/mine/exec`],
+        ['DELETE', `${inDefault}/pods`],
+        ['POST', `${inDefault}/configmaps`],
+        ['PATCH', `${inDefault}/services/kubernetes`],
+        ['POST', '/apis/apps/v1/namespaces/default/deployments'],
+        ['GET', '/apis/apps/v1/deployments'],
+        ['DELETE', '/api/v1/nodes/n1'],
+        ['POST', '/apis/coordination.k8s.io/v1/namespaces/default/leases'],
+        ['DELETE', `${inDefault}/events`],
+        ['GET', '/metrics'],
+      ] as const)
+        expect(await message(method, path, token, method === 'GET' ? undefined : named)).toMatch('forbidden');
+    expect(
+      await message('POST', '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases', 'node-token', {
+        metadata: { name: 'n1' },
+      }),
+    ).toBe(201);
+    expect(
+      await message('PATCH', '/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/n2', 'node-token', named),
+    ).toMatch('can only access node lease with the same name');
+  });
+});
+
 describe('client certificates', () => {
-  async function whoIs(ca: TestServer['ca'], subject: string): Promise<{ status: number; json: Json }> {
-    const { cert, key } = await ca.issue(subject);
+  async function whoIs(
+    ca: TestServer['ca'],
+    name: string,
+    ...groups: string[]
+  ): Promise<{ status: number; json: Json }> {
+    const { cert, key } = await ca.issue(name, ...groups);
     const agent = new Agent({ connect: { ca: s.ca.pem, cert, key } });
     const answer = await agent.request({
       origin: s.url,
@@ -103,15 +240,14 @@ describe('client certificates', () => {
   }
 
   test('of the cluster name a user and groups', async () => {
-    const { json } = await whoIs(s.ca, 'CN=bob, O=system:masters, O=devs');
+    const { json } = await whoIs(s.ca, 'bob', 'system:masters', 'devs');
     expect(json).toMatchObject({
       status: { userInfo: { username: 'bob', groups: ['system:masters', 'devs', 'system:authenticated'] } },
     });
   });
 
   test('of another authority name nobody', async () => {
-    const { makeCa } = await import('./harness.ts');
-    expect((await whoIs(await makeCa('other-ca'), 'CN=bob, O=system:masters')).status).toBe(401);
+    expect((await whoIs(await makeCa('other-ca'), 'bob', 'system:masters')).status).toBe(401);
   });
 });
 

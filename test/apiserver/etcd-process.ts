@@ -7,6 +7,7 @@ import { delay } from '../../lib/delay.ts';
 
 export interface EtcdProcess {
   url: string;
+  pid: () => number | undefined;
   /** kill -9, the data stay. */
   kill: () => Promise<void>;
   /** Starts it again on the same data and ports. */
@@ -22,37 +23,33 @@ async function freePort(): Promise<number> {
   return port;
 }
 
+export interface EtcdTls {
+  /** Paths of PEM files; clients must show a certificate of this CA. */
+  ca: string;
+  cert: string;
+  key: string;
+}
+
 /** A real etcd on free ports with its data in memory where there is such a place. */
-export async function startEtcd(): Promise<EtcdProcess> {
+export async function startEtcd(tls?: EtcdTls): Promise<EtcdProcess> {
   const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'km-etcd-'));
-  const [client, peer] = [await freePort(), await freePort()];
-  const url = `http://127.0.0.1:${client}`;
+  const [client, peer, metrics] = [await freePort(), await freePort(), await freePort()];
+  const url = `${tls ? 'https' : 'http'}://127.0.0.1:${client}`;
+  const peerUrl = `http://127.0.0.1:${peer}`;
+  const healthUrl = `http://127.0.0.1:${metrics}`;
+  const flags = [
+    ...['--name', 'n1', '--data-dir', dir, '--listen-client-urls', url, '--advertise-client-urls', url],
+    ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl, '--initial-cluster', `n1=${peerUrl}`],
+    ...['--listen-metrics-urls', healthUrl, '--unsafe-no-fsync', '--logger=zap', '--log-level=error'],
+    ...(tls ? ['--client-cert-auth', '--trusted-ca-file', tls.ca, '--cert-file', tls.cert, '--key-file', tls.key] : []),
+  ];
   let child: ChildProcess | undefined;
   const run = async () => {
-    child = spawn(
-      'etcd',
-      [
-        ...['--name', 'n1', '--data-dir', dir, '--listen-client-urls', url, '--advertise-client-urls', url],
-        ...[
-          '--listen-peer-urls',
-          `http://127.0.0.1:${peer}`,
-          '--initial-advertise-peer-urls',
-          `http://127.0.0.1:${peer}`,
-        ],
-        ...[
-          '--initial-cluster',
-          `n1=http://127.0.0.1:${peer}`,
-          '--unsafe-no-fsync',
-          '--logger=zap',
-          '--log-level=error',
-        ],
-      ],
-      { stdio: 'ignore' },
-    );
+    child = spawn('etcd', flags, { stdio: 'ignore' });
     const failed = new Promise<never>((_, reject) =>
       child!.once('error', (error) => reject(new Error(`etcd does not start: ${error.message}`))),
     );
-    await Promise.race([ready(url), failed]);
+    await Promise.race([ready(healthUrl), failed]);
   };
   const kill = async () => {
     const running = child;
@@ -65,6 +62,7 @@ export async function startEtcd(): Promise<EtcdProcess> {
   await run();
   return {
     url,
+    pid: () => child?.pid,
     kill,
     restart: run,
     stop: async () => {

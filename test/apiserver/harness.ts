@@ -1,66 +1,14 @@
-import 'reflect-metadata';
-import * as x509 from '@peculiar/x509';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { webcrypto } from 'node:crypto';
-
-type CryptoKey = webcrypto.CryptoKey;
-type CryptoKeyPair = webcrypto.CryptoKeyPair;
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from 'undici';
 import { options, start, type ApiServer, type Deps, type Options } from '../../apiserver/index.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import { silent } from '../../lib/log.ts';
-
-x509.cryptoProvider.set(webcrypto as typeof globalThis.crypto);
-
-export interface Pem {
-  cert: string;
-  key: string;
-}
-
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-
-const pemOfKey = async (key: CryptoKey): Promise<string> =>
-  x509.PemConverter.encode(await webcrypto.subtle.exportKey('pkcs8', key), 'PRIVATE KEY');
-
-/** A certificate authority for one test file. */
-export async function makeCa(name = 'test-ca') {
-  const keys = (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as CryptoKeyPair;
-  const notAfter = new Date(Date.now() + 86_400_000);
-  const ca = await x509.X509CertificateGenerator.createSelfSigned({
-    name: `CN=${name}`,
-    keys,
-    notAfter,
-    signingAlgorithm: algorithm,
-    extensions: [new x509.BasicConstraintsExtension(true, undefined, true)],
-  });
-  return {
-    pem: ca.toString('pem'),
-    /** `subject` such as `CN=alice, O=system:masters`. */
-    async issue(subject: string): Promise<Pem> {
-      const own = (await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])) as CryptoKeyPair;
-      const cert = await x509.X509CertificateGenerator.create({
-        subject,
-        issuer: ca.subject,
-        publicKey: own.publicKey,
-        signingKey: keys.privateKey,
-        notAfter,
-        signingAlgorithm: algorithm,
-        extensions: [
-          new x509.SubjectAlternativeNameExtension([
-            { type: 'dns', value: 'localhost' },
-            { type: 'ip', value: '127.0.0.1' },
-          ]),
-        ],
-      });
-      return { cert: cert.toString('pem'), key: await pemOfKey(own.privateKey) };
-    },
-  };
-}
+import { makeCa, type TestAuthority } from '../pki.ts';
 
 export interface TestServer extends ApiServer {
-  ca: Awaited<ReturnType<typeof makeCa>>;
+  ca: TestAuthority;
   dir: string;
   kubeconfig: string;
   /** A request as an administrator, unless headers say otherwise. */
@@ -86,7 +34,7 @@ export const adminToken = 'admin-token';
 export async function startServer(overrides: Partial<Options> = {}, deps: Partial<Deps> = {}): Promise<TestServer> {
   const dir = mkdtempSync(join(tmpdir(), 'km-apiserver-'));
   const ca = await makeCa();
-  const serving = await ca.issue('CN=kubernetes');
+  const serving = await ca.issue('kubernetes');
   const write = (name: string, text: string) => {
     const path = join(dir, name);
     writeFileSync(path, text);

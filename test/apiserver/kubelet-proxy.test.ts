@@ -7,7 +7,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { makeCa, startServer, type TestServer } from './harness.ts';
+import { makeCa } from '../pki.ts';
+import { startServer, type TestServer } from './harness.ts';
 
 const pods = '/api/v1/namespaces/default/pods';
 const dir = mkdtempSync(join(tmpdir(), 'km-kubelet-'));
@@ -17,8 +18,8 @@ const asked: { url: string; client: string; authorization: string | undefined }[
 
 beforeAll(async () => {
   const clients = await makeCa();
-  const identity = await clients.issue('CN=kube-apiserver-kubelet-client, O=system:masters');
-  const serving = await (await makeCa()).issue('CN=kubelet');
+  const identity = await clients.issue('kube-apiserver-kubelet-client', 'system:masters');
+  const serving = await (await makeCa()).issue('kubelet');
   const files = { cert: join(dir, 'kubelet-client.pem'), key: join(dir, 'kubelet-client.key') };
   writeFileSync(files.cert, identity.cert);
   writeFileSync(files.key, identity.key);

@@ -16,7 +16,7 @@ import { options, start } from '../../executor/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import { TestAgent } from './agent.ts';
-import { authority } from './pki.ts';
+import { makeCa } from '../pki.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
 let directory: string;
@@ -30,26 +30,26 @@ const stopExecutor = new AbortController();
 
 beforeAll(async () => {
   directory = mkdtempSync('/dev/shm/km-executor-');
-  const pki = await authority();
+  const pki = await makeCa();
   const file = (name: string, text: string) => {
     writeFileSync(join(directory, name), text);
     return join(directory, name);
   };
-  const [serving, admin] = [await pki.client('CN=kubernetes'), await pki.client('O=system:masters, CN=admin')];
+  const [serving, admin] = [await pki.issue('kubernetes'), await pki.issue('admin', 'system:masters')];
   server = await apiserver.start(
     {
       ...defaultsOf(apiserver.options),
       port: 0,
       tlsCertFile: file('serving.crt', serving.cert),
       tlsKeyFile: file('serving.key', serving.key),
-      clientCaFile: file('ca.crt', pki.ca),
+      clientCaFile: file('ca.crt', pki.pem),
       tokenAuthFile: file('tokens', 'executor-token,system:bootstrap:executor,executor,"system:nodes"\n'),
       kubeletClientCertFile: file('admin.crt', admin.cert),
       kubeletClientKeyFile: file('admin.key', admin.key),
     },
     { log: silent, signal: stopping.signal },
   );
-  client = new Client({ server: server.url, ca: pki.ca, ...admin });
+  client = new Client({ server: server.url, ca: pki.pem, ...admin });
   kubeconfig = file(
     'kubeconfig',
     JSON.stringify({
@@ -71,7 +71,7 @@ beforeAll(async () => {
     metadata: { name: 'node-one-5051', annotations: { [annotations.agentId]: 'agent-1' } },
     spec: {},
   });
-  agent = await TestAgent.start({ server: server.url, ca: pki.ca, token: 'executor-token' });
+  agent = await TestAgent.start({ server: server.url, ca: pki.pem, token: 'executor-token' });
   executor = await start(
     { ...defaultsOf(options), launchGrace: 1_500 },
     { log: silent, signal: stopExecutor.signal, env: agent.env(join(directory, 'sandbox')) },

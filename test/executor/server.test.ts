@@ -13,7 +13,7 @@ import { type KubeletServer, startServer } from '../../executor/server.ts';
 import { silent } from '../../lib/log.ts';
 import { frontDoor } from './front-door.ts';
 import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
-import { authority } from './pki.ts';
+import { makeCa } from '../pki.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
 let kubelet: TestKubelet;
@@ -34,14 +34,14 @@ async function freePort(): Promise<number> {
 beforeAll(async () => {
   kubelet = testKubelet();
   certificate = await servingCertificate('node-1', '127.0.0.1');
-  const cluster = await authority();
-  apiserver = await cluster.client('O=system:masters, CN=apiserver');
-  stranger = await cluster.client('CN=somebody');
+  const cluster = await makeCa();
+  apiserver = await cluster.issue('apiserver', 'system:masters');
+  stranger = await cluster.issue('somebody');
   server = await startServer({
     address: '127.0.0.1',
     port: 0,
     certificate,
-    ca: cluster.ca,
+    ca: cluster.pem,
     clientNames: [],
     pods: kubelet.pods,
     runtime: kubelet.runtime,
@@ -107,7 +107,7 @@ describe('who may ask', () => {
 
   test('nobody without a certificate of the cluster, and of those only the apiserver', async () => {
     await expect(get('/healthz', {})).rejects.toThrow();
-    const other = await (await authority()).client('O=system:masters, CN=apiserver');
+    const other = await (await makeCa()).issue('apiserver', 'system:masters');
     await expect(get('/healthz', other)).rejects.toThrow();
     expect(await get('/healthz', stranger)).toMatchObject({ code: 403 });
     expect(await get('/healthz')).toEqual({ code: 200, body: 'ok' });

@@ -13,7 +13,7 @@ import { askMaster } from '../../mesos/operator.ts';
 import { encodeRecord } from '../../mesos/recordio.ts';
 import { executorApi, openSession, schedulerApi } from '../../mesos/session.ts';
 import type { Call, Event } from '../../mesos/scheduler.ts';
-import { certificate } from './certificate.ts';
+import { makeCa } from '../pki.ts';
 
 type Handler = (request: IncomingMessage, body: Buffer, response: ServerResponse) => void;
 
@@ -275,7 +275,8 @@ describe('a session', () => {
   });
 
   test('speaks TLS with a CA of its own and shows a client certificate', async () => {
-    const pki = await certificate();
+    const ca = await makeCa();
+    const pki = { ca: ca.pem, ...(await ca.issue('127.0.0.1')) };
     let shown: string | undefined;
     const url = await serve(
       (request, _body, response) => {

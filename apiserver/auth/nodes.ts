@@ -1,0 +1,103 @@
+import type { Container, Pod } from '../../api/kinds/pod.ts';
+import type { Attributes, Verdict } from './authorize.ts';
+import type { User } from './user.ts';
+
+/** What is known of pods, as of a moment ago. */
+export interface PodView {
+  pod: (namespace: string, name: string) => Readonly<Pod> | undefined;
+  podsIn: (namespace: string) => Iterable<Readonly<Pod>>;
+}
+
+const reads = new Set(['get', 'list', 'watch']);
+const changes = new Set(['update', 'patch']);
+const leaseNamespace = 'kube-node-lease';
+
+const yes: Verdict = { allowed: true };
+const no: Verdict = { allowed: false };
+const noBecause = (reason: string): Verdict => ({ allowed: false, reason });
+
+/**
+ * What a kubelet needs, and no more: its Node and Lease, the pods bound to it, and the Secrets and ConfigMaps these name.
+ * `system:node:<name>` is that node; the user that executors share may be any node, but still only what a node may.
+ */
+export function nodeMay(user: User, a: Attributes, view: PodView): Verdict {
+  const self = user.name.startsWith('system:node:') ? user.name.slice('system:node:'.length) : undefined;
+  const isOwn = self === undefined || a.name === self;
+  const verdict = (allowed: boolean) => (allowed ? yes : no);
+  switch (`${a.group}/${a.resource}`) {
+    case '/nodes':
+      if (a.subresource === '' && (reads.has(a.verb) || a.verb === 'create')) return yes;
+      if (!changes.has(a.verb) || !['', 'status'].includes(a.subresource)) return no;
+      return isOwn ? yes : noBecause(`node '${self}' cannot update other nodes`);
+    case '/pods':
+      return podVerdict(self, a, view);
+    case '/services':
+      return verdict(reads.has(a.verb) && a.subresource === '');
+    case '/secrets':
+    case '/configmaps':
+      return referenceVerdict(self, a, view);
+    case '/events':
+    case 'events.k8s.io/events':
+      return verdict((changes.has(a.verb) || a.verb === 'create') && a.namespace !== '');
+    case 'coordination.k8s.io/leases':
+      if (a.namespace !== leaseNamespace)
+        return noBecause(`can only access leases in the "${leaseNamespace}" system namespace`);
+      if (a.verb === 'create') return yes;
+      if (!(changes.has(a.verb) || a.verb === 'get' || a.verb === 'delete') || a.name === '') return no;
+      return isOwn ? yes : noBecause('can only access node lease with the same name as the requesting node');
+    default:
+      return no;
+  }
+}
+
+const onNode = (pod: Readonly<Pod>, self: string | undefined): boolean =>
+  Boolean(pod.spec.nodeName) && (self === undefined || pod.spec.nodeName === self);
+
+function podVerdict(self: string | undefined, a: Attributes, view: PodView): Verdict {
+  const { verb, subresource, name, namespace, fieldSelector } = a;
+  if (reads.has(verb) && subresource === '' && name === '') {
+    const asked = /(?:^|,)spec\.nodeName==?([^,]+)(?:,|$)/.exec(fieldSelector)?.[1];
+    if (asked !== undefined && (self === undefined || asked === self)) return yes;
+    return noBecause('can only list/watch pods with spec.nodeName field selector');
+  }
+  const isStatus = changes.has(verb) && subresource === 'status';
+  const isPlain = ['get', 'delete'].includes(verb) && subresource === '';
+  if (!isStatus && !isPlain) return no;
+  const pod = view.pod(namespace, name);
+  // What is not there is answered with 404, which tells nothing.
+  if (!pod || onNode(pod, self)) return yes;
+  if (verb === 'get') return noBecause(noRelation(self));
+  return noBecause(
+    `node ${self === undefined ? 'without a name' : `"${self}"`} can only ${isStatus ? 'update pod status for' : 'delete'} pods with spec.nodeName set to itself`,
+  );
+}
+
+const noRelation = (self: string | undefined): string =>
+  `no relationship found between ${self === undefined ? 'any node' : `node '${self}'`} and this object`;
+
+/** Only by name, and only what a pod on the node names. */
+function referenceVerdict(self: string | undefined, a: Attributes, view: PodView): Verdict {
+  if (a.verb !== 'get' || a.subresource !== '')
+    return reads.has(a.verb) ? noBecause('No Object name found') : noBecause('can only read resources of this type');
+  for (const pod of view.podsIn(a.namespace)) if (onNode(pod, self) && references(pod, a.resource, a.name)) return yes;
+  return noBecause(noRelation(self));
+}
+
+interface ProjectedSource {
+  secret?: { name?: string };
+  configMap?: { name?: string };
+}
+
+function references({ spec }: Readonly<Pod>, resource: string, name: string): boolean {
+  const isSecret = resource === 'secrets';
+  if (isSecret && spec.imagePullSecrets?.some((secret) => secret.name === name)) return true;
+  for (const { secret, configMap, projected } of spec.volumes ?? []) {
+    if ((isSecret ? secret?.secretName : configMap?.name) === name) return true;
+    const { sources = [] } = (projected ?? {}) as { sources?: ProjectedSource[] };
+    if (sources.some((source) => (isSecret ? source.secret : source.configMap)?.name === name)) return true;
+  }
+  const inContainer = ({ env, envFrom }: Container) =>
+    env?.some(({ valueFrom: from }) => (isSecret ? from?.secretKeyRef : from?.configMapKeyRef)?.name === name) ||
+    envFrom?.some((from) => (isSecret ? from.secretRef : from.configMapRef)?.name === name);
+  return [...(spec.initContainers ?? []), ...spec.containers].some(inContainer);
+}

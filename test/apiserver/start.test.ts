@@ -1,0 +1,65 @@
+import { expect, jest, test } from '@jest/globals';
+import { pino } from 'pino';
+import type { Logger } from '../../lib/log.ts';
+import { eventually } from '../eventually.ts';
+import { startEtcd } from './etcd-process.ts';
+import { startServer } from './harness.ts';
+
+jest.setTimeout(30_000);
+
+/** A log whose lines can be counted. */
+function recorded(): { log: Logger; lines: () => { msg: string; reason?: string }[] } {
+  const lines: string[] = [];
+  return {
+    log: pino({ level: 'info' }, { write: (line: string) => void lines.push(line) }),
+    lines: () => lines.map((line) => JSON.parse(line) as { msg: string; reason?: string }),
+  };
+}
+
+test('a start waits for an etcd that comes later, and says once what it waits for', async () => {
+  const etcd = await startEtcd();
+  try {
+    await etcd.kill();
+    const { log, lines } = recorded();
+    const starting = startServer({ etcdServers: [etcd.url] }, { log });
+    await eventually(() => expect(lines()).toHaveLength(1));
+    expect(lines()[0]).toMatchObject({ msg: 'waiting for the store' });
+    expect(lines()[0]!.reason).toMatch(/cannot reach etcd .*ECONNREFUSED/);
+    await etcd.restart();
+    const server = await starting;
+    expect((await server.call('GET', '/api/v1/namespaces/default')).status).toBe(200);
+    expect(lines().map(({ msg }) => msg)).toEqual(['waiting for the store', 'the store answers']);
+    await server.stop();
+  } finally {
+    await etcd.stop();
+  }
+});
+
+test('a start that waits ends with its signal', async () => {
+  const stop = new AbortController();
+  const { log, lines } = recorded();
+  const starting = startServer({ etcdServers: ['http://127.0.0.1:1'] }, { log, signal: stop.signal });
+  const ended = expect(starting).rejects.toThrow('enough');
+  await eventually(() => expect(lines()).toHaveLength(1));
+  stop.abort(new Error('enough'));
+  await ended;
+});
+
+test('while etcd hangs requests are refused in time, and served when it goes on', async () => {
+  const etcd = await startEtcd();
+  const server = await startServer({ etcdServers: [etcd.url] });
+  try {
+    process.kill(etcd.pid()!, 'SIGSTOP');
+    const written = await server.call('POST', '/api/v1/namespaces/default/configmaps', { metadata: { name: 'slow' } });
+    expect(written.json).toMatchObject({ kind: 'Status', code: 504, reason: 'Timeout' });
+    const cached = await server.call('GET', '/api/v1/namespaces/default?resourceVersion=0');
+    expect(cached.status).toBe(200);
+    expect((await server.call('GET', '/readyz')).status).toBe(500);
+    process.kill(etcd.pid()!, 'SIGCONT');
+    await eventually(async () => expect((await server.call('GET', '/readyz')).status).toBe(200));
+  } finally {
+    process.kill(etcd.pid()!, 'SIGCONT');
+    await server.stop();
+    await etcd.stop();
+  }
+});
