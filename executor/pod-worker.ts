@@ -45,6 +45,7 @@ export class PodWorker {
   #stopping = false;
   #refreshedAt = 0;
   #dirty = false;
+  #isRunning = false;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #step = new AbortController();
@@ -91,8 +92,7 @@ export class PodWorker {
 
   wake(): void {
     this.#dirty = true;
-    if (!this.#running && !this.#finished && !this.#closed)
-      this.#running = this.#run().finally(() => (this.#running = undefined));
+    if (!this.#isRunning && !this.#finished && !this.#closed) this.#running = this.#run();
   }
 
   /** Stops looking after the pod, and leaves it as it is. */
@@ -108,20 +108,29 @@ export class PodWorker {
   }
 
   async #run(): Promise<void> {
-    while (this.#dirty && !this.#finished && !this.#closed) {
-      this.#dirty = false;
-      clearTimeout(this.#timer);
-      if (this.#step.signal.aborted) this.#step = new AbortController();
-      try {
-        await this.#sync();
-      } catch (err) {
-        if (this.#closed || (this.#step.signal.aborted && this.#dirty)) continue;
-        this.#kubelet.log.warn(
-          { err, pod: this.#pod.metadata.name, namespace: this.#pod.metadata.namespace },
-          'pod could not be brought forward; trying again',
-        );
-        this.#wakeIn(retry);
+    this.#isRunning = true;
+    try {
+      while (this.#dirty && !this.#finished && !this.#closed) {
+        this.#dirty = false;
+        await this.#turn();
       }
+    } finally {
+      this.#isRunning = false; // with the last look at #dirty: a wake after it starts anew
+    }
+  }
+
+  async #turn(): Promise<void> {
+    clearTimeout(this.#timer);
+    if (this.#step.signal.aborted) this.#step = new AbortController();
+    try {
+      await this.#sync();
+    } catch (err) {
+      if (this.#closed || (this.#step.signal.aborted && this.#dirty)) return;
+      this.#kubelet.log.warn(
+        { err, pod: this.#pod.metadata.name, namespace: this.#pod.metadata.namespace },
+        'pod could not be brought forward; trying again',
+      );
+      this.#wakeIn(retry);
     }
   }
 
