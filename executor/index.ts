@@ -4,8 +4,8 @@
  *      agent ◀──── v1 executor API ────▶ executor.ts ─── tasks.ts (what Mesos is told, decided purely)
  *                              node-agent.ts │ a task admits a pod            ▲ reports
  *   apiserver ── pods of this node ─────▶ pods.ts ── one pod-worker.ts a pod ─┘
- *             ◀── status, node, lease ──     │  plan.ts (pod × runtime → steps), status.ts, env.ts, volumes.ts
- *             ─── logs, exec … ─▶ server.ts  ▼
+ *             ◀── status, node, lease ──     │  plan.ts (pod × runtime → steps), setbacks.ts (what waits),
+ *             ─── logs, exec … ─▶ server.ts  ▼  status.ts, env.ts, volumes.ts
  *                                        runtime.ts: the Runtime port ── runtimes/process.ts, runtimes/cri.ts
  *
  * It must not know offers, roles or other nodes, nor the framework's bookkeeping: what it needs of a pod it reads from the

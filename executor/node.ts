@@ -1,4 +1,3 @@
-import { isDeepStrictEqual } from 'node:util';
 import { Lease } from '../api/kinds/lease.ts';
 import { annotations } from '../api/kinds/names.ts';
 import { Node, type NodeStatus } from '../api/kinds/node.ts';
@@ -7,6 +6,7 @@ import { formatBytes, formatMilli } from '../api/quantity.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import { delay } from '../lib/delay.ts';
+import { equal } from '../lib/equal.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Resource } from '../mesos/types.ts';
 import { type MachineInfo, type MachineReadings, machineInfo, machineReadings } from './machine.ts';
@@ -87,7 +87,7 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
     const status = nodeStatus(node, options, machineInfo(), await machineReadings(options.directory), now);
     const stable = withoutTimes(status);
     const drifted = node.status?.conditions?.find(({ type }) => type === 'Ready')?.reason !== 'KubeletReady';
-    if (!drifted && isDeepStrictEqual(stable, written) && now - writtenAt < heartbeat) return;
+    if (!drifted && equal(stable, written) && now - writtenAt < heartbeat) return;
     await options.client.patch(
       Node,
       { name: options.name },

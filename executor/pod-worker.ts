@@ -1,16 +1,16 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Container, Pod } from '../api/kinds/pod.ts';
+import type { Pod } from '../api/kinds/pod.ts';
 import { isTerminal } from '../api/kinds/pod.ts';
 import { delay } from '../lib/delay.ts';
-import { type CrashBackoff, duration } from './crash-backoff.ts';
 import { removeDead } from './dead-containers.ts';
 import type { Kubelet } from './kubelet.ts';
 import { type Start, isSidecar, latestOf, planPod } from './plan.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
 import { removePodCgroup } from './runtimes/cgroups.ts';
 import { logDirectory, podCgroup, sandboxSpec, specHash } from './sandbox.ts';
-import { type SandboxNow, type Waiting, podFacts, startContainer, waitingFor } from './start-container.ts';
+import { Setbacks } from './setbacks.ts';
+import { type SandboxNow, podFacts, startContainer, waitingFor } from './start-container.ts';
 import { podStatus } from './status.ts';
 import { prepareVolumes, removeVolumes } from './volumes.ts';
 import { VolumeError } from './volumes/volume.ts';
@@ -40,13 +40,14 @@ export class PodWorker {
   /** Its object is gone from the apiserver. */
   #absent = false;
   #ending: Ending | undefined;
-  #waiting = new Map<string, Waiting>();
-  #failures = new Map<string, { at: number; backoff: CrashBackoff }>();
+  readonly #setbacks: Setbacks;
   #stopping = false;
   #refreshedAt = 0;
   #dirty = false;
+  #isRunning = false;
   #running: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #wakeAt = 0;
   #step = new AbortController();
   #finished = false;
   #closed = false;
@@ -55,6 +56,7 @@ export class PodWorker {
   constructor(kubelet: Kubelet, pod: Pod, onFinished: () => void) {
     this.#kubelet = kubelet;
     this.#pod = pod;
+    this.#setbacks = new Setbacks(kubelet, () => this.#pod);
     this.#onFinished = onFinished;
   }
 
@@ -91,8 +93,7 @@ export class PodWorker {
 
   wake(): void {
     this.#dirty = true;
-    if (!this.#running && !this.#finished && !this.#closed)
-      this.#running = this.#run().finally(() => (this.#running = undefined));
+    if (!this.#isRunning && !this.#finished && !this.#closed) this.#running = this.#run();
   }
 
   /** Stops looking after the pod, and leaves it as it is. */
@@ -108,26 +109,40 @@ export class PodWorker {
   }
 
   async #run(): Promise<void> {
-    while (this.#dirty && !this.#finished && !this.#closed) {
-      this.#dirty = false;
-      clearTimeout(this.#timer);
-      if (this.#step.signal.aborted) this.#step = new AbortController();
-      try {
-        await this.#sync();
-      } catch (err) {
-        if (this.#closed || (this.#step.signal.aborted && this.#dirty)) continue;
-        this.#kubelet.log.warn(
-          { err, pod: this.#pod.metadata.name, namespace: this.#pod.metadata.namespace },
-          'pod could not be brought forward; trying again',
-        );
-        this.#wakeIn(retry);
+    this.#isRunning = true;
+    try {
+      while (this.#dirty && !this.#finished && !this.#closed) {
+        this.#dirty = false;
+        await this.#turn();
       }
+    } finally {
+      this.#isRunning = false; // with the last look at #dirty: a wake after it starts anew
     }
   }
 
-  #wakeIn(ms: number): void {
+  async #turn(): Promise<void> {
     clearTimeout(this.#timer);
-    if (!this.#closed) this.#timer = setTimeout(() => this.wake(), ms);
+    this.#timer = undefined;
+    if (this.#step.signal.aborted) this.#step = new AbortController();
+    try {
+      await this.#sync();
+    } catch (err) {
+      if (this.#closed || (this.#step.signal.aborted && this.#dirty)) return;
+      this.#kubelet.log.warn(
+        { err, pod: this.#pod.metadata.name, namespace: this.#pod.metadata.namespace },
+        'pod could not be brought forward; trying again',
+      );
+      this.#wakeIn(retry);
+    }
+  }
+
+  /** The soonest of a turn counts. */
+  #wakeIn(ms: number): void {
+    const at = Date.now() + ms;
+    if (this.#closed || (this.#timer && this.#wakeAt <= at)) return;
+    clearTimeout(this.#timer);
+    this.#wakeAt = at;
+    this.#timer = setTimeout(() => this.wake(), ms);
   }
 
   async #sync(): Promise<void> {
@@ -136,13 +151,12 @@ export class PodWorker {
     if (!this.#admitted) return;
     const plan = planPod(this.#pod, runtime, {
       hashOf: specHash,
-      remaining: (container, endedAt) =>
-        this.#kubelet.backoff.remaining(this.#key(container.name), endedAt, Date.now()),
+      remaining: (container, endedAt) => this.#setbacks.remainingRestart(container, endedAt),
     });
     for (const container of plan.stop) await this.#stop(container);
     if (plan.stop.length > 0) return this.#again();
     if (plan.done) return this.#done(runtime);
-    for (const { container } of plan.waiting) this.#crashLoop(container);
+    for (const { container } of plan.waiting) this.#setbacks.crashLoops(container);
     this.#wakeIn(Math.min(refresh, this.#untilDeadline(), ...plan.waiting.map(({ remaining }) => remaining)));
     if (this.#untilDeadline() <= 0) return this.#overDeadline(runtime);
     if (plan.sandbox !== undefined) return this.#createSandbox(plan.sandbox, runtime);
@@ -158,21 +172,18 @@ export class PodWorker {
   }
 
   async #createSandbox(attempt: number, old: RuntimePod | undefined): Promise<void> {
-    const { runtime, apiserver, retries } = this.#kubelet;
+    const { runtime } = this.#kubelet;
     this.#publish(old);
-    const key = this.#key('');
-    const remaining = this.#remaining(key);
+    const remaining = this.#setbacks.remaining('sandbox');
     if (remaining > 0) return this.#wakeIn(remaining);
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);
       await runtime.createSandbox(sandboxSpec(this.#pod, attempt, this.#kubelet), this.#step.signal);
-      this.#failures.delete(key);
+      this.#setbacks.overcame('sandbox');
       this.#again();
     } catch (error) {
       if (this.#step.signal.aborted) throw error;
-      const message = (error as Error).message;
-      apiserver.event(this.#pod, 'Warning', 'FailedCreatePodSandBox', `Failed to create pod sandbox: ${message}`);
-      this.#failed(key, retries);
+      this.#wakeIn(this.#setbacks.sandboxFailed((error as Error).message));
     }
   }
 
@@ -189,85 +200,46 @@ export class PodWorker {
   }
 
   async #volumes(podIp: string): Promise<Map<string, string> | undefined> {
+    const remaining = this.#setbacks.remaining('volumes');
+    if (remaining > 0) {
+      this.#wakeIn(remaining);
+      return undefined;
+    }
     const directory = this.#volumeDirectory();
     try {
-      return await prepareVolumes(this.#pod, directory, podFacts(this.#kubelet, this.#pod, podIp));
+      const volumes = await prepareVolumes(this.#pod, directory, podFacts(this.#kubelet, this.#pod, podIp));
+      this.#setbacks.overcame('volumes');
+      return volumes;
     } catch (error) {
       if (!(error instanceof VolumeError)) throw error;
-      this.#kubelet.apiserver.event(this.#pod, 'Warning', 'FailedMount', error.message);
-      this.#failed(this.#key('/volumes'), this.#kubelet.retries);
+      this.#wakeIn(this.#setbacks.volumesFailed(error.message));
       return undefined;
     }
   }
 
   async #start(start: Start, sandbox: SandboxNow, volumes: ReadonlyMap<string, string>): Promise<boolean> {
-    const { backoff, retries, apiserver, log } = this.#kubelet;
     const { container, endedAt } = start;
-    const key = this.#key(`${container.name}/start`);
-    const remaining = this.#remaining(key);
+    const remaining = this.#setbacks.remainingStart(container);
     if (remaining > 0) {
-      this.#backOff(container);
       this.#wakeIn(remaining);
       return false;
     }
-    if (endedAt !== undefined) backoff.tried(this.#key(container.name), endedAt, Date.now());
+    if (endedAt !== undefined) this.#setbacks.restarting(container, endedAt);
     try {
       await startContainer(this.#kubelet, this.#pod, start, sandbox, volumes, this.#step.signal);
-      this.#waiting.delete(container.name);
-      this.#failures.delete(key);
+      this.#setbacks.started(container);
       return true;
     } catch (error) {
       const waiting = this.#step.signal.aborted ? undefined : waitingFor(error);
       if (!waiting) throw error;
-      log.debug(
+      this.#kubelet.log.debug(
         { err: error, pod: this.#pod.metadata.name, container: container.name },
         'container could not be started',
       );
-      this.#waiting.set(container.name, waiting);
-      apiserver.event(this.#pod, 'Warning', 'Failed', failureWords(container, waiting), container.name);
-      this.#failed(key, waiting.reason === 'CreateContainerConfigError' ? retries : backoff);
+      this.#wakeIn(this.#setbacks.startFailed(container, waiting));
       // The runtime may have kept a container that never ran: then that is what is restarted, with its own backoff.
       return waiting.reason === 'RunContainerError';
     }
-  }
-
-  #failed(key: string, backoff: CrashBackoff): void {
-    const now = Date.now();
-    backoff.tried(key, now, now);
-    this.#failures.set(key, { at: now, backoff });
-    this.#wakeIn(backoff.remaining(key, now, now));
-  }
-
-  /** What is left of the wait after a failure of this kind, ms. */
-  #remaining(key: string): number {
-    const failure = this.#failures.get(key);
-    return failure ? failure.backoff.remaining(key, failure.at, Date.now()) : 0;
-  }
-
-  /** ErrImagePull turns into ImagePullBackOff while it waits. */
-  #backOff(container: Container): void {
-    const waiting = this.#waiting.get(container.name);
-    if (waiting?.reason !== 'ErrImagePull') return;
-    const message = `Back-off pulling image "${container.image ?? ''}": ErrImagePull: ${waiting.message}`;
-    this.#waiting.set(container.name, { reason: 'ImagePullBackOff', message });
-    this.#kubelet.apiserver.event(
-      this.#pod,
-      'Normal',
-      'BackOff',
-      `Back-off pulling image "${container.image ?? ''}"`,
-      container.name,
-    );
-  }
-
-  #crashLoop(container: Container): void {
-    const { name, namespace, uid } = this.#pod.metadata;
-    const wait = duration(this.#kubelet.backoff.current(this.#key(container.name)));
-    const where = `container=${container.name} pod=${name!}_${namespace!}(${uid!})`;
-    const message = `back-off ${wait} restarting failed ${where}`;
-    if (this.#waiting.get(container.name)?.message === message) return;
-    this.#waiting.set(container.name, { reason: 'CrashLoopBackOff', message });
-    const words = `Back-off restarting failed container ${container.name} in pod ${name!}_${namespace!}(${uid!})`;
-    this.#kubelet.apiserver.event(this.#pod, 'Warning', 'BackOff', words, container.name);
   }
 
   #publish(runtime: RuntimePod | undefined, ended = false, failure?: { reason: string; message: string }): void {
@@ -281,7 +253,7 @@ export class PodWorker {
       pod: this.#withWritten(),
       runtime,
       runtimeName: name,
-      waiting: this.#waiting,
+      waiting: this.#setbacks.waiting,
       hostIp: nodeIp,
       ended,
       failure,
@@ -365,8 +337,7 @@ export class PodWorker {
     this.#finished = true;
     clearTimeout(this.#timer);
     statuses.forget(uid!);
-    this.#kubelet.backoff.forget(`${uid!}/`);
-    this.#kubelet.retries.forget(`${uid!}/`);
+    this.#setbacks.forget();
     this.#onFinished();
   }
 
@@ -417,10 +388,6 @@ export class PodWorker {
       .catch((err: unknown) => this.#kubelet.log.warn({ err }, 'containers could not be stopped sooner'));
   }
 
-  #key(name: string): string {
-    return `${this.#pod.metadata.uid!}/${name}`;
-  }
-
   #volumeDirectory(): string {
     return join(this.#kubelet.volumes, this.#pod.metadata.uid!);
   }
@@ -433,9 +400,6 @@ const kubeletConditions = new Set([
   'ContainersReady',
   'PodScheduled',
 ]);
-
-const failureWords = ({ image = '' }: Container, { reason, message }: Waiting): string =>
-  reason === 'ErrImagePull' ? `Failed to pull image "${image}": ${message}` : `Error: ${message}`;
 
 function failedContainers(runtime: RuntimePod | undefined): string | undefined {
   const failed = [...latestOf(runtime).values()].filter((c) => c.state === 'exited' && c.exitCode !== 0);

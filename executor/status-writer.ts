@@ -1,7 +1,7 @@
-import { isDeepStrictEqual } from 'node:util';
 import type { Pod, PodStatus } from '../api/kinds/pod.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { delay } from '../lib/delay.ts';
+import { equal } from '../lib/equal.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Apiserver } from './apiserver.ts';
 
@@ -34,7 +34,7 @@ export class StatusWriter {
     this.#entries.set(uid, entry);
     entry.pod = pod;
     entry.wanted = status;
-    entry.writing ??= this.#write(entry).finally(() => (entry.writing = undefined));
+    entry.writing ??= this.#write(entry);
   }
 
   /** The newest status of a pod, written or not. */
@@ -58,7 +58,7 @@ export class StatusWriter {
   async #write(entry: Entry): Promise<void> {
     const backoff = new Backoff({ first: 100, max: 5_000 });
     await Promise.resolve(); // changes of the same moment go into one write
-    while (!isDeepStrictEqual(entry.wanted, entry.written)) {
+    while (!equal(entry.wanted, entry.written)) {
       const { pod, wanted } = entry;
       try {
         await this.#apiserver.writeStatus(pod, wanted);
@@ -67,8 +67,9 @@ export class StatusWriter {
       } catch (err) {
         this.#log.debug({ err, pod: pod.metadata.name }, 'pod status was not written; trying again');
         await delay(backoff.next(), this.#signal).catch(() => undefined);
-        if (this.#signal.aborted) return;
+        if (this.#signal.aborted) break;
       }
     }
+    entry.writing = undefined; // with the last look at what is wanted: a set after it starts anew
   }
 }

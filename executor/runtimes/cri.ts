@@ -59,10 +59,10 @@ interface Status extends Listed {
   log_path: string;
 }
 
-/** How often we look although no event told us to, ms: with an event stream, and without. */
-const [relistWithEvents, relistWithout] = [30_000, 1_000];
-/** Looks after the last event, ms. */
-const settling = [50, 250, 1_000];
+/** How often we look although no event told us to, ms. */
+const lookEvery = 1_000;
+/** Looks after the last event, ms: the runtime tells of an exit before CRI knows of it. */
+const settling = [50, 250];
 const pullTimeout = 30 * 60_000;
 const stopTries = 5;
 
@@ -81,8 +81,12 @@ export class CriRuntime implements Runtime {
   #addresses = new Map<string, string>();
   #seen = new Map<string, string>();
   #relisting: Promise<void> | undefined;
+  #isListing = false;
   #again = false;
+  /** So that an outage is told once. */
+  #answers = true;
   #timers: NodeJS.Timeout[] = [];
+  readonly #looking: NodeJS.Timeout;
   readonly #rotating: NodeJS.Timeout;
   #listener: (podUid: string) => void = () => undefined;
 
@@ -108,6 +112,7 @@ export class CriRuntime implements Runtime {
     this.#options = options;
     this.#cri = cri;
     void this.#watch();
+    this.#looking = setInterval(() => this.#relist(), lookEvery);
     this.#rotating = setInterval(() => void this.#rotateLogs(), options.logCheck ?? 10_000);
   }
 
@@ -270,9 +275,10 @@ export class CriRuntime implements Runtime {
   /** Leaves every container running. */
   async close(): Promise<void> {
     this.#closing.abort();
+    clearInterval(this.#looking);
     clearInterval(this.#rotating);
     this.#timers.forEach(clearTimeout);
-    await this.#relisting?.catch(() => undefined);
+    await this.#relisting;
     this.#cri.close();
   }
 
@@ -334,27 +340,22 @@ export class CriRuntime implements Runtime {
     }
   }
 
-  /** Follows events, and looks on its own now and then: an event may be lost. */
+  /** Follows events: they make it quick. Looking on its own every second is what makes it sure. */
   async #watch(): Promise<void> {
     const { signal } = this.#closing;
     while (!signal.aborted) {
-      let live = true;
-      const events = this.#cri.events(
-        () => this.#told(),
-        (err) => {
-          live = false;
-          if (!signal.aborted) this.#options.log.debug({ err }, 'no events from the container runtime');
-        },
-      );
-      for (let waited = 0; live && waited < relistWithEvents; waited += relistWithout)
-        await delay(relistWithout, signal).catch(() => undefined);
-      if (!live) await delay(relistWithout, signal).catch(() => undefined);
+      const { promise: ended, resolve } = Promise.withResolvers<Error | undefined>();
+      const events = this.#cri.events(() => this.#told(), resolve);
+      const stop = () => resolve(undefined);
+      signal.addEventListener('abort', stop, { once: true });
+      const err = await ended;
+      signal.removeEventListener('abort', stop);
       events.cancel();
-      if (!signal.aborted) this.#relist();
+      if (err) this.#options.log.debug({ err }, 'no events from the container runtime');
+      await delay(lookEvery, signal).catch(() => undefined);
     }
   }
 
-  /** containerd tells of an exit before CRI knows of it: looking once, at once, would see nothing. */
   #told(): void {
     this.#relist();
     this.#timers.forEach(clearTimeout);
@@ -364,22 +365,33 @@ export class CriRuntime implements Runtime {
   /** One look at a time; what comes meanwhile causes one more. */
   #relist(): void {
     this.#again = true;
-    this.#relisting ??= this.#relistAll().finally(() => (this.#relisting = undefined));
+    if (!this.#isListing) this.#relisting = this.#relistAll();
   }
 
   async #relistAll(): Promise<void> {
-    while (this.#again && !this.#closing.signal.aborted) {
-      this.#again = false;
-      try {
-        const now = new Map((await this.pods()).map((pod) => [pod.uid, fingerprint(pod)]));
-        const before = this.#seen;
-        this.#seen = now;
-        for (const uid of new Set([...before.keys(), ...now.keys()]))
-          if (before.get(uid) !== now.get(uid)) this.#listener(uid);
-      } catch (err) {
-        if (!this.#closing.signal.aborted)
-          this.#options.log.warn({ err }, 'cannot list the pods of the container runtime');
+    this.#isListing = true;
+    try {
+      while (this.#again && !this.#closing.signal.aborted) {
+        this.#again = false;
+        await this.#look();
       }
+    } finally {
+      this.#isListing = false; // with the last look at #again: what comes after it starts anew
+    }
+  }
+
+  async #look(): Promise<void> {
+    try {
+      const now = new Map((await this.pods()).map((pod) => [pod.uid, fingerprint(pod)]));
+      const before = this.#seen;
+      this.#seen = now;
+      this.#answers = true;
+      for (const uid of new Set([...before.keys(), ...now.keys()]))
+        if (before.get(uid) !== now.get(uid)) this.#listener(uid);
+    } catch (err) {
+      if (this.#closing.signal.aborted) return;
+      this.#options.log[this.#answers ? 'warn' : 'debug']({ err }, 'cannot list the pods of the container runtime');
+      this.#answers = false;
     }
   }
 }

@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
@@ -7,6 +6,7 @@ import { ConfigMap } from '../../api/kinds/config-map.ts';
 import type { Stored } from '../../api/meta.ts';
 import { eventually } from '../eventually.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
+import { executorsOf, isAlive } from './processes.ts';
 
 let cluster: TestCluster;
 beforeAll(async () => void (cluster = await startTestCluster()), 60_000);
@@ -67,9 +67,6 @@ function starts(): Map<string, number[]> {
   }
   return found;
 }
-
-const isAlive = (pid: number): boolean =>
-  existsSync(`/proc/${pid}/stat`) && readFileSync(`/proc/${pid}/stat`, 'utf8').split(' ')[2] !== 'Z';
 
 /** Of each pod at most one container runs, and each that is there has one. */
 function expectEachOnce(running: readonly (Pod & Stored)[]): void {
@@ -159,22 +156,3 @@ describe('kill -9 of an executor', () => {
     await expectSettled();
   }, 120_000);
 });
-
-/** Executor processes of this cluster, told by the sandbox they work in, with their node. */
-function executorsOf({ dir }: TestCluster): { pid: number; node: string }[] {
-  return execFileSync('ps', ['-eo', 'pid=,args='], { encoding: 'utf8' })
-    .split('\n')
-    .filter((line) => line.includes('km.ts executor') && !line.includes('sh -c'))
-    .map((line) => Number.parseInt(line, 10))
-    .flatMap((pid) => {
-      const environment = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0');
-      const sandbox =
-        environment.find((pair) => pair.startsWith('MESOS_DIRECTORY='))?.slice('MESOS_DIRECTORY='.length) ?? '';
-      const agent =
-        environment.find((pair) => pair.startsWith('MESOS_SLAVE_ID='))?.slice('MESOS_SLAVE_ID='.length) ?? '';
-      return sandbox.startsWith(dir) ? [{ pid, node: nodeOfAgent(agent) }] : [];
-    });
-}
-
-/** The development Mesos numbers its agents in the order of their names. */
-const nodeOfAgent = (agentId: string): string => `agent-${Number(/-S(\d+)$/.exec(agentId)?.[1] ?? -1) + 1}`;

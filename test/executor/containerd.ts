@@ -18,6 +18,10 @@ export interface Containerd {
   socket: string;
   cgroup: string;
   directory: string;
+  /** kill -9; its shims and the containers below them go on. */
+  kill(): Promise<void>;
+  /** Starts it again on what it left. */
+  start(): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -32,7 +36,8 @@ export async function startContainerd(number: number): Promise<Containerd> {
   writeFileSync(join(directory, 'config.toml'), config(directory, storage));
   mkdirSync(join(directory, 'net.d'));
   writeFileSync(join(directory, 'net.d/10-km.conflist'), JSON.stringify(network(bridge, number, directory)));
-  const child = spawn('containerd', ['--config', join(directory, 'config.toml')], { stdio: 'ignore' });
+  const run = () => spawn('containerd', ['--config', join(directory, 'config.toml')], { stdio: 'ignore' });
+  let child = run();
   const cgroup = `/km-test-${process.pid}-${number}`;
   const stop = async () => {
     await stopChild(child);
@@ -61,7 +66,16 @@ export async function startContainerd(number: number): Promise<Containerd> {
     await stop();
     throw error;
   }
-  return { socket, cgroup, directory, stop };
+  const kill = async () => {
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  };
+  const start = async () => {
+    child = run();
+    await untilReady(socket, child);
+  };
+  return { socket, cgroup, directory, kill, start, stop };
 }
 
 async function untilReady(socket: string, child: ChildProcess): Promise<void> {

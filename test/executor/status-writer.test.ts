@@ -1,0 +1,31 @@
+import { expect, test } from '@jest/globals';
+import type { Pod, PodStatus } from '../../api/kinds/pod.ts';
+import { StatusWriter } from '../../executor/status-writer.ts';
+import { silent } from '../../lib/log.ts';
+import { eventually } from '../eventually.ts';
+import { RecordingApiserver } from './kubelet-for-tests.ts';
+import { aPod } from './pods-for-tests.ts';
+
+class SlowApiserver extends RecordingApiserver {
+  written: (string | undefined)[] = [];
+  answered = Promise.withResolvers<void>();
+  override writeStatus(_pod: Pod, { phase }: PodStatus): Promise<void> {
+    this.written.push(phase);
+    return this.answered.promise;
+  }
+}
+
+test.each([0, 1, 2, 3, 4, 5, 6, 7, 8])(
+  'a status that comes %i moments after the one before was written is written too',
+  async (moments) => {
+    const apiserver = new SlowApiserver();
+    const writer = new StatusWriter(apiserver, new AbortController().signal, silent);
+    const pod = aPod();
+    writer.set(pod, { phase: 'Running' });
+    await eventually(() => expect(apiserver.written).toEqual(['Running']));
+    apiserver.answered.resolve();
+    for (let i = 0; i < moments; i++) await Promise.resolve();
+    writer.set(pod, { phase: 'Succeeded' });
+    await eventually(() => expect(apiserver.written).toEqual(['Running', 'Succeeded']), 1_000);
+  },
+);
