@@ -93,7 +93,11 @@ export class Supervised {
       if (Date.now() - started > 30_000) backoff.reset();
       await delay(backoff.next(), signal).catch(() => undefined);
       if (signal.aborted) return;
-      this.#spawn();
+      try {
+        this.#spawn();
+      } catch (error) {
+        this.#ended = Promise.resolve(`could not be started (${(error as Error).message})`);
+      }
     }
   }
 }
