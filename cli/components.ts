@@ -24,9 +24,16 @@ export interface Running {
 }
 
 /** One command of km. `run` resolves when the server has ended; what it throws ends the process with its message. */
-export interface Component<O extends Options = Options> {
+export interface Component {
   name: string;
   summary: string;
+  options: Options;
+  /** `values` has one for each row of `options`. */
+  run(values: Record<string, unknown>, running: Running): Promise<void>;
+}
+
+/** A component whose `run` knows the types of its options; the rows that it is read by are those, so they fit. */
+interface Typed<O extends Options> extends Omit<Component, 'options' | 'run'> {
   options: O;
   run(options: Values<O>, running: Running): Promise<void>;
 }
@@ -36,7 +43,10 @@ const clientOptions = {
   leaderElect: flag('Wait for the lead before working, so that several may run', true),
 } as const;
 
-const component = <O extends Options>(one: Component<O>): Component => one as unknown as Component;
+const component = <O extends Options>(one: Typed<O>): Component => ({
+  ...one,
+  run: (values, running) => one.run(values as Values<O>, running),
+});
 
 /** Every server that `km` runs, in the order of --help. */
 export const components: readonly Component[] = [
