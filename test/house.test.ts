@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
@@ -51,5 +52,9 @@ describe('the house', () => {
       .flatMap(foreignImports)
       .filter(({ other }) => ['cli', 'test', 'bench'].includes(other));
     expect(wrong).toEqual([]);
+  });
+
+  test('docker-compose accepts docker-compose.yml', () => {
+    expect(() => execFileSync('docker-compose', ['config', '-q'], { stdio: 'pipe' })).not.toThrow();
   });
 });

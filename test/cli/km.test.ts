@@ -1,0 +1,78 @@
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from '@jest/globals';
+
+const program = join(process.cwd(), 'cli/km.ts');
+const folder = mkdtempSync(join(tmpdir(), 'km-cli-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+function km(
+  args: readonly string[],
+  { script = program, env = {} }: { script?: string; env?: Record<string, string> } = {},
+) {
+  return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
+    // A symlink is run under its own name, as a shell would find it on PATH.
+    execFile(process.execPath, [script, ...args], { env: { ...process.env, ...env } }, (error, stdout, stderr) =>
+      resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
+    );
+  });
+}
+
+const servers = ['up', 'apiserver', 'controller-manager', 'scheduler', 'executor', 'devcluster'];
+
+describe('km', () => {
+  test('--help lists every server', async () => {
+    const { code, stdout } = await km(['--help']);
+    expect(code).toBe(0);
+    for (const server of servers) expect(stdout).toMatch(new RegExp(`^  ${server} `, 'm'));
+  });
+
+  test.each(servers)('%s --help lists its options with their defaults', async (server) => {
+    const { code, stdout } = await km([server, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^ {2}--log-level <name> .*\[info\]$/m);
+  });
+
+  test('a wrong command, option or value is named in a sentence, and ends with 1', async () => {
+    expect(await km(['fly'])).toMatchObject({ code: 1, stderr: expect.stringContaining('there is no command "fly"') });
+    expect(await km(['apiserver', '--prot', '1'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('unknown option --prot'),
+    });
+    expect(await km(['apiserver', '--port', 'x'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('--port: expected a number'),
+    });
+  });
+
+  test('reads the environment twin of a flag', async () => {
+    const { code, stderr } = await km(['apiserver'], { env: { KM_PORT: 'x' } });
+    expect(code).toBe(1);
+    expect(stderr).toContain('KM_PORT: expected a number from 0 to 65535');
+  });
+
+  test.each(['apiserver', 'km-scheduler'])('called through a symlink named %s runs that server', async (name) => {
+    const link = join(folder, name);
+    symlinkSync(join(process.cwd(), 'cli/km.ts'), link);
+    const { code, stdout } = await km(['--help'], { script: link });
+    expect(code).toBe(0);
+    expect(stdout).toContain(`km ${name.replace('km-', '')}:`);
+  });
+
+  test('a server without what it needs says what to do', async () => {
+    expect(await km(['scheduler'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('--kubeconfig is missing'),
+    });
+    expect(await km(['apiserver'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('set --tls-cert-file and --tls-key-file'),
+    });
+    expect(await km(['controller-manager', '--kubeconfig', '/nowhere'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('cannot read the kubeconfig /nowhere'),
+    });
+  });
+});
