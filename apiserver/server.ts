@@ -6,7 +6,7 @@ import { StatusError } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
 import { aggregatedForm, etagOf, type Discovery } from './discovery.ts';
 import { connectSubresources, unknownPath, type Admitted, type Dispatcher, type Incoming } from './dispatch.ts';
-import { toStatusError } from './errors.ts';
+import { bodyTooLarge, toStatusError } from './errors.ts';
 import type { Health } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import type { OpenApi } from './openapi.ts';
@@ -57,7 +57,9 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.setErrorHandler(async (error, request, reply) => {
     reply.hijack();
-    await sendStatus(request.raw, reply.raw, toStatusError(error, parts.log));
+    const isTooLarge = (error as { code?: string }).code === 'FST_ERR_CTP_BODY_TOO_LARGE';
+    const status = isTooLarge ? bodyTooLarge(maxRequestBytes) : toStatusError(error, parts.log);
+    await sendStatus(request.raw, reply.raw, status);
   });
   const handler = new Handler(parts);
   // Runs before the body is read: strangers cannot make us hold theirs.
