@@ -168,14 +168,18 @@ function finish<T extends KubeObject>(
   return { object: value as unknown as T, problems: [...new Set(problems)] };
 }
 
+/** The options of a write, by whose name Kubernetes refuses bad ones. */
+export type WriteOptionsKind = 'CreateOptions' | 'UpdateOptions' | 'PatchOptions';
+
 /** Applies `fieldValidation` to what decoding found: refuses, warns or keeps silent. */
 export function reportProblems(
   problems: readonly string[],
   fieldValidation: string | null,
+  options: WriteOptionsKind,
   type: { kind: string; version: string },
   warnings: string[],
 ): void {
-  const mode = checkFieldValidation(fieldValidation);
+  const mode = checkFieldValidation(fieldValidation, options);
   if (problems.length === 0 || mode === 'Ignore') return;
   if (mode === 'Strict')
     throw badRequest(
@@ -184,16 +188,16 @@ export function reportProblems(
   warnings.push(...problems);
 }
 
-function checkFieldValidation(mode: string | null): 'Strict' | 'Warn' | 'Ignore' {
+function checkFieldValidation(mode: string | null, kind: WriteOptionsKind): 'Strict' | 'Warn' | 'Ignore' {
   if (mode === null || mode === '') return 'Warn';
   if (mode === 'Strict' || mode === 'Warn' || mode === 'Ignore') return mode;
   throw new StatusError(
     422,
     'Invalid',
-    `CreateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "${mode}": supported values: "Ignore", "Strict", "Warn"`,
+    `${kind}.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "${mode}": supported values: "Ignore", "Strict", "Warn"`,
     {
       group: 'meta.k8s.io',
-      kind: 'CreateOptions',
+      kind,
       causes: [
         {
           reason: 'FieldValueNotSupported',

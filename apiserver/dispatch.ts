@@ -33,7 +33,6 @@ export interface Incoming {
   query: URLSearchParams;
   headers: Record<string, string | string[] | undefined>;
   socket: TLSSocket;
-  body: Buffer;
   signal: AbortSignal;
 }
 
@@ -120,7 +119,7 @@ export class Dispatcher {
         query: incoming.query,
         user,
         contentType: (incoming.headers['content-type'] as string | undefined) ?? '',
-        body: incoming.body,
+        body: noBody,
         output: connectSubresources.has(subresource)
           ? json
           : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch)),
@@ -226,6 +225,9 @@ export class Dispatcher {
     }
   }
 }
+
+/** Until it is read: callers are let in first. */
+const noBody = Buffer.alloc(0);
 
 /** Watches accept `application/json;stream=watch` too. */
 const watchable = (accept: string | undefined, isWatch: boolean): string | undefined =>

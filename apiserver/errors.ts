@@ -2,6 +2,10 @@ import { internalError, StatusError, timedOut } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
 import { StoreUnavailable } from './store.ts';
 
+/** The refusal of a body over the limit, in bytes. */
+export const bodyTooLarge = (limit: number): StatusError =>
+  new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: limit is ${limit}`);
+
 /** Whatever was thrown, as the refusal its caller reads. What nobody expected is logged here, once. */
 export function toStatusError(error: unknown, log: Logger): StatusError {
   if (error instanceof StatusError) return error;
@@ -13,9 +17,7 @@ export function toStatusError(error: unknown, log: Logger): StatusError {
   }
   if (error instanceof RangeError && error.message.includes('call stack'))
     return new StatusError(400, 'BadRequest', 'the object is nested too deeply');
-  const { code, statusCode } = error as { code?: unknown; statusCode?: unknown };
-  if (code === 'FST_ERR_CTP_BODY_TOO_LARGE')
-    return new StatusError(413, 'RequestEntityTooLarge', 'Request entity too large: limit is 3145728');
+  const { statusCode } = error as { statusCode?: unknown };
   if (typeof statusCode === 'number' && statusCode >= 400 && statusCode < 500)
     return new StatusError(statusCode, 'BadRequest', (error as Error).message);
   log.error({ err: error }, 'a request failed for a reason of ours');

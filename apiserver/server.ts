@@ -6,7 +6,7 @@ import { StatusError } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
 import { aggregatedForm, etagOf, type Discovery } from './discovery.ts';
 import { connectSubresources, unknownPath, type Admitted, type Dispatcher, type Incoming } from './dispatch.ts';
-import { toStatusError } from './errors.ts';
+import { bodyTooLarge, toStatusError } from './errors.ts';
 import type { Health } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import type { OpenApi } from './openapi.ts';
@@ -57,13 +57,18 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
   app.setErrorHandler(async (error, request, reply) => {
     reply.hijack();
-    await sendStatus(request.raw, reply.raw, toStatusError(error, parts.log));
+    const isTooLarge = (error as { code?: string }).code === 'FST_ERR_CTP_BODY_TOO_LARGE';
+    const status = isTooLarge ? bodyTooLarge(maxRequestBytes) : toStatusError(error, parts.log);
+    await sendStatus(request.raw, reply.raw, status);
   });
   const handler = new Handler(parts);
+  // Runs before the body is read: strangers cannot make us hold theirs.
+  const asked = new WeakMap<RawRequest, Asked>();
+  app.addHook('onRequest', async ({ raw }) => void asked.set(raw, handler.letIn(raw)));
   app.all('/*', async (request, reply) => {
     reply.hijack();
     const body = Buffer.isBuffer(request.body) ? request.body : empty;
-    await handler.serve(request.raw, reply.raw, body);
+    await handler.serve(asked.get(request.raw)!, request.raw, reply.raw, body);
   });
   const sockets = new Set<Socket>();
   app.server.on('connection', (socket: Socket) => {
@@ -93,6 +98,14 @@ const empty = Buffer.alloc(0);
 /** One reason for all: making an Error with its stack for every finished request would cost more than many a verb. */
 const hungUp = new Error('the caller hung up');
 
+/** A request whose caller may make it; its body comes later. */
+interface Asked {
+  incoming: Incoming;
+  hangup: AbortController;
+  /** Undefined when the path is not that of a resource. */
+  admitted: Admitted | undefined;
+}
+
 class Handler {
   readonly #parts: Parts;
   #inFlight = 0;
@@ -114,8 +127,19 @@ class Handler {
     });
   }
 
-  async serve(request: RawRequest, response: RawResponse, body: Buffer): Promise<void> {
+  /** Tells who asks and whether they may; throws 401, 403 or 404. */
+  letIn(request: RawRequest): Asked {
     const hangup = new AbortController();
+    const incoming = this.#incoming(request, hangup.signal);
+    const { dispatcher } = this.#parts;
+    const user = dispatcher.identify(incoming);
+    const admitted = dispatcher.admit(incoming, user);
+    if (!admitted) dispatcher.authorizePath(user, incoming.method, incoming.path);
+    return { incoming, hangup, admitted };
+  }
+
+  async serve(asked: Asked, request: RawRequest, response: RawResponse, body: Buffer): Promise<void> {
+    const { incoming, hangup, admitted } = asked;
     this.#inFlight += 1;
     response.on('close', () => {
       hangup.abort(hungUp);
@@ -123,20 +147,15 @@ class Handler {
       if (this.#inFlight === 0) this.#whenIdle?.();
     });
     try {
-      const incoming = this.#incoming(request, body, hangup.signal);
-      const user = this.#parts.dispatcher.identify(incoming);
-      const admitted = this.#parts.dispatcher.admit(incoming, user);
-      if (admitted) await this.#resource(admitted, request, response);
-      else {
-        this.#parts.dispatcher.authorizePath(user, incoming.method, incoming.path);
-        await this.#path(incoming, request, response);
-      }
+      if (!admitted) return await this.#path(incoming, request, response);
+      admitted.call.body = body;
+      await this.#resource(admitted, request, response);
     } catch (error) {
       await sendStatus(request, response, toStatusError(error, this.#parts.log));
     }
   }
 
-  #incoming(request: RawRequest, body: Buffer, signal: AbortSignal): Incoming {
+  #incoming(request: RawRequest, signal: AbortSignal): Incoming {
     const url = request.url ?? '/';
     const at = url.indexOf('?');
     return {
@@ -145,7 +164,6 @@ class Handler {
       query: new URLSearchParams(at < 0 ? '' : url.slice(at + 1)),
       headers: request.headers,
       socket: request.socket as TLSSocket,
-      body,
       signal,
     };
   }
@@ -238,7 +256,7 @@ class Handler {
     const hangup = new AbortController();
     socket.on('close', () => hangup.abort(hungUp));
     try {
-      const incoming = this.#incoming(request, empty, hangup.signal);
+      const incoming = this.#incoming(request, hangup.signal);
       const user = this.#parts.dispatcher.identify(incoming);
       const admitted = this.#parts.dispatcher.admit(incoming, user);
       if (!admitted || !connectSubresources.has(admitted.call.subresource))

@@ -1,6 +1,6 @@
 /**
- * The apiserver next to raw etcd, on one machine, in one run. Every case prints one JSON line:
- * {"bench","case","value","unit","goal","lower"?,"raw"?,"ratio"?}; `raw` is etcd alone through our own client.
+ * The apiserver next to raw etcd, on one machine, in one run. `raw` is etcd alone, asked for the same through our own
+ * client, which has neither TLS nor JSON to do.
  *
  *   node bench/apiserver.ts          (needs etcd in PATH; the load comes from this process, the server is a child)
  */
@@ -8,21 +8,20 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { connect, type TLSSocket } from 'node:tls';
 import { openEtcd } from '../apiserver/etcd.ts';
+import type { Store } from '../apiserver/store.ts';
 import { silent } from '../lib/log.ts';
 import { startEtcd } from '../test/apiserver/etcd-process.ts';
 import { adminToken, startServer } from '../test/apiserver/harness.ts';
+import { median, report } from './report.ts';
 
 const seconds = Number(process.env['KM_BENCH_SECONDS'] ?? 3);
 const runs = Number(process.env['KM_BENCH_RUNS'] ?? 3);
-
-interface Result {
-  case: string;
-  value: number;
-  unit: string;
-  goal: number;
-  lower?: true;
-  raw?: number;
-}
+/** A directory for a CPU profile of the server. */
+const profile = process.env['KM_BENCH_PROFILE'];
+const inFlight = 64;
+const watchers = 100;
+const creations = 1000;
+const plain = { ca: undefined, cert: undefined, key: undefined, user: '', password: '', log: silent };
 
 if (process.argv[2] === 'serve') await serve(process.argv[3]!);
 else await main();
@@ -36,75 +35,104 @@ async function serve(etcdUrl: string): Promise<void> {
 
 async function main(): Promise<void> {
   const etcd = await startEtcd();
-  const child = fork(import.meta.filename, ['serve', etcd.url]);
+  // Whatever ends this process, etcd does not outlive it.
+  process.once('exit', () => {
+    const pid = etcd.pid();
+    if (pid !== undefined) process.kill(pid, 'SIGKILL');
+  });
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+  const child = fork(import.meta.filename, ['serve', etcd.url], {
+    execArgv: profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [],
+  });
+  const store = openEtcd({ ...plain, endpoints: [etcd.url] });
   try {
     const [port] = (await once(child, 'message')) as [number];
-    const raw = await rawPuts(etcd.url);
-    const body = (name: string) => JSON.stringify({ metadata: { name }, data: { k: 'x'.repeat(1500) } });
-    let count = 0;
-    const create = await median(() =>
-      load(port, 64, () => ['POST', '/api/v1/namespaces/default/configmaps', body(`c${count++}`)]),
-    );
-    print({ case: 'create ConfigMap 1.5 KiB, 64 in flight', value: create, unit: '/s', goal: 2353, raw });
-    const one = '/api/v1/namespaces/default/configmaps/c0';
-    const get = await median(() => load(port, 64, () => ['GET', one]));
-    print({ case: 'get most recent, 64 in flight', value: get, unit: '/s', goal: 4346 });
-    const cached = await median(() => load(port, 64, () => ['GET', `${one}?resourceVersion=0`]));
-    print({ case: 'get resourceVersion=0, 64 in flight', value: cached, unit: '/s', goal: 6838 });
-    await fill(port, 10_000);
-    const list = await median(
-      async () => 1000 / (await load(port, 1, () => ['GET', '/api/v1/namespaces/default/pods'])),
-    );
-    print({ case: 'list 10,000 pods', value: list, unit: 'ms', goal: 344, lower: true });
-    print({
-      case: 'watch fan-out, 100 watchers, 1,000 creations',
-      value: await fanOut(port),
-      unit: 'events/s',
-      goal: 35_000,
-    });
+    await measure(port, store);
   } finally {
+    await store.close();
     child.disconnect();
     await once(child, 'exit');
     await etcd.stop();
   }
 }
 
-function print({ raw, value, ...rest }: Result): void {
-  const ratio = raw === undefined ? {} : { raw: Math.round(raw), ratio: Number((value / raw).toFixed(3)) };
-  process.stdout.write(`${JSON.stringify({ bench: 'apiserver', ...rest, value: Math.round(value), ...ratio })}\n`);
-}
-
-async function median(measure: () => Promise<number>): Promise<number> {
-  const values: number[] = [];
-  for (let i = 0; i < runs; i++) values.push(await measure());
-  return values.sort((a, b) => a - b)[runs >> 1]!;
-}
-
-async function rawPuts(url: string): Promise<number> {
-  const store = openEtcd({
-    endpoints: [url],
-    ca: undefined,
-    cert: undefined,
-    key: undefined,
-    user: '',
-    password: '',
-    log: silent,
-  });
-  const value = Buffer.alloc(1500, 'x');
+async function measure(port: number, store: Store): Promise<void> {
+  const body = (name: string) => JSON.stringify({ metadata: { name }, data: { k: 'x'.repeat(1500) } });
   let count = 0;
-  const rate = await median(async () => {
-    const started = performance.now();
-    const before = count;
-    const work = async () => {
-      while (performance.now() - started < seconds * 1000) await store.put(`/raw/${count++}`, value, 0);
-    };
-    await Promise.all(Array.from({ length: 64 }, work));
-    return ((count - before) * 1000) / (performance.now() - started);
+  const show = (name: string, value: number, unit: string, goal: number, raw: number) =>
+    report({ bench: 'apiserver', case: name, value, unit, goal, raw, ...(unit === 'ms' ? { lower: true } : {}) });
+
+  const rawCreate = await median(runs, () => rawLoad(() => store.put(`/raw/${count++}`, Buffer.alloc(1500, 'x'), 0)));
+  const create = await median(runs, () =>
+    load(port, inFlight, () => ['POST', '/api/v1/namespaces/default/configmaps', body(`c${count++}`)]),
+  );
+  show(`create ConfigMap 1.5 KiB, ${inFlight} in flight`, create, '/s', 2353, rawCreate);
+
+  const one = '/api/v1/namespaces/default/configmaps/one';
+  await load(port, 1, () => ['POST', '/api/v1/namespaces/default/configmaps', body('one')], 1);
+  const rawGet = await median(runs, () => rawLoad(() => store.get('/registry/core/configmaps/default/one')));
+  const get = await median(runs, () => load(port, inFlight, () => ['GET', one]));
+  show(`get most recent, ${inFlight} in flight`, get, '/s', 4346, rawGet);
+  const cached = await median(runs, () => load(port, inFlight, () => ['GET', `${one}?resourceVersion=0`]));
+  show(`get resourceVersion=0, ${inFlight} in flight`, cached, '/s', 6838, rawGet);
+
+  await fill(port, 10_000);
+  const rawList = await median(runs, async () => 1000 / (await rawLoad(() => store.list('/registry/core/pods/'), 1)));
+  const list = await median(
+    runs,
+    async () => 1000 / (await load(port, 1, () => ['GET', '/api/v1/namespaces/default/pods'])),
+  );
+  show('list 10,000 pods', list, 'ms', 344, rawList);
+
+  const rawFanOut = await rawWatchers(store);
+  show(
+    `watch fan-out, ${watchers} watchers, ${creations} creations`,
+    await fanOut(port),
+    'events/s',
+    35_000,
+    rawFanOut,
+  );
+}
+
+/** Calls a second, `concurrency` of them in flight. */
+async function rawLoad(call: () => Promise<unknown>, concurrency = inFlight): Promise<number> {
+  let count = 0;
+  const started = performance.now();
+  const work = async () => {
+    while (performance.now() - started < seconds * 1000) {
+      await call();
+      count += 1;
+    }
+  };
+  await Promise.all(Array.from({ length: concurrency }, work));
+  return (count * 1000) / (performance.now() - started);
+}
+
+/** Events a second that as many watches of etcd itself, over one connection, bring. */
+async function rawWatchers(store: Store): Promise<number> {
+  const stop = new AbortController();
+  const { revision } = await store.get('/raw-watch/');
+  let events = 0;
+  const finished = Promise.withResolvers<void>();
+  const watching = Array.from({ length: watchers }, async () => {
+    for await (const batch of store.watch('/raw-watch/', revision, stop.signal)) {
+      events += batch.events.length;
+      if (events >= watchers * creations) finished.resolve();
+    }
   });
-  await store.close();
+  const value = Buffer.alloc(2500, 'x');
+  let count = 0;
+  const started = performance.now();
+  const write = async () => {
+    while (count < creations) await store.put(`/raw-watch/${count++}`, value, 0);
+  };
+  await Promise.all(Array.from({ length: 16 }, write));
+  await finished.promise;
+  const rate = (events * 1000) / (performance.now() - started);
+  stop.abort();
+  await Promise.all(watching);
   return rate;
 }
-
 type Request = [method: string, path: string, body?: string];
 
 function bytesOf([method, path, body]: Request): string {
@@ -150,13 +178,13 @@ async function open(port: number): Promise<{ ask: (request: Request) => Promise<
 }
 
 /** Answers per second that `connections` callers get, each with one request in flight. */
-async function load(port: number, connections: number, next: () => Request): Promise<number> {
+async function load(port: number, connections: number, next: () => Request, limit = Infinity): Promise<number> {
   const all = await Promise.all(Array.from({ length: connections }, () => open(port)));
   let count = 0;
   const started = performance.now();
   await Promise.all(
     all.map(async ({ ask }) => {
-      while (performance.now() - started < seconds * 1000) {
+      while (performance.now() - started < seconds * 1000 && count < limit) {
         await ask(next());
         count += 1;
       }
@@ -186,8 +214,6 @@ async function fill(port: number, total: number, prefix = 'p'): Promise<void> {
 }
 
 async function fanOut(port: number): Promise<number> {
-  const watchers = 100;
-  const total = 1000;
   let events = 0;
   let finish: () => void = () => undefined;
   const finished = new Promise<void>((resolve) => (finish = resolve));
@@ -206,13 +232,13 @@ async function fanOut(port: number): Promise<number> {
       await once(socket, 'data');
       socket.on('data', (chunk: Buffer) => {
         for (let at = chunk.indexOf(mark); at >= 0; at = chunk.indexOf(mark, at + 1)) events += 1;
-        if (events >= watchers * total * 0.99) finish();
+        if (events >= watchers * creations * 0.99) finish();
       });
       return socket;
     }),
   );
   const started = performance.now();
-  await fill(port, total, `f${Date.now()}-`);
+  await fill(port, creations, `f${Date.now()}-`);
   await finished;
   const rate = (events * 1000) / (performance.now() - started);
   for (const socket of sockets) socket.destroy();

@@ -106,7 +106,7 @@ function clean(value: unknown, kind: Kind, call: Call): KubeObject {
     throw badRequest(`${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: ${error.message}`);
   }
   const problems = [...new Set(context.unknown)].map((path) => `unknown field "${path}"`);
-  reportProblems(problems, call.query.get('fieldValidation'), kind, call.warnings);
+  reportProblems(problems, call.query.get('fieldValidation'), 'PatchOptions', kind, call.warnings);
   if (!isRecord(value['metadata'])) value['metadata'] = {};
   return value as unknown as KubeObject;
 }

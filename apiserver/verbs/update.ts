@@ -11,7 +11,7 @@ export async function update(registry: Registry, call: Call, door: Door = 'main'
   const { kind, name, namespace } = call;
   const options = writeOptions(call);
   const { object, problems } = decodeBody(call.contentType, call.body, bodyTypeOf(kind));
-  reportProblems(problems, call.query.get('fieldValidation'), kind, call.warnings);
+  reportProblems(problems, call.query.get('fieldValidation'), 'UpdateOptions', kind, call.warnings);
   checkPlace(object, kind, namespace, name);
   try {
     const entry = await registry.update(kind, keyIn(kind, namespace, name), door, options, (current) => {

@@ -1,4 +1,7 @@
+import { once } from 'node:events';
 import { writeFileSync } from 'node:fs';
+import type { IncomingMessage } from 'node:http';
+import { request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Agent } from 'undici';
@@ -37,6 +40,24 @@ test('strangers may ask only whether the server is well', async () => {
 test('a wrong token is refused everywhere', async () => {
   expect((await s.call('GET', '/livez', undefined, as('wrong'))).status).toBe(401);
   expect((await s.call('GET', '/api/v1/namespaces', undefined, { authorization: 'Basic eDp5' })).status).toBe(401);
+});
+
+test('who may not ask is told so before a byte of the body is read', async () => {
+  const statusOf = async (authorization: string) => {
+    const asking = request(`${s.url}/api/v1/namespaces/default/secrets`, {
+      method: 'POST',
+      ca: s.ca.pem,
+      headers: { authorization, 'content-type': 'application/json', 'content-length': 1_000_000 },
+    });
+    asking.on('error', () => undefined);
+    asking.flushHeaders();
+    const [answer] = (await once(asking, 'response')) as [IncomingMessage];
+    asking.destroy();
+    return answer.statusCode;
+  };
+  expect(await statusOf('')).toBe(401);
+  expect(await statusOf('Bearer wrong')).toBe(401);
+  expect(await statusOf('Bearer alice-token')).toBe(403);
 });
 
 test('who is known but may not reads why', async () => {

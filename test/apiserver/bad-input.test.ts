@@ -364,7 +364,28 @@ describe('what is wrong is refused in the words of Kubernetes', () => {
 
   test('a body over the limit', async () => {
     const answer = await s.call('POST', cms, { metadata: { name: 'big' }, data: { a: 'x'.repeat(4 * 1024 * 1024) } });
-    expect(answer.json).toMatchObject({ kind: 'Status', code: 413, reason: 'RequestEntityTooLarge' });
+    expect(answer.json).toMatchObject({
+      kind: 'Status',
+      code: 413,
+      reason: 'RequestEntityTooLarge',
+      message: 'Request entity too large: limit is 3145728',
+    });
+  });
+
+  test('an unknown fieldValidation, by the name of the options it came with', async () => {
+    const query = '?fieldValidation=Maybe';
+    const body = { metadata: { name: 'kube' } };
+    const path = '/api/v1/namespaces/default';
+    for (const [answer, kind] of [
+      [await s.call('POST', `${cms}${query}`, body), 'CreateOptions'],
+      [await s.call('PUT', `${path}${query}`, { metadata: { name: 'default' } }), 'UpdateOptions'],
+      [await s.call('PATCH', `${path}${query}`, { metadata: { labels: { a: 'b' } } }, merge), 'PatchOptions'],
+    ] as const)
+      expect(answer.json).toMatchObject({
+        code: 422,
+        reason: 'Invalid',
+        message: `${kind}.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "Maybe": supported values: "Ignore", "Strict", "Warn"`,
+      });
   });
 
   test('a ConfigMap over 1 MiB', async () => {
