@@ -24,6 +24,9 @@ function maySetMounts(): boolean {
   return line !== null && ((BigInt(`0x${line[1]!}`) >> 21n) & 1n) === 1n;
 }
 
+/** Everything is mounted: whoever holds the other end of descriptor 3 sees it closed. */
+const mounted = 'exec 3>&-';
+
 /**
  * The argv that becomes one container, the same pid all the way:
  *
@@ -47,8 +50,13 @@ export function containerCommand(
   const inner = [...setpriv(powers, user, group), ...(container.tty ? pseudoTerminal(argv) : argv)];
   const start = `cd -- ${quote(container.workingDir || directory.work)}; exec "$@"`;
   const script = needsOwnRoot(mounts)
-    ? ['set -e', ...mountScript(mounts, directory.root), `exec chroot "$km_root" /bin/sh -c ${quote(start)} sh "$@"`]
-    : ['set -e', ...mountScript(mounts, directory.root), start];
+    ? [
+        'set -e',
+        ...mountScript(mounts, directory.root),
+        mounted,
+        `exec chroot "$km_root" /bin/sh -c ${quote(start)} sh "$@"`,
+      ]
+    : ['set -e', ...mountScript(mounts, directory.root), ...(mounts.length > 0 ? [mounted] : []), start];
   const shell = ['/bin/sh', '-c', script.join('\n'), 'sh', ...inner];
   return [
     ...(powers.pdeathsig ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []),

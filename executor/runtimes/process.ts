@@ -5,7 +5,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { constants as os } from 'node:os';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
@@ -37,6 +37,8 @@ interface Live {
   record: ContainerRecord;
   child: ChildProcess;
   gone: Promise<void>;
+  /** Its volumes are where they should be, or it has ended. */
+  mounted: Promise<void>;
 }
 
 /** A process that left the session may hold the pipes open; this long after its parent's end, in ms, they are closed. */
@@ -141,7 +143,12 @@ export class ProcessRuntime implements Runtime {
       cwd: '/',
       env,
       detached: true, // a session of its own: what is left in it can be found and ended
-      stdio: [container.stdin ? 'pipe' : 'ignore', 'pipe', 'pipe'],
+      stdio: [
+        container.stdin ? 'pipe' : 'ignore',
+        'pipe',
+        'pipe',
+        ...(spec.mounts.length > 0 ? ['pipe' as const] : []),
+      ],
     });
     if (child.pid === undefined) {
       const [error] = (await once(child, 'error')) as [Error];
@@ -155,6 +162,7 @@ export class ProcessRuntime implements Runtime {
       cwd,
       ...ifDefined('process', processId(child.pid)),
     });
+    await this.#live.get(id)?.mounted;
     return { id };
   }
 
@@ -187,7 +195,8 @@ export class ProcessRuntime implements Runtime {
 
   // async, so that a container that is not running is a rejection and not a throw
   async exec(containerId: string, request: ExecRequest): Promise<Exec> {
-    const { record } = this.#running(containerId);
+    const { record, mounted } = this.#running(containerId);
+    await mounted;
     return execProcess(record, request);
   }
 
@@ -248,7 +257,7 @@ export class ProcessRuntime implements Runtime {
         });
       });
     });
-    this.#live.set(record.id, { record, child, gone });
+    this.#live.set(record.id, { record, child, gone, mounted: closed(child.stdio[3]) });
     this.#listener(this.#sandboxes.get(record.sandboxId)?.uid ?? '');
   }
 
@@ -326,6 +335,17 @@ function recordOf(spec: ContainerSpec): Omit<ContainerRecord, 'id' | 'env' | 'cw
     ownMounts: spec.mounts.length > 0, // without the power to mount, containerCommand has refused it
   };
 }
+
+/** Resolves when nobody has the other end any more; at once when there is no such stream. */
+const closed = (stream: ChildProcess['stdio'][3]): Promise<void> =>
+  stream instanceof Readable
+    ? new Promise((resolve) =>
+        stream
+          .once('close', resolve)
+          .on('error', () => stream.destroy())
+          .resume(),
+      )
+    : Promise.resolve();
 
 const ifDefined = <K extends string, V>(key: K, value: V | undefined): Partial<Record<K, V>> =>
   value === undefined ? {} : ({ [key]: value } as Record<K, V>);
