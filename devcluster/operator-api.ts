@@ -123,7 +123,8 @@ function order(master: Master, call: Call): number {
     return 200;
   }
   // A master of the devcluster keeps no files.
-  if (call.type === 'LIST_FILES' || call.type === 'READ_FILE') throw new HttpAnswer(404, '', { 'content-type': 'text/plain; charset=utf-8' });
+  if (call.type === 'LIST_FILES' || call.type === 'READ_FILE')
+    throw new HttpAnswer(404, '', { 'content-type': 'text/plain; charset=utf-8' });
   const type: string = call.type;
   if (type === 'UNKNOWN') throw new HttpAnswer(501, '501 Not Implemented.');
   throw new HttpAnswer(501, `The devcluster does not emulate ${call.type}`);
