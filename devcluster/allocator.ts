@@ -49,19 +49,15 @@ export interface Allocation {
 const masterLeast: readonly Least[] = [{ cpus: 0.01 }, { mem: 32 }];
 
 export function allocateOffers(cluster: ClusterView): Allocation[] {
-  const shares = new Shares(cluster.total);
-  for (const framework of cluster.frameworks) {
-    shares.count(framework.id, framework.allocated);
-    for (const [role, times] of framework.served) shares.serve(framework.id, role, times);
-  }
   const clients = cluster.frameworks.flatMap((framework) => framework.roles.map((role) => ({ framework, role })));
   const allocations: Allocation[] = [];
   if (clients.length === 0) return allocations;
+  // With one client there is nothing to sort, so nothing to count: the common case of a framework with many tasks.
+  const shares = clients.length > 1 ? countShares(cluster) : undefined;
   for (const agent of cluster.agents) {
     let free = agent.free;
     if (free.length === 0) continue;
-    // With one client there is nothing to sort: the common case of a framework alone with thousands of agents.
-    const order = clients.length === 1 ? clients : shares.order(clients);
+    const order = shares?.order(clients) ?? clients;
     for (const { framework, role } of order) {
       if (!eligible(agent, framework, cluster.region)) continue;
       const resources = forRole(free, role);
@@ -69,13 +65,22 @@ export function allocateOffers(cluster: ClusterView): Allocation[] {
       if (framework.refuses(role, agent.id, resources)) continue;
       const offered = allocate(resources, role);
       allocations.push({ frameworkId: framework.id, role, agentId: agent.id, resources: offered });
-      shares.count(framework.id, offered);
-      shares.serve(framework.id, role, 1);
+      shares?.count(framework.id, offered);
+      shares?.serve(framework.id, role, 1);
       free = free.filter((resource) => !resources.includes(resource));
       if (free.length === 0) break;
     }
   }
   return allocations;
+}
+
+function countShares({ total, frameworks }: ClusterView): Shares {
+  const shares = new Shares(total);
+  for (const framework of frameworks) {
+    shares.count(framework.id, framework.allocated);
+    for (const [role, times] of framework.served) shares.serve(framework.id, role, times);
+  }
+  return shares;
 }
 
 /** Unreserved, and reserved for the role or one above it. Ranges come first, as Mesos lists them in offers. */
