@@ -8,7 +8,11 @@ import { testDirectory } from './harness.ts';
 import { Kubectl, newestKubectl } from './kubectl.ts';
 
 const dir = testDirectory();
-afterAll(() => rmSync(dir, { recursive: true, force: true }));
+const started: (() => Promise<unknown>)[] = [];
+afterAll(async () => {
+  for (const stop of started) await stop();
+  rmSync(dir, { recursive: true, force: true });
+}, 60_000);
 
 const km = join(process.cwd(), 'cli/km.ts');
 const kubectl = new Kubectl(newestKubectl(), join(dir, 'kubeconfig'));
@@ -23,19 +27,18 @@ async function up(...flags: string[]) {
   const child = spawn(
     process.execPath,
     [km, 'up', '--dir', dir, '--port', '0', '--etcd-port', '0', '--mesos-port', '0', ...flags],
-    { stdio: ['ignore', 'pipe', 'pipe'] },
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NO_COLOR: '1' } },
   );
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk: Buffer) => (output += chunk.toString()));
   const ended = new Promise<number | null>((resolve) => child.once('exit', resolve));
-  await eventually(() => expect(output).toContain('Ready. Try:'), 60_000);
-  return {
-    output: () => output,
-    stop: async () => {
-      child.kill('SIGINT');
-      return ended;
-    },
+  const stop = () => {
+    child.kill('SIGINT');
+    return ended;
   };
+  started.push(stop);
+  await eventually(() => expect(output).toContain('Ready. Try:'), 60_000);
+  return { output: () => output, stop };
 }
 
 test.each(['etcd', 'embedded'])(
