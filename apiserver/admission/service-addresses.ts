@@ -18,9 +18,10 @@ const tries = 64;
  */
 export const serviceAddresses = (store: Store, cidr: string): AdmissionRule => {
   const range = parseCidr(cidr);
+  const candidates = new Candidates(store);
   return {
     name: 'ServiceAddresses',
-    mutate: (request) => (isService(request) ? assign(store, range, request) : undefined),
+    mutate: (request) => (isService(request) ? assign(candidates, range, request) : undefined),
     allocate: (request) => (isService(request) ? take(store, range, cidr, request) : Promise.resolve(undefined)),
     released: async (request) => {
       if (isService(request)) await giveBack(store, request);
@@ -35,7 +36,7 @@ const wantsPorts = ({ spec }: Service): boolean =>
   spec.type === 'NodePort' || (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false);
 
 /** Fills in free ones where the user named none. They are only looked for here; `take` decides. */
-async function assign(store: Store, range: Range, { object, operation }: AdmissionRequest): Promise<void> {
+async function assign(candidates: Candidates, range: Range, { object, operation }: AdmissionRequest): Promise<void> {
   const service = object as Service;
   if (operation === 'delete' || !service.spec) return;
   if (service.spec.type === 'ExternalName') {
@@ -43,31 +44,57 @@ async function assign(store: Store, range: Range, { object, operation }: Admissi
     delete service.spec.clusterIPs;
   }
   if (wantsIp(service) && !service.spec.clusterIP) {
-    service.spec.clusterIP = await freeAddress(store, range);
+    service.spec.clusterIP = await freeAddress(candidates, range);
     service.spec.clusterIPs = [service.spec.clusterIP];
   }
   for (const port of service.spec.ports ?? []) {
     if (wantsPorts(service))
-      port.nodePort ||= await freePort(store, new Set((service.spec.ports ?? []).map((p) => p.nodePort ?? 0)));
+      port.nodePort ||= await freePort(candidates, new Set((service.spec.ports ?? []).map((p) => p.nodePort ?? 0)));
     else if (!port.nodePort || operation === 'update') delete port.nodePort;
   }
 }
 
-async function freeAddress(store: Store, range: Range): Promise<string> {
+/** A request that was given a candidate has claimed it by then, or never will. Milliseconds. */
+const candidateMs = 10_000;
+
+/** Keys that nobody holds, each offered to one request at a time, so that two at once do not run for the same. */
+class Candidates {
+  readonly #store: Store;
+  /** Key → when it may be offered again; in the order of those times. */
+  readonly #offered = new Map<string, number>();
+
+  constructor(store: Store) {
+    this.#store = store;
+  }
+
+  /** True when the key is free and now ours to claim. */
+  async take(key: string): Promise<boolean> {
+    const now = Date.now();
+    for (const [old, until] of this.#offered) {
+      if (until > now) break;
+      this.#offered.delete(old);
+    }
+    if (this.#offered.has(key)) return false;
+    this.#offered.set(key, now + candidateMs);
+    return (await this.#store.get(key)).item === undefined;
+  }
+}
+
+async function freeAddress(candidates: Candidates, range: Range): Promise<string> {
   // The first part of a range is left for those who choose an address themselves.
   const reserved = Math.min(256, Math.max(16, Math.floor(range.size / 16)));
   const from = range.size > 32 ? reserved : 1;
   for (let i = 0; i < tries; i++) {
     const address = formatAddress(range.first + randomInt(from, range.size - 1));
-    if (!(await store.get(ipPrefix + address)).item) return address;
+    if (await candidates.take(ipPrefix + address)) return address;
   }
   throw internalError('failed to allocate a serviceIP: range is full');
 }
 
-async function freePort(store: Store, chosen: ReadonlySet<number>): Promise<number> {
+async function freePort(candidates: Candidates, chosen: ReadonlySet<number>): Promise<number> {
   for (let i = 0; i < tries; i++) {
     const port = randomInt(firstPort, lastPort + 1);
-    if (!chosen.has(port) && !(await store.get(portPrefix + port)).item) return port;
+    if (!chosen.has(port) && (await candidates.take(portPrefix + port))) return port;
   }
   throw internalError('failed to allocate a nodePort: range is full');
 }

@@ -328,14 +328,14 @@ describe.each(['embedded', 'etcd'])('objects kept in %s', (which) => {
     const service = (name: string, spec = {}) => ({ metadata: { name }, spec: { ports: [{ port: 80 }], ...spec } });
     const made = (
       await Promise.all(
-        Array.from({ length: 20 }, (_, i) => call('POST', services, service(`s${i}`, { type: 'NodePort' }))),
+        Array.from({ length: 150 }, (_, i) => call('POST', services, service(`s${i}`, { type: 'NodePort' }))),
       )
     ).map(({ json }) => json);
     const ips = made.map((one) => one['spec']!['clusterIP'] as unknown as string);
-    expect(new Set(ips).size).toBe(20);
+    expect(new Set(ips).size).toBe(150);
     expect(
       new Set(made.map((one) => (one['spec']!['ports'] as unknown as { nodePort: number }[])[0]!.nodePort)).size,
-    ).toBe(20);
+    ).toBe(150);
     expect((await call('POST', services, service('taken', { clusterIP: ips[0] }))).json).toMatchObject({
       code: 422,
       message: expect.stringContaining('provided IP is already allocated'),
