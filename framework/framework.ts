@@ -20,7 +20,7 @@ import type { Inventory } from './inventory.ts';
 import { Inboxes } from './inboxes.ts';
 import type { Records } from './records.ts';
 import type { Effect, Launch, State } from './state.ts';
-import type { Task } from './tasks.ts';
+import { type Task, isLater } from './tasks.ts';
 import { goneAgentOf, Whereabouts } from './whereabouts.ts';
 
 export interface FrameworkParts {
@@ -40,6 +40,9 @@ export interface FrameworkParts {
 }
 
 type StoredPod = Pod & Stored;
+
+/** Not done: the apiserver refused for good, or we were stopped and know nothing. */
+type Persisted<T> = { done: true; value: T } | { done: false; stopped: boolean };
 
 /** Another scheduler subscribed with our id: this one must not go on. */
 export class Superseded extends Error {
@@ -99,7 +102,9 @@ export class Framework implements Cluster {
     this.#storedId = await records.frameworkId(signal);
     for (const known of await records.underWay(signal)) {
       const pod = pods.get(known.key);
-      state.adopt({ ...known, pod });
+      // A record that outlived its launch must not hide the task that carries the pod now.
+      if (pod && isLater(pod.metadata.annotations?.[annotations.taskId], known.id)) await records.erase(known.record!);
+      else state.adopt({ ...known, pod });
     }
     for (const pod of pods.list()) this.#adoptBound(pod);
     pods.on((change) => this.#podChanged(change));
@@ -173,7 +178,9 @@ export class Framework implements Cluster {
     if (this.#storedId === frameworkId) return start();
     // Nothing may be launched under an id that a restart would not find again.
     this.#storedId = frameworkId;
-    void this.#persist('keep the FrameworkID', () => records.keepFrameworkId(frameworkId, signal)).then(start);
+    void this.#persist('keep the FrameworkID', () => records.keepFrameworkId(frameworkId, signal)).then(({ done }) => {
+      if (done) start();
+    });
   }
 
   #update(status: TaskStatus): void {
@@ -197,14 +204,13 @@ export class Framework implements Cluster {
   }
 
   #error(message: string): void {
-    const { state, log, records, signal, now } = this.#parts;
+    const { state, log, now } = this.#parts;
     log.error({ message }, 'the Mesos master ended the subscription');
     if (message === 'Framework failed over') {
       this.#fatal = new Superseded('another km scheduler has taken over this framework; this one stops');
     } else if (message === 'Framework has been removed') {
-      // The id is dead and its tasks with it: bound pods get new tasks under a new id.
+      // The id is dead and its tasks with it: bound pods get new tasks under a new id, which is kept in its place.
       this.#storedId = '';
-      void this.#persist('forget the FrameworkID', () => records.keepFrameworkId('', signal));
       for (const { id, agentId } of [...state.tasks.all()])
         this.#carryOut(
           state.updated({ task_id: { value: id }, agent_id: { value: agentId }, state: 'TASK_GONE' }, now()),
@@ -324,9 +330,11 @@ export class Framework implements Cluster {
   /** Binds, or tells a bound pod its new task, until the apiserver has said yes or no; acknowledges afterwards. */
   async #bind(task: Task, ack: Call | undefined): Promise<void> {
     const { state, now } = this.#parts;
-    const refusal = await this.#persist('bind a pod', () =>
+    const outcome = await this.#persist('bind a pod', () =>
       task.rebound ? this.#renameTask(task) : this.#createBinding(task),
     );
+    if (!outcome.done && outcome.stopped) return;
+    const refusal = outcome.done ? outcome.value : 'the apiserver refused the binding';
     this.#carryOut(refusal === undefined ? state.bound(task, now()) : state.bindFailed(task, refusal));
     this.#call(ack);
   }
@@ -371,13 +379,14 @@ export class Framework implements Cluster {
   /** The pod itself says whether its end is as it should be, or its task was lost under it. */
   async #ended(task: Task, { state: taskState, message }: TaskStatus, ack: Call | undefined): Promise<void> {
     const { state, log, now } = this.#parts;
-    await this.#persist('see what became of a pod', async () => {
+    const seen = await this.#persist('see what became of a pod', async () => {
       const pod = await this.#read(task);
       if (!pod || isTerminal(pod)) return state.podEnded(task.uid);
       log.info({ pod: task.key, task: task.id, state: taskState, message }, 'a bound pod lost its task');
       if (taskState === 'TASK_GONE_BY_OPERATOR') return this.#fail(pod, 'an operator declared the Mesos agent gone');
       this.#carryOut(state.addHomeless(pod, now()));
     });
+    if (!seen.done && seen.stopped) return;
     this.#call(ack);
     this.#changed();
   }
@@ -407,21 +416,22 @@ export class Framework implements Cluster {
     });
   }
 
-  /** Tries until it is done, the apiserver refuses for good (thrown and logged here), or we stop. */
-  async #persist<T>(what: string, action: () => Promise<T>): Promise<T | undefined> {
+  /** Tries until it is done, the apiserver refuses for good (logged here), or we stop. */
+  async #persist<T>(what: string, action: () => Promise<T>): Promise<Persisted<T>> {
     const { log, signal } = this.#parts;
     const backoff = new Backoff({ first: 100, max: 10_000 });
     while (!signal.aborted) {
       try {
-        return await action();
+        return { done: true, value: await action() };
       } catch (err) {
-        if (signal.aborted) return undefined;
-        log.warn({ err }, `could not ${what}; trying again`);
-        if (err instanceof StatusError && err.code < 500 && err.code !== 429 && err.code !== 409) return undefined;
+        if (signal.aborted) break;
+        const forGood = err instanceof StatusError && err.code < 500 && err.code !== 429 && err.code !== 409;
+        log.warn({ err }, forGood ? `could not ${what}` : `could not ${what}; trying again`);
+        if (forGood) return { done: false, stopped: false };
         await delay(backoff.next(), signal).catch(() => undefined);
       }
     }
-    return undefined;
+    return { done: false, stopped: true };
   }
 
   #changed(): void {

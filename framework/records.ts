@@ -49,7 +49,6 @@ export class Records {
     }
   }
 
-  /** '' forgets it. */
   async keepFrameworkId(frameworkId: string, signal?: AbortSignal): Promise<void> {
     const ref = { namespace, name: this.#idName };
     try {

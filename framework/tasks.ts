@@ -78,6 +78,10 @@ export function parseTaskId(taskId: string): { uid: string; attempt: number } | 
   return match ? { uid: match[1]!, attempt: Number(match[2]) } : undefined;
 }
 
+/** `taskId` is of a later attempt than `than`. */
+export const isLater = (taskId: string | undefined, than: string): boolean =>
+  (parseTaskId(taskId ?? '')?.attempt ?? -1) > (parseTaskId(than)?.attempt ?? -1);
+
 const remembered = 20_000;
 
 /** All tasks that are not over, found by id, pod and agent; and which launch records they still need. */

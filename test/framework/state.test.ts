@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { State } from '../../framework/state.ts';
+import { isLater } from '../../framework/tasks.ts';
 import { NotLaunched } from '../../scheduler/index.ts';
 import { makePod } from '../scheduler/builders.ts';
 import { callTypes, callsOf, makeOffer, register, statusOf, subscribed } from './builders.ts';
@@ -268,6 +269,13 @@ describe('reconciliation', () => {
     );
     expect(await Promise.race([seat.launched, Promise.resolve('still waiting')])).toBe('still waiting');
   });
+});
+
+test('a task id tells which of two attempts at a pod is the later one', () => {
+  expect(isLater('pod.u.2', 'pod.u.1')).toBe(true);
+  expect(isLater('pod.u.10', 'pod.u.9')).toBe(true);
+  expect(isLater('pod.u.1', 'pod.u.1')).toBe(false);
+  expect(isLater(undefined, 'pod.u.0')).toBe(false);
 });
 
 /** Anything may happen in any order; the books must balance. */
