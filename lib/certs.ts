@@ -63,7 +63,7 @@ export async function issue(authority: KeyPair, subject: Subject, now = Date.now
   return { cert: cert.toString('pem'), key: await privatePem(keys) };
 }
 
-/** A certificate that vouches for itself, good for a year: its fingerprint is what others trust. */
+/** A certificate that vouches for itself, good for ten years: its fingerprint is what others trust. */
 export async function selfSigned(subject: Subject, now = Date.now()): Promise<KeyPair> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const cert = await x509.X509CertificateGenerator.createSelfSigned({
@@ -72,7 +72,7 @@ export async function selfSigned(subject: Subject, now = Date.now()): Promise<Ke
     signingAlgorithm: algorithm,
     serialNumber: serial(),
     notBefore: new Date(now - leeway),
-    notAfter: new Date(now + 365 * day),
+    notAfter: new Date(now + 3650 * day),
     extensions: leafExtensions(subject),
   });
   return { cert: cert.toString('pem'), key: await privatePem(keys) };
