@@ -120,12 +120,6 @@ export function checkConfigKey(value: string): string[] {
   return errors;
 }
 
-/** A segment of a URL path: the loosest rule for names. */
-export function checkPathSegment(value: string): string[] {
-  if (value === '.' || value === '..') return [`may not be '${value}'`];
-  return ['/', '%'].filter((c) => value.includes(c)).map((c) => `may not contain '${c}'`);
-}
-
 /** Port names: IANA service names. */
 export function checkPortName(value: string): string[] {
   const errors: string[] = [];

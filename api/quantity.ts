@@ -65,10 +65,6 @@ export function formatBytes(bytes: number): string {
   return `${n}${suffixes[power]}`;
 }
 
-export function addQuantities(a: string | number, b: string | number): string {
-  return formatNano(parseNano(a) + parseNano(b));
-}
-
 /** Shortest exact decimal text of an amount in nano units. */
 export function formatNano(value: bigint): string {
   if (value % nano === 0n) return String(value / nano);

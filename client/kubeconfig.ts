@@ -44,19 +44,3 @@ function pemOf(from: Record<string, unknown>, field: string, directory: string):
   const file = from[field];
   return typeof file === 'string' ? readFileSync(resolve(directory, file), 'utf8') : undefined;
 }
-
-const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
-
-/** What a pod is given to find its cluster's apiserver. Throws outside a pod. */
-export function inCluster(env: Readonly<Record<string, string | undefined>>): ClientOptions {
-  const { KUBERNETES_SERVICE_HOST: host, KUBERNETES_SERVICE_PORT: port } = env;
-  if (!host || !port)
-    throw new Error(
-      'not in a cluster: KUBERNETES_SERVICE_HOST and KUBERNETES_SERVICE_PORT are not set; give --kubeconfig',
-    );
-  return {
-    server: `https://${host.includes(':') ? `[${host}]` : host}:${port}`,
-    ca: readFileSync(`${serviceAccount}/ca.crt`, 'utf8'),
-    tokenFile: `${serviceAccount}/token`,
-  };
-}

@@ -8,8 +8,6 @@ export const frameTypes = { synStream: 1, synReply: 2, reset: 3, settings: 4, pi
 
 export const FIN = 1;
 const version = 3;
-/** A frame that claims to be longer ends the connection. */
-export const longestFrame = 16 * 1024 * 1024 - 1;
 
 export type Frame =
   | { kind: 'data'; stream: number; fin: boolean; data: Buffer }
