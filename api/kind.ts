@@ -1,4 +1,5 @@
 import type { KubeObject } from './meta.ts';
+import type { Schema } from './schema.ts';
 
 /** A column of `kubectl get`. */
 export interface Column<T> {
@@ -53,6 +54,8 @@ export interface KindSpec<T extends KubeObject> {
   short?: readonly string[];
   categories?: readonly string[];
   namespaced: boolean;
+  /** The schema of a kind made at run time; the others have theirs in api/schema. */
+  schema?: Schema;
   subresources?: readonly Subresource[];
   /** Fills in what a user left out; called on create, update and on reads of older objects. Mutates. */
   defaults?: (object: T) => void;
