@@ -1,4 +1,5 @@
 import type { Kind } from '../kind.ts';
+import { CustomResourceDefinition } from './custom-resource-definition.ts';
 import { ConfigMap } from './config-map.ts';
 import { Deployment } from './deployment.ts';
 import { EndpointSlice } from './endpoint-slice.ts';
@@ -28,4 +29,5 @@ export const builtinKinds: readonly Kind[] = [
   ReplicaSet,
   Lease,
   EndpointSlice,
+  CustomResourceDefinition,
 ].map((kind) => kind as Kind<never> as Kind);
