@@ -39,7 +39,16 @@ export type Subresource =
   | 'portforward'
   | 'proxy'
   | 'finalize'
-  | 'token';
+  | 'token'
+  | 'ephemeralcontainers'
+  | 'resize';
+
+/** What a write through one subresource's door may do to an object. */
+export interface NarrowDoor<T extends KubeObject> {
+  /** Gives back what this door may not change. Mutates. */
+  prepare: (object: T, old: T) => void;
+  validate?: (object: T, old: T) => FieldError[];
+}
 
 /** What one file of api/kinds/ says of its kind. Everything but the names has a default. */
 export interface KindSpec<T extends KubeObject> {
@@ -54,13 +63,20 @@ export interface KindSpec<T extends KubeObject> {
   categories?: readonly string[];
   namespaced: boolean;
   subresources?: readonly Subresource[];
+  /** What may be asked of the collection and its objects; everything unless told. */
+  verbs?: readonly string[];
+  /** Subresources that change a part of the object other than its status. */
+  doors?: Partial<Record<Subresource, NarrowDoor<T>>>;
   /** Fills in what a user left out; called on create, update and on reads of older objects. Mutates. */
   defaults?: (object: T) => void;
   /** Rules on a whole object, after defaults. */
   validate?: (object: T) => FieldError[];
   /** Rules on a change: immutable fields and allowed moves. */
   validateUpdate?: (object: T, old: T) => FieldError[];
-  /** Called before a create is validated: clears status, sets what only the server sets. Mutates. */
+  /**
+   * Called before a create is validated, name and UID known: clears status, sets what only the server sets. Called again
+   * when a generated name was taken. Mutates.
+   */
   prepareCreate?: (object: T) => void;
   /** Called before an update is validated: restores what this door may not change. Mutates. */
   prepareUpdate?: (object: T, old: T) => void;
