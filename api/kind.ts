@@ -41,7 +41,16 @@ export type Subresource =
   | 'portforward'
   | 'proxy'
   | 'finalize'
-  | 'token';
+  | 'token'
+  | 'ephemeralcontainers'
+  | 'resize';
+
+/** What a write through one subresource's door may do to an object. */
+export interface NarrowDoor<T extends KubeObject> {
+  /** Gives back what this door may not change. Mutates. */
+  prepare: (object: T, old: T) => void;
+  validate?: (object: T, old: T) => FieldError[];
+}
 
 /** What one file of api/kinds/ says of its kind. Everything but the names has a default. */
 export interface KindSpec<T extends KubeObject> {
@@ -60,6 +69,10 @@ export interface KindSpec<T extends KubeObject> {
   /** The schema of a kind made at run time; the others have theirs in api/schema. */
   schema?: Schema;
   subresources?: readonly Subresource[];
+  /** What may be asked of the collection and its objects; everything unless told. */
+  verbs?: readonly string[];
+  /** Subresources that change a part of the object other than its status. */
+  doors?: Partial<Record<Subresource, NarrowDoor<T>>>;
   /** Fills in what a user left out; called on create, update and on reads of older objects. Mutates. */
   defaults?: (object: T) => void;
   /** Rules on a whole object, after defaults. */
@@ -70,7 +83,10 @@ export interface KindSpec<T extends KubeObject> {
   validateRules?: (object: T, old: T | undefined) => FieldError[];
   /** Why no new objects are taken at the moment. */
   closed?: string;
-  /** Called before a create is validated: clears status, sets what only the server sets. Mutates. */
+  /**
+   * Called before a create is validated, name and UID known: clears status, sets what only the server sets. Called again
+   * when a generated name was taken. Mutates.
+   */
   prepareCreate?: (object: T) => void;
   /** Called before an update is validated: restores what this door may not change. Mutates. */
   prepareUpdate?: (object: T, old: T) => void;

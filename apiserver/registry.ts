@@ -14,7 +14,7 @@ import { randomSuffix } from './names.ts';
 import type { Store } from './store.ts';
 
 /** The side of an object that a write comes through: what it may change differs. */
-export type Door = 'main' | 'status' | 'server';
+export type Door = 'main' | 'status' | 'server' | 'ephemeralcontainers' | 'resize';
 
 /** Makes the new object of the current one; called again when somebody else wrote in between. */
 export type ChangeObject = (current: KubeObject, entry: Entry) => KubeObject | Promise<KubeObject>;
@@ -55,6 +55,7 @@ export class Registry {
     const generated = !metadata.name && Boolean(metadata.generateName);
     for (let attempt = 1; ; attempt++) {
       if (generated) metadata.name = `${metadata.generateName!.slice(0, 58)}${randomSuffix()}`;
+      kind.prepareCreate?.(object);
       const entry = await this.#tryCreate(kind, object, options);
       if (entry) return entry;
       if (!generated || attempt >= attempts) throw alreadyExists(kind, metadata.name ?? '');
@@ -171,6 +172,7 @@ export class Registry {
       ...validateMetaUpdate(object.metadata, old.metadata),
       ...(kind.validate?.(object) ?? []),
       ...(door === 'main' ? (kind.validateUpdate?.(object, old) ?? []) : []),
+      ...(narrow(kind, door)?.validate?.(object, old) ?? []),
     ];
     if (errors.length === 0) errors.push(...(kind.validateRules?.(object, old) ?? []));
     if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', errors);
@@ -199,6 +201,8 @@ export class Registry {
 
 const finalizerErrors = (kind: Kind, { metadata }: KubeObject) =>
   kind.schema || kind.deletionFinalizer ? [] : validateCoreFinalizers(metadata.finalizers);
+const narrow = (kind: Kind, door: Door) =>
+  door === 'ephemeralcontainers' || door === 'resize' ? kind.doors?.[door] : undefined;
 
 const nameIn = (key: string): string => key.slice(key.indexOf('/') + 1);
 
@@ -224,7 +228,6 @@ function prepareNew(object: KubeObject, kind: Kind): void {
   metadata.uid = randomUUID();
   metadata.creationTimestamp = timestamp(Date.now());
   if (kind.generation !== false) metadata.generation = 1;
-  kind.prepareCreate?.(object);
 }
 
 /** Gives back to an updated object what its door may not change. */
@@ -251,6 +254,7 @@ function prepareChanged(object: KubeObject, old: Readonly<KubeObject>, kind: Kin
       if (!['status', 'metadata', 'kind', 'apiVersion'].includes(field)) keep(object, old, field as keyof KubeObject);
     kind.prepareStatus?.(object, old);
   }
+  narrow(kind, door)?.prepare(object, old);
 }
 
 function keep<T extends object>(target: T, source: Readonly<T>, field: keyof T): void {
