@@ -1,4 +1,5 @@
 import type { KubeObject } from './meta.ts';
+import type { Schema } from './schema.ts';
 
 /** A column of `kubectl get`. */
 export interface Column<T> {
@@ -62,6 +63,8 @@ export interface KindSpec<T extends KubeObject> {
   short?: readonly string[];
   categories?: readonly string[];
   namespaced: boolean;
+  /** The schema of a kind made at run time; the others have theirs in api/schema. */
+  schema?: Schema;
   subresources?: readonly Subresource[];
   /** What may be asked of the collection and its objects; everything unless told. */
   verbs?: readonly string[];

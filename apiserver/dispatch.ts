@@ -118,6 +118,7 @@ export class Dispatcher {
         rest: path.rest,
         query: incoming.query,
         user,
+        userAgent: (incoming.headers['user-agent'] as string | undefined) ?? '',
         contentType: (incoming.headers['content-type'] as string | undefined) ?? '',
         body: noBody,
         output: connectSubresources.has(subresource)

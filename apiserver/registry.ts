@@ -6,7 +6,8 @@ import { timestamp, type KubeObject } from '../api/meta.ts';
 import { alreadyExists, badRequest, modified, notFound } from '../api/status.ts';
 import { validateMeta, validateMetaUpdate } from '../api/validate-meta.ts';
 import type { Admission } from './admission/order.ts';
-import { keyIn, type WriteOptions } from './call.ts';
+import { recordUpdate } from './apply/ownership.ts';
+import { keyIn, writerOf, type WriteOptions } from './call.ts';
 import { encode, Entry, prefixOf } from './encoding.ts';
 import type { Feed } from './feed.ts';
 import { randomSuffix } from './names.ts';
@@ -64,6 +65,7 @@ export class Registry {
   async #tryCreate(kind: Kind, object: KubeObject, options: WriteOptions): Promise<Entry | undefined> {
     const { metadata } = object;
     kind.defaults?.(object);
+    if (!options.applied) recordUpdate(kind, undefined, object, undefined, writerOf(options, Date.now()));
     const request = { operation: 'create' as const, kind, object, old: undefined, options };
     await this.#admission.mutate(request);
     const errors = [...validateMeta(metadata, kind.namespaced, kind.checkName), ...(kind.validate?.(object) ?? [])];
@@ -128,8 +130,12 @@ export class Registry {
   ): Promise<Entry | 'stale' | { current: Entry | undefined }> {
     const old = current.object;
     const object = await change(current.copy(), current);
+    const given = object.metadata.managedFields;
     prepareChanged(object, old, kind, door);
     kind.defaults?.(object);
+    if (door === 'server') keep(object.metadata, old.metadata, 'managedFields');
+    else if (!options.applied)
+      recordUpdate(kind, old, object, options.subresource ? undefined : given, writerOf(options, Date.now()));
     const request = { operation: 'update' as const, kind, object, old, options };
     await this.#admission.mutate(request);
     countGeneration(object, old, kind);
@@ -207,7 +213,6 @@ function prepareNew(object: KubeObject, kind: Kind): void {
   delete metadata.deletionTimestamp;
   delete metadata.deletionGracePeriodSeconds;
   delete metadata.generation;
-  delete metadata.managedFields;
   delete (metadata as { selfLink?: string }).selfLink;
   if (kind.subresources.includes('status') && !kind.prepareCreate) delete (object as { status?: unknown }).status;
   metadata.uid = randomUUID();
@@ -222,7 +227,6 @@ function prepareChanged(object: KubeObject, old: Readonly<KubeObject>, kind: Kin
   if (kind.namespaced) metadata.namespace ??= old.metadata.namespace!;
   metadata.uid ||= old.metadata.uid!;
   delete metadata.resourceVersion;
-  delete metadata.managedFields;
   delete (metadata as { selfLink?: string }).selfLink;
   keep(metadata, old.metadata, 'creationTimestamp');
   keep(metadata, old.metadata, 'generation');

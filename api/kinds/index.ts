@@ -91,3 +91,6 @@ export const builtinKinds: readonly Kind[] = [
   FlowSchema,
   PriorityLevelConfiguration,
 ].map((kind) => kind as Kind<never> as Kind);
+
+/** Kinds whose objects are kept, each once: what controllers of everything go through. */
+export const storedKinds = builtinKinds.filter(({ verbs }) => !verbs);

@@ -1,9 +1,11 @@
+import { forbiddenField, invalid } from '../../api/field-error.ts';
 import { DecodeContext, DecodeError, decoderOf } from '../../api/decode.ts';
 import { parse as parseYaml } from 'yaml';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { definitionOf } from '../../api/schema.ts';
 import { badRequest, modified, StatusError } from '../../api/status.ts';
+import { apply, applyType } from './apply.ts';
 import { goJsonError, reportProblems } from '../body.ts';
 import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
 import { applyJsonPatch, isRecord, mergePatch, type Json } from '../patch/json.ts';
@@ -14,11 +16,17 @@ export const patchTypes = [
   'application/json-patch+json',
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
+  applyType,
 ] as const;
 
 /** PATCH of one object, through its main door or a subresource's. */
 export async function patch(registry: Registry, call: Call, door: Door = 'main'): Promise<Answer> {
   const { kind, name, namespace } = call;
+  if (mediaType(call) === applyType) return apply(registry, call, door);
+  if (call.query.has('force'))
+    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [
+      forbiddenField('force', 'may not be specified for non-apply patch'),
+    ]);
   const options = writeOptions(call);
   const change = patcher(call);
   const entry = await registry.update(kind, keyIn(kind, namespace, name), door, options, (current) => {
@@ -33,11 +41,12 @@ export async function patch(registry: Registry, call: Call, door: Door = 'main')
   return { code: 200, kind, entry };
 }
 
+const mediaType = ({ contentType }: Call): string => contentType.split(';')[0]!.trim().toLowerCase();
+
 /** The function that applies the body of a PATCH to an object. */
 export function patcher(call: Call): (object: Json) => Json {
-  const type = call.contentType.split(';')[0]!.trim().toLowerCase();
   const { kind } = call;
-  switch (type) {
+  switch (mediaType(call)) {
     case 'application/json-patch+json': {
       const patch = parse(call.body);
       return (object) => applyJsonPatch(object, patch);
