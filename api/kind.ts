@@ -52,6 +52,16 @@ export interface NarrowDoor<T extends KubeObject> {
   validate?: (object: T, old: T) => FieldError[];
 }
 
+/**
+ * A kind that is kept in the form of another one: a second version, or a second name. Objects go over in batches, so that
+ * a conversion by webhook is one call; metadata passes unchanged.
+ */
+export interface Storage {
+  kind: Kind;
+  toStored: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
+  fromStored: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
+}
+
 /** What one file of api/kinds/ says of its kind. Everything but the names has a default. */
 export interface KindSpec<T extends KubeObject> {
   /** '' for the core group. */
@@ -73,6 +83,8 @@ export interface KindSpec<T extends KubeObject> {
   verbs?: readonly string[];
   /** Subresources that change a part of the object other than its status. */
   doors?: Partial<Record<Subresource, NarrowDoor<T>>>;
+  /** Where the objects are kept, if not in this form; then rules, selectable fields and hooks are those of that kind. */
+  storage?: Storage;
   /** Fills in what a user left out; called on create, update and on reads of older objects. Mutates. */
   defaults?: (object: T) => void;
   /** Rules on a whole object, after defaults. */
@@ -139,6 +151,9 @@ export function kind<T extends KubeObject>(spec: KindSpec<T>): Kind<T> {
     apiVersion: spec.group ? `${spec.group}/${spec.version}` : spec.version,
   };
 }
+
+/** The form in which a kind's objects are kept. */
+export const storedAs = (kind: Kind): Kind => kind.storage?.kind ?? kind;
 
 /** The path under which the apiserver serves a kind, a namespace of it, or one object. */
 export function resourcePath(

@@ -11,6 +11,8 @@ export interface CacheEvent {
   revision: number;
   entry: Entry;
   previous: Entry | undefined;
+  /** The object as it was before, at the revision of this change; made when somebody's selection lost it. */
+  left?: Entry;
   encoded: Map<string, Buffer>;
 }
 

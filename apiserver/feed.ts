@@ -31,7 +31,7 @@ export class Feed {
     this.#store = store;
     this.#log = log;
     this.#historyLimit = historyLimit;
-    for (const kind of kinds) this.#caches.set(prefixOf(kind), new Cache(kind, this.#historyLimit));
+    for (const kind of kinds) if (!kind.storage) this.#caches.set(prefixOf(kind), new Cache(kind, this.#historyLimit));
   }
 
   /** The last revision that every cache has seen. */
@@ -39,7 +39,7 @@ export class Feed {
     return this.#revision;
   }
 
-  cache(kind: { group: string; plural: string }): Cache {
+  cache(kind: Parameters<typeof prefixOf>[0]): Cache {
     const cache = this.#caches.get(prefixOf(kind));
     if (!cache) throw new Error(`no cache for ${kind.plural}`);
     return cache;

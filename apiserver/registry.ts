@@ -11,6 +11,7 @@ import { keyIn, writerOf, type WriteOptions } from './call.ts';
 import { encode, Entry, prefixOf } from './encoding.ts';
 import type { Feed } from './feed.ts';
 import { randomSuffix } from './names.ts';
+import { served, toStored } from './served.ts';
 import type { Store } from './store.ts';
 
 /** The side of an object that a write comes through: what it may change differs. */
@@ -45,7 +46,9 @@ export class Registry {
     return item && Entry.of(item, prefix);
   }
 
+  /** The entry is as it is stored, for kinds that are kept in another form too. */
   async create(kind: Kind, object: KubeObject, namespace: string, options: WriteOptions): Promise<Entry> {
+    if (kind.storage) return this.create(kind.storage.kind, await toStored(kind, object), namespace, options);
     const { metadata } = object;
     if (kind.closed) throw new StatusError(405, 'MethodNotAllowed', kind.closed, {});
     if (metadata.resourceVersion && metadata.resourceVersion !== '0')
@@ -101,6 +104,11 @@ export class Registry {
    * refuse is tried again on the newest state, so that a stale read never decides.
    */
   async update(kind: Kind, key: string, door: Door, options: WriteOptions, change: ChangeObject): Promise<Entry> {
+    if (kind.storage)
+      return this.update(kind.storage.kind, key, door, options, async (_current, entry) => {
+        const [shown] = await served(kind, [entry]);
+        return toStored(kind, await change(shown!.copy(), shown!));
+      });
     let cached = this.feed.cache(kind).get(key);
     let current = cached ?? (await this.read(kind, key));
     for (let attempt = 0; attempt < retries; attempt++) {

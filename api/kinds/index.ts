@@ -12,8 +12,10 @@ import { DaemonSet } from './daemon-set.ts';
 import { Deployment } from './deployment.ts';
 import { EndpointSlice } from './endpoint-slice.ts';
 import { Endpoints } from './endpoints.ts';
+import { EventsEvent } from './events-event.ts';
 import { Event } from './event.ts';
 import { FlowSchema } from './flow-schema.ts';
+import { HorizontalPodAutoscalerV1 } from './horizontal-pod-autoscaler-v1.ts';
 import { HorizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
 import { IngressClass } from './ingress-class.ts';
 import { Ingress } from './ingress.ts';
@@ -67,7 +69,9 @@ export const builtinKinds: readonly Kind[] = [
   Deployment,
   ReplicaSet,
   StatefulSet,
+  EventsEvent,
   HorizontalPodAutoscaler,
+  HorizontalPodAutoscalerV1,
   CronJob,
   Job,
   IPAddress,
@@ -93,3 +97,6 @@ export const builtinKinds: readonly Kind[] = [
   FlowSchema,
   PriorityLevelConfiguration,
 ].map((kind) => kind as Kind<never> as Kind);
+
+/** Kinds whose objects are kept, each once: what controllers of everything go through. */
+export const storedKinds = builtinKinds.filter(({ verbs, storage }) => !verbs && !storage);

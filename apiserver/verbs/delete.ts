@@ -1,4 +1,4 @@
-import type { Kind } from '../../api/kind.ts';
+import { storedAs, type Kind } from '../../api/kind.ts';
 import { timestamp, type KubeObject } from '../../api/meta.ts';
 import { badRequest, conflict, forbidden, notFound } from '../../api/status.ts';
 import { bad, invalid, notSupported } from '../../api/field-error.ts';
@@ -94,13 +94,14 @@ function readBody(call: Call): DeleteOptionsBody {
  */
 export async function deleteObject(
   registry: Registry,
-  kind: Kind,
+  asked: Kind,
   key: string,
   options: DeleteOptions,
 ): Promise<{ entry: Entry; gone: boolean }> {
+  const kind = storedAs(asked);
   for (;;) {
     const current = await registry.read(kind, key);
-    if (!current) throw notFound(kind, key.slice(key.indexOf('/') + 1));
+    if (!current) throw notFound(asked, key.slice(key.indexOf('/') + 1));
     checkPreconditions(kind, current.object, options);
     const grace = graceOf(kind, current.object, options);
     const finalizers = finalizersAfter(kind, current.object, options);

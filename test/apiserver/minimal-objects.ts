@@ -39,6 +39,18 @@ export const minimalObjects: Readonly<Record<string, object>> = {
   'autoscaling/v2/HorizontalPodAutoscaler': {
     spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'd' }, maxReplicas: 3 },
   },
+  'autoscaling/v1/HorizontalPodAutoscaler': {
+    spec: { scaleTargetRef: { apiVersion: 'apps/v1', kind: 'Deployment', name: 'd' }, maxReplicas: 3 },
+  },
+  'events.k8s.io/v1/Event': {
+    regarding: { kind: 'Pod', namespace: 'default', name: 'p' },
+    reason: 'Tried',
+    type: 'Normal',
+    action: 'Try',
+    reportingController: 'example.com/c',
+    reportingInstance: 'c-1',
+    eventTime: '2026-01-02T03:04:05.000006Z',
+  },
   'networking.k8s.io/v1/Ingress': {
     spec: { defaultBackend: { service: { name: 's', port: { number: 80 } } } },
   },
