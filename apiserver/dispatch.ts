@@ -124,7 +124,7 @@ export class Dispatcher {
         output: connectSubresources.has(subresource)
           ? json
           : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch)),
-        warnings: [],
+        warnings: kind.deprecation ? [kind.deprecation] : [],
         signal: incoming.signal,
       },
     };

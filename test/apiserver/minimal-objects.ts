@@ -54,6 +54,14 @@ export const minimalObjects: Readonly<Record<string, object>> = {
   'networking.k8s.io/v1/Ingress': {
     spec: { defaultBackend: { service: { name: 's', port: { number: 80 } } } },
   },
+  'apiextensions.k8s.io/v1/CustomResourceDefinition': {
+    spec: {
+      group: 'example.com',
+      scope: 'Cluster',
+      names: { plural: 'things', kind: 'Thing' },
+      versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } }],
+    },
+  },
   'networking.k8s.io/v1/IngressClass': { spec: { controller: 'example.com/c' } },
   'networking.k8s.io/v1/NetworkPolicy': { spec: { podSelector: {} } },
   'networking.k8s.io/v1/ServiceCIDR': { spec: { cidrs: ['10.200.0.0/24'] } },
@@ -91,6 +99,7 @@ export const minimalObjects: Readonly<Record<string, object>> = {
 
 /** Names that a kind's own rule allows; `x` for the others. */
 export const objectNames: Readonly<Record<string, string>> = {
+  'apiextensions.k8s.io/v1/CustomResourceDefinition': 'things.example.com',
   'networking.k8s.io/v1/IPAddress': '10.200.0.7',
   'storage.k8s.io/v1/CSIDriver': 'csi.example.com',
 };
