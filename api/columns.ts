@@ -17,3 +17,9 @@ export const ageColumn: Column<KubeObject> = {
 
 /** A list of words, or `<none>`. */
 export const joined = (words: readonly string[]): string => (words.length > 0 ? words.join(',') : '<none>');
+
+/** When it was made, as it was written. */
+export const createdColumn: Column<KubeObject> = {
+  name: 'Created At',
+  value: (object) => object.metadata.creationTimestamp ?? '',
+};

@@ -39,7 +39,8 @@ export type Subresource =
   | 'portforward'
   | 'proxy'
   | 'finalize'
-  | 'token';
+  | 'token'
+  | 'approval';
 
 /** What one file of api/kinds/ says of its kind. Everything but the names has a default. */
 export interface KindSpec<T extends KubeObject> {
@@ -81,6 +82,8 @@ export interface KindSpec<T extends KubeObject> {
   createOnUpdate?: boolean;
   /** Update without resourceVersion is allowed. True unless told. */
   unconditionalUpdate?: boolean;
+  /** Only created, answered at once and never kept. */
+  question?: boolean;
 }
 
 /** A resource kind in one place: routes, discovery, OpenAPI, tables and the client all read this object. */

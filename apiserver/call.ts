@@ -45,12 +45,22 @@ export interface WriteOptions {
   dryRun: boolean;
   user: User;
   fieldManager: string;
+  /** Of the path that the write came by. */
+  subresource?: string;
+  /** Tells the caller something beside the answer. */
+  warn?: (sentence: string) => void;
 }
 
 export function writeOptions(call: Call): WriteOptions {
   const fieldManager = call.query.get('fieldManager') ?? '';
   if (fieldManager.length > 128) throw badRequest('fieldManager: Too long: may not be more than 128 bytes');
-  return { dryRun: readDryRun(call.query.getAll('dryRun')), user: call.user, fieldManager };
+  return {
+    dryRun: readDryRun(call.query.getAll('dryRun')),
+    user: call.user,
+    fieldManager,
+    subresource: call.subresource,
+    warn: (sentence) => void call.warnings.push(sentence),
+  };
 }
 
 export function readDryRun(values: readonly string[]): boolean {

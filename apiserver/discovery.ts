@@ -4,11 +4,7 @@ import type { KindTable } from './kinds.ts';
 
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 
-/** Kinds that exist only to be answered: questions, not objects. */
-export const reviews = [
-  { group: 'authorization.k8s.io', version: 'v1', kind: 'SelfSubjectAccessReview', plural: 'selfsubjectaccessreviews' },
-  { group: 'authentication.k8s.io', version: 'v1', kind: 'SelfSubjectReview', plural: 'selfsubjectreviews' },
-] as const;
+const verbsOf = (kind: Kind): string[] => (kind.question ? ['create'] : verbs);
 
 interface SubresourceFacts {
   verbs: string[];
@@ -20,6 +16,7 @@ interface SubresourceFacts {
 function subresourceFacts(kind: Kind, subresource: Subresource): SubresourceFacts {
   switch (subresource) {
     case 'status':
+    case 'approval':
       return { verbs: ['get', 'patch', 'update'] };
     case 'scale':
       return { verbs: ['get', 'patch', 'update'], group: 'autoscaling', version: 'v1', kind: 'Scale' };
@@ -90,10 +87,7 @@ export class Discovery {
   }
 
   #groups(): { group: string; versions: string[] }[] {
-    const groups = this.#kinds.groups.filter(({ group }) => group !== '');
-    for (const { group, version } of reviews)
-      if (!groups.some((one) => one.group === group)) groups.push({ group, versions: [version] });
-    return groups;
+    return this.#kinds.groups.filter(({ group }) => group !== '');
   }
 
   #groupList(): unknown {
@@ -107,18 +101,8 @@ export class Discovery {
 
   #resources(group: string, version: string): unknown {
     const kinds = this.#kinds.of(group, version);
-    const questions = reviews.filter((review) => review.group === group && review.version === version);
-    if (kinds.length === 0 && questions.length === 0) return undefined;
-    const resources = [
-      ...kinds.flatMap(resourceValues),
-      ...questions.map(({ kind, plural }) => ({
-        name: plural,
-        singularName: kind.toLowerCase(),
-        namespaced: false,
-        kind,
-        verbs: ['create'],
-      })),
-    ];
+    if (kinds.length === 0) return undefined;
+    const resources = kinds.flatMap(resourceValues);
     return {
       kind: 'APIResourceList',
       ...(group ? { apiVersion: 'v1' } : {}),
@@ -138,18 +122,7 @@ export class Discovery {
         versions: versions.map((v) => ({
           version: v,
           freshness: 'Current',
-          resources: [
-            ...this.#kinds.of(group, v).map(aggregatedValue),
-            ...reviews
-              .filter((review) => review.group === group && review.version === v)
-              .map(({ kind, plural }) => ({
-                resource: plural,
-                responseKind: { group, version: v, kind },
-                scope: 'Cluster',
-                singularResource: kind.toLowerCase(),
-                verbs: ['create'],
-              })),
-          ],
+          resources: this.#kinds.of(group, v).map(aggregatedValue),
         })),
       })),
     };
@@ -167,16 +140,19 @@ function groupValue({ group, versions }: { group: string; versions: string[] }) 
   return { name: group, versions: all, preferredVersion: all[0]! };
 }
 
+const storageHash = (kind: Kind): string =>
+  Buffer.from(hash(kind.apiVersion + kind.kind).slice(0, 12), 'hex').toString('base64');
+
 function resourceValues(kind: Kind) {
   const main = {
     name: kind.plural,
     singularName: kind.singular,
     namespaced: kind.namespaced,
     kind: kind.kind,
-    verbs,
+    verbs: verbsOf(kind),
     ...(kind.short.length ? { shortNames: kind.short } : {}),
     ...(kind.categories.length ? { categories: kind.categories } : {}),
-    storageVersionHash: Buffer.from(hash(kind.apiVersion + kind.kind).slice(0, 12), 'hex').toString('base64'),
+    ...(kind.question ? {} : { storageVersionHash: storageHash(kind) }),
   };
   const subs = kind.subresources.map((subresource) => {
     const { verbs: allowed, kind: name = kind.kind, group, version } = subresourceFacts(kind, subresource);
@@ -198,7 +174,7 @@ function aggregatedValue(kind: Kind) {
     responseKind: { group: kind.group, version: kind.version, kind: kind.kind },
     scope: kind.namespaced ? 'Namespaced' : 'Cluster',
     singularResource: kind.singular,
-    verbs,
+    verbs: verbsOf(kind),
     ...(kind.short.length ? { shortNames: kind.short } : {}),
     ...(kind.categories.length ? { categories: kind.categories } : {}),
     ...(kind.subresources.length

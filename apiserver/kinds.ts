@@ -2,12 +2,16 @@ import type { Kind } from '../api/kind.ts';
 
 /** The kinds that are served, found by group, version and plural. */
 export class KindTable {
+  /** Those that are kept. */
   readonly kinds: readonly Kind[];
+  /** With those that are only asked and answered. */
+  readonly all: readonly Kind[];
   readonly #byPath = new Map<string, Kind>();
 
-  constructor(kinds: readonly Kind[]) {
+  constructor(kinds: readonly Kind[], questions: readonly Kind[] = []) {
     this.kinds = kinds;
-    for (const kind of kinds) this.#byPath.set(`${kind.group}/${kind.version}/${kind.plural}`, kind);
+    this.all = [...kinds, ...questions];
+    for (const kind of this.all) this.#byPath.set(`${kind.group}/${kind.version}/${kind.plural}`, kind);
   }
 
   find(group: string, version: string, plural: string): Kind | undefined {
@@ -17,11 +21,11 @@ export class KindTable {
   /** Groups in order of first mention, the core group as ''. */
   get groups(): { group: string; versions: string[] }[] {
     const groups = new Map<string, Set<string>>();
-    for (const { group, version } of this.kinds) groups.set(group, (groups.get(group) ?? new Set()).add(version));
+    for (const { group, version } of this.all) groups.set(group, (groups.get(group) ?? new Set()).add(version));
     return [...groups].map(([group, versions]) => ({ group, versions: [...versions] }));
   }
 
   of(group: string, version: string): Kind[] {
-    return this.kinds.filter((kind) => kind.group === group && kind.version === version);
+    return this.all.filter((kind) => kind.group === group && kind.version === version);
   }
 }

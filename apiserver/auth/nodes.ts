@@ -1,5 +1,5 @@
 import type { Container, Pod } from '../../api/kinds/pod.ts';
-import type { Attributes, Verdict } from './authorize.ts';
+import type { Attributes, Authorizer, Verdict } from './authorize.ts';
 import type { User } from './user.ts';
 
 /** What is known of pods, as of a moment ago. */
@@ -11,6 +11,11 @@ export interface PodView {
 const reads = new Set(['get', 'list', 'watch']);
 const changes = new Set(['update', 'patch']);
 const leaseNamespace = 'kube-node-lease';
+
+/** Decides for kubelets; of everybody else it says nothing. */
+export const nodeAuthorizer = (view: PodView): Authorizer => ({
+  judge: (user, asked) => (user.groups.includes('system:nodes') ? nodeMay(user, asked, view) : no),
+});
 
 const yes: Verdict = { allowed: true };
 const no: Verdict = { allowed: false };
