@@ -141,5 +141,6 @@ function podsOf(feed: Feed): PodView {
   return {
     pod: (namespace, name) => pods.get(`${namespace}/${name}`)?.object as Pod | undefined,
     podsIn: (namespace) => pods.list(namespace).map(({ object }) => object as Pod),
+    named: (group, plural, name) => feed.cacheIfServed({ group, plural })?.get(name)?.object,
   };
 }

@@ -230,6 +230,24 @@ describe('a kubelet is refused what is not its business:', () => {
     ).toMatch('can only list');
   });
 
+  test('tokens of accounts that no pod of its runs as', async () => {
+    await s.call('POST', `${inDefault}/serviceaccounts`, { metadata: { name: 'default' } });
+    const ask = (account: string, token: string) =>
+      message('POST', `${inDefault}/serviceaccounts/${account}/token`, token, {});
+    // 501: this server has no key to sign tokens with.
+    expect(await ask('default', 'node-token')).toBe(501);
+    expect(await ask('other', 'node-token')).toMatch("no relationship found between node 'n1' and this object");
+    expect(await message('GET', `${inDefault}/serviceaccounts/default`, 'node-token')).toMatch('cannot get');
+  });
+
+  test('certificate requests are everybody’s to make, and questions to ask', async () => {
+    const requests = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
+    expect(await message('GET', requests, 'node-token')).toBe(200);
+    expect(await message('DELETE', `${requests}/x`, 'node-token')).toMatch('cannot delete');
+    const review = { spec: { user: 'x', resourceAttributes: { verb: 'get', resource: 'pods' } } };
+    expect(await message('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', 'node-token', review)).toBe(201);
+  });
+
   test('writes of anything else', async () => {
     const named = { metadata: { name: 'x' } };
     for (const token of ['executor-token', 'node-token'])
