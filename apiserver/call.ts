@@ -52,6 +52,8 @@ export interface WriteOptions {
   subresource?: string;
   /** The object's managedFields are already what they must be: it was applied. */
   applied?: boolean;
+  /** Tells the caller something beside the answer. */
+  warn?: (sentence: string) => void;
 }
 
 export const writerOf = ({ fieldManager, subresource = '' }: WriteOptions, now: number): Writer => ({
@@ -75,6 +77,7 @@ export function writeOptions(call: Call): WriteOptions {
     user: call.user,
     fieldManager: fieldManager || programOf(call.userAgent),
     subresource: call.subresource,
+    warn: (sentence) => void call.warnings.push(sentence),
   };
 }
 

@@ -1,22 +1,24 @@
 import type { TLSSocket } from 'node:tls';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Kind, Subresource } from '../api/kind.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { methodNotAllowed, StatusError } from '../api/status.ts';
 import type { Authenticator } from './auth/authenticate.ts';
-import { denied, type Attributes, type Authorizer } from './auth/authorize.ts';
-import { selfAccessReview, selfReview } from './auth/reviews.ts';
-import { anonymous, type User } from './auth/user.ts';
-import { unauthorized } from './auth/authenticate.ts';
+import { attributes, denied, type Attributes, type Authorizer } from './auth/authorize.ts';
+import { actingUser } from './auth/impersonate.ts';
+import { answerQuestion } from './auth/questions.ts';
+import type { User } from './auth/user.ts';
 import type { Answer, Call } from './call.ts';
-import { reviews } from './discovery.ts';
 import type { KindTable } from './kinds.ts';
 import { json, negotiate } from './negotiate.ts';
 import type { Registry } from './registry.ts';
 import { parseResourcePath, type ResourcePath } from './request.ts';
+import { approve } from './subresources/approval.ts';
 import { bind } from './subresources/binding.ts';
 import { evict } from './subresources/eviction.ts';
 import { finalize } from './subresources/finalize.ts';
 import { scale } from './subresources/scale.ts';
+import { requestToken, type TokenGiver } from './subresources/token.ts';
 import { create } from './verbs/create.ts';
 import { deleteCollection } from './verbs/delete-collection.ts';
 import { remove } from './verbs/delete.ts';
@@ -31,7 +33,9 @@ export interface Incoming {
   method: string;
   path: string;
   query: URLSearchParams;
-  headers: Record<string, string | string[] | undefined>;
+  headers: IncomingHttpHeaders;
+  /** Names and values as they came, one after the other. */
+  rawHeaders: readonly string[];
   socket: TLSSocket;
   signal: AbortSignal;
 }
@@ -42,6 +46,13 @@ export interface Admitted {
   verb: string;
 }
 
+/** Who lets in, and who gives tokens to be let in with. */
+export interface Gate {
+  authenticator: Authenticator;
+  authorizer: Authorizer;
+  giver: TokenGiver;
+}
+
 /** Verbs whose answer is not one body. */
 export const connectSubresources = new Set(['log', 'exec', 'attach', 'portforward', 'proxy']);
 
@@ -49,52 +60,42 @@ export const connectSubresources = new Set(['log', 'exec', 'attach', 'portforwar
 export class Dispatcher {
   readonly #kinds: KindTable;
   readonly #registry: Registry;
-  readonly #authenticator: Authenticator;
-  readonly #authorizer: Authorizer;
+  readonly #gate: Gate;
 
-  constructor(kinds: KindTable, registry: Registry, authenticator: Authenticator, authorizer: Authorizer) {
+  constructor(kinds: KindTable, registry: Registry, gate: Gate) {
     this.#kinds = kinds;
     this.#registry = registry;
-    this.#authenticator = authenticator;
-    this.#authorizer = authorizer;
+    this.#gate = gate;
   }
 
-  identify({ headers, socket }: Incoming): User {
-    return this.#authenticator.identify(headers.authorization as string | undefined, socket);
+  /** Who asks, or whom they ask to be taken for and may. Throws 400, 401 and 403. */
+  async identify({ headers, rawHeaders, socket }: Incoming): Promise<User> {
+    const { authenticator, authorizer } = this.#gate;
+    const user = authenticator.identify(headers, socket);
+    return actingUser(user instanceof Promise ? await user : user, headers, rawHeaders, authorizer);
   }
 
-  /** Throws 401 or 403 unless the user may. */
-  authorize(user: User, attributes: Attributes): void {
-    const { allowed, reason } = this.#authorizer.judge(user, attributes);
-    if (allowed) return;
-    throw user === anonymous ? unauthorized() : denied(user, attributes, reason);
+  /** Throws 403 unless the user may. */
+  async authorize(user: User, asked: Attributes): Promise<void> {
+    const verdict = this.#gate.authorizer.judge(user, asked);
+    const { allowed, reason } = verdict instanceof Promise ? await verdict : verdict;
+    if (!allowed) throw denied(user, asked, reason);
   }
 
   /** Paths that are no resources: discovery, health, metrics. */
-  authorizePath(user: User, method: string, path: string): void {
+  authorizePath(user: User, method: string, path: string): Promise<void> {
     const verb = method === 'GET' || method === 'HEAD' ? 'get' : method.toLowerCase();
-    this.authorize(user, {
-      verb,
-      path,
-      resource: '',
-      group: '',
-      version: '',
-      subresource: '',
-      namespace: '',
-      name: '',
-      fieldSelector: '',
-    });
+    return this.authorize(user, attributes({ verb, path }));
   }
 
   /** The call behind a resource path, authorized; undefined when the path is not that of a resource. */
-  admit(incoming: Incoming, user: User): Admitted | undefined {
+  async admit(incoming: Incoming, user: User): Promise<Admitted | undefined> {
     const path = parseResourcePath(incoming.path);
     if (!path) return undefined;
     const verb = verbOf(incoming, path);
     const { group, version, resource, subresource, namespace, name } = path;
     const about = resource === 'namespaces' && group === '' ? name : namespace;
-    const fieldSelector = incoming.query.get('fieldSelector') ?? '';
-    this.authorize(user, {
+    await this.authorize(user, {
       verb,
       group,
       version,
@@ -103,7 +104,8 @@ export class Dispatcher {
       namespace: about,
       name,
       path: '',
-      fieldSelector,
+      fieldSelector: incoming.query.get('fieldSelector') ?? '',
+      labelSelector: incoming.query.get('labelSelector') ?? '',
     });
     const kind = this.#kindOf(path);
     const isWatch = verb === 'watch';
@@ -137,18 +139,6 @@ export class Dispatcher {
       path.subresource = 'binding';
       return Pod as Kind<never> as Kind;
     }
-    const question = reviews.find((r) => r.group === group && r.version === version && r.plural === resource);
-    if (question)
-      return {
-        ...question,
-        namespaced: false,
-        singular: question.kind.toLowerCase(),
-        listKind: '',
-        apiVersion: `${group}/${version}`,
-        short: [],
-        categories: [],
-        subresources: [],
-      };
     const kind = this.#kinds.find(group, version, resource);
     if (!kind) throw unknownPath();
     if (subresource !== '' && !kind.subresources.includes(subresource as Subresource)) throw unknownPath();
@@ -160,7 +150,10 @@ export class Dispatcher {
 
   /** Runs a call that answers with one body. */
   async answer({ call, verb }: Admitted): Promise<Answer> {
-    if (!this.#kinds.kinds.includes(call.kind)) return this.#review(call, verb);
+    if (call.kind.question) {
+      if (verb !== 'create') throw notAllowedHere();
+      return answerQuestion(call, this.#gate);
+    }
     if (call.subresource !== '') return this.#subresource(call, verb);
     if (call.kind.verbs?.includes(verb) === false) throw notAllowedHere();
     switch (verb) {
@@ -198,12 +191,6 @@ export class Dispatcher {
     return watch(this.#registry, call);
   }
 
-  #review(call: Call, verb: string): Answer {
-    if (verb !== 'create') throw notAllowedHere();
-    if (call.kind.kind === 'SelfSubjectReview') return selfReview(call.user);
-    return selfAccessReview(call.contentType, call.body, call.user, this.#authorizer);
-  }
-
   #subresource(call: Call, verb: string): Promise<Answer> {
     const registry = this.#registry;
     switch (`${call.subresource} ${verb}`) {
@@ -234,6 +221,13 @@ export class Dispatcher {
         return evict(registry, call);
       case 'finalize update':
         return finalize(registry, call);
+      case 'approval get':
+        return get(registry, call);
+      case 'approval update':
+      case 'approval patch':
+        return approve(registry, call);
+      case 'token create':
+        return requestToken(this.#gate.giver, call);
       default:
         throw notAllowedHere();
     }

@@ -11,19 +11,23 @@
  * any number of them may serve one etcd.
  */
 import { readFileSync } from 'node:fs';
-import { Pod } from '../api/kinds/pod.ts';
-import { builtinKinds } from '../api/kinds/index.ts';
+import { builtinKinds, questionKinds } from '../api/kinds/index.ts';
 import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { duration, list, number, port, text, type Values } from '../lib/options.ts';
+import { certificateRequestor } from './admission/certificate-requestor.ts';
 import { Admission } from './admission/order.ts';
+import { rbacEscalation } from './admission/rbac-escalation.ts';
 import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
 import { serviceAccount } from './admission/service-account.ts';
 import { serviceAddresses } from './admission/service-addresses.ts';
 import { onceStoreAnswers } from './await-store.ts';
-import { Authenticator, readTokenFile, type Token } from './auth/authenticate.ts';
-import { builtinAuthorizer, type Authorizer } from './auth/authorize.ts';
-import type { PodView } from './auth/nodes.ts';
+import type { Authorizer } from './auth/authorize.ts';
+import { authorizerOf, openGate } from './auth/gate.ts';
+import { authOptions } from './auth/options.ts';
+import { reconcilePolicy } from './auth/policy/reconcile.ts';
+import { Rbac } from './auth/rbac.ts';
+import type { Token } from './auth/static-tokens.ts';
 import { bootstrap } from './bootstrap.ts';
 import { CustomResources } from './crd/custom-resources.ts';
 import { Discovery } from './discovery.ts';
@@ -55,8 +59,7 @@ export const options = {
   embeddedStore: text('File of the embedded store, or :memory:', ':memory:', '<file>'),
   tlsCertFile: text('Serving certificate (PEM)', '', '<file>'),
   tlsKeyFile: text('Key of the serving certificate (PEM)', '', '<file>'),
-  clientCaFile: text('CA of client certificates (PEM); CN is the user, O the groups', '', '<file>'),
-  tokenAuthFile: text('File of token,user,uid,"group,group" lines', '', '<file>'),
+  ...authOptions,
   kubeletClientCertFile: text('Certificate shown to kubelets (PEM)', '', '<file>'),
   kubeletClientKeyFile: text('Key of the certificate shown to kubelets (PEM)', '', '<file>'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
@@ -92,22 +95,26 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   const store = deps.store ?? openStore(o, log);
   const stopping = new AbortController();
   try {
-    const kinds = new KindTable(builtinKinds);
+    const kinds = new KindTable(builtinKinds, questionKinds);
     const feed = new Feed(store, kinds.kinds, o.watchHistory, log);
-    const rules = [namespaceLifecycle(feed, store), serviceAccount, serviceAddresses(store, o.serviceCidr)];
     const webhooks = new WebhookCaller(feed);
+    const rbac = new Rbac(feed);
+    const authorizer = deps.authorizer ?? authorizerOf(o, feed, rbac, log);
+    const rules = [
+      namespaceLifecycle(feed, store),
+      serviceAccount,
+      serviceAddresses(store, o.serviceCidr),
+      certificateRequestor,
+      rbacEscalation(rbac, authorizer),
+    ];
     const registry = new Registry(store, feed, new Admission(rules));
     await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
-    const tokens = [...(o.tokenAuthFile ? readTokenFile(o.tokenAuthFile) : []), ...(deps.tokens ?? [])];
+    const gate = openGate(o, registry, rbac, authorizer, deps.tokens ?? [], log);
     let address = '';
     const server = createServer(
       {
-        dispatcher: new Dispatcher(
-          kinds,
-          registry,
-          new Authenticator(tokens),
-          deps.authorizer ?? builtinAuthorizer(podsOf(feed)),
-        ),
+        dispatcher: new Dispatcher(kinds, registry, gate),
+        documents: gate.documents,
         discovery: new Discovery(kinds),
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
@@ -130,6 +137,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     );
     const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
     await onceStoreAnswers(restore, log, signal);
+    await onceStoreAnswers(() => reconcilePolicy(registry), log, signal);
     const port = await listen(server, o);
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
@@ -140,15 +148,6 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     if (!deps.store) await store.close();
     throw error;
   }
-}
-
-/** Pods for the authorizer, out of the cache. */
-function podsOf(feed: Feed): PodView {
-  const pods = feed.cache(Pod);
-  return {
-    pod: (namespace, name) => pods.get(`${namespace}/${name}`)?.object as Pod | undefined,
-    podsIn: (namespace) => pods.list(namespace).map(({ object }) => object as Pod),
-  };
 }
 
 function openStore(o: Options, log: Logger): Store {
@@ -168,10 +167,11 @@ function openStore(o: Options, log: Logger): Store {
 function tlsFiles(o: Options) {
   if (!o.tlsCertFile || !o.tlsKeyFile)
     throw new Error('the apiserver needs a certificate: set --tls-cert-file and --tls-key-file');
+  const clientCas = [o.clientCaFile, o.requestheaderClientCaFile].filter(Boolean);
   return {
     cert: readFileSync(o.tlsCertFile),
     key: readFileSync(o.tlsKeyFile),
-    ...(o.clientCaFile ? { ca: readFileSync(o.clientCaFile) } : {}),
+    ...(clientCas.length > 0 ? { ca: clientCas.map((file) => readFileSync(file)) } : {}),
   };
 }
 

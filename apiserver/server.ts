@@ -7,6 +7,7 @@ import type { Logger } from '../lib/log.ts';
 import { aggregatedForm, etagOf, type Discovery } from './discovery.ts';
 import { connectSubresources, unknownPath, type Admitted, type Dispatcher, type Incoming } from './dispatch.ts';
 import { bodyTooLarge, toStatusError } from './errors.ts';
+import type { IssuerDocuments } from './auth/issuer-documents.ts';
 import type { Health } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import type { OpenApi } from './openapi.ts';
@@ -20,6 +21,7 @@ export interface Parts {
   dispatcher: Dispatcher;
   discovery: Discovery;
   openapi: OpenApi;
+  documents: IssuerDocuments;
   health: Health;
   metrics: ServerMetrics;
   kubelets: KubeletProxy;
@@ -33,8 +35,8 @@ export interface Parts {
 export interface TlsFiles {
   key: string | Buffer;
   cert: string | Buffer;
-  /** The CA of client certificates. */
-  ca?: string | Buffer;
+  /** The CAs of client certificates. */
+  ca?: Buffer[];
 }
 
 export interface Server {
@@ -64,7 +66,7 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
   const handler = new Handler(parts);
   // Runs before the body is read: strangers cannot make us hold theirs.
   const asked = new WeakMap<RawRequest, Asked>();
-  app.addHook('onRequest', async ({ raw }) => void asked.set(raw, handler.letIn(raw)));
+  app.addHook('onRequest', async ({ raw }) => void asked.set(raw, await handler.letIn(raw)));
   app.all('/*', async (request, reply) => {
     reply.hijack();
     const body = Buffer.isBuffer(request.body) ? request.body : empty;
@@ -128,13 +130,13 @@ class Handler {
   }
 
   /** Tells who asks and whether they may; throws 401, 403 or 404. */
-  letIn(request: RawRequest): Asked {
+  async letIn(request: RawRequest): Promise<Asked> {
     const hangup = new AbortController();
     const incoming = this.#incoming(request, hangup.signal);
     const { dispatcher } = this.#parts;
-    const user = dispatcher.identify(incoming);
-    const admitted = dispatcher.admit(incoming, user);
-    if (!admitted) dispatcher.authorizePath(user, incoming.method, incoming.path);
+    const user = await dispatcher.identify(incoming);
+    const admitted = await dispatcher.admit(incoming, user);
+    if (!admitted) await dispatcher.authorizePath(user, incoming.method, incoming.path);
     return { incoming, hangup, admitted };
   }
 
@@ -163,6 +165,7 @@ class Handler {
       path: at < 0 ? url : url.slice(0, at),
       query: new URLSearchParams(at < 0 ? '' : url.slice(at + 1)),
       headers: request.headers,
+      rawHeaders: request.rawHeaders,
       socket: request.socket as TLSSocket,
       signal,
     };
@@ -230,6 +233,11 @@ class Handler {
       return send(request, response, 200, textBody(await registry.metrics(), registry.contentType));
     }
     if (path.startsWith('/openapi/')) return this.#parts.openapi.serve(path, incoming, request, response);
+    const document = await this.#parts.documents.at(path, this.#parts.address());
+    if (document)
+      return send(request, response, 200, jsonBody(document.value, document.contentType), {
+        'cache-control': 'public, max-age=3600',
+      });
     if (path === '/') return send(request, response, 200, jsonBody({ paths: this.#parts.discovery.paths() }));
     return this.#discover(incoming, request, response);
   }
@@ -257,8 +265,8 @@ class Handler {
     socket.on('close', () => hangup.abort(hungUp));
     try {
       const incoming = this.#incoming(request, hangup.signal);
-      const user = this.#parts.dispatcher.identify(incoming);
-      const admitted = this.#parts.dispatcher.admit(incoming, user);
+      const user = await this.#parts.dispatcher.identify(incoming);
+      const admitted = await this.#parts.dispatcher.admit(incoming, user);
       if (!admitted || !connectSubresources.has(admitted.call.subresource))
         throw new StatusError(400, 'BadRequest', 'this path takes no upgrade of the connection');
       await this.#parts.kubelets.upgrade(admitted.call, request, socket, head);

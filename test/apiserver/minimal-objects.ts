@@ -11,6 +11,9 @@ const webhook = {
   sideEffects: 'None',
   admissionReviewVersions: ['v1'],
 };
+/** A PKCS #10 request of CN=x, PEM, base64. */
+const csr =
+  'LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlIR01HNENBUUF3RERFS01BZ0dBMVVFQXd3QmVEQlpNQk1HQnlxR1NNNDlBZ0VHQ0NxR1NNNDlBd0VIQTBJQQpCRGFLSFVzWWVBUi9vWnZUNmx3WTYrWWZZcTIwdkdQWXQ4ZXQrdW9tQmE5OVRCNWRMblNvWlJjdytOVHRwUUJtCnQwWnBBNVFXbTBpR2wvREk2NnYxUHFTZ0FEQUtCZ2dxaGtqT1BRUURBZ05JQURCRkFpRUF6WE0zSlVrU0tzQS8KczU0SmxxRFhBTVhhZ1ZTd3lJelR5Unc1OVFQSzJtNENJSGV4bHUrMjFKRkJ0VzBpVnU3SzhoN1J4NmZYSUFpdAp1RHNiTlFGWnBFSWwKLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==';
 const storageGi = { storage: '1Gi' };
 
 export const minimalObjects: Readonly<Record<string, object>> = {
@@ -54,6 +57,22 @@ export const minimalObjects: Readonly<Record<string, object>> = {
   'networking.k8s.io/v1/Ingress': {
     spec: { defaultBackend: { service: { name: 's', port: { number: 80 } } } },
   },
+  'v1/LimitRange': { spec: { limits: [{ type: 'Container', max: { cpu: '1' } }] } },
+  'v1/ResourceQuota': { spec: { hard: { pods: '5' } } },
+  'rbac.authorization.k8s.io/v1/Role': { rules: [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }] },
+  'rbac.authorization.k8s.io/v1/ClusterRole': { rules: [{ apiGroups: [''], resources: ['pods'], verbs: ['get'] }] },
+  'rbac.authorization.k8s.io/v1/RoleBinding': {
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'r' },
+    subjects: [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'u' }],
+  },
+  'rbac.authorization.k8s.io/v1/ClusterRoleBinding': {
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'r' },
+    subjects: [{ kind: 'User', apiGroup: 'rbac.authorization.k8s.io', name: 'u' }],
+  },
+  'certificates.k8s.io/v1/CertificateSigningRequest': {
+    spec: { request: csr, signerName: 'example.com/signer', usages: ['client auth'] },
+  },
+  'scheduling.k8s.io/v1/PriorityClass': { value: 10 },
   'apiextensions.k8s.io/v1/CustomResourceDefinition': {
     spec: {
       group: 'example.com',
