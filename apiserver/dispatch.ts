@@ -11,6 +11,7 @@ import type { Answer, Call } from './call.ts';
 import { reviews } from './discovery.ts';
 import type { KindTable } from './kinds.ts';
 import { json, negotiate } from './negotiate.ts';
+import { messageOfKind } from './protobuf/fields.ts';
 import type { Registry } from './registry.ts';
 import { parseResourcePath, type ResourcePath } from './request.ts';
 import { bind } from './subresources/binding.ts';
@@ -123,7 +124,10 @@ export class Dispatcher {
         body: noBody,
         output: connectSubresources.has(subresource)
           ? json
-          : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch)),
+          : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch), {
+              protobuf: messageOfKind(kind) !== undefined,
+              watch: isWatch,
+            }),
         warnings: [],
         signal: incoming.signal,
       },
