@@ -1,3 +1,4 @@
+import type { Decoder } from './decode.ts';
 import type { KubeObject } from './meta.ts';
 import type { Schema } from './schema.ts';
 
@@ -70,6 +71,8 @@ export interface KindSpec<T extends KubeObject> {
   plural: string;
   /** Lower-case kind unless told. */
   singular?: string;
+  /** `<kind>List` unless told. */
+  listKind?: string;
   short?: readonly string[];
   categories?: readonly string[];
   namespaced: boolean;
@@ -88,6 +91,10 @@ export interface KindSpec<T extends KubeObject> {
   validate?: (object: T) => FieldError[];
   /** Rules on a change: immutable fields and allowed moves. */
   validateUpdate?: (object: T, old: T) => FieldError[];
+  /** Rules that may look at what was there before, through whichever door; `old` is undefined for a new object. */
+  validateRules?: (object: T, old: T | undefined) => FieldError[];
+  /** Why no new objects are taken at the moment. */
+  closed?: string;
   /**
    * Called before a create is validated, name and UID known: clears status, sets what only the server sets. Called again
    * when a generated name was taken. Mutates.
@@ -104,6 +111,14 @@ export interface KindSpec<T extends KubeObject> {
   selectableFields?: Readonly<Record<string, (object: T) => string>>;
   /** metadata.generation counts changes of spec. True unless told. */
   generation?: boolean;
+  /** Put on an object when its deletion is asked for; whoever finishes the object takes it off. */
+  deletionFinalizer?: string;
+  /** Cleans a parsed object in place and notes what it does not know; built-in kinds follow their schema. */
+  decode?: Decoder;
+  /** Why a version should no longer be used, for the caller's Warning header. */
+  deprecation?: string;
+  /** Where the scale subresource finds its parts, as paths of members; spec.replicas, status.replicas and spec.selector unless told. */
+  scale?: { replicas: readonly string[]; current: readonly string[]; selector: readonly string[] | undefined };
   /** Seconds that a DELETE waits for somebody to finish the object; 0 unless told. */
   gracePeriodSeconds?: (object: T) => number;
   /** Seconds after which the server forgets an object of this kind; it is kept unless told. */
@@ -132,7 +147,7 @@ export function kind<T extends KubeObject>(spec: KindSpec<T>): Kind<T> {
     subresources: [],
     ...spec,
     singular: spec.singular ?? spec.kind.toLowerCase(),
-    listKind: `${spec.kind}List`,
+    listKind: spec.listKind ?? `${spec.kind}List`,
     apiVersion: spec.group ? `${spec.group}/${spec.version}` : spec.version,
   };
 }

@@ -25,6 +25,7 @@ import { Authenticator, readTokenFile, type Token } from './auth/authenticate.ts
 import { builtinAuthorizer, type Authorizer } from './auth/authorize.ts';
 import type { PodView } from './auth/nodes.ts';
 import { bootstrap } from './bootstrap.ts';
+import { CustomResources } from './crd/custom-resources.ts';
 import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
 import { openEmbedded } from './embedded.ts';
@@ -120,6 +121,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       tlsFiles(o),
       o.maxRequestBytes,
     );
+    await onceStoreAnswers(() => new CustomResources(registry, kinds, log).start(stopping.signal), log, signal);
     const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
     await onceStoreAnswers(restore, log, signal);
     const port = await listen(server, o);

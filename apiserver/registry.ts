@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { invalid } from '../api/field-error.ts';
 import type { Kind } from '../api/kind.ts';
 import { timestamp, type KubeObject } from '../api/meta.ts';
-import { alreadyExists, badRequest, modified, notFound } from '../api/status.ts';
-import { validateMeta, validateMetaUpdate } from '../api/validate-meta.ts';
+import { alreadyExists, badRequest, modified, notFound, StatusError } from '../api/status.ts';
+import { validateCoreFinalizers, validateMeta, validateMetaUpdate } from '../api/validate-meta.ts';
 import type { Admission } from './admission/order.ts';
 import { recordUpdate } from './apply/ownership.ts';
 import { keyIn, writerOf, type WriteOptions } from './call.ts';
@@ -50,6 +50,7 @@ export class Registry {
   async create(kind: Kind, object: KubeObject, namespace: string, options: WriteOptions): Promise<Entry> {
     if (kind.storage) return this.create(kind.storage.kind, await toStored(kind, object), namespace, options);
     const { metadata } = object;
+    if (kind.closed) throw new StatusError(405, 'MethodNotAllowed', kind.closed, {});
     if (metadata.resourceVersion && metadata.resourceVersion !== '0')
       throw badRequest('resourceVersion should not be set on objects to be created');
     setNamespace(object, kind, namespace);
@@ -71,7 +72,12 @@ export class Registry {
     if (!options.applied) recordUpdate(kind, undefined, object, undefined, writerOf(options, Date.now()));
     const request = { operation: 'create' as const, kind, object, old: undefined, options };
     await this.#admission.mutate(request);
-    const errors = [...validateMeta(metadata, kind.namespaced, kind.checkName), ...(kind.validate?.(object) ?? [])];
+    const errors = [
+      ...validateMeta(metadata, kind.namespaced, kind.checkName),
+      ...finalizerErrors(kind, object),
+      ...(kind.validate?.(object) ?? []),
+    ];
+    if (errors.length === 0) errors.push(...(kind.validateRules?.(object, undefined) ?? []));
     if (errors.length > 0) throw invalid(kind, metadata.name ?? '', errors);
     await this.#admission.validate(request);
     const key = keyIn(kind, metadata.namespace ?? '', metadata.name ?? '');
@@ -170,11 +176,13 @@ export class Registry {
   #check(kind: Kind, object: KubeObject, old: Readonly<KubeObject>, door: Door): void {
     const errors = [
       ...validateMeta(object.metadata, kind.namespaced, () => []),
+      ...finalizerErrors(kind, object),
       ...validateMetaUpdate(object.metadata, old.metadata),
       ...(kind.validate?.(object) ?? []),
       ...(door === 'main' ? (kind.validateUpdate?.(object, old) ?? []) : []),
       ...(narrow(kind, door)?.validate?.(object, old) ?? []),
     ];
+    if (errors.length === 0) errors.push(...(kind.validateRules?.(object, old) ?? []));
     if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', errors);
   }
 
@@ -199,6 +207,8 @@ export class Registry {
   }
 }
 
+const finalizerErrors = (kind: Kind, { metadata }: KubeObject) =>
+  kind.schema || kind.deletionFinalizer ? [] : validateCoreFinalizers(metadata.finalizers);
 const narrow = (kind: Kind, door: Door) =>
   door === 'ephemeralcontainers' || door === 'resize' ? kind.doors?.[door] : undefined;
 

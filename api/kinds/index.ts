@@ -1,4 +1,5 @@
 import type { Kind } from '../kind.ts';
+import { CustomResourceDefinition } from './custom-resource-definition.ts';
 import { Binding } from './binding.ts';
 import { ComponentStatus } from './component-status.ts';
 import { ConfigMap } from './config-map.ts';
@@ -92,6 +93,7 @@ export const builtinKinds: readonly Kind[] = [
   Lease,
   RuntimeClass,
   EndpointSlice,
+  CustomResourceDefinition,
   FlowSchema,
   PriorityLevelConfiguration,
 ].map((kind) => kind as Kind<never> as Kind);

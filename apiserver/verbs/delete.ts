@@ -104,7 +104,7 @@ export async function deleteObject(
     if (!current) throw notFound(asked, key.slice(key.indexOf('/') + 1));
     checkPreconditions(kind, current.object, options);
     const grace = graceOf(kind, current.object, options);
-    const finalizers = finalizersAfter(current.object, options);
+    const finalizers = finalizersAfter(kind, current.object, options);
     const waits = finalizers.length > 0 || grace > 0 || isHeldNamespace(kind, current.object);
     if (!waits) {
       const entry = await registry.remove(kind, current, options);
@@ -114,7 +114,7 @@ export async function deleteObject(
     if (isAlreadyMarked(current.object, grace, finalizers)) return { entry: current, gone: false };
     const entry = await registry.update(kind, key, 'server', options, (object) => {
       checkPreconditions(kind, object, options);
-      return mark(object, grace, finalizersAfter(object, options), kind);
+      return mark(object, grace, finalizersAfter(kind, object, options), kind);
     });
     return { entry, gone: false };
   }
@@ -146,8 +146,10 @@ function graceOf(kind: Kind, object: Readonly<KubeObject>, { gracePeriodSeconds 
   return gracePeriodSeconds === undefined ? running : Math.min(asked, running);
 }
 
-function finalizersAfter({ metadata }: Readonly<KubeObject>, { propagation }: DeleteOptions): string[] {
-  const own = metadata.finalizers ?? [];
+function finalizersAfter(kind: Kind, { metadata }: Readonly<KubeObject>, { propagation }: DeleteOptions): string[] {
+  const own = [...(metadata.finalizers ?? [])];
+  const last = metadata.deletionTimestamp ? undefined : kind.deletionFinalizer;
+  if (last !== undefined && !own.includes(last)) own.push(last);
   const others = own.filter((finalizer) => finalizer !== 'orphan' && finalizer !== 'foregroundDeletion');
   switch (propagation) {
     case 'Orphan':

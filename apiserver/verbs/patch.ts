@@ -1,5 +1,5 @@
 import { forbiddenField, invalid } from '../../api/field-error.ts';
-import { DecodeContext, DecodeError, decoderOf } from '../../api/decode.ts';
+import { DecodeContext, DecodeError, decoderOfKind } from '../../api/decode.ts';
 import { parse as parseYaml } from 'yaml';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
@@ -56,18 +56,22 @@ export function patcher(call: Call): (object: Json) => Json {
       return (object) => mergePatch(object, patch) as Json;
     }
     case 'application/strategic-merge-patch+json': {
+      if (kind.schema) throw unsupported(patchTypes.filter((type) => !type.includes('strategic')));
       const patch = parseObject(call.body);
       const definition = definitionOf(kind.group, kind.version, kind.kind);
       return (object) => strategicMerge(object, patch, definition);
     }
     default:
-      throw new StatusError(
-        415,
-        'UnsupportedMediaType',
-        `the body of the request was in an unknown format - accepted media types include: ${patchTypes.join(', ')}`,
-      );
+      throw unsupported(patchTypes);
   }
 }
+
+const unsupported = (types: readonly string[]): StatusError =>
+  new StatusError(
+    415,
+    'UnsupportedMediaType',
+    `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`,
+  );
 
 function parse(body: Buffer): unknown {
   const text = body.toString();
@@ -107,9 +111,8 @@ function clean(value: unknown, kind: Kind, call: Call): KubeObject {
       `the patch changes the kind: ${String(apiVersion)} ${String(name)} is no ${kind.apiVersion} ${kind.kind}`,
     );
   const context = new DecodeContext();
-  const definition = definitionOf(kind.group, kind.version, kind.kind);
   try {
-    if (definition) decoderOf(definition)(value, context);
+    decoderOfKind(kind)?.(value, context);
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     throw badRequest(`${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: ${error.message}`);
