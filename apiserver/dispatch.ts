@@ -11,6 +11,7 @@ import type { User } from './auth/user.ts';
 import type { Answer, Call } from './call.ts';
 import type { KindTable } from './kinds.ts';
 import { json, negotiate } from './negotiate.ts';
+import { messageOfKind } from './protobuf/fields.ts';
 import type { Registry } from './registry.ts';
 import { parseResourcePath, type ResourcePath } from './request.ts';
 import { approve } from './subresources/approval.ts';
@@ -125,7 +126,10 @@ export class Dispatcher {
         body: noBody,
         output: connectSubresources.has(subresource)
           ? json
-          : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch)),
+          : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch), {
+              protobuf: messageOfKind(kind) !== undefined,
+              watch: isWatch,
+            }),
         warnings: kind.deprecation ? [kind.deprecation] : [],
         signal: incoming.signal,
       },

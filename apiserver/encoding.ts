@@ -52,6 +52,7 @@ export class Entry {
   #value: Uint8Array | undefined;
   #bytes: Buffer | undefined;
   #object: Readonly<KubeObject> | undefined;
+  #protobuf: Buffer | undefined;
   /** The same object in other versions of its kind, by apiVersion. */
   #versions: Map<string, Entry> | undefined;
 
@@ -80,6 +81,11 @@ export class Entry {
 
   get object(): Readonly<KubeObject> {
     return (this.#object ??= this.copy());
+  }
+
+  /** The bytes of its protobuf message, made once by `encode`. */
+  protobuf(encodeObject: (object: Readonly<KubeObject>) => Buffer): Buffer {
+    return (this.#protobuf ??= encodeObject(this.object));
   }
 
   copy<T extends KubeObject = KubeObject>(): T {

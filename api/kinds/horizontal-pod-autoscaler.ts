@@ -78,7 +78,7 @@ export const HorizontalPodAutoscaler = kind<HorizontalPodAutoscaler>({
     if (spec.behavior) defaultBehavior(spec.behavior);
   },
   prepareCreate: (autoscaler) => {
-    autoscaler.status = { currentReplicas: 0, desiredReplicas: 0 };
+    autoscaler.status = { desiredReplicas: 0 };
   },
   columns: [
     nameColumn,

@@ -7,6 +7,7 @@ import type { Entry } from '../encoding.ts';
 import { EventEncoder, shownBy } from '../event-encoder.ts';
 import type { Registry } from '../registry.ts';
 import { readSelection, selects, type Selection } from '../selection.ts';
+import { contentTypes } from '../negotiate.ts';
 import { served } from '../served.ts';
 import { readIncludeObject } from '../table.ts';
 import { parseRevision, settle } from '../versions.ts';
@@ -53,7 +54,7 @@ export async function watch(registry: Registry, call: Call): Promise<Watch> {
     missed,
   };
   return {
-    contentType: call.output.media === 'json' ? 'application/json' : 'application/yaml',
+    contentType: call.output.media === 'json' ? contentTypes.json : `${contentTypes.protobuf};stream=watch`,
     open: (sink) =>
       new Session(registry, kind, selection, encoder, sink, call.signal).run(start, {
         bookmarks,
