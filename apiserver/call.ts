@@ -23,6 +23,8 @@ export interface Call {
   output: Output;
   /** Sentences for the caller's `Warning` headers; verbs add to it. */
   warnings: string[];
+  /** What admission notes for the audit log. */
+  annotations: Record<string, string>;
   /** Aborts when the caller hangs up or the server stops. */
   signal: AbortSignal;
 }
@@ -49,6 +51,8 @@ export interface WriteOptions {
   subresource?: string;
   /** Tells the caller something beside the answer. */
   warn?: (sentence: string) => void;
+  /** Notes something in the audit log. */
+  annotate?: (key: string, value: string) => void;
 }
 
 export function writeOptions(call: Call): WriteOptions {
@@ -60,6 +64,7 @@ export function writeOptions(call: Call): WriteOptions {
     fieldManager,
     subresource: call.subresource,
     warn: (sentence) => void call.warnings.push(sentence),
+    annotate: (key, value) => void (call.annotations[key] = value),
   };
 }
 

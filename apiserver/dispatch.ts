@@ -126,6 +126,7 @@ export class Dispatcher {
           ? json
           : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch)),
         warnings: [],
+        annotations: {},
         signal: incoming.signal,
       },
     };
