@@ -131,6 +131,7 @@ export class Dispatcher {
               watch: isWatch,
             }),
         warnings: kind.deprecation ? [kind.deprecation] : [],
+        annotations: {},
         signal: incoming.signal,
       },
     };

@@ -17,15 +17,15 @@ import type { Logger } from '../lib/log.ts';
 import { duration, list, number, port, text, type Values } from '../lib/options.ts';
 import { certificateRequestor } from './admission/certificate-requestor.ts';
 import { Admission } from './admission/order.ts';
+import { admissionOptions, chosenPlugins } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
-import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
-import { serviceAccount } from './admission/service-account.ts';
 import { serviceAddresses } from './admission/service-addresses.ts';
 import { onceStoreAnswers } from './await-store.ts';
 import type { Authorizer } from './auth/authorize.ts';
 import { authorizerOf, openGate } from './auth/gate.ts';
 import { authOptions } from './auth/options.ts';
 import { reconcilePolicy } from './auth/policy/reconcile.ts';
+import { lookupIn } from './auth/lookup.ts';
 import { Rbac } from './auth/rbac.ts';
 import type { Token } from './auth/static-tokens.ts';
 import { bootstrap } from './bootstrap.ts';
@@ -60,6 +60,7 @@ export const options = {
   tlsCertFile: text('Serving certificate (PEM)', '', '<file>'),
   tlsKeyFile: text('Key of the serving certificate (PEM)', '', '<file>'),
   ...authOptions,
+  ...admissionOptions,
   kubeletClientCertFile: text('Certificate shown to kubelets (PEM)', '', '<file>'),
   kubeletClientKeyFile: text('Key of the certificate shown to kubelets (PEM)', '', '<file>'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
@@ -100,16 +101,26 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const webhooks = new WebhookCaller(feed);
     const rbac = new Rbac(feed);
     const authorizer = deps.authorizer ?? authorizerOf(o, feed, rbac, log);
+    const lookup = lookupIn(feed, store);
+    const around = {
+      feed,
+      store,
+      kinds: kinds.kinds,
+      table: kinds,
+      webhooks,
+      authorizer,
+      lookup,
+      registry: () => registry,
+    };
     const rules = [
-      namespaceLifecycle(feed, store),
-      serviceAccount,
+      ...chosenPlugins(o, { ...around, mountsTokens: o.serviceAccountSigningKeyFile !== '' }),
       serviceAddresses(store, o.serviceCidr),
       certificateRequestor,
       rbacEscalation(rbac, authorizer),
     ];
-    const registry = new Registry(store, feed, new Admission(rules));
+    const registry: Registry = new Registry(store, feed, new Admission(rules));
+    const gate = openGate(o, lookup, authorizer, deps.tokens ?? [], log);
     await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
-    const gate = openGate(o, registry, rbac, authorizer, deps.tokens ?? [], log);
     let address = '';
     const server = createServer(
       {
@@ -141,7 +152,9 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const port = await listen(server, o);
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
-    const closed = aborted(signal).then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout));
+    const closed = aborted(signal)
+      .then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout))
+      .finally(() => webhooks.close());
     return { url: `https://${address}`, port, closed };
   } catch (error) {
     stopping.abort();

@@ -194,7 +194,7 @@ class Handler {
     } catch (error) {
       const status = toStatusError(error, this.#parts.log);
       done(status.code);
-      await sendStatus(request, response, status);
+      await sendStatus(request, response, status, warningHeaders(call.warnings));
     }
   }
 

@@ -123,7 +123,7 @@ class Launch implements LocalCluster {
       await this.#start(this.#devcluster(ports), signal);
       ready('development Mesos', `${this.masterUrl}, three agents`);
     }
-    await this.#start(this.#controllerManager(), signal);
+    await this.#start(this.#controllerManager(pki), signal);
     ready('controller-manager', '');
     await this.#start(this.#scheduler(pki), signal);
     ready('scheduler', 'subscribed as a Mesos framework; executors start with the first pods');
@@ -211,8 +211,11 @@ class Launch implements LocalCluster {
     ]);
   }
 
-  #controllerManager(): Program {
-    return this.#km('controller-manager', this.#clientFlags('controller-manager'));
+  #controllerManager(pki: Pki): Program {
+    return this.#km('controller-manager', [
+      ...this.#clientFlags('controller-manager'),
+      ...['--root-ca-file', pki.caFile],
+    ]);
   }
 
   #scheduler(pki: Pki): Program {

@@ -2,18 +2,17 @@ import { readFileSync } from 'node:fs';
 import { Pod } from '../../api/kinds/pod.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Feed } from '../feed.ts';
-import type { Registry } from '../registry.ts';
 import { Authenticator, type TokenUsers } from './authenticate.ts';
 import { alwaysAllow, alwaysDeny, inTurn, type Authorizer } from './authorize.ts';
 import { BootstrapTokens } from './bootstrap-tokens.ts';
 import { CertificateUsers } from './certificates.ts';
 import { IssuerDocuments } from './issuer-documents.ts';
-import { lookupIn } from './lookup.ts';
+import type { Lookup } from './lookup.ts';
 import { nodeAuthorizer, type PodView } from './nodes.ts';
 import { OidcTokens } from './oidc.ts';
 import type { AuthOptions } from './options.ts';
 import { ProxiedUsers } from './proxied-users.ts';
-import { Rbac } from './rbac.ts';
+import type { Rbac } from './rbac.ts';
 import { ServiceAccountTokens } from './service-account-tokens.ts';
 import { readKeys, readSigningKey } from './signing-keys.ts';
 import { readTokenFile, StaticTokens, type Token } from './static-tokens.ts';
@@ -22,7 +21,6 @@ import type { Gate } from '../dispatch.ts';
 
 /** All that the options say of who may enter and do what. */
 export interface Guard extends Gate {
-  rbac: Rbac;
   documents: IssuerDocuments;
 }
 
@@ -31,13 +29,11 @@ const modes = ['Node', 'RBAC', 'Webhook', 'AlwaysAllow', 'AlwaysDeny'] as const;
 /** Throws an Error in a sentence when options do not fit together or a file cannot be used. */
 export function openGate(
   o: AuthOptions,
-  registry: Registry,
-  rbac: Rbac,
+  lookup: Lookup,
   authorizer: Authorizer,
   tokens: readonly Token[],
   log: Logger,
 ): Guard {
-  const lookup = lookupIn(registry);
   const keys = tokenKeys(o);
   const accounts = new ServiceAccountTokens({ issuers: o.serviceAccountIssuer, ...keys, lookup });
   const audiences = o.apiAudiences.length > 0 ? o.apiAudiences : o.serviceAccountIssuer;
@@ -57,7 +53,6 @@ export function openGate(
   return {
     authenticator,
     authorizer,
-    rbac,
     giver: { tokens: accounts, lookup, audiences, maxSeconds: o.serviceAccountMaxTokenExpiration / 1000 },
     documents: new IssuerDocuments(o.serviceAccountIssuer[0], o.serviceAccountJwksUri, keys.keys),
   };

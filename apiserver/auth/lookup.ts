@@ -1,7 +1,9 @@
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { keyIn } from '../call.ts';
-import type { Registry } from '../registry.ts';
+import { Entry, prefixOf } from '../encoding.ts';
+import type { Feed } from '../feed.ts';
+import type { Store } from '../store.ts';
 
 /** An object by name: out of the cache, else, since it may be too new for the cache, out of the store. */
 export type Lookup = <T extends KubeObject>(
@@ -11,10 +13,13 @@ export type Lookup = <T extends KubeObject>(
 ) => Promise<Readonly<T> | undefined>;
 
 export const lookupIn =
-  (registry: Registry): Lookup =>
+  (feed: Feed, store: Store): Lookup =>
   async <T extends KubeObject>(kind: Kind<T>, namespace: string, name: string) => {
     const plain = kind as Kind<never> as Kind;
     const key = keyIn(plain, namespace, name);
-    const entry = registry.feed.cache(plain).get(key) ?? (await registry.read(plain, key));
-    return entry?.object as Readonly<T> | undefined;
+    const cached = feed.cache(plain).get(key);
+    if (cached) return cached.object as Readonly<T>;
+    const prefix = prefixOf(plain);
+    const { item } = await store.get(prefix + key);
+    return item && (Entry.of(item, prefix).object as Readonly<T>);
   };

@@ -6,6 +6,7 @@ import { bad, invalid, notSupported } from '../../api/field-error.ts';
 import { timestamp, type KubeObject } from '../../api/meta.ts';
 import { badRequest, conflict, notFound, StatusError, type ResourceName } from '../../api/status.ts';
 import type { FieldError } from '../../api/kind.ts';
+import { checkNodeToken } from '../admission/node-restriction.ts';
 import type { Lookup } from '../auth/lookup.ts';
 import type { AccountClaims, NamedUid, ServiceAccountTokens } from '../auth/service-account-tokens.ts';
 import { decodeBody } from '../body.ts';
@@ -77,10 +78,13 @@ function readSpec({ spec = {} }: TokenRequest, { audiences, maxSeconds }: TokenG
 
 async function boundTo(
   ref: NonNullable<TokenRequest['spec']>['boundObjectRef'],
-  { namespace, name }: Call,
+  { namespace, name, user }: Call,
   lookup: Lookup,
 ): Promise<Pick<AccountClaims, 'pod' | 'secret' | 'node'>> {
-  if (!ref) return {};
+  if (!ref) {
+    checkNodeToken(user, name, ref, undefined);
+    return {};
+  }
   const found = async (kind: ResourceName, object: Promise<Readonly<KubeObject> | undefined>): Promise<NamedUid> => {
     const there = await object;
     if (!there) throw notFound(kind, ref.name ?? '');
@@ -100,13 +104,16 @@ async function boundTo(
         throw badRequest(
           `cannot bind token for serviceaccount "${name}" to pod running with different serviceaccount name.`,
         );
+      checkNodeToken(user, name, ref, pod);
       const claim = await found(Pod, Promise.resolve(pod));
       const node = pod?.spec.nodeName ? await lookup(Node, '', pod.spec.nodeName) : undefined;
       return { pod: claim, ...(node ? { node: { name: node.metadata.name!, uid: node.metadata.uid! } } : {}) };
     }
     case 'v1 Secret':
+      checkNodeToken(user, name, ref, undefined);
       return { secret: await found(Secret, lookup(Secret, namespace, ref.name ?? '')) };
     case 'v1 Node':
+      checkNodeToken(user, name, ref, undefined);
       return { node: await found(Node, lookup(Node, '', ref.name ?? '')) };
     default:
       throw invalid(type, '', [notSupported('spec.boundObjectRef', ref.kind ?? '', ['Node', 'Pod', 'Secret'])]);

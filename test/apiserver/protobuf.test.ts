@@ -60,7 +60,9 @@ const encoded = (object: { apiVersion: string; kind: string }): Buffer => {
 };
 
 describe.each(
-  builtinKinds.filter(({ verbs }) => !verbs).map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind] as const),
+  builtinKinds
+    .filter(({ verbs, group, version, kind }) => !verbs && messageFor(group, version, kind))
+    .map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind] as const),
 )('%s in protobuf', (id, kind) => {
   test('is made from it and read back as it is in JSON', async () => {
     const name = objectNames[id] ?? 'x';
