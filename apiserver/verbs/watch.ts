@@ -61,7 +61,7 @@ export async function watch(registry: Registry, call: Call): Promise<Watch> {
       new Session(registry, kind, selection, encoder, sink, call.signal).run(start, {
         bookmarks,
         seconds,
-        initialEnd: sendInitial === true,
+        initialEnd: sendInitial === true && bookmarks,
       }),
   };
 }
