@@ -16,6 +16,7 @@ import { jsonBody, send, sendStatus, textBody, type RawRequest, type RawResponse
 import type { KubeletProxy } from './subresources/kubelet-proxy.ts';
 import type { Sink, Watch } from './verbs/watch.ts';
 import { version } from './version.ts';
+import { isWebSocket, openWatchSocket } from './watch-socket.ts';
 
 export interface Parts {
   dispatcher: Dispatcher;
@@ -259,7 +260,7 @@ class Handler {
     return send(request, response, 200, jsonBody(value, form.contentType), common);
   }
 
-  /** exec, attach and port-forward: the connection leaves HTTP. */
+  /** exec, attach, port-forward, and watches over a WebSocket: the connection leaves HTTP. */
   async upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     const hangup = new AbortController();
     socket.on('close', () => hangup.abort(hungUp));
@@ -267,6 +268,10 @@ class Handler {
       const incoming = this.#incoming(request, hangup.signal);
       const user = await this.#parts.dispatcher.identify(incoming);
       const admitted = await this.#parts.dispatcher.admit(incoming, user);
+      if (admitted?.verb === 'watch' && isWebSocket(request)) {
+        const watch = await this.#parts.dispatcher.watch(admitted);
+        return openWatchSocket(watch, request, socket, head, this.#parts.signal);
+      }
       if (!admitted || !connectSubresources.has(admitted.call.subresource))
         throw new StatusError(400, 'BadRequest', 'this path takes no upgrade of the connection');
       await this.#parts.kubelets.upgrade(admitted.call, request, socket, head);

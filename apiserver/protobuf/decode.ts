@@ -1,6 +1,7 @@
 import protobuf from 'protobufjs/minimal.js';
 import { badRequest, StatusError } from '../../api/status.ts';
 import {
+  extensions,
   fieldsOf,
   isAbsent,
   isListMessage,
@@ -128,6 +129,10 @@ const specials: Record<string, (reader: protobuf.Reader) => unknown> = {
   [`${meta}.MicroTime`]: (reader) => time(reader, `${meta}.MicroTime`, 6),
   [`${meta}.Duration`]: (reader) => read(reader, `${meta}.Duration`)['duration'],
   [`${meta}.FieldsV1`]: rawJson(1),
+  [`${extensions}.JSON`]: rawJson(1),
+  [`${extensions}.JSONSchemaPropsOrArray`]: alternative('JSONSchemaPropsOrArray', 'jSONSchemas'),
+  [`${extensions}.JSONSchemaPropsOrBool`]: alternative('JSONSchemaPropsOrBool', 'allows'),
+  [`${extensions}.JSONSchemaPropsOrStringArray`]: alternative('JSONSchemaPropsOrStringArray', 'property'),
   'k8s.io.apimachinery.pkg.runtime.RawExtension': rawJson(1),
   'k8s.io.apimachinery.pkg.api.resource.Quantity': (reader) => firstString(reader),
   'k8s.io.apimachinery.pkg.util.intstr.IntOrString': intOrString,
@@ -148,6 +153,14 @@ function rawJson(field: number): (reader: protobuf.Reader) => unknown {
       reader.skipType(tag & 7);
     }
     return undefined;
+  };
+}
+
+/** A schema, or what stands in its place. */
+function alternative(message: string, other: string): (reader: protobuf.Reader) => unknown {
+  return (reader) => {
+    const { schema, [other]: value } = read(reader, `${extensions}.${message}`);
+    return schema ?? value;
   };
 }
 

@@ -1,5 +1,5 @@
 import protobuf from 'protobufjs/minimal.js';
-import { fieldsOf, isListMessage, magic, meta, scalars, type Field } from './fields.ts';
+import { extensions, fieldsOf, isListMessage, magic, meta, scalars, type Field } from './fields.ts';
 
 const { Writer } = protobuf;
 type Writer = protobuf.Writer;
@@ -152,6 +152,25 @@ const time: Write = (writer, value) => {
     .int32(nanos);
 };
 
+/** A schema, or what may stand in its place. */
+const schemaOr =
+  (schemaField: number, other: (writer: Writer, value: never) => void): Write =>
+  (writer, value) => {
+    if (typeof value !== 'object' || Array.isArray(value)) return other(writer, value as never);
+    if (schemaField === 2) writer.uint32(tag(1, 0)).bool(true);
+    writer.uint32(tag(schemaField, 2)).fork();
+    members(`${extensions}.JSONSchemaProps`)(writer, value);
+    writer.ldelim();
+  };
+
+const schemas = (writer: Writer, value: readonly unknown[]): void => {
+  for (const item of value) {
+    writer.uint32(tag(2, 2)).fork();
+    members(`${extensions}.JSONSchemaProps`)(writer, item);
+    writer.ldelim();
+  }
+};
+
 const rawJson: Write = (writer, value) => void writer.uint32(tag(1, 2)).string(JSON.stringify(value));
 
 /** Messages whose JSON form is not an object of their fields. */
@@ -159,6 +178,15 @@ const specials: Record<string, Write> = {
   [`${meta}.Time`]: time,
   [`${meta}.MicroTime`]: time,
   [`${meta}.FieldsV1`]: rawJson,
+  [`${extensions}.JSON`]: rawJson,
+  [`${extensions}.JSONSchemaPropsOrArray`]: schemaOr(1, schemas),
+  [`${extensions}.JSONSchemaPropsOrBool`]: schemaOr(
+    2,
+    (writer, value: boolean) => void writer.uint32(tag(1, 0)).bool(value),
+  ),
+  [`${extensions}.JSONSchemaPropsOrStringArray`]: schemaOr(1, (writer, value: readonly string[]) => {
+    for (const item of value) writer.uint32(tag(2, 2)).string(item);
+  }),
   'k8s.io.apimachinery.pkg.runtime.RawExtension': rawJson,
   'k8s.io.apimachinery.pkg.api.resource.Quantity': (writer, value) =>
     void writer.uint32(tag(1, 2)).string(String(value)),

@@ -12,6 +12,7 @@ const facts = JSON.parse(
 /** The four bytes before every body; then comes a runtime.Unknown whose `raw` is the object. */
 export const magic = Buffer.from('k8s\0');
 export const meta = 'k8s.io.apimachinery.pkg.apis.meta.v1';
+export const extensions = 'k8s.io.apiextensions_apiserver.pkg.apis.apiextensions.v1';
 export const unknownMessage = 'k8s.io.apimachinery.pkg.runtime.Unknown';
 
 /** One field of a message, and how it appears in JSON. */
@@ -34,7 +35,9 @@ export const scalars = new Set(['string', 'bool', 'int32', 'int64', 'double', 'b
 
 /** `io.k8s.api.core.v1.Pod` → `k8s.io.api.core.v1.Pod`, if there is such a message. */
 export function messageOf(definition: string | undefined): string | undefined {
-  const message = definition?.replace(/^io\.k8s\./, 'k8s.io.');
+  const message = definition
+    ?.replace(/^io\.k8s\./, 'k8s.io.')
+    .replace('apiextensions-apiserver', 'apiextensions_apiserver');
   return message !== undefined && facts[message] ? message : undefined;
 }
 
@@ -55,13 +58,16 @@ export function messageOfKind(kind: Kind): string | undefined {
   return message ?? undefined;
 }
 
+const definitionName = (message: string): string =>
+  message.replace(/^k8s\.io\./, 'io.k8s.').replace('apiextensions_apiserver', 'apiextensions-apiserver');
+
 const known = new Map<string, readonly Field[]>();
 
 /** The fields of a message in the order of their numbers. */
 export function fieldsOf(message: string): readonly Field[] {
   let fields = known.get(message);
   if (!fields) {
-    const definition = definitions[message.replace(/^k8s\.io\./, 'io.k8s.')];
+    const definition = definitions[definitionName(message)];
     fields = (facts[message] ?? [])
       .map((fact) => fieldOf(fact, message, definition))
       .sort((a, b) => a.number - b.number);
@@ -93,14 +99,16 @@ function fieldOf([number, name, type, label]: FieldFact, message: string, defini
   };
 }
 
-/** A few fields are spelt otherwise in protobuf: `Webhooks`, `uID`. */
+/** A few fields are spelt otherwise in protobuf: `Webhooks`, `uID`, `ref` for `$ref`, `xKubernetesMapType`. */
 function jsonNameOf(name: string, properties: Schema['properties']): string {
   if (names[name]) return names[name];
   if (!properties || Object.hasOwn(properties, name)) return name;
-  return Object.keys(properties).find((key) => key.toLowerCase() === name.toLowerCase()) ?? name;
+  const dashed = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  const spelt = (key: string) => key === dashed || key === `$${name}` || key.toLowerCase() === name.toLowerCase();
+  return Object.keys(properties).find(spelt) ?? name;
 }
 
-const names: Record<string, string> = { Raw: 'raw', xRef: '$ref', xSchema: '$schema' };
+const names: Record<string, string> = { Raw: 'raw' };
 
 const absolute = (type: string, message: string): string =>
   type.startsWith('.') ? type.slice(1) : `${message.slice(0, message.lastIndexOf('.'))}.${type}`;
@@ -122,7 +130,8 @@ const zeroIsAbsent = new Set(
    DeploymentStatus.replicas ScaleSpec.replicas numberAvailable numberUnavailable updatedNumberScheduled chapAuthDiscovery
    chapAuthSession clusterScope globalDefault handSize queues queueLengthLimit matchingPrecedence signal sizeBytes
    sslEnabled AWSElasticBlockStoreVolumeSource.partition GCEPersistentDiskVolumeSource.partition ServiceBackendPort.number
-   retryAfterSeconds code`.split(/\s+/),
+   retryAfterSeconds code uniqueItems exclusiveMaximum exclusiveMinimum nullable x-kubernetes-embedded-resource
+   x-kubernetes-int-or-string preserveUnknownFields deprecated`.split(/\s+/),
 );
 
 /** Texts that are pointers in Go: an empty one says something. */

@@ -15,6 +15,8 @@ import { parseRevision, settle } from '../versions.ts';
 /** Where a watch writes to: one HTTP response or WebSocket. */
 export interface Sink {
   write: (bytes: Buffer) => void;
+  /** Every write is one message: events must not be joined. */
+  oneByOne?: boolean;
   /** Bytes that wait for a slow reader. */
   readonly waiting: number;
   end: () => void;
@@ -59,7 +61,7 @@ export async function watch(registry: Registry, call: Call): Promise<Watch> {
       new Session(registry, kind, selection, encoder, sink, call.signal).run(start, {
         bookmarks,
         seconds,
-        initialEnd: sendInitial === true,
+        initialEnd: sendInitial === true && bookmarks,
       }),
   };
 }
@@ -196,7 +198,7 @@ class Session {
     if (waiting > this.#limit || this.#inTurn > turnLimit)
       return this.#fail(expired('the watcher was too slow: list again'));
     if (waiting < waitingLimit) this.#limit = waitingLimit;
-    if (this.#selection.namespace === '' && !this.#selection.matches && !this.#kind.storage) {
+    if (this.#selection.namespace === '' && !this.#selection.matches && !this.#kind.storage && !this.#sink.oneByOne) {
       this.#sink.write(this.#encoder.batch(events));
       return;
     }
@@ -207,8 +209,13 @@ class Session {
     if (told.length === 0) return;
     this.#inVersion(
       told.map(({ type, event }) => shownBy(type, event)),
-      () => this.#sink.write(joinedBuffers(told.map(({ type, event }) => this.#encoder.event(type, event)))),
+      () => this.#writeAll(told.map(({ type, event }) => this.#encoder.event(type, event))),
     );
+  }
+
+  #writeAll(pieces: Buffer[]): void {
+    if (this.#sink.oneByOne) for (const piece of pieces) this.#sink.write(piece);
+    else this.#sink.write(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
   }
 
   /** What a change means to this selection: an object that leaves it is deleted, one that enters it is added. */
@@ -237,7 +244,5 @@ class Session {
     this.#sink.end();
   }
 }
-
-const joinedBuffers = (pieces: Buffer[]): Buffer => (pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
 
 const lostPlace = (): StatusError => expired('The resourceVersion for the provided watch is too old.');

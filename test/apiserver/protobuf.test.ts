@@ -9,6 +9,7 @@ import { definitionOf } from '../../api/schema.ts';
 import { decodeProtobuf } from '../../apiserver/protobuf/decode.ts';
 import { encodeMessage, envelope } from '../../apiserver/protobuf/encode.ts';
 import { messageFor } from '../../apiserver/protobuf/fields.ts';
+import { eventually } from '../eventually.ts';
 import { adminToken, startServer, type TestServer } from './harness.ts';
 import { minimalObjects, objectNames } from './minimal-objects.ts';
 
@@ -61,7 +62,7 @@ const encoded = (object: { apiVersion: string; kind: string }): Buffer => {
 
 describe.each(
   builtinKinds
-    .filter(({ verbs, group, version, kind }) => !verbs && messageFor(group, version, kind))
+    .filter(({ verbs }) => !verbs)
     .map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind] as const),
 )('%s in protobuf', (id, kind) => {
   test('is made from it and read back as it is in JSON', async () => {
@@ -71,11 +72,15 @@ describe.each(
     const object = { apiVersion, kind: kind.kind, metadata: { name }, ...minimalObjects[id] };
     const made = await ask('POST', path, binary, encoded(object));
     expect([made.status, made.type]).toEqual([201, binary]);
-    const json = (await s.call('GET', `${path}/${name}`)).json;
-    expect(decoded(made.body, apiVersion, kind.kind)).toEqual(json);
-    const list = await ask('GET', `${path}?fieldSelector=metadata.name%3D${name}`, binary);
-    const { kind: _k, apiVersion: _a, ...bare } = json as Record<string, unknown>;
-    expect(decoded(list.body, apiVersion, kind.listKind).items).toEqual([bare]);
+    // Until the server has left it alone, as it does not a new CustomResourceDefinition.
+    await eventually(async () => {
+      const one = await ask('GET', `${path}/${name}`, binary);
+      const list = await ask('GET', `${path}?fieldSelector=metadata.name%3D${name}`, binary);
+      const json = (await s.call('GET', `${path}/${name}`)).json;
+      expect(decoded(one.body, apiVersion, kind.kind)).toEqual(json);
+      const { kind: _k, apiVersion: _a, ...bare } = json as Record<string, unknown>;
+      expect(decoded(list.body, apiVersion, kind.listKind).items).toEqual([bare]);
+    });
     await s.call('DELETE', `${path}/${name}?gracePeriodSeconds=0`);
   });
 });
