@@ -21,6 +21,7 @@ import { admissionOptions, chosenPlugins } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
 import { serviceAddresses } from './admission/service-addresses.ts';
 import { onceStoreAnswers } from './await-store.ts';
+import { auditOptions, openAudit } from './audit/audit.ts';
 import type { Authorizer } from './auth/authorize.ts';
 import { authorizerOf, openGate } from './auth/gate.ts';
 import { authOptions } from './auth/options.ts';
@@ -59,6 +60,7 @@ export const options = {
   tlsKeyFile: text('Key of the serving certificate (PEM)', '', '<file>'),
   ...authOptions,
   ...admissionOptions,
+  ...auditOptions,
   kubeletClientCertFile: text('Certificate shown to kubelets (PEM)', '', '<file>'),
   kubeletClientKeyFile: text('Key of the certificate shown to kubelets (PEM)', '', '<file>'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
@@ -109,10 +111,12 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const registry: Registry = new Registry(store, feed, new Admission(rules));
     const gate = openGate(o, lookup, authorizer, deps.tokens ?? [], log);
     await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
+    const audit = openAudit(o, log);
     let address = '';
     const server = createServer(
       {
         dispatcher: new Dispatcher(kinds, registry, gate),
+        audit,
         documents: gate.documents,
         discovery: new Discovery(kinds),
         openapi: new OpenApi(kinds),
@@ -135,7 +139,9 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const port = await listen(server, o);
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
-    const closed = aborted(signal).then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout));
+    const closed = aborted(signal)
+      .then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout))
+      .finally(() => audit?.close());
     return { url: `https://${address}`, port, closed };
   } catch (error) {
     stopping.abort();
