@@ -34,6 +34,8 @@ import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
 import { openEmbedded } from './embedded.ts';
 import { openEtcd } from './etcd.ts';
+import { readEncryption } from './encryption/config.ts';
+import { EncryptedStore } from './encryption/encrypted-store.ts';
 import { Feed } from './feed.ts';
 import { Health } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
@@ -55,6 +57,7 @@ export const options = {
   etcdKeyFile: text('Key of the client certificate for etcd (PEM)', '', '<file>'),
   etcdUser: text('User name for etcd'),
   etcdPassword: text('Password for etcd'),
+  encryptionProviderConfig: text('How objects are encrypted in the store, an EncryptionConfiguration', '', '<file>'),
   embeddedStore: text('File of the embedded store, or :memory:', ':memory:', '<file>'),
   tlsCertFile: text('Serving certificate (PEM)', '', '<file>'),
   tlsKeyFile: text('Key of the serving certificate (PEM)', '', '<file>'),
@@ -93,7 +96,9 @@ export interface ApiServer {
 /** Waits for as long as etcd cannot be reached or does not let us in, saying so in the log. */
 export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   const { log, signal } = deps;
-  const store = deps.store ?? openStore(o, log);
+  const plainStore = deps.store ?? openStore(o, log);
+  const keys = o.encryptionProviderConfig ? readEncryption(o.encryptionProviderConfig) : [];
+  const store = keys.length > 0 ? new EncryptedStore(plainStore, keys) : plainStore;
   const stopping = new AbortController();
   try {
     const kinds = new KindTable(builtinKinds, questionKinds);
