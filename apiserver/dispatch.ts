@@ -41,6 +41,12 @@ export interface Incoming {
   signal: AbortSignal;
 }
 
+/** What a request is about; `path` is undefined when that is no resource. */
+export interface Asked {
+  path: ResourcePath | undefined;
+  attributes: Attributes;
+}
+
 /** A request on a resource after it was let in. */
 export interface Admitted {
   call: Call;
@@ -76,38 +82,44 @@ export class Dispatcher {
     return actingUser(user instanceof Promise ? await user : user, headers, rawHeaders, authorizer);
   }
 
-  /** Throws 403 unless the user may. */
-  async authorize(user: User, asked: Attributes): Promise<void> {
+  /** Answers why the user may; throws 403 unless they may. */
+  async authorize(user: User, asked: Attributes): Promise<string | undefined> {
     const verdict = this.#gate.authorizer.judge(user, asked);
     const { allowed, reason } = verdict instanceof Promise ? await verdict : verdict;
     if (!allowed) throw denied(user, asked, reason);
+    return reason;
   }
 
-  /** Paths that are no resources: discovery, health, metrics. */
-  authorizePath(user: User, method: string, path: string): Promise<void> {
-    const verb = method === 'GET' || method === 'HEAD' ? 'get' : method.toLowerCase();
-    return this.authorize(user, attributes({ verb, path }));
-  }
-
-  /** The call behind a resource path, authorized; undefined when the path is not that of a resource. */
-  async admit(incoming: Incoming, user: User): Promise<Admitted | undefined> {
-    const path = parseResourcePath(incoming.path);
-    if (!path) return undefined;
-    const verb = verbOf(incoming, path);
+  /** What a request is about: a resource, or a path such as discovery, health and metrics. */
+  asked(incoming: Incoming): Asked {
+    const { method, path: url, query } = incoming;
+    const path = parseResourcePath(url);
+    if (!path) {
+      const verb = method === 'GET' || method === 'HEAD' ? 'get' : method.toLowerCase();
+      return { path, attributes: attributes({ verb, path: url }) };
+    }
     const { group, version, resource, subresource, namespace, name } = path;
-    const about = resource === 'namespaces' && group === '' ? name : namespace;
-    await this.authorize(user, {
-      verb,
-      group,
-      version,
-      resource,
-      subresource,
-      namespace: about,
-      name,
-      path: '',
-      fieldSelector: incoming.query.get('fieldSelector') ?? '',
-      labelSelector: incoming.query.get('labelSelector') ?? '',
-    });
+    return {
+      path,
+      attributes: {
+        verb: verbOf(incoming, path),
+        group,
+        version,
+        resource,
+        subresource,
+        namespace: resource === 'namespaces' && group === '' ? name : namespace,
+        name,
+        path: '',
+        fieldSelector: query.get('fieldSelector') ?? '',
+        labelSelector: query.get('labelSelector') ?? '',
+      },
+    };
+  }
+
+  /** The call behind an authorized request; undefined when its path is not that of a resource. Throws 404. */
+  admit(incoming: Incoming, user: User, { path, attributes: { verb } }: Asked): Admitted | undefined {
+    if (!path) return undefined;
+    const { namespace, name, subresource } = path;
     const kind = this.#kindOf(path);
     const isWatch = verb === 'watch';
     return {
@@ -117,7 +129,7 @@ export class Dispatcher {
         kind,
         namespace,
         name,
-        subresource,
+        subresource: path.subresource,
         rest: path.rest,
         query: incoming.query,
         user,

@@ -21,6 +21,7 @@ import { admissionOptions, chosenPlugins } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
 import { serviceAddresses } from './admission/service-addresses.ts';
 import { onceStoreAnswers } from './await-store.ts';
+import { auditOptions, openAudit } from './audit/audit.ts';
 import type { Authorizer } from './auth/authorize.ts';
 import { authorizerOf, openGate } from './auth/gate.ts';
 import { authOptions } from './auth/options.ts';
@@ -34,6 +35,8 @@ import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
 import { openEmbedded } from './embedded.ts';
 import { openEtcd } from './etcd.ts';
+import { readEncryption } from './encryption/config.ts';
+import { EncryptedStore } from './encryption/encrypted-store.ts';
 import { Feed } from './feed.ts';
 import { Health } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
@@ -56,11 +59,13 @@ export const options = {
   etcdKeyFile: text('Key of the client certificate for etcd (PEM)', '', '<file>'),
   etcdUser: text('User name for etcd'),
   etcdPassword: text('Password for etcd'),
+  encryptionProviderConfig: text('How objects are encrypted in the store, an EncryptionConfiguration', '', '<file>'),
   embeddedStore: text('File of the embedded store, or :memory:', ':memory:', '<file>'),
   tlsCertFile: text('Serving certificate (PEM)', '', '<file>'),
   tlsKeyFile: text('Key of the serving certificate (PEM)', '', '<file>'),
   ...authOptions,
   ...admissionOptions,
+  ...auditOptions,
   kubeletClientCertFile: text('Certificate shown to kubelets (PEM)', '', '<file>'),
   kubeletClientKeyFile: text('Key of the certificate shown to kubelets (PEM)', '', '<file>'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
@@ -93,7 +98,9 @@ export interface ApiServer {
 /** Waits for as long as etcd cannot be reached or does not let us in, saying so in the log. */
 export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   const { log, signal } = deps;
-  const store = deps.store ?? openStore(o, log);
+  const plainStore = deps.store ?? openStore(o, log);
+  const keys = o.encryptionProviderConfig ? readEncryption(o.encryptionProviderConfig) : [];
+  const store = keys.length > 0 ? new EncryptedStore(plainStore, keys) : plainStore;
   const stopping = new AbortController();
   try {
     const kinds = new KindTable(builtinKinds, questionKinds);
@@ -121,10 +128,12 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const registry: Registry = new Registry(store, feed, new Admission(rules));
     const gate = openGate(o, lookup, authorizer, deps.tokens ?? [], log);
     await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
+    const audit = openAudit(o, log);
     let address = '';
     const server = createServer(
       {
         dispatcher: new Dispatcher(kinds, registry, gate),
+        audit,
         documents: gate.documents,
         discovery: new Discovery(kinds),
         openapi: new OpenApi(kinds),
@@ -154,7 +163,8 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
     const closed = aborted(signal)
       .then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout))
-      .finally(() => webhooks.close());
+      .finally(() => Promise.all([webhooks.close(), audit?.close()]))
+      .then(() => undefined);
     return { url: `https://${address}`, port, closed };
   } catch (error) {
     stopping.abort();

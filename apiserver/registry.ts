@@ -158,7 +158,7 @@ export class Registry {
     const value = encode(kind, object);
     if (isFinished(object, kind))
       return this.#remove(kind, current, options, new Entry(current.key, current.revision, value));
-    if (isSame(value, object, current)) return isNewest ? current : 'stale';
+    if (!current.stale && isSame(value, object, current)) return isNewest ? current : 'stale';
     const undo = await this.#admission.allocate(request);
     if (options.dryRun) {
       await undo();

@@ -13,12 +13,14 @@ import { Informers } from '../client/informer.ts';
 import { type Reconciler, type World, createWorld, run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Values, list, text } from '../lib/options.ts';
+import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { deployments } from './deployment.ts';
 import { endpointSlices } from './endpoint-slice.ts';
 import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import { namespaces } from './namespace.ts';
 import { replicaSets } from './replica-set.ts';
+import { resourceQuotas } from './resource-quota.ts';
 import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
 
@@ -31,6 +33,8 @@ const all: Readonly<Record<string, (world: World) => Reconciler>> = {
   endpoints,
   'endpoint-slice': endpointSlices,
   'service-account': serviceAccounts,
+  'resource-quota': resourceQuotas,
+  'cluster-role-aggregation': clusterRoleAggregation,
 };
 
 export const options = {

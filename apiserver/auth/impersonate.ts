@@ -65,6 +65,7 @@ async function impersonate(user: User, wish: Wish, authorizer: Authorizer): Prom
     for (const value of values) await may('userextras', value, { subresource: key });
   const acting = {
     name: wish.name,
+    impersonator: user,
     ...(wish.uid ? { uid: wish.uid } : {}),
     groups: wish.groups.length === 0 && account ? accountGroups(account.namespace) : wish.groups,
     ...(Object.keys(wish.extra).length > 0 ? { extra: wish.extra } : {}),

@@ -4,6 +4,8 @@ export interface User {
   uid?: string;
   groups: readonly string[];
   extra?: Readonly<Record<string, readonly string[]>>;
+  /** Who really asks, where somebody asks to be taken for this user. */
+  impersonator?: User;
 }
 
 export const anonymous: User = { name: 'system:anonymous', groups: ['system:unauthenticated'] };
