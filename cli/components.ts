@@ -97,6 +97,7 @@ export const components: readonly Component[] = [
       working('km-scheduler', options, running, async (client, { log, signal }) => {
         const informers = new Informers(client, log);
         framework.watched(informers);
+        scheduler.watched(informers);
         await informers.start(signal);
         const { server, ca = '' } = readKubeconfig(options.kubeconfig);
         const executorData = { server: options.executorApiserver || server, ca, token: options.executorToken };

@@ -16,20 +16,31 @@ import type { Logger } from '../lib/log.ts';
 import { type Values, number, text } from '../lib/options.ts';
 import type { Cluster } from './cluster.ts';
 import { defaultProfile } from './profile.ts';
+import { worldOf } from './world.ts';
 import { Scheduler } from './scheduler.ts';
 
 export { type Cluster, type Needs, type NodeView, type Seat, NotLaunched, noOffer } from './cluster.ts';
 export { type Decision, decide, explain } from './decide.ts';
 export { defaultProfile } from './profile.ts';
 
+/** Call before the informers start. */
+export function watched(informers: Informers): void {
+  worldOf(informers);
+}
+
 export const options = {
   schedulerName: text('Place pods whose spec.schedulerName is this', 'default-scheduler', '<name>'),
+  percentageOfNodesToScore: number(
+    'Score no more fitting nodes than this part of all; 0: the fewer the more nodes there are',
+    0,
+    { max: 100 },
+  ),
   seed: number('Makes the choice among equally good nodes repeatable; 0 takes a new seed at each start', 0),
 } as const;
 
 /** Starts placing pods; the informers must be in sync. Runs until the signal aborts. */
 export function start(
-  { schedulerName, seed }: Values<typeof options>,
+  { schedulerName, seed, percentageOfNodesToScore }: Values<typeof options>,
   {
     client,
     informers,
@@ -44,7 +55,9 @@ export function start(
     cluster,
     pods: informers.of(Pod),
     events: new EventRecorder(client, schedulerName, own),
+    world: worldOf(informers),
     profile: defaultProfile,
+    percentageOfNodesToScore,
     schedulerName,
     log: own,
     random: seed === 0 ? Math.random : seeded(seed),

@@ -20,6 +20,18 @@ export interface Ask {
   pod: Pod;
   needs: Needs;
   nodes: readonly NodeView[];
+  /** When scoring: the nodes that were asked at first, fitting or not. */
+  all?: readonly NodeView[];
+  /** Where each of `nodes` is in `all`. */
+  places?: readonly number[];
+  /** What else policies may look up; nothing is known where it is left out. */
+  world?: World;
+}
+
+/** Objects beside pods and nodes, as the apiserver has them. */
+export interface World {
+  /** Labels of a namespace. */
+  namespaceLabels(name: string): Readonly<Record<string, string>> | undefined;
 }
 
 export type NodeFilter = (node: NodeView) => string | undefined;

@@ -7,8 +7,8 @@ import type { EventRecorder } from '../client/events.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
-import { decide, explain } from './decide.ts';
-import type { Weighted } from './plugin.ts';
+import { type Search, decide, explain } from './decide.ts';
+import type { Weighted, World } from './plugin.ts';
 import { awaitsOffers } from './plugins/resources-fit.ts';
 import { SchedulingQueue } from './queue.ts';
 
@@ -20,6 +20,9 @@ export interface SchedulerParts {
   pods: Informer<PodObject>;
   events: EventRecorder;
   profile: readonly Weighted[];
+  world: World;
+  /** See Search. */
+  percentageOfNodesToScore: number;
   /** Pods whose spec.schedulerName is this are ours. */
   schedulerName: string;
   log: Logger;
@@ -41,12 +44,14 @@ export class Scheduler {
   readonly #seats = new Map<string, Seat>();
   /** What was last said about a pod that fits nowhere, so that it is said once. */
   readonly #said = new Map<string, string>();
+  readonly #search: Search;
   #timer: NodeJS.Timeout | undefined;
   #scheduled = false;
   #stopped = false;
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
+    this.#search = { percentageOfNodesToScore: parts.percentageOfNodesToScore, next: 0 };
   }
 
   /** Call when the informer is in sync and the cluster knows what is under way. */
@@ -112,9 +117,9 @@ export class Scheduler {
   }
 
   #place(pod: StoredPod): void {
-    const { cluster, profile, random } = this.#parts;
+    const { cluster, profile, random, world } = this.#parts;
     const nodes = cluster.nodes();
-    const decision = decide({ pod, needs: cluster.needs(pod), nodes }, profile, random);
+    const decision = decide({ pod, needs: cluster.needs(pod), nodes, world }, profile, random, this.#search);
     if ('refusals' in decision) {
       const waits = awaitsOffers(decision.refusals.keys());
       const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits);

@@ -1,0 +1,9 @@
+import { Namespace } from '../api/kinds/namespace.ts';
+import type { Informers } from '../client/informer.ts';
+import type { World } from './plugin.ts';
+
+/** What policies look up beside pods and nodes, from the informers' copies. */
+export function worldOf(informers: Informers): World {
+  const namespaces = informers.of(Namespace);
+  return { namespaceLabels: (name) => namespaces.get(name)?.metadata.labels };
+}
