@@ -20,6 +20,8 @@ interface SubresourceFacts {
 function subresourceFacts(kind: Kind, subresource: Subresource): SubresourceFacts {
   switch (subresource) {
     case 'status':
+    case 'ephemeralcontainers':
+    case 'resize':
       return { verbs: ['get', 'patch', 'update'] };
     case 'scale':
       return { verbs: ['get', 'patch', 'update'], group: 'autoscaling', version: 'v1', kind: 'Scale' };
@@ -45,6 +47,10 @@ function subresourceFacts(kind: Kind, subresource: Subresource): SubresourceFact
 }
 
 const hash = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex').toUpperCase();
+
+/** Tells clients when the stored form of a kind changes. */
+const storageHash = (kind: Kind): string =>
+  Buffer.from(hash(kind.apiVersion + kind.kind).slice(0, 12), 'hex').toString('base64');
 
 const gv = (group: string, version: string): string => (group ? `${group}/${version}` : version);
 
@@ -173,10 +179,10 @@ function resourceValues(kind: Kind) {
     singularName: kind.singular,
     namespaced: kind.namespaced,
     kind: kind.kind,
-    verbs,
+    verbs: kind.verbs ?? verbs,
     ...(kind.short.length ? { shortNames: kind.short } : {}),
     ...(kind.categories.length ? { categories: kind.categories } : {}),
-    storageVersionHash: Buffer.from(hash(kind.apiVersion + kind.kind).slice(0, 12), 'hex').toString('base64'),
+    ...(kind.verbs ? {} : { storageVersionHash: storageHash(kind) }),
   };
   const subs = kind.subresources.map((subresource) => {
     const { verbs: allowed, kind: name = kind.kind, group, version } = subresourceFacts(kind, subresource);
@@ -198,7 +204,7 @@ function aggregatedValue(kind: Kind) {
     responseKind: { group: kind.group, version: kind.version, kind: kind.kind },
     scope: kind.namespaced ? 'Namespaced' : 'Cluster',
     singularResource: kind.singular,
-    verbs,
+    verbs: kind.verbs ?? verbs,
     ...(kind.short.length ? { shortNames: kind.short } : {}),
     ...(kind.categories.length ? { categories: kind.categories } : {}),
     ...(kind.subresources.length

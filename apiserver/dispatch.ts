@@ -118,12 +118,13 @@ export class Dispatcher {
         rest: path.rest,
         query: incoming.query,
         user,
+        userAgent: (incoming.headers['user-agent'] as string | undefined) ?? '',
         contentType: (incoming.headers['content-type'] as string | undefined) ?? '',
         body: noBody,
         output: connectSubresources.has(subresource)
           ? json
           : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch)),
-        warnings: [],
+        warnings: kind.deprecation ? [kind.deprecation] : [],
         signal: incoming.signal,
       },
     };
@@ -161,6 +162,7 @@ export class Dispatcher {
   async answer({ call, verb }: Admitted): Promise<Answer> {
     if (!this.#kinds.kinds.includes(call.kind)) return this.#review(call, verb);
     if (call.subresource !== '') return this.#subresource(call, verb);
+    if (call.kind.verbs?.includes(verb) === false) throw notAllowedHere();
     switch (verb) {
       case 'get':
         return get(this.#registry, call);
@@ -192,6 +194,7 @@ export class Dispatcher {
   }
 
   watch({ call }: Admitted): Promise<Watch> {
+    if (call.kind.verbs?.includes('watch') === false) throw notAllowedHere();
     return watch(this.#registry, call);
   }
 
@@ -210,6 +213,17 @@ export class Dispatcher {
         return update(registry, call, 'status');
       case 'status patch':
         return patch(registry, call, 'status');
+      case 'ephemeralcontainers get':
+      case 'resize get':
+        return get(registry, call);
+      case 'ephemeralcontainers update':
+        return update(registry, call, 'ephemeralcontainers');
+      case 'ephemeralcontainers patch':
+        return patch(registry, call, 'ephemeralcontainers');
+      case 'resize update':
+        return update(registry, call, 'resize');
+      case 'resize patch':
+        return patch(registry, call, 'resize');
       case 'scale get':
       case 'scale update':
       case 'scale patch':

@@ -52,6 +52,8 @@ export class Entry {
   #value: Uint8Array | undefined;
   #bytes: Buffer | undefined;
   #object: Readonly<KubeObject> | undefined;
+  /** The same object in other versions of its kind, by apiVersion. */
+  #versions: Map<string, Entry> | undefined;
 
   constructor(key: string, revision: number, value: Uint8Array) {
     this.key = key;
@@ -84,6 +86,14 @@ export class Entry {
     return JSON.parse(this.bytes.toString()) as T;
   }
 
+  version(apiVersion: string): Entry | undefined {
+    return this.#versions?.get(apiVersion);
+  }
+
+  keepVersion(apiVersion: string, entry: Entry): void {
+    (this.#versions ??= new Map()).set(apiVersion, entry);
+  }
+
   /** The same object seen at another revision: what a DELETED event shows. */
   at(revision: number): Entry {
     return new Entry(this.key, revision, this.value);
@@ -91,5 +101,7 @@ export class Entry {
 }
 
 /** `/registry/<group>/<resource>/`, the prefix of a kind's keys. */
-export const prefixOf = (kind: { group: string; plural: string }): string =>
-  `/registry/${kind.group || 'core'}/${kind.plural}/`;
+export const prefixOf = (kind: Pick<Kind, 'group' | 'plural'> & Partial<Pick<Kind, 'storage'>>): string => {
+  const { group, plural } = kind.storage?.kind ?? kind;
+  return `/registry/${group || 'core'}/${plural}/`;
+};

@@ -25,6 +25,7 @@ import { Authenticator, readTokenFile, type Token } from './auth/authenticate.ts
 import { builtinAuthorizer, type Authorizer } from './auth/authorize.ts';
 import type { PodView } from './auth/nodes.ts';
 import { bootstrap } from './bootstrap.ts';
+import { CustomResources } from './crd/custom-resources.ts';
 import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
 import { openEmbedded } from './embedded.ts';
@@ -32,6 +33,7 @@ import { openEtcd } from './etcd.ts';
 import { Feed } from './feed.ts';
 import { Health } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
+import { WebhookCaller } from './webhooks/caller.ts';
 import { KindTable } from './kinds.ts';
 import { ServerMetrics } from './metrics.ts';
 import { OpenApi } from './openapi.ts';
@@ -93,6 +95,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const kinds = new KindTable(builtinKinds);
     const feed = new Feed(store, kinds.kinds, o.watchHistory, log);
     const rules = [namespaceLifecycle(feed, store), serviceAccount, serviceAddresses(store, o.serviceCidr)];
+    const webhooks = new WebhookCaller(feed);
     const registry = new Registry(store, feed, new Admission(rules));
     await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
     const tokens = [...(o.tokenAuthFile ? readTokenFile(o.tokenAuthFile) : []), ...(deps.tokens ?? [])];
@@ -119,6 +122,11 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       },
       tlsFiles(o),
       o.maxRequestBytes,
+    );
+    await onceStoreAnswers(
+      () => new CustomResources(registry, kinds, webhooks, log).start(stopping.signal),
+      log,
+      signal,
     );
     const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
     await onceStoreAnswers(restore, log, signal);

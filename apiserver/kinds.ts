@@ -2,12 +2,30 @@ import type { Kind } from '../api/kind.ts';
 
 /** The kinds that are served, found by group, version and plural. */
 export class KindTable {
-  readonly kinds: readonly Kind[];
+  #kinds: readonly Kind[];
   readonly #byPath = new Map<string, Kind>();
+  #generation = 0;
 
   constructor(kinds: readonly Kind[]) {
-    this.kinds = kinds;
-    for (const kind of kinds) this.#byPath.set(`${kind.group}/${kind.version}/${kind.plural}`, kind);
+    this.#kinds = kinds;
+    for (const kind of kinds) this.#byPath.set(pathOf(kind), kind);
+  }
+
+  get kinds(): readonly Kind[] {
+    return this.#kinds;
+  }
+
+  /** Grows with every change: what was made of the table is old when it did. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Takes kinds out and puts others in, at once. */
+  replace(before: readonly Kind[], after: readonly Kind[]): void {
+    for (const kind of before) this.#byPath.delete(pathOf(kind));
+    for (const kind of after) this.#byPath.set(pathOf(kind), kind);
+    this.#kinds = [...this.#kinds.filter((kind) => !before.includes(kind)), ...after];
+    this.#generation += 1;
   }
 
   find(group: string, version: string, plural: string): Kind | undefined {
@@ -25,3 +43,5 @@ export class KindTable {
     return this.kinds.filter((kind) => kind.group === group && kind.version === version);
   }
 }
+
+const pathOf = ({ group, version, plural }: Kind): string => `${group}/${version}/${plural}`;

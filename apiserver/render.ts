@@ -2,6 +2,7 @@ import { stringify as stringifyYaml } from 'yaml';
 import type { Kind } from '../api/kind.ts';
 import type { Answer, ListAnswer } from './call.ts';
 import { contentTypes, notAcceptable, type Output } from './negotiate.ts';
+import { served } from './served.ts';
 import { partialJson, readIncludeObject, tableJson } from './table.ts';
 
 /** A body ready to be sent. Lists come in many pieces, so that nothing is copied. */
@@ -12,13 +13,21 @@ export interface Rendered {
 }
 
 /** Gives an answer the form its caller asked for. */
-export function render(answer: Answer, output: Output, query: URLSearchParams): Rendered {
+export async function render(given: Answer, output: Output, query: URLSearchParams): Promise<Rendered> {
+  const answer = 'kind' in given && given.kind.storage ? await inVersion(given) : given;
   const chunks = chunksOf(answer, output, query);
   if (output.media === 'yaml') {
     const text = stringifyYaml(JSON.parse(Buffer.concat(chunks).toString()));
     return sized('application/yaml', [Buffer.from(text)]);
   }
   return sized(contentTypes.json, chunks);
+}
+
+/** The answer with its entries in the version that was asked for. */
+async function inVersion(answer: Exclude<Answer, { value: unknown }>): Promise<Answer> {
+  const { kind } = answer;
+  if ('entry' in answer) return { ...answer, entry: (await served(kind, [answer.entry]))[0]! };
+  return { ...answer, list: { ...answer.list, entries: await served(kind, answer.list.entries) } };
 }
 
 function sized(contentType: string, chunks: readonly Buffer[]): Rendered {

@@ -183,7 +183,7 @@ class Handler {
       else if (verb === 'watch') this.#stream(await this.#parts.dispatcher.watch(admitted), response, request);
       else {
         const answer = await this.#parts.dispatcher.answer(admitted);
-        const rendered = render(answer, call.output, call.query);
+        const rendered = await render(answer, call.output, call.query);
         await send(request, response, answer.code, rendered, warningHeaders(call.warnings));
       }
       if (response.destroyed || response.writableEnded) done(response.statusCode);
