@@ -102,7 +102,7 @@ export const components: readonly Component[] = [
         const { server, ca = '' } = readKubeconfig(options.kubeconfig);
         const executorData = { server: options.executorApiserver || server, ca, token: options.executorToken };
         const { cluster, closed } = await framework.start(options, { client, informers, log, signal, executorData });
-        scheduler.start(options, { client, informers, cluster, log, signal });
+        await scheduler.start(options, { client, informers, cluster, log, signal });
         log.info('scheduling');
         running.ready();
         await closed;

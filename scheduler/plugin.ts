@@ -32,6 +32,8 @@ export interface Ask {
 export interface World {
   /** Labels of a namespace. */
   namespaceLabels(name: string): Readonly<Record<string, string>> | undefined;
+  /** The selectors of the services in a namespace. */
+  serviceSelectors?(namespace: string): readonly Readonly<Record<string, string>>[];
 }
 
 export type NodeFilter = (node: NodeView) => string | undefined;

@@ -8,7 +8,8 @@ import type { Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
 import { type Search, decide, explain } from './decide.ts';
-import type { Weighted, World } from './plugin.ts';
+import type { Profile } from './configuration.ts';
+import type { World } from './plugin.ts';
 import { awaitsOffers } from './plugins/resources-fit.ts';
 import { SchedulingQueue } from './queue.ts';
 
@@ -19,12 +20,9 @@ export interface SchedulerParts {
   cluster: Cluster;
   pods: Informer<PodObject>;
   events: EventRecorder;
-  profile: readonly Weighted[];
+  /** By schedulerName: only pods that name one of them are ours. */
+  profiles: ReadonlyMap<string, Profile>;
   world: World;
-  /** See Search. */
-  percentageOfNodesToScore: number;
-  /** Pods whose spec.schedulerName is this are ours. */
-  schedulerName: string;
   log: Logger;
   random: () => number;
   now: () => number;
@@ -44,14 +42,14 @@ export class Scheduler {
   readonly #seats = new Map<string, Seat>();
   /** What was last said about a pod that fits nowhere, so that it is said once. */
   readonly #said = new Map<string, string>();
-  readonly #search: Search;
+  /** Where the next search for a node begins. */
+  #next = 0;
   #timer: NodeJS.Timeout | undefined;
   #scheduled = false;
   #stopped = false;
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
-    this.#search = { percentageOfNodesToScore: parts.percentageOfNodesToScore, next: 0 };
   }
 
   /** Call when the informer is in sync and the cluster knows what is under way. */
@@ -82,8 +80,12 @@ export class Scheduler {
       !isTerminal(pod) &&
       !pod.metadata.deletionTimestamp &&
       !pod.spec.schedulingGates?.length &&
-      (pod.spec.schedulerName ?? 'default-scheduler') === this.#parts.schedulerName
+      this.#profileOf(pod) !== undefined
     );
+  }
+
+  #profileOf(pod: StoredPod): Profile | undefined {
+    return this.#parts.profiles.get(pod.spec.schedulerName ?? 'default-scheduler');
   }
 
   #forget(pod: StoredPod): void {
@@ -117,9 +119,13 @@ export class Scheduler {
   }
 
   #place(pod: StoredPod): void {
-    const { cluster, profile, random, world } = this.#parts;
+    const { cluster, random, world } = this.#parts;
+    const profile = this.#profileOf(pod)!;
     const nodes = cluster.nodes();
-    const decision = decide({ pod, needs: cluster.needs(pod), nodes, world }, profile, random, this.#search);
+    const { percentageOfNodesToScore, plugins } = profile;
+    const search: Search = { percentageOfNodesToScore, next: this.#next };
+    const decision = decide({ pod, needs: cluster.needs(pod), nodes, world }, plugins, random, search);
+    this.#next = search.next;
     if ('refusals' in decision) {
       const waits = awaitsOffers(decision.refusals.keys());
       const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits);

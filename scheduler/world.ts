@@ -1,9 +1,17 @@
 import { Namespace } from '../api/kinds/namespace.ts';
+import { Service } from '../api/kinds/service.ts';
 import type { Informers } from '../client/informer.ts';
 import type { World } from './plugin.ts';
 
 /** What policies look up beside pods and nodes, from the informers' copies. */
 export function worldOf(informers: Informers): World {
   const namespaces = informers.of(Namespace);
-  return { namespaceLabels: (name) => namespaces.get(name)?.metadata.labels };
+  const services = informers.of(Service);
+  return {
+    namespaceLabels: (name) => namespaces.get(name)?.metadata.labels,
+    serviceSelectors: (namespace) =>
+      [...services.list()].flatMap(({ metadata, spec }) =>
+        metadata.namespace === namespace && spec?.selector ? [spec.selector] : [],
+      ),
+  };
 }
