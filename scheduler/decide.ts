@@ -59,7 +59,8 @@ function filterNodes(nodes: readonly NodeView[], filters: readonly NodeFilter[],
   return { fitting, places, refusals };
 }
 
-function refusal(node: NodeView, filters: readonly NodeFilter[]): string | undefined {
+/** The first reason against a node, or undefined. */
+export function refusal(node: NodeView, filters: readonly NodeFilter[]): string | undefined {
   for (let i = 0; i < filters.length; i++) {
     const reason = filters[i]!(node);
     if (reason !== undefined) return reason;

@@ -1,4 +1,5 @@
 import type { Pod } from '../api/kinds/pod.ts';
+import type { LabelSelector } from '../api/meta.ts';
 import type { Needs, NodeView } from './cluster.ts';
 
 /**
@@ -34,6 +35,17 @@ export interface World {
   namespaceLabels(name: string): Readonly<Record<string, string>> | undefined;
   /** The selectors of the services in a namespace. */
   serviceSelectors?(namespace: string): readonly Readonly<Record<string, string>>[];
+  /** Every PodDisruptionBudget. */
+  budgets?(): readonly Budget[];
+}
+
+export interface Budget {
+  namespace: string;
+  selector: LabelSelector | undefined;
+  /** How many of its pods may go now. */
+  allowed: number;
+  /** Names of pods that are on their way out and counted already. */
+  disrupted: ReadonlySet<string>;
 }
 
 export type NodeFilter = (node: NodeView) => string | undefined;

@@ -9,7 +9,9 @@ import type { Logger } from '../lib/log.ts';
 import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
 import { type Search, decide, explain } from './decide.ts';
 import type { Profile } from './configuration.ts';
-import type { World } from './plugin.ts';
+import { Evictor } from './evictor.ts';
+import type { Ask, World } from './plugin.ts';
+import { preempt } from './preemption.ts';
 import { awaitsOffers } from './plugins/resources-fit.ts';
 import { SchedulingQueue } from './queue.ts';
 
@@ -38,6 +40,7 @@ const burst = 200;
 export class Scheduler {
   readonly #parts: SchedulerParts;
   readonly #queue = new SchedulingQueue();
+  readonly #evictor: Evictor;
   /** Seats we wait for, by pod uid: these pods are not in the queue. */
   readonly #seats = new Map<string, Seat>();
   /** What was last said about a pod that fits nowhere, so that it is said once. */
@@ -50,6 +53,7 @@ export class Scheduler {
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
+    this.#evictor = new Evictor(parts);
   }
 
   /** Call when the informer is in sync and the cluster knows what is under way. */
@@ -91,6 +95,7 @@ export class Scheduler {
   #forget(pod: StoredPod): void {
     this.#queue.delete(keyOf(pod));
     this.#said.delete(pod.metadata.uid);
+    this.#evictor.forget(pod);
     if (this.#queue.size === 0) this.#soon();
   }
 
@@ -129,12 +134,26 @@ export class Scheduler {
     if ('refusals' in decision) {
       const waits = awaitsOffers(decision.refusals.keys());
       const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits);
-      if (!waits || since >= patience) this.#explain(pod, explain(decision.refusals, nodes.length));
-      return;
+      if (waits && since < patience) return;
+      const why = explain(decision.refusals, nodes.length);
+      const tried = this.#preempt(pod, { pod, needs: cluster.needs(pod), nodes, world }, profile);
+      return this.#explain(pod, tried === undefined ? why : `${why} preemption: ${tried}`);
     }
     const seat = cluster.reserve(pod, decision.node.name);
     if (seat) this.#follow(pod, seat);
     else this.#queue.retry(pod, this.#parts.now());
+  }
+
+  /** Makes room for the pod if it may. Answers in words why it could not. */
+  #preempt(pod: StoredPod, ask: Ask, { preempts, plugins, schedulerName }: Profile): string | undefined {
+    if (!preempts) return undefined;
+    if (this.#evictor.awaits(pod, ask.nodes)) return 'not eligible due to a terminating pod on the nominated node.';
+    const found = preempt(ask, plugins, (other) => this.#parts.cluster.needs(other));
+    if (typeof found === 'string') return found;
+    this.#evictor.evict(pod, found, schedulerName);
+    // What they leave is for this pod: it is asked first at every change, without a pause.
+    this.#queue.rest(keyOf(pod), this.#parts.now(), true);
+    return undefined;
   }
 
   #follow(pod: StoredPod, seat: Seat): void {
