@@ -49,6 +49,8 @@ export class Entry {
   readonly key: string;
   /** 0 for an object that was never stored, as a dry run makes. */
   readonly revision: number;
+  /** Kept in an old form: a write of the same object is a write all the same. */
+  readonly stale: boolean;
   #value: Uint8Array | undefined;
   #bytes: Buffer | undefined;
   #object: Readonly<KubeObject> | undefined;
@@ -56,14 +58,15 @@ export class Entry {
   /** The same object in other versions of its kind, by apiVersion. */
   #versions: Map<string, Entry> | undefined;
 
-  constructor(key: string, revision: number, value: Uint8Array) {
+  constructor(key: string, revision: number, value: Uint8Array, stale = false) {
+    this.stale = stale;
     this.key = key;
     this.revision = revision;
     this.#value = value;
   }
 
   static of(item: Item, prefix: string): Entry {
-    return new Entry(item.key.slice(prefix.length), item.revision, item.value);
+    return new Entry(item.key.slice(prefix.length), item.revision, item.value, item.stale);
   }
 
   /** JSON as it lies in the store. */

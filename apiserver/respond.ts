@@ -98,13 +98,18 @@ export function textBody(text: string, contentType = 'text/plain; charset=utf-8'
   return { contentType, chunks: [bytes], length: bytes.length };
 }
 
-export function sendStatus(request: RawRequest, response: RawResponse, error: StatusError): Promise<void> {
+export function sendStatus(
+  request: RawRequest,
+  response: RawResponse,
+  error: StatusError,
+  more: Headers = {},
+): Promise<void> {
   if (response.headersSent) {
     response.destroy();
     return Promise.resolve();
   }
   const retry = error.status.details?.retryAfterSeconds;
-  const headers: Headers = retry ? { 'retry-after': String(retry) } : {};
+  const headers: Headers = { ...more, ...(retry ? { 'retry-after': String(retry) } : {}) };
   if (error.code === 401) headers['www-authenticate'] = 'Bearer realm="kubernetes"';
   if (error.code === 413) headers['connection'] = 'close';
   if (request.httpVersionMajor === 2) delete headers['connection'];

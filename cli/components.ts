@@ -97,11 +97,12 @@ export const components: readonly Component[] = [
       working('km-scheduler', options, running, async (client, { log, signal }) => {
         const informers = new Informers(client, log);
         framework.watched(informers);
+        scheduler.watched(informers);
         await informers.start(signal);
         const { server, ca = '' } = readKubeconfig(options.kubeconfig);
         const executorData = { server: options.executorApiserver || server, ca, token: options.executorToken };
         const { cluster, closed } = await framework.start(options, { client, informers, log, signal, executorData });
-        scheduler.start(options, { client, informers, cluster, log, signal });
+        await scheduler.start(options, { client, informers, cluster, log, signal });
         log.info('scheduling');
         running.ready();
         await closed;

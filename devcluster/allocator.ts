@@ -23,6 +23,8 @@ export interface FrameworkView {
   served: ReadonlyMap<string, number>;
   /** Used and offered, with allocation_info. */
   allocated: readonly Resource[];
+  /** Whether it wants to see the agent at all, for the role. */
+  admits(role: string, agentId: string): boolean;
   refuses(role: string, agentId: string, resources: readonly Resource[]): boolean;
   /** Own least sizes of an offer for a role, or undefined for the master's. */
   leastOf(role: string): readonly Least[] | undefined;
@@ -59,7 +61,7 @@ export function allocateOffers(cluster: ClusterView): Allocation[] {
     if (free.length === 0) continue;
     const order = shares?.order(clients) ?? clients;
     for (const { framework, role } of order) {
-      if (!eligible(agent, framework, cluster.region)) continue;
+      if (!eligible(agent, framework, cluster.region) || !framework.admits(role, agent.id)) continue;
       const resources = forRole(free, role);
       if (!isEnough(resources, framework.leastOf(role) ?? masterLeast)) continue;
       if (framework.refuses(role, agent.id, resources)) continue;

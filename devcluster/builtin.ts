@@ -7,6 +7,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Event } from '../mesos/executor.ts';
 import type { Reason, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
+import { Checks } from './checks.ts';
 import { printStatus, runCommand, type Child } from './child.ts';
 import { isTerminal, nowSeconds } from './status.ts';
 
@@ -30,6 +31,7 @@ const defaultGrace = 3000;
 interface Running {
   task: TaskInfo;
   child: Child | undefined;
+  checks: Checks | undefined;
   state: TaskState;
   reason: Reason | undefined;
   killed: boolean;
@@ -60,6 +62,7 @@ export class Builtin {
   kill(status: number): void {
     for (const running of this.#tasks.values()) {
       running.timers.forEach(clearTimeout);
+      running.checks?.stop();
       running.child?.killTree();
       running.state = 'TASK_KILLED';
     }
@@ -78,6 +81,7 @@ export class Builtin {
     const running: Running = {
       task,
       child: undefined,
+      checks: undefined,
       state: 'TASK_STAGING',
       reason: undefined,
       killed: false,
@@ -85,17 +89,30 @@ export class Builtin {
       group,
     };
     this.#tasks.set(id, running);
-    this.#say(running, 'TASK_STARTING');
-    if (kind !== 'simulated') {
-      const home = kind === 'command' ? directory : join(directory, 'tasks', id);
-      mkdirSync(home, { recursive: true });
-      const given = (task.command?.environment?.variables ?? []).map(({ name, value = '' }) => [name, value]);
-      const env = { ...environment, MESOS_TASK_ID: id, MESOS_SANDBOX: home, ...Object.fromEntries(given) };
-      running.child = runCommand(task.command ?? {}, home, env as Record<string, string>);
-      void running.child.ended.then((status) => this.#exited(running, status));
-      this.#limit(running);
+    if (kind === 'simulated') {
+      this.#say(running, 'TASK_STARTING');
+      return this.#say(running, 'TASK_RUNNING');
     }
+    const home = kind === 'command' ? directory : join(directory, 'tasks', id);
+    mkdirSync(home, { recursive: true });
+    const given = (task.command?.environment?.variables ?? []).map(({ name, value = '' }) => [name, value]);
+    const env: Record<string, string> = {
+      ...environment,
+      MESOS_TASK_ID: id,
+      MESOS_SANDBOX: home,
+      ...Object.fromEntries(given),
+    };
+    running.checks = new Checks(task, {
+      run: (command) => runCommand(command, home, env).ended,
+      changed: (reason) => this.#say(running, 'TASK_RUNNING', undefined, reason),
+      unhealthy: () => this.#kill(id, undefined),
+    });
+    this.#say(running, 'TASK_STARTING');
+    running.child = runCommand(task.command ?? {}, home, env);
+    void running.child.ended.then((status) => this.#exited(running, status));
+    this.#limit(running);
     this.#say(running, 'TASK_RUNNING');
+    running.checks.start();
   }
 
   #limit(running: Running): void {
@@ -110,6 +127,7 @@ export class Builtin {
 
   #exited(running: Running, status: number): void {
     running.timers.forEach(clearTimeout);
+    running.checks?.stop();
     if (this.#over || isTerminal(running.state)) return;
     const state = running.reason
       ? 'TASK_FAILED'
@@ -128,6 +146,7 @@ export class Builtin {
     const running = this.#tasks.get(taskId);
     if (!running || isTerminal(running.state) || running.killed) return;
     running.killed = true;
+    running.checks?.stop();
     if (this.#options.tellsKilling) this.#say(running, 'TASK_KILLING');
     if (this.#options.kind === 'simulated') return this.#say(running, 'TASK_KILLED');
     // The command executor of Mesos does not look at the policy of the call.
@@ -156,7 +175,12 @@ export class Builtin {
     if ([...this.#tasks.values()].every(({ state }) => isTerminal(state))) this.#end(0);
   }
 
-  #say(running: Running, state: TaskState, message?: string): void {
+  #say(
+    running: Running,
+    state: TaskState,
+    message?: string,
+    reason = isTerminal(state) ? running.reason : undefined,
+  ): void {
     running.state = state;
     this.#options.update({
       task_id: running.task.task_id,
@@ -166,7 +190,8 @@ export class Builtin {
       timestamp: nowSeconds(),
       uuid: Buffer.from(randomUUID().replaceAll('-', ''), 'hex'),
       ...(message === undefined ? {} : { message }),
-      ...(running.reason && isTerminal(state) ? { reason: running.reason } : {}),
+      ...(reason === undefined ? {} : { reason }),
+      ...running.checks?.status(state),
     });
   }
 }

@@ -189,8 +189,14 @@ export class Executor {
     const message = work.isGroup
       ? 'A task within the task group was killed before delivery to the executor'
       : 'Killed before delivery to the executor';
-    for (const task of work.tasks)
-      this.#say(task, { state: 'TASK_KILLED', reason: 'REASON_TASK_KILLED_DURING_LAUNCH', message });
+    const verdict: Verdict = { state: 'TASK_KILLED', reason: 'REASON_TASK_KILLED_DURING_LAUNCH', message };
+    // For a task alone the executor goes on starting, to be told to end; for a group Mesos gives it up.
+    const isIdle = this.#queue.length === 0 && !this.#sentWork;
+    if (work.isGroup && isIdle && !this.#child && !this.#builtin) {
+      this.#verdict ??= verdict;
+      return this.#ended(-1);
+    }
+    for (const task of work.tasks) this.#say(task, verdict);
   }
 
   /** Asks it to end, and ends it when it does not. */

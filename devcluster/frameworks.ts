@@ -1,5 +1,5 @@
 /** Frameworks come, fail over, break off, time out and are torn down. */
-import type { Event } from '../mesos/scheduler.ts';
+import type { CallSubscribe, Event } from '../mesos/scheduler.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { RecordStream } from './http.ts';
 import { rescindAll, removeOffer } from './offers.ts';
@@ -21,6 +21,7 @@ export function newFramework(id: string, info: FrameworkInfo, recovered: boolean
     capabilities: capabilitiesOf(info),
     roles: rolesOf(info),
     suppressed: new Set(),
+    constraints: undefined,
     stream: undefined,
     streamId: '',
     recovered,
@@ -40,6 +41,8 @@ export function newFramework(id: string, info: FrameworkInfo, recovered: boolean
 
 /** What forbids this subscription, or undefined. */
 export function subscribeError(master: Master, info: FrameworkInfo): string | undefined {
+  const foreign = rolesOf(info).filter((role) => role !== '*' && master.roles?.includes(role) === false);
+  if (foreign.length > 0) return `Roles { ${foreign.join(', ')} } are not present in the master's --roles`;
   const id = info.id?.value;
   if (id === undefined) return undefined;
   if (master.completed.has(id)) return 'Framework has been removed';
@@ -51,8 +54,7 @@ export function subscribeError(master: Master, info: FrameworkInfo): string | un
 /** A stream was opened for a valid SUBSCRIBE: the framework is registered, comes back, or takes over from its elder. */
 export function subscribe(
   master: Master,
-  given: FrameworkInfo,
-  suppressed: readonly string[],
+  { framework_info: given, suppressed_roles = [], offer_constraints }: CallSubscribe,
   stream: RecordStream<Event>,
   streamId: string,
 ): Framework {
@@ -60,7 +62,8 @@ export function subscribe(
   const known = master.frameworks.get(id);
   const framework = known ?? newFramework(id, { ...given, id: { value: id } }, false);
   if (known) failOver(master, known, { ...given, id: { value: id } });
-  framework.suppressed = new Set(suppressed);
+  framework.suppressed = new Set(suppressed_roles);
+  framework.constraints = offer_constraints;
   framework.stream = stream;
   framework.streamId = streamId;
   framework.recovered = false;

@@ -39,6 +39,7 @@ export const options = {
   ),
   domain: text('Fault domain of the masters', 'eu/z1', '<region/zone>'),
   filterGpus: flag('Hide agents with GPUs from frameworks without GPU_RESOURCES', true),
+  roles: text('The only roles that frameworks may have; any unless told', '', '<role,role>'),
   workDir: text('Where sandboxes lie; removed at the end when not given', '', '<path>'),
   simulated: number('Add so many agents that only pretend to run tasks: no listener, no processes', 0, {
     max: 100_000,
@@ -139,6 +140,7 @@ class Cluster implements Devcluster {
       port: at,
       timings: this.#timings,
       filterGpus: this.#o.filterGpus,
+      roles: this.#o.roles === '' ? undefined : this.#o.roles.split(','),
       registry: this.#registry,
       domain: region === '' ? undefined : { fault_domain: { region: { name: region }, zone: { name: zone } } },
       log: this.#deps.log,

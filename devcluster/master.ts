@@ -23,6 +23,8 @@ export interface MasterOptions {
   timings: Timings;
   /** `--filter_gpu_resources` */
   filterGpus: boolean;
+  /** `--roles` */
+  roles: readonly string[] | undefined;
   registry: Registry;
   domain: DomainInfo | undefined;
   log: Logger;
@@ -94,7 +96,7 @@ function masterInfo(port: number, domain: DomainInfo | undefined): MasterInfo {
 }
 
 /** Takes office: the rounds of the allocator begin. */
-function lead(info: MasterInfo, { timings, filterGpus, registry, log }: MasterOptions): [Master, () => void] {
+function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: MasterOptions): [Master, () => void] {
   const soon = new Set<Agent>();
   let isDue = false;
   let isOver = false;
@@ -109,6 +111,7 @@ function lead(info: MasterInfo, { timings, filterGpus, registry, log }: MasterOp
     log,
     timings,
     filterGpus,
+    roles,
     registry,
     frameworks: new Map(),
     completed: new Map(),

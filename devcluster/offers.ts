@@ -1,6 +1,7 @@
 /** Outstanding offers: made from allocations, taken back, used up; and the filters of those that said no. */
 import type { ExecutorID, Filters, Resource } from '../mesos/types.ts';
 import { allocateOffers, covers, type AgentView, type FrameworkView } from './allocator.ts';
+import { satisfies } from './constraints.ts';
 import { add, refined, scalarOf, subtract, unallocate, withRole } from './resources.ts';
 import type { Agent, Framework, Master, Offer } from './state.ts';
 
@@ -62,6 +63,7 @@ function viewOf(master: Master, framework: Framework, now: number): FrameworkVie
     get allocated() {
       return (allocated ??= allocatedOf(master, framework));
     },
+    admits: (role, agentId) => satisfies(framework.constraints, role, master.agents.get(agentId)!.info),
     refuses: (role, agentId, resources) =>
       (framework.filters.get(`${role}/${agentId}`) ?? []).some(
         (filter) => filter.until > now && covers(filter.resources, resources),

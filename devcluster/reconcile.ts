@@ -1,4 +1,6 @@
 /** RECONCILE: what the master answers about a task it is asked for; the first rule that fits. */
+import type { CallReconcileOperationsOperation } from '../mesos/scheduler.ts';
+import type { OperationState } from '../mesos/types.ts';
 import type { Task } from '../mesos/tasks.ts';
 import type { Framework, Master } from './state.ts';
 import { partitionState, tell } from './status.ts';
@@ -29,6 +31,33 @@ export function answerOne(master: Master, framework: Framework, { task_id, agent
     say('TASK_UNREACHABLE', 'Task is unreachable', { unreachable_time: { nanoseconds } });
   } else if (agentId !== undefined && master.registry.gone.has(agentId)) say('TASK_GONE_BY_OPERATOR', 'Task is gone');
   else say('TASK_UNKNOWN', 'Task is unknown');
+}
+
+/** No operation is ever kept, so the answer depends on the agent alone. */
+export function reconcileOperations(
+  master: Master,
+  framework: Framework,
+  asked: readonly CallReconcileOperationsOperation[],
+): void {
+  const { unreachable, gone } = master.registry;
+  const verdict = (agent: string | undefined): [OperationState, string] => {
+    if (agent === undefined) return ['OPERATION_UNKNOWN', "Operation is unknown and no 'agent_id' was provided"];
+    if (master.agents.has(agent)) return ['OPERATION_UNKNOWN', 'Operation is unknown'];
+    if (master.recovered.has(agent)) return ['OPERATION_RECOVERING', 'Agent is recovered'];
+    if (unreachable.has(agent)) return ['OPERATION_UNREACHABLE', 'Agent is unreachable'];
+    if (gone.has(agent)) return ['OPERATION_GONE_BY_OPERATOR', 'Agent is gone'];
+    return ['OPERATION_UNKNOWN', 'Both operation and agent are unknown'];
+  };
+  for (const { operation_id, agent_id } of asked) {
+    const [state, message] = verdict(agent_id?.value);
+    const status = {
+      operation_id,
+      state,
+      message: `Reconciliation: ${message}`,
+      ...(agent_id ? { agent_id } : {}),
+    };
+    framework.stream?.send({ type: 'UPDATE_OPERATION_STATUS', update_operation_status: { status } });
+  }
 }
 
 function tellLatest(framework: Framework, task: Task): void {

@@ -1,15 +1,16 @@
 /** POST /api/v1/scheduler: the checks in Mesos' order, then the call. */
 import { randomUUID } from 'node:crypto';
 import { schedulerCall, schedulerEvent } from '../mesos/codec.ts';
-import type { Call } from '../mesos/scheduler.ts';
+import type { Call, OfferConstraints } from '../mesos/scheduler.ts';
+import type { FrameworkInfo } from '../mesos/types.ts';
 import { accept } from './accept.ts';
 import { removeFramework, subscribe, subscribeError } from './frameworks.ts';
 import { answer, HttpAnswer, negotiate, readCall, RecordStream, type Request } from './http.ts';
 import { addFilter, dropFilters, removeOffer, rescind } from './offers.ts';
-import { answerOne, reconcile } from './reconcile.ts';
+import { answerOne, reconcile, reconcileOperations } from './reconcile.ts';
 import type { Agent, Framework, Master } from './state.ts';
 import { acknowledge } from './tasks.ts';
-import { callError, capabilitiesOf, frameworkError, rolesOf } from './validate-call.ts';
+import { callError, capabilitiesOf, frameworkError, infoError, rolesOf, wishesError } from './validate-call.ts';
 
 export function handleScheduler(master: Master, request: Request): void {
   const { call } = readCall(request, schedulerCall);
@@ -40,7 +41,7 @@ function handleSubscribe(master: Master, request: Request, call: Extract<Call, {
   const error =
     frameworkError(framework_info, suppressed_roles, offer_constraints) ?? subscribeError(master, framework_info);
   if (error === undefined) {
-    subscribe(master, framework_info, suppressed_roles, stream, streamId);
+    subscribe(master, call.subscribe, stream, streamId);
     return;
   }
   stream.send({ type: 'ERROR', error: { message: error } });
@@ -97,7 +98,9 @@ function perform(master: Master, framework: Framework, call: Call): number {
     case 'ACCEPT_INVERSE_OFFERS':
     case 'DECLINE_INVERSE_OFFERS':
     case 'ACKNOWLEDGE_OPERATION_STATUS':
+      break;
     case 'RECONCILE_OPERATIONS':
+      reconcileOperations(master, framework, call.reconcile_operations.operations ?? []);
       break;
     default:
       // A real master dies of type UNKNOWN here; nobody should want that of an emulator.
@@ -139,21 +142,37 @@ function updateFramework(
   call: Extract<Call, { type: 'UPDATE_FRAMEWORK' }>,
 ): void {
   const { framework_info: info, suppressed_roles = [], offer_constraints } = call.update_framework;
-  const refuse = (what: string) => {
-    throw new HttpAnswer(400, what);
-  };
-  const error = frameworkError(info, suppressed_roles, offer_constraints);
-  if (error !== undefined) refuse(error);
-  const { principal, user, checkpoint = false } = framework.info;
-  if (info.principal !== principal) refuse("Changing framework's principal is not allowed.");
-  if (info.user !== user) refuse("Updating 'FrameworkInfo.user' is unsupported");
-  if ((info.checkpoint ?? false) !== checkpoint) refuse("Updating 'FrameworkInfo.checkpoint' is unsupported");
+  const error = updateError(framework.info, info, suppressed_roles, offer_constraints);
+  if (error !== undefined) throw new HttpAnswer(400, error);
   framework.info = info;
   framework.capabilities = capabilitiesOf(info);
   framework.roles = rolesOf(info);
   framework.suppressed = new Set(suppressed_roles);
+  framework.constraints = offer_constraints;
   for (const offer of [...master.offers.values()])
     if (offer.framework === framework && !framework.roles.includes(offer.role)) rescind(master, offer.id);
   for (const agent of master.agents.values()) agent.link.frameworkChanged(info);
   master.allocateSoon();
+}
+
+/** What forbids the change of a framework, in Mesos' words. */
+function updateError(
+  old: FrameworkInfo,
+  info: FrameworkInfo,
+  suppressed: readonly string[],
+  constraints: OfferConstraints | undefined,
+): string | undefined {
+  const invalid = infoError(info);
+  if (invalid !== undefined) return `Supplied FrameworkInfo is not valid: ${invalid}`;
+  const wishes = wishesError(info, suppressed, constraints);
+  if (wishes !== undefined) return `'UpdateFramework' call is not valid: ${wishes}`;
+  const said = (what: string) => `FrameworkInfo update is not valid: ${what}`;
+  const changed = (field: string, from: unknown, to: unknown) =>
+    said(
+      `Updating 'FrameworkInfo.${field}' is unsupported; attempted to update from '${String(from)}' to '${String(to)}'`,
+    );
+  if (info.principal !== old.principal) return said("Changing framework's principal is not allowed.");
+  if (info.user !== old.user) return changed('user', old.user, info.user);
+  const [before, after] = [old.checkpoint ?? false, info.checkpoint ?? false];
+  return before === after ? undefined : changed('checkpoint', before, after);
 }

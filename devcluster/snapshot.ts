@@ -50,6 +50,7 @@ export function describeFramework(master: Master, framework: Framework): Respons
   const offered = offers.map((offer) => offer.resources).reduce(add, []);
   return {
     framework_info: framework.info,
+    ...(framework.constraints ? { offer_constraints: framework.constraints } : {}),
     active: framework.stream !== undefined,
     connected: framework.stream !== undefined,
     recovered: framework.recovered,

@@ -1,7 +1,7 @@
 /** What a master knows. Plain data; the rules are in the files beside it. */
 import type { ExecutorInfo, KillPolicy, Task, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
 import type { AgentInfo, FrameworkInfo, MasterInfo, Resource } from '../mesos/types.ts';
-import type { Event } from '../mesos/scheduler.ts';
+import type { Event, OfferConstraints } from '../mesos/scheduler.ts';
 import type { Event as OperatorEvent } from '../mesos/master.ts';
 import type { Logger } from '../lib/log.ts';
 import type { RecordStream } from './http.ts';
@@ -28,6 +28,7 @@ export interface Framework {
   capabilities: ReadonlySet<string>;
   roles: string[];
   suppressed: Set<string>;
+  constraints: OfferConstraints | undefined;
   stream: RecordStream<Event> | undefined;
   streamId: string;
   /** Known only from its tasks after a master failover, not subscribed since. */
@@ -135,6 +136,8 @@ export interface Master {
   timings: Timings;
   /** Agents with GPUs are only for frameworks with GPU_RESOURCES. */
   filterGpus: boolean;
+  /** The only roles there may be; undefined: any. */
+  roles: readonly string[] | undefined;
   registry: Registry;
   frameworks: Map<string, Framework>;
   completed: Map<string, Framework>;

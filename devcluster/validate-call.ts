@@ -1,6 +1,7 @@
 /** Which scheduler calls and FrameworkInfos are refused, in the words of the real master. */
 import type { Call, OfferConstraints } from '../mesos/scheduler.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
+import { constraintsError } from './constraints.ts';
 import { idError, roleError, uuidError } from './roles.ts';
 
 /** What is wrong with a call, or undefined. */
@@ -52,15 +53,21 @@ export function frameworkError(
   suppressed: readonly string[],
   constraints: OfferConstraints | undefined,
 ): string | undefined {
-  return (
-    rolesError(info) ??
-    (info.id ? idError(info.id.value) : undefined) ??
-    timeoutError(info.failover_timeout ?? 0) ??
-    quantitiesError(info) ??
-    subsetError(rolesOf(info), suppressed, constraints) ??
-    constraintsError(constraints)
-  );
+  return infoError(info) ?? wishesError(info, suppressed, constraints);
 }
+
+export const infoError = (info: FrameworkInfo): string | undefined =>
+  rolesError(info) ??
+  (info.id ? idError(info.id.value) : undefined) ??
+  timeoutError(info.failover_timeout ?? 0) ??
+  quantitiesError(info);
+
+/** What is wrong with what goes beside the FrameworkInfo. */
+export const wishesError = (
+  info: FrameworkInfo,
+  suppressed: readonly string[],
+  constraints: OfferConstraints | undefined,
+): string | undefined => subsetError(rolesOf(info), suppressed, constraints) ?? constraintsError(constraints);
 
 function rolesError(info: FrameworkInfo): string | undefined {
   const isMultiRole = capabilitiesOf(info).has('MULTI_ROLE');
@@ -107,28 +114,4 @@ function subsetError(
   if (other === undefined) return undefined;
   // The missing blank is Mesos'.
   return `Offer constraints specify \`role_constraints\` for a role '${other}'not contained in the set of roles`;
-}
-
-function constraintsError(constraints: OfferConstraints | undefined): string | undefined {
-  for (const [role, { groups = [] }] of Object.entries(constraints?.role_constraints ?? {})) {
-    if (groups.length === 0)
-      return `Offer constraints are not valid: 'OfferConstraints::role_constraints' has an empty 'RoleConstraints::groups' for role ${role}`;
-    for (const { predicate } of groups.flatMap((group) => group.attribute_constraints ?? [])) {
-      const pattern = predicate?.text_matches?.regex ?? predicate?.text_not_matches?.regex;
-      const error = pattern === undefined ? undefined : regexError(pattern);
-      if (error !== undefined)
-        return `Offer constraints are not valid: A role ${role} has an invalid 'AttributeConstraint': Failed to construct regex from pattern '${pattern}': ${error}`;
-    }
-  }
-  return undefined;
-}
-
-function regexError(pattern: string): string | undefined {
-  try {
-    new RegExp(pattern);
-    return undefined;
-  } catch {
-    const open = [...pattern].filter((c) => c === '(').length > [...pattern].filter((c) => c === ')').length;
-    return open ? `missing ): ${pattern}` : `invalid pattern: ${pattern}`;
-  }
 }

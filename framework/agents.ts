@@ -51,6 +51,7 @@ export class Agent implements NodeView {
   /** Seats taken from the pool and not yet sent. */
   reserved: Task[] = [];
   readonly pods = new Map<string, Pod>();
+  generation = 0;
   readonly offers = new Map<string, Offer>();
   /** When the oldest offer in hand came, milliseconds. */
   heldSince = 0;
@@ -118,13 +119,17 @@ export class Agent implements NodeView {
 
   addPod(pod: Pod): void {
     const uid = pod.metadata.uid!;
+    if (this.pods.get(uid) !== pod) this.generation += 1;
     if (!this.pods.has(uid)) this.#count(pod, 1);
     this.pods.set(uid, pod);
   }
 
   removePod(uid: string): void {
     const pod = this.pods.get(uid);
-    if (pod && this.pods.delete(uid)) this.#count(pod, -1);
+    if (!pod) return;
+    this.generation += 1;
+    this.pods.delete(uid);
+    this.#count(pod, -1);
   }
 
   addOffer(offer: Offer, now: number): void {

@@ -48,6 +48,8 @@ export interface NodeView {
   allocatable: Readonly<Record<string, number>>;
   /** Pods bound to or reserved on this node, by uid. */
   pods: ReadonlyMap<string, Pod>;
+  /** Another number whenever `pods` changed. */
+  generation: number;
   /** How many of them have the controller with this uid. */
   siblings(owner: string): number;
   /** A host port can be had now. */

@@ -6,33 +6,61 @@ export type Decision =
   /** Reason → how many nodes refused for it. */
   | { refusals: Map<string, number> };
 
+/** How many fitting nodes are enough in a big cluster, and where the next search begins, so that all have their turn. */
+export interface Search {
+  /** Percent of the nodes; 0: the fewer the more nodes there are. */
+  percentageOfNodesToScore: number;
+  next: number;
+}
+
+/** Below this number of fitting nodes none is left out. */
+const alwaysScored = 100;
+
+/** As kube-scheduler does: half of a small cluster, less and less of bigger ones, never under 5 percent. */
+export function enoughOf(nodes: number, percentage: number): number {
+  const percent = percentage > 0 ? percentage : Math.max(5, 50 - Math.floor(nodes / 125));
+  return percent >= 100 ? nodes : Math.min(nodes, Math.max(alwaysScored, Math.floor((nodes * percent) / 100)));
+}
+
 /**
  * Where the pod goes: of the nodes that no policy refuses the one with the highest weighted score; among equals one by
- * chance, which `random` makes repeatable. Pure; looks at every node.
+ * chance, which `random` makes repeatable. Without a search it looks at every node.
  */
-export function decide(ask: Ask, profile: readonly Weighted[], random: () => number): Decision {
+export function decide(ask: Ask, profile: readonly Weighted[], random: () => number, search?: Search): Decision {
   const filters = profile.flatMap(({ plugin }) => plugin.filter?.(ask) ?? []);
-  const { fitting, refusals } = filterNodes(ask.nodes, filters);
+  const { fitting, places, refusals } = filterNodes(ask.nodes, filters, search);
   if (fitting.length === 0) return { refusals };
   const scores = profile.flatMap(({ plugin, weight }) => {
-    const score = weight > 0 ? plugin.score?.({ ...ask, nodes: fitting }) : undefined;
+    const score = weight > 0 ? plugin.score?.({ ...ask, nodes: fitting, all: ask.nodes, places }) : undefined;
     return score ? [{ score, weight }] : [];
   });
   return best(fitting, scores, random);
 }
 
-function filterNodes(nodes: readonly NodeView[], filters: readonly NodeFilter[]) {
+function filterNodes(nodes: readonly NodeView[], filters: readonly NodeFilter[], search: Search | undefined) {
   const refusals = new Map<string, number>();
   const fitting: NodeView[] = [];
-  for (const node of nodes) {
+  const places: number[] = [];
+  const enough = search ? enoughOf(nodes.length, search.percentageOfNodesToScore) : nodes.length;
+  const first = search ? search.next % Math.max(1, nodes.length) : 0;
+  for (let i = 0; i < nodes.length; i++) {
+    const place = (first + i) % nodes.length;
+    const node = nodes[place]!;
+    if (fitting.length === enough) {
+      search!.next = first + i;
+      break;
+    }
     const reason = refusal(node, filters);
-    if (reason === undefined) fitting.push(node);
-    else refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
+    if (reason === undefined) {
+      fitting.push(node);
+      places.push(place);
+    } else refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
   }
-  return { fitting, refusals };
+  return { fitting, places, refusals };
 }
 
-function refusal(node: NodeView, filters: readonly NodeFilter[]): string | undefined {
+/** The first reason against a node, or undefined. */
+export function refusal(node: NodeView, filters: readonly NodeFilter[]): string | undefined {
   for (let i = 0; i < filters.length; i++) {
     const reason = filters[i]!(node);
     if (reason !== undefined) return reason;

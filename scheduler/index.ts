@@ -15,21 +15,35 @@ import { Pod } from '../api/kinds/pod.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Values, number, text } from '../lib/options.ts';
 import type { Cluster } from './cluster.ts';
+import { type Profile, readConfiguration } from './configuration.ts';
 import { defaultProfile } from './profile.ts';
+import { worldOf } from './world.ts';
 import { Scheduler } from './scheduler.ts';
 
 export { type Cluster, type Needs, type NodeView, type Seat, NotLaunched, noOffer } from './cluster.ts';
+export { type Profile, profilesOf, readConfiguration } from './configuration.ts';
 export { type Decision, decide, explain } from './decide.ts';
 export { defaultProfile } from './profile.ts';
 
+/** Call before the informers start. */
+export function watched(informers: Informers): void {
+  worldOf(informers);
+}
+
 export const options = {
   schedulerName: text('Place pods whose spec.schedulerName is this', 'default-scheduler', '<name>'),
+  config: text('Profiles of policies: a KubeSchedulerConfiguration, or a Policy of old, in YAML or JSON', '', '<path>'),
+  percentageOfNodesToScore: number(
+    'Score no more fitting nodes than this part of all; 0: the fewer the more nodes there are',
+    0,
+    { max: 100 },
+  ),
   seed: number('Makes the choice among equally good nodes repeatable; 0 takes a new seed at each start', 0),
 } as const;
 
-/** Starts placing pods; the informers must be in sync. Runs until the signal aborts. */
-export function start(
-  { schedulerName, seed }: Values<typeof options>,
+/** Starts placing pods; the informers must be in sync. Runs until the signal aborts. Rejects when the configuration is wrong. */
+export async function start(
+  { schedulerName, seed, config, percentageOfNodesToScore }: Values<typeof options>,
   {
     client,
     informers,
@@ -37,15 +51,17 @@ export function start(
     log,
     signal,
   }: { client: Client; informers: Informers; cluster: Cluster; log: Logger; signal: AbortSignal },
-): void {
+): Promise<void> {
   const own = log.child({ component: 'scheduler' });
+  const usual: Profile = { schedulerName, plugins: defaultProfile, percentageOfNodesToScore, preempts: true };
+  const profiles = config === '' ? [usual] : await readConfiguration(config);
   new Scheduler({
     client,
     cluster,
     pods: informers.of(Pod),
-    events: new EventRecorder(client, schedulerName, own),
-    profile: defaultProfile,
-    schedulerName,
+    events: new EventRecorder(client, profiles[0]?.schedulerName ?? schedulerName, own),
+    world: worldOf(informers),
+    profiles: new Map(profiles.map((profile) => [profile.schedulerName, profile])),
     log: own,
     random: seed === 0 ? Math.random : seeded(seed),
     now: Date.now,

@@ -1,4 +1,5 @@
 import type { Pod } from '../api/kinds/pod.ts';
+import type { LabelSelector } from '../api/meta.ts';
 import type { Needs, NodeView } from './cluster.ts';
 
 /**
@@ -20,6 +21,31 @@ export interface Ask {
   pod: Pod;
   needs: Needs;
   nodes: readonly NodeView[];
+  /** When scoring: the nodes that were asked at first, fitting or not. */
+  all?: readonly NodeView[];
+  /** Where each of `nodes` is in `all`. */
+  places?: readonly number[];
+  /** What else policies may look up; nothing is known where it is left out. */
+  world?: World;
+}
+
+/** Objects beside pods and nodes, as the apiserver has them. */
+export interface World {
+  /** Labels of a namespace. */
+  namespaceLabels(name: string): Readonly<Record<string, string>> | undefined;
+  /** The selectors of the services in a namespace. */
+  serviceSelectors?(namespace: string): readonly Readonly<Record<string, string>>[];
+  /** Every PodDisruptionBudget. */
+  budgets?(): readonly Budget[];
+}
+
+export interface Budget {
+  namespace: string;
+  selector: LabelSelector | undefined;
+  /** How many of its pods may go now. */
+  allowed: number;
+  /** Names of pods that are on their way out and counted already. */
+  disrupted: ReadonlySet<string>;
 }
 
 export type NodeFilter = (node: NodeView) => string | undefined;

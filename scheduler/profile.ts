@@ -1,12 +1,14 @@
 import type { Weighted } from './plugin.ts';
 import { balancedAllocation } from './plugins/balanced-allocation.ts';
+import { imageLocality } from './plugins/image-locality.ts';
+import { interPodAffinity } from './plugins/inter-pod-affinity.ts';
 import { nodeAffinity } from './plugins/node-affinity.ts';
 import { nodeName } from './plugins/node-name.ts';
 import { nodePorts } from './plugins/node-ports.ts';
 import { nodeUnschedulable } from './plugins/node-unschedulable.ts';
 import { resourcesFit } from './plugins/resources-fit.ts';
-import { selectorSpread } from './plugins/selector-spread.ts';
 import { taintToleration } from './plugins/taint-toleration.ts';
+import { topologySpread } from './plugins/topology-spread.ts';
 
 /**
  * The policies in order. The first refusal is the one the user reads, so what is a property of the node itself comes
@@ -16,9 +18,11 @@ export const defaultProfile: readonly Weighted[] = [
   { plugin: nodeUnschedulable, weight: 0 },
   { plugin: nodeName, weight: 0 },
   { plugin: taintToleration, weight: 3 },
-  { plugin: nodeAffinity, weight: 2 },
+  { plugin: nodeAffinity(), weight: 2 },
   { plugin: nodePorts, weight: 0 },
-  { plugin: resourcesFit, weight: 1 },
-  { plugin: balancedAllocation, weight: 1 },
-  { plugin: selectorSpread, weight: 2 },
+  { plugin: resourcesFit(), weight: 1 },
+  { plugin: topologySpread(), weight: 2 },
+  { plugin: interPodAffinity(), weight: 2 },
+  { plugin: balancedAllocation(), weight: 1 },
+  { plugin: imageLocality, weight: 1 },
 ];

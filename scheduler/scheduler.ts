@@ -7,8 +7,11 @@ import type { EventRecorder } from '../client/events.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
-import { decide, explain } from './decide.ts';
-import type { Weighted } from './plugin.ts';
+import { type Search, decide, explain } from './decide.ts';
+import type { Profile } from './configuration.ts';
+import { Evictor } from './evictor.ts';
+import type { Ask, World } from './plugin.ts';
+import { preempt } from './preemption.ts';
 import { awaitsOffers } from './plugins/resources-fit.ts';
 import { SchedulingQueue } from './queue.ts';
 
@@ -19,9 +22,9 @@ export interface SchedulerParts {
   cluster: Cluster;
   pods: Informer<PodObject>;
   events: EventRecorder;
-  profile: readonly Weighted[];
-  /** Pods whose spec.schedulerName is this are ours. */
-  schedulerName: string;
+  /** By schedulerName: only pods that name one of them are ours. */
+  profiles: ReadonlyMap<string, Profile>;
+  world: World;
   log: Logger;
   random: () => number;
   now: () => number;
@@ -37,16 +40,20 @@ const burst = 200;
 export class Scheduler {
   readonly #parts: SchedulerParts;
   readonly #queue = new SchedulingQueue();
+  readonly #evictor: Evictor;
   /** Seats we wait for, by pod uid: these pods are not in the queue. */
   readonly #seats = new Map<string, Seat>();
   /** What was last said about a pod that fits nowhere, so that it is said once. */
   readonly #said = new Map<string, string>();
+  /** Where the next search for a node begins. */
+  #next = 0;
   #timer: NodeJS.Timeout | undefined;
   #scheduled = false;
   #stopped = false;
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
+    this.#evictor = new Evictor(parts);
   }
 
   /** Call when the informer is in sync and the cluster knows what is under way. */
@@ -77,13 +84,18 @@ export class Scheduler {
       !isTerminal(pod) &&
       !pod.metadata.deletionTimestamp &&
       !pod.spec.schedulingGates?.length &&
-      (pod.spec.schedulerName ?? 'default-scheduler') === this.#parts.schedulerName
+      this.#profileOf(pod) !== undefined
     );
+  }
+
+  #profileOf(pod: StoredPod): Profile | undefined {
+    return this.#parts.profiles.get(pod.spec.schedulerName ?? 'default-scheduler');
   }
 
   #forget(pod: StoredPod): void {
     this.#queue.delete(keyOf(pod));
     this.#said.delete(pod.metadata.uid);
+    this.#evictor.forget(pod);
     if (this.#queue.size === 0) this.#soon();
   }
 
@@ -112,18 +124,36 @@ export class Scheduler {
   }
 
   #place(pod: StoredPod): void {
-    const { cluster, profile, random } = this.#parts;
+    const { cluster, random, world } = this.#parts;
+    const profile = this.#profileOf(pod)!;
     const nodes = cluster.nodes();
-    const decision = decide({ pod, needs: cluster.needs(pod), nodes }, profile, random);
+    const { percentageOfNodesToScore, plugins } = profile;
+    const search: Search = { percentageOfNodesToScore, next: this.#next };
+    const decision = decide({ pod, needs: cluster.needs(pod), nodes, world }, plugins, random, search);
+    this.#next = search.next;
     if ('refusals' in decision) {
       const waits = awaitsOffers(decision.refusals.keys());
       const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits);
-      if (!waits || since >= patience) this.#explain(pod, explain(decision.refusals, nodes.length));
-      return;
+      if (waits && since < patience) return;
+      const why = explain(decision.refusals, nodes.length);
+      const tried = this.#preempt(pod, { pod, needs: cluster.needs(pod), nodes, world }, profile);
+      return this.#explain(pod, tried === undefined ? why : `${why} preemption: ${tried}`);
     }
     const seat = cluster.reserve(pod, decision.node.name);
     if (seat) this.#follow(pod, seat);
     else this.#queue.retry(pod, this.#parts.now());
+  }
+
+  /** Makes room for the pod if it may. Answers in words why it could not. */
+  #preempt(pod: StoredPod, ask: Ask, { preempts, plugins, schedulerName }: Profile): string | undefined {
+    if (!preempts) return undefined;
+    if (this.#evictor.awaits(pod, ask.nodes)) return 'not eligible due to a terminating pod on the nominated node.';
+    const found = preempt(ask, plugins, (other) => this.#parts.cluster.needs(other));
+    if (typeof found === 'string') return found;
+    this.#evictor.evict(pod, found, schedulerName);
+    // What they leave is for this pod: it is asked first at every change, without a pause.
+    this.#queue.rest(keyOf(pod), this.#parts.now(), true);
+    return undefined;
   }
 
   #follow(pod: StoredPod, seat: Seat): void {

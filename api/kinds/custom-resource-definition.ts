@@ -5,6 +5,7 @@ import { kind, type FieldError } from '../kind.ts';
 import type { Condition, KubeObject } from '../meta.ts';
 import { checkDns1035, checkDnsSubdomain } from '../names.ts';
 import { checkSchema } from '../structural/check-schema.ts';
+import type { WebhookClientConfig } from '../webhook.ts';
 import type { StructuralSchema } from '../structural/schema.ts';
 
 export interface CustomResourceDefinition extends KubeObject {
@@ -63,14 +64,6 @@ export interface CustomConversion {
     conversionReviewVersions: string[];
     clientConfig?: WebhookClientConfig;
   };
-}
-
-/** Where a webhook listens: a URL, or a Service of the cluster. */
-export interface WebhookClientConfig {
-  url?: string;
-  service?: { namespace: string; name: string; path?: string; port?: number };
-  /** PEM, base64. */
-  caBundle?: string;
 }
 
 /** Set when somebody asks for the deletion; taken off when the last object of the kind is gone. */

@@ -33,12 +33,13 @@ export interface PodSpec {
   hostname?: string;
   subdomain?: string;
   affinity?: Affinity;
-  topologySpreadConstraints?: TopologySpreadConstraint[];
   hostAliases?: { ip: string; hostnames?: string[] }[];
   schedulerName?: string;
   tolerations?: Toleration[];
   priorityClassName?: string;
   priority?: number;
+  preemptionPolicy?: 'PreemptLowerPriority' | 'Never';
+  topologySpreadConstraints?: TopologySpreadConstraint[];
   overhead?: Record<string, string>;
   securityContext?: { runAsUser?: number; runAsGroup?: number; fsGroup?: number; supplementalGroups?: number[] };
   imagePullSecrets?: { name: string }[];
@@ -173,6 +174,8 @@ export interface PodAffinityTerm {
   topologyKey: string;
   namespaces?: string[];
   namespaceSelector?: LabelSelector;
+  matchLabelKeys?: string[];
+  mismatchLabelKeys?: string[];
 }
 
 export interface TopologySpreadConstraint {

@@ -1,3 +1,4 @@
+import type { Convert } from './conversion.ts';
 import { JSONPath } from 'jsonpath-plus';
 import { DecodeContext, decoderOf, type Decoder } from '../../api/decode.ts';
 import { age } from '../../api/age.ts';
@@ -19,12 +20,25 @@ import { validateBySchema } from '../../api/structural/validate.ts';
 const metaDefinition = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 
 /** The kinds of a definition: that of the stored version first, then the others that are served. */
-export function customKinds(crd: Readonly<CustomResourceDefinition>): Kind[] {
+export function customKinds(crd: Readonly<CustomResourceDefinition>, convert: Convert): Kind[] {
   const { versions } = crd.spec;
   const stored = versions.find(({ storage }) => storage)!;
-  return [stored, ...versions.filter((version) => version !== stored && version.served)].map((version) =>
-    customKind(crd, version),
-  );
+  const kind = customKind(crd, stored);
+  const others = versions.filter((version) => version !== stored && version.served);
+  return [kind, ...others.map((version) => otherVersion(customKind(crd, version), kind, convert))];
+}
+
+/** A version whose objects are kept in another one. */
+function otherVersion(kind: Kind, stored: Kind, convert: Convert): Kind {
+  const to = (target: Kind) => async (objects: KubeObject[]) => {
+    const converted = await convert(objects, target.apiVersion);
+    for (const object of converted) {
+      target.decode?.(object, new DecodeContext());
+      target.defaults?.(object);
+    }
+    return converted;
+  };
+  return { ...kind, storage: { kind: stored, toStored: to(stored), fromStored: to(kind) } };
 }
 
 /** The kind that one version of a CustomResourceDefinition declares: the same object that a built-in kind is. */

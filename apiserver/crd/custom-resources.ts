@@ -7,12 +7,14 @@ import { self } from '../auth/user.ts';
 import type { KindTable } from '../kinds.ts';
 import type { Registry } from '../registry.ts';
 import { deleteObject } from '../verbs/delete.ts';
+import type { WebhookCaller } from '../webhooks/caller.ts';
+import { converter } from './conversion.ts';
 import { customKinds } from './custom-kind.ts';
 import { isEstablished, judgeNames, set } from './names.ts';
 
 type Crd = Readonly<CustomResourceDefinition>;
 
-const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver' };
+const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver', admitted: true };
 const cleanup = {
   ...options,
   gracePeriodSeconds: undefined,
@@ -31,13 +33,15 @@ const lookAgainMs = 1000;
 export class CustomResources {
   readonly #registry: Registry;
   readonly #kinds: KindTable;
+  readonly #webhooks: WebhookCaller;
   readonly #log: Logger;
   /** By the definition's name: what is served, and of which state of it. */
   readonly #served = new Map<string, { state: string; kinds: readonly Kind[] }>();
   #wake: () => void = () => undefined;
 
-  constructor(registry: Registry, kinds: KindTable, log: Logger) {
+  constructor(registry: Registry, kinds: KindTable, webhooks: WebhookCaller, log: Logger) {
     this.#registry = registry;
+    this.#webhooks = webhooks;
     this.#kinds = kinds;
     this.#log = log;
   }
@@ -111,7 +115,7 @@ export class CustomResources {
     const state = `${uid}/${generation}/${deletionTimestamp}`;
     const known = this.#served.get(name!);
     if (known?.state === state) return;
-    const kinds = customKinds(definition);
+    const kinds = customKinds(definition, converter(definition.spec.conversion, this.#webhooks));
     if (!known && kinds[0]) await this.#registry.feed.add(kinds[0]);
     this.#kinds.replace(
       known?.kinds ?? [],

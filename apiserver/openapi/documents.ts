@@ -1,6 +1,6 @@
 import { definitionOf, definitions, type Schema } from '../../api/schema.ts';
 import { resourcePath, type Kind, type Subresource } from '../../api/kind.ts';
-import { subresourceFacts } from '../subresources/facts.ts';
+import { subresourceFacts, verbsOf } from '../subresources/facts.ts';
 import { version } from '../version.ts';
 
 export type Json = { [member: string]: unknown };
@@ -111,7 +111,7 @@ function pathsOf(kinds: readonly Kind[], _path: string, v: Version): Json {
     const operations = (verbs: Readonly<Record<string, string>>, scope: string) =>
       Object.fromEntries(
         Object.entries(verbs)
-          .filter(([verb]) => kind.verbs?.includes(verb) ?? true)
+          .filter(([verb]) => verbsOf(kind).includes(verb))
           .map(([verb, method]) => [
             method,
             operation(verb, { kind, definition, v, name: scope }, answers[verb] ?? definition),

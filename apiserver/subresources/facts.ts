@@ -1,5 +1,10 @@
 import type { Kind, Subresource } from '../../api/kind.ts';
 
+const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
+
+/** What may be asked of a kind's objects. */
+export const verbsOf = (kind: Kind): readonly string[] => kind.verbs ?? (kind.question ? ['create'] : verbs);
+
 /** What discovery and OpenAPI say of a subresource: what may be asked of it, and in which kind it speaks if not its object's. */
 export interface SubresourceFacts {
   verbs: string[];
@@ -13,6 +18,7 @@ export function subresourceFacts(kind: Kind, subresource: Subresource): Subresou
     case 'status':
     case 'ephemeralcontainers':
     case 'resize':
+    case 'approval':
       return { verbs: ['get', 'patch', 'update'] };
     case 'scale':
       return { verbs: ['get', 'patch', 'update'], group: 'autoscaling', version: 'v1', kind: 'Scale' };

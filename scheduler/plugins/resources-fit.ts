@@ -1,29 +1,93 @@
 import { type Needs, type NodeView, noOffer } from '../cluster.ts';
 import type { Plugin } from '../plugin.ts';
 
-/**
- * What the pod needs must be free in what is offered now; prefers nodes that keep the largest share of cpu and memory
- * free (LeastAllocated).
- */
-export const resourcesFit: Plugin = {
-  name: 'NodeResourcesFit',
-  filter: ({ needs }) => {
-    return (node) => {
-      if (node.unavailable) return node.unavailable;
-      if (node.pods.size >= (node.allocatable.pods ?? Infinity)) return 'Too many pods';
-      for (let i = 0; i < needs.length; i++) {
-        const { resource, amount } = needs[i]!;
-        if (amount > (node.free[resource] ?? 0)) return shortOf(node, resource, amount);
-      }
-      return undefined;
-    };
-  },
-  score: ({ needs }) => {
-    const cpu = amountIn(needs, 'cpu');
-    const memory = amountIn(needs, 'memory');
-    return (node) => (freeShare(node, 'cpu', cpu) + freeShare(node, 'memory', memory)) / 2;
-  },
-};
+/** https://kubernetes.io/docs/reference/config-api/kube-scheduler-config.v1/#kubescheduler-config-k8s-io-v1-NodeResourcesFitArgs */
+export interface ResourcesFitArgs {
+  scoringStrategy?: ScoringStrategy;
+  /** Resources that somebody else accounts. */
+  ignoredResources?: string[];
+  /** The same, by the part before the slash. */
+  ignoredResourceGroups?: string[];
+}
+
+export interface ScoringStrategy {
+  type?: 'LeastAllocated' | 'MostAllocated' | 'RequestedToCapacityRatio';
+  resources?: { name: string; weight?: number }[];
+  /** Utilization in percent to score of 0 to 10, ascending; straight lines between. */
+  requestedToCapacityRatio?: { shape?: ShapePoint[] };
+}
+
+export interface ShapePoint {
+  utilization: number;
+  score: number;
+}
+
+const cpuAndMemory = [
+  { name: 'cpu', weight: 1 },
+  { name: 'memory', weight: 1 },
+];
+
+/** What the pod needs must be free in what is offered now; the strategy says which of the nodes that can give it is best. */
+export function resourcesFit(args: ResourcesFitArgs = {}): Plugin {
+  const { scoringStrategy = {}, ignoredResources = [], ignoredResourceGroups = [] } = args;
+  const ignored = (resource: string) =>
+    ignoredResources.includes(resource) || ignoredResourceGroups.includes(resource.split('/')[0]!);
+  const isAnyIgnored = ignoredResources.length + ignoredResourceGroups.length > 0;
+  return {
+    name: 'NodeResourcesFit',
+    filter: ({ needs }) => fitTest(isAnyIgnored ? needs.filter(({ resource }) => !ignored(resource)) : needs),
+    score: ({ needs }) => strategyScore(needs, scoringStrategy),
+  };
+}
+
+function fitTest(needs: Needs) {
+  return (node: NodeView): string | undefined => {
+    if (node.unavailable) return node.unavailable;
+    if (node.pods.size >= (node.allocatable.pods ?? Infinity)) return 'Too many pods';
+    for (let i = 0; i < needs.length; i++) {
+      const { resource, amount } = needs[i]!;
+      if (amount > (node.free[resource] ?? 0)) return shortOf(node, resource, amount);
+    }
+    return undefined;
+  };
+}
+
+function strategyScore(needs: Needs, { type, resources, requestedToCapacityRatio }: ScoringStrategy) {
+  const worth = worthOf(type, requestedToCapacityRatio?.shape);
+  const weighted = (resources?.length ? resources : cpuAndMemory).map(({ name, weight = 1 }) => ({
+    name,
+    weight,
+    amount: amountIn(needs, name),
+  }));
+  return (node: NodeView): number => {
+    let [sum, weights] = [0, 0];
+    for (let i = 0; i < weighted.length; i++) {
+      const { name, weight, amount } = weighted[i]!;
+      // What a node has none of says nothing, unless there is nothing else.
+      if (!node.allocatable[name]) continue;
+      sum += weight * worth(freeShare(node, name, amount));
+      weights += weight;
+    }
+    return weights === 0 ? 0 : sum / weights;
+  };
+}
+
+/** From the share that stays free, in percent, to the score. */
+function worthOf(type: ScoringStrategy['type'], shape: readonly ShapePoint[] = []): (free: number) => number {
+  if (type === 'MostAllocated') return (free) => 100 - free;
+  if (type !== 'RequestedToCapacityRatio') return (free) => free;
+  return (free) => 10 * onShape(shape, 100 - free);
+}
+
+/** Straight lines through the points, level before the first and after the last. */
+export function onShape(shape: readonly ShapePoint[], utilization: number): number {
+  const after = shape.findIndex((point) => utilization <= point.utilization);
+  if (after < 0) return shape.at(-1)?.score ?? 0;
+  const [from, to] = [shape[after - 1], shape[after]!];
+  if (!from) return to.score;
+  const part = (utilization - from.utilization) / (to.utilization - from.utilization);
+  return from.score + part * (to.score - from.score);
+}
 
 /** Ends a reason that the next offer may lift. */
 const inOffers = ' in offers';

@@ -21,7 +21,7 @@ describe('OpenAPI', () => {
       for (const definitions of [v2['definitions']!, v3['components']!['schemas']!])
         expect([kind.kind, Object.values(definitions).some(is)]).toEqual([kind.kind, true]);
       const path = decodeURIComponent(resourcePath(kind, kind.namespaced ? '{namespace}' : undefined));
-      const subresources = kind.verbs ? [] : ['', ...kind.subresources.map((name) => `/${name}`)];
+      const subresources = kind.verbs || kind.question ? [] : ['', ...kind.subresources.map((name) => `/${name}`)];
       const paths = [path, ...subresources.map((subresource) => `${path}/{name}${subresource}`)];
       for (const document of [v2, v3]) expect(paths.filter((one) => !document['paths']![one])).toEqual([]);
     }

@@ -63,14 +63,46 @@ describe('the devcluster answers as a real Mesos did', () => {
     },
   );
 
-  test('with offers, filters, suppression and revival', async () => {
-    const { compared } = await replay({
-      scenario: '03-decline-suppress-revive-rescind-json',
-      cluster: await cluster(2),
-      from: 44,
-      to: 79,
-    });
-    expect(compared).toBe(22);
+  test('to roles that are not on the list', async () => {
+    const devcluster = await cluster(1, {}, agents(1), { roles: 'web,ops' });
+    expect((await replay({ scenario: '02-errors-role-whitelist', cluster: devcluster })).compared).toBe(8);
+  });
+
+  test.each(['json', 'protobuf'])(
+    'with offers, filters, suppression and revival: %s',
+    async (format) => {
+      const { compared } = await replay({
+        scenario: `03-decline-suppress-revive-rescind-${format}`,
+        cluster: await cluster(2),
+        from: 44,
+        to: 79,
+      });
+      expect(compared).toBe(22);
+    },
+    60_000,
+  );
+
+  test('to two frameworks that answer no offer in time', async () => {
+    const devcluster = await cluster(1, { offerTimeout: 1000, allocationInterval: 300 });
+    expect((await replay({ scenario: '03-offer-timeout-two-frameworks', cluster: devcluster })).compared).toBe(13);
+  });
+
+  test('to an ACCEPT of two offers of one agent', async () => {
+    const { compared } = await replay({ scenario: '12-accept-two-offers-of-one-agent', cluster: await cluster(1) });
+    expect(compared).toBe(20);
+  });
+
+  test('to offer constraints, offer filters and changes of a framework', async () => {
+    const resources = [
+      'cpus:4;mem:4096;disk:8192;ports:[31000-31999]',
+      'cpus:1;mem:256;disk:1024;ports:[32000-32999]',
+      'cpus:0.005;mem:16;disk:10;ports:[33000-33010]',
+    ];
+    const attributes = ['rack:r1;gen:3', 'rack:r2', ''];
+    const specs = resources.map((text, i) => ({ hostname: '127.0.0.1', resources: text, attributes: attributes[i] }));
+    const devcluster = await cluster(3, {}, specs);
+    const { compared } = await replay({ scenario: '19-update-framework-constraints', cluster: devcluster });
+    expect(compared).toBe(70);
   }, 60_000);
 
   test('to a framework without MULTI_ROLE and RESERVATION_REFINEMENT: attributes, domains, sets, ranges', async () => {
@@ -88,40 +120,64 @@ describe('the devcluster answers as a real Mesos did', () => {
       },
     ].map((spec) => ({ hostname: '127.0.0.1', ...spec }));
     const devcluster = await cluster(2, {}, specs, { domain: 'eu/z1', filterGpus: false });
-    const { compared } = await replay({
-      scenario: '01-subscribe-json',
-      cluster: devcluster,
-      from: 17,
-      to: 21,
-      skip: /^op/,
-    });
-    expect(compared).toBe(4);
+    for (const scenario of ['01-subscribe-json', '01-subscribe-protobuf']) {
+      const { compared } = await replay({ scenario, cluster: devcluster, from: 17, to: 21, skip: /^op/ });
+      expect(compared).toBe(4);
+    }
   });
 
   const program = pathToFileURL(join(import.meta.dirname, 'executor.mjs')).href;
   const others = /^(op|ex|fetch)/;
 
-  test('about the life of command tasks', async () => {
-    const { compared } = await replay({
-      scenario: '04-command-task-json',
-      cluster: await cluster(1),
-      to: 138,
-      skip: others,
-    });
-    expect(compared).toBeGreaterThan(50);
+  test.each(['json', 'protobuf'])(
+    'about the life of command tasks: %s',
+    async (format) => {
+      const { compared } = await replay({
+        scenario: `04-command-task-${format}`,
+        cluster: await cluster(1),
+        skip: others,
+      });
+      expect(compared).toBeGreaterThan(120);
+    },
+    60_000,
+  );
+
+  test('about a kill policy in the call, and about an update nobody acknowledges', async () => {
+    const policy = '04-kill-policy-in-call-driver-command-executor';
+    expect((await replay({ scenario: policy, cluster: await cluster(1), skip: others })).compared).toBe(15);
+    const devcluster = await cluster(1, { updateRetryMin: 500 });
+    const scenario = '04-unacknowledged-update';
+    expect((await replay({ scenario, cluster: devcluster, skip: others })).compared).toBe(15);
   }, 60_000);
 
-  test('about a custom executor', async () => {
-    const { compared } = await replay({
-      scenario: '05-custom-executor-json',
-      cluster: await cluster(1, { executorRegistrationTimeout: 6000 }),
-      replace: { 'http://127.0.0.1:6190/executor.mjs': program },
-      // What is said to an executor while it is between two streams is lost, as in Mesos.
-      onNote: (text) => (/^(executor subscribes a second|error answers)/.test(text) ? delay(700) : undefined),
-      skip: others,
-    });
-    expect(compared).toBeGreaterThan(100);
-  }, 60_000);
+  test.each(['json', 'protobuf'])(
+    'about groups of tasks on the default executor: %s',
+    async (format) => {
+      const { compared } = await replay({
+        scenario: `06-launch-group-default-executor-${format}`,
+        cluster: await cluster(1),
+        skip: /^agent-op/,
+      });
+      expect(compared).toBe(85);
+    },
+    60_000,
+  );
+
+  test.each(['json', 'protobuf'])(
+    'about a custom executor: %s',
+    async (format) => {
+      const { compared } = await replay({
+        scenario: `05-custom-executor-${format}`,
+        cluster: await cluster(1, { executorRegistrationTimeout: 6000 }),
+        replace: { 'http://127.0.0.1:6190/executor.mjs': program },
+        // What is said to an executor while it is between two streams is lost, as in Mesos.
+        onNote: (text) => (/^(executor subscribes a second|error answers)/.test(text) ? delay(700) : undefined),
+        skip: others,
+      });
+      expect(compared).toBeGreaterThan(100);
+    },
+    60_000,
+  );
 
   test('about agents that are lost, return, die and are gone', async () => {
     const devcluster = await cluster(2, { agentPingTimeout: 700 });

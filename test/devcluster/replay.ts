@@ -3,6 +3,7 @@ import { request, Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { expect } from '@jest/globals';
+import { masterCall, schedulerCall, schedulerEvent, type MessageType } from '../../mesos/codec.ts';
 import { RecordDecoder } from '../../mesos/recordio.ts';
 import type { Devcluster } from '../../devcluster/index.ts';
 
@@ -37,6 +38,7 @@ interface Item {
   body?: string;
   bodyBase64?: string;
   record?: RecordedEvent;
+  recordBase64?: string;
 }
 type RecordedEvent = { type: string } & Record<string, unknown>;
 interface RecordedOffer {
@@ -122,6 +124,17 @@ class Player {
     return text;
   }
 
+  /** A call in protobuf says what it says in JSON; what is no call at all goes as it is. */
+  #mappedCall(bytes: Buffer, path: string): Buffer {
+    const type = (path.startsWith('/api/v1/scheduler') ? schedulerCall : masterCall) as MessageType<object>;
+    try {
+      const text = type.encode(type.decode(bytes, protobuf), json).toString();
+      return type.encode(type.decode(Buffer.from(this.#mapped(text)), json), protobuf);
+    } catch {
+      return bytes;
+    }
+  }
+
   #learn(theirs: string | undefined, ours: string | undefined): void {
     if (theirs === undefined || ours === undefined || theirs === ours) return;
     this.#ours.set(theirs, ours);
@@ -138,7 +151,9 @@ class Player {
       headers[name] === undefined ? [] : [[name, this.#mapped(headers[name])]],
     );
     const payload =
-      bodyBase64 === undefined ? Buffer.from(this.#mapped(body ?? '')) : Buffer.from(bodyBase64, 'base64');
+      bodyBase64 === undefined
+        ? Buffer.from(this.#mapped(body ?? ''))
+        : this.#mappedCall(Buffer.from(bodyBase64, 'base64'), path);
     connection.pending.push(
       new Promise((resolve, reject) => {
         const sent = request(
@@ -186,7 +201,8 @@ class Player {
     connection.message = message;
     message.on('data', (chunk: Buffer) => {
       for (const record of decoder.push(chunk)) {
-        const event = JSON.parse(record.toString()) as RecordedEvent;
+        const isProtobuf = message.headers['content-type'] === protobuf;
+        const event = isProtobuf ? eventOf(record) : (JSON.parse(record.toString()) as RecordedEvent);
         if (event.type === 'OFFERS') connection.offers.push(...(event['offers'] as { offers: RecordedOffer[] }).offers);
         else if (event.type !== 'HEARTBEAT') connection.events.push(event);
       }
@@ -195,13 +211,16 @@ class Player {
     message.on('close', () => (connection.ended = true));
   }
 
-  async #record({ conn, record }: Item): Promise<void> {
+  async #record({ conn, recordBase64, ...item }: Item): Promise<void> {
+    const record = recordBase64 === undefined ? item.record : eventOf(Buffer.from(recordBase64, 'base64'));
     const connection = this.#connection(conn);
     if (record!.type === 'HEARTBEAT') return;
     if (record!.type === 'OFFERS')
       return this.#offers(connection, (record!['offers'] as { offers: RecordedOffer[] }).offers);
-    // Of one task in order; between tasks Mesos has none.
-    const same = (event: RecordedEvent) => event.type === record!.type && taskOf(event) === taskOf(record!);
+    // Of one task in order; between tasks, and between offers that are taken back, Mesos has none.
+    const rescinded = this.#mapped(offerOfRescind(record!) ?? '');
+    const same = (event: RecordedEvent) =>
+      event.type === record!.type && taskOf(event) === taskOf(record!) && (offerOfRescind(event) ?? '') === rescinded;
     await until(`${JSON.stringify(record)} on ${conn}`, () => connection.events.some(same));
     const [event] = connection.events.splice(connection.events.findIndex(same), 1) as [RecordedEvent];
     if (record!.type === 'SUBSCRIBED') {
@@ -242,15 +261,22 @@ class Player {
       const isEqual = isDeepStrictEqual(offerOf(ours), offerOf(theirs));
       if (!isEqual && Date.now() > deadline) expect(offerOf(ours)).toEqual(offerOf(theirs));
       if (isEqual) return ours;
-      await this.#giveBack(connection, ours);
+      // With everything else of that agent, or the parts would be offered apart for ever.
+      connection.offers.unshift(ours);
+      for (const one of this.#connections.values()) {
+        const given = one.offers.filter(same);
+        one.offers = one.offers.filter((offer) => !same(offer));
+        // Who is not asked here waits, else it would be offered all of it again.
+        if (given.length > 0) await this.#giveBack(one, given, one === connection ? 0 : 2);
+      }
     }
   }
 
-  async #giveBack(connection: Connection, offer: RecordedOffer): Promise<void> {
+  async #giveBack(connection: Connection, offers: readonly RecordedOffer[], seconds: number): Promise<void> {
     const call = {
       type: 'DECLINE',
-      framework_id: offer.framework_id,
-      decline: { offer_ids: [offer.id], filters: { refuse_seconds: 0 } },
+      framework_id: offers[0]!.framework_id,
+      decline: { offer_ids: offers.map(({ id }) => id), filters: { refuse_seconds: seconds } },
     };
     await fetch(`${this.#options.cluster.masterUrl}/api/v1/scheduler`, {
       method: 'POST',
@@ -269,11 +295,21 @@ class Player {
   }
 }
 
+const json = 'application/json';
+const protobuf = 'application/x-protobuf';
+
+/** A record in protobuf as the one in JSON would be. */
+const eventOf = (bytes: Uint8Array): RecordedEvent =>
+  JSON.parse(schedulerEvent.encode(schedulerEvent.decode(bytes, protobuf), json).toString()) as RecordedEvent;
+
 /** Agents listen at …51, …52, …53 in the recordings. */
 const agentIndex = (offer: RecordedOffer): number => (offer.url.address.port % 10) - 1;
 
 const taskOf = (event: RecordedEvent): string | undefined =>
   (event['update'] as { status: { task_id: { value: string } } } | undefined)?.status.task_id.value;
+
+const offerOfRescind = (event: RecordedEvent): string | undefined =>
+  (event['rescind'] as { offer_id: { value: string } } | undefined)?.offer_id.value;
 
 const uuidOf = (event: RecordedEvent): string | undefined =>
   (event['update'] as { status: { uuid?: string } } | undefined)?.status.uuid;

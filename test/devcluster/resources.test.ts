@@ -67,6 +67,7 @@ describe('the allocator', () => {
     roles: ['*'],
     allocated: [],
     served: new Map(),
+    admits: () => true,
     refuses: () => false,
     leastOf: () => undefined,
     ...more,

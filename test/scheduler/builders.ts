@@ -43,6 +43,7 @@ export function makeNode(
     allocatable: { cpu, memory, pods: 110 },
     free: free ?? { cpu, memory },
     pods: new Map(pods.map((pod) => [pod.metadata.uid!, pod])),
+    generation: 0,
     siblings: (owner) => pods.filter((pod) => pod.metadata.ownerReferences?.some(({ uid }) => uid === owner)).length,
     hasPort: (port) => ports?.includes(port) ?? true,
     unavailable,

@@ -1,0 +1,85 @@
+import { Pod } from '../api/kinds/pod.ts';
+import type { Pod as PodObject } from '../api/kinds/pod.ts';
+import { type Stored, keyOf, timestamp } from '../api/meta.ts';
+import { isConflict, isNotFound } from '../api/status.ts';
+import type { Client } from '../client/client.ts';
+import type { EventRecorder } from '../client/events.ts';
+import type { Logger } from '../lib/log.ts';
+import type { NodeView } from './cluster.ts';
+import { type Preemption, priorityOf } from './preemption.ts';
+
+/** Milliseconds. */
+const patience = 5000;
+
+/** Ends the victims of a preemption and writes down for whom their node is meant. */
+export class Evictor {
+  readonly #client: Client;
+  readonly #events: EventRecorder;
+  readonly #log: Logger;
+  readonly #now: () => number;
+  /** Pod uid → where room is being made for it, since when, and who was asked to go. */
+  readonly #nominated = new Map<string, { node: string; since: number; victims: readonly PodObject[] }>();
+
+  constructor({ client, events, log, now }: { client: Client; events: EventRecorder; log: Logger; now: () => number }) {
+    this.#client = client;
+    this.#events = events;
+    this.#log = log;
+    this.#now = now;
+  }
+
+  /** Room is being made for it already: who has to go is still there. */
+  awaits(pod: PodObject, nodes: readonly NodeView[]): boolean {
+    const told = this.#nominated.get(pod.metadata.uid!);
+    const name = told?.node ?? pod.status?.nominatedNodeName;
+    const node = name ? nodes.find((one) => one.name === name) : undefined;
+    if (!node) return false;
+    // The apiserver's word that they end takes a moment to come back.
+    const isFresh = told !== undefined && this.#now() - told.since < patience;
+    if (isFresh && told.victims.some(({ metadata }) => node.pods.has(metadata.uid!))) return true;
+    return [...node.pods.values()].some(
+      (other) => other.metadata.deletionTimestamp !== undefined && priorityOf(other) < priorityOf(pod),
+    );
+  }
+
+  evict(pod: PodObject & Stored, { node, victims }: Preemption, schedulerName: string): void {
+    const { uid } = pod.metadata;
+    this.#nominated.set(uid, { node, since: this.#now(), victims });
+    this.#log.info({ pod: keyOf(pod), node, victims: victims.map((victim) => keyOf(victim)) }, 'making room');
+    const ended = victims.map((victim) => this.#end(victim, uid, node, schedulerName));
+    const nominated = this.#client.patch(
+      Pod,
+      pod.metadata,
+      { status: { nominatedNodeName: node } },
+      { type: 'strategic', subresource: 'status' },
+    );
+    for (const done of [...ended, nominated])
+      done.catch((err: unknown) => {
+        // It went by itself, or is another by now.
+        if (!isNotFound(err) && !isConflict(err)) this.#log.warn({ err, pod: keyOf(pod), node }, 'could not make room');
+      });
+  }
+
+  forget(pod: PodObject & Stored): void {
+    this.#nominated.delete(pod.metadata.uid);
+  }
+
+  async #end(victim: PodObject, preemptor: string, node: string, schedulerName: string): Promise<void> {
+    const condition = {
+      type: 'DisruptionTarget',
+      status: 'True' as const,
+      reason: 'PreemptionByScheduler',
+      message: `${schedulerName}: preempting to accommodate a higher priority pod`,
+      lastTransitionTime: timestamp(this.#now()),
+    };
+    const meta = victim.metadata as (PodObject & Stored)['metadata'];
+    await this.#client.patch(
+      Pod,
+      meta,
+      { metadata: { uid: meta.uid }, status: { conditions: [condition] } },
+      { type: 'strategic', subresource: 'status' },
+    );
+    await this.#client.delete(Pod, meta, { preconditions: { uid: meta.uid } });
+    const named = { apiVersion: 'v1', kind: 'Pod', ...victim };
+    this.#events.record(named, 'Normal', 'Preempted', `Preempted by pod ${preemptor} on node ${node}`);
+  }
+}

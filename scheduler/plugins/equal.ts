@@ -1,0 +1,4 @@
+import type { Plugin } from '../plugin.ts';
+
+/** All nodes are as good as each other. */
+export const equal: Plugin = { name: 'EqualPriority', score: () => () => 1 };

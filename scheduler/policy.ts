@@ -1,0 +1,131 @@
+import type { Profile } from './configuration.ts';
+import type { Plugin, Weighted } from './plugin.ts';
+import { plugins } from './plugins/index.ts';
+import type { ShapePoint } from './plugins/resources-fit.ts';
+
+/** The file format of kube-scheduler before 1.23: `{"kind":"Policy","predicates":[…],"priorities":[…]}`. */
+export interface Policy {
+  kind: 'Policy';
+  predicates?: Predicate[];
+  priorities?: Priority[];
+  hardPodAffinitySymmetricWeight?: number;
+}
+
+interface Predicate {
+  name: string;
+  argument?: {
+    serviceAffinity?: { labels: string[] };
+    labelsPresence?: { labels: string[]; presence: boolean };
+  };
+}
+
+interface Priority {
+  name: string;
+  weight?: number;
+  argument?: {
+    labelPreference?: { label: string; presence: boolean };
+    requestedToCapacityRatioArguments?: { shape?: ShapePoint[]; resources?: { name: string; weight?: number }[] };
+  };
+}
+
+const general = ['NodeResourcesFit', 'NodeName', 'NodePorts', 'NodeAffinity'];
+/** Always applied, as kube-scheduler did: what the cluster needs to work at all. */
+const mandatory = ['NodeUnschedulable', 'TaintToleration'];
+
+const predicates: Readonly<Record<string, string[]>> = {
+  PodFitsResources: ['NodeResourcesFit'],
+  PodFitsHost: ['NodeName'],
+  HostName: ['NodeName'],
+  PodFitsPorts: ['NodePorts'],
+  PodFitsHostPorts: ['NodePorts'],
+  PodSelectorMatches: ['NodeAffinity'],
+  MatchNodeSelector: ['NodeAffinity'],
+  GeneralPredicates: general,
+  PodToleratesNodeTaints: ['TaintToleration'],
+  CheckNodeUnschedulable: ['NodeUnschedulable'],
+  MatchInterPodAffinity: ['InterPodAffinity'],
+  EvenPodsSpread: ['PodTopologySpread'],
+};
+
+const usualPredicates = ['GeneralPredicates', 'PodToleratesNodeTaints', 'MatchInterPodAffinity', 'EvenPodsSpread'];
+
+const priorities: Readonly<Record<string, [plugin: string, args?: object]>> = {
+  LeastRequestedPriority: ['NodeResourcesFit', { scoringStrategy: { type: 'LeastAllocated' } }],
+  MostRequestedPriority: ['NodeResourcesFit', { scoringStrategy: { type: 'MostAllocated' } }],
+  BalancedResourceAllocation: ['NodeResourcesBalancedAllocation'],
+  SelectorSpread: ['SelectorSpread'],
+  SelectorSpreadPriority: ['SelectorSpread'],
+  ServiceSpreadingPriority: ['SelectorSpread'],
+  EqualPriority: ['EqualPriority'],
+  NodeAffinityPriority: ['NodeAffinity'],
+  TaintTolerationPriority: ['TaintToleration'],
+  InterPodAffinityPriority: ['InterPodAffinity'],
+  ImageLocalityPriority: ['ImageLocality'],
+  EvenPodsSpreadPriority: ['PodTopologySpread'],
+};
+
+const usualPriorities: Priority[] = [
+  'LeastRequestedPriority',
+  'BalancedResourceAllocation',
+  'SelectorSpreadPriority',
+  'NodeAffinityPriority',
+  'TaintTolerationPriority',
+  'InterPodAffinityPriority',
+  'ImageLocalityPriority',
+].map((name) => ({ name, weight: 1 }));
+
+/** Throws an Error that names what is not known. */
+export function fromPolicy(policy: Policy): Profile {
+  const { hardPodAffinitySymmetricWeight = 1 } = policy;
+  const make = (name: string, args?: object): Plugin =>
+    plugins.get(name)!(name === 'InterPodAffinity' ? { hardPodAffinityWeight: hardPodAffinitySymmetricWeight } : args);
+  const asked = (policy.predicates ?? usualPredicates.map((name) => ({ name }))).flatMap(filterOf);
+  const all = [...mandatory.map((name): [string, object?] => [name]), ...asked];
+  const filters = new Map(all.map(([name, args]) => [JSON.stringify([name, args]), only(make(name, args), 'filter')]));
+  const scores = (policy.priorities ?? usualPriorities).map((priority): Weighted => {
+    const [name, args] = scoreOf(priority);
+    return { plugin: only(make(name, args), 'score'), weight: priority.weight ?? 1 };
+  });
+  return {
+    schedulerName: 'default-scheduler',
+    plugins: [...[...filters.values()].map((plugin) => ({ plugin, weight: 0 })), ...scores],
+    percentageOfNodesToScore: 0,
+    preempts: true,
+  };
+}
+
+const only = (plugin: Plugin, what: 'filter' | 'score'): Plugin => ({ name: plugin.name, [what]: plugin[what] });
+
+function filterOf({ name, argument }: Predicate): [plugin: string, args?: object][] {
+  if (argument?.serviceAffinity) return [['ServiceAffinity', { affinityLabels: argument.serviceAffinity.labels }]];
+  const presence = argument?.labelsPresence;
+  if (presence) return [['NodeLabel', { [presence.presence ? 'presentLabels' : 'absentLabels']: presence.labels }]];
+  const known = predicates[name];
+  if (!known)
+    throw new Error(
+      unknown('predicate', name, [...Object.keys(predicates), 'CheckNodeLabelPresence', 'CheckServiceAffinity']),
+    );
+  return known.map((plugin) => [plugin]);
+}
+
+function scoreOf({ name, argument }: Priority): [plugin: string, args?: object] {
+  const label = argument?.labelPreference;
+  if (label)
+    return ['NodeLabel', { [label.presence ? 'presentLabelsPreference' : 'absentLabelsPreference']: [label.label] }];
+  const ratio = argument?.requestedToCapacityRatioArguments;
+  if (ratio) {
+    const { shape = [], resources } = ratio;
+    const strategy = {
+      type: 'RequestedToCapacityRatio',
+      requestedToCapacityRatio: { shape },
+      ...(resources ? { resources } : {}),
+    };
+    return ['NodeResourcesFit', { scoringStrategy: strategy }];
+  }
+  const known = priorities[name];
+  if (!known) throw new Error(unknown('priority', name, [...Object.keys(priorities), 'CalculateNodeLabelPriority']));
+  return known;
+}
+
+const unknown = (what: string, name: string, names: readonly string[]): string =>
+  `there is no ${what} "${name}", or its argument is missing; there are ${names.join(', ')}`;

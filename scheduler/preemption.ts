@@ -1,0 +1,158 @@
+/**
+ * Who has to go so that a pod of higher priority finds a place? Pure; https://kubernetes.io/docs/concepts/scheduling-eviction/pod-priority-preemption/
+ *
+ *   each node: take away all pods of lower priority ─▶ does it fit? ─▶ give back as many as may stay ─▶ the rest are victims
+ *   of the nodes: the one where that hurts least
+ */
+import type { Pod } from '../api/kinds/pod.ts';
+import { hostPortsOf } from '../api/pod-requests.ts';
+import { matchesLabelSelector } from '../api/selector.ts';
+import { type Needs, type NodeView, noOffer } from './cluster.ts';
+import { refusal } from './decide.ts';
+import type { Ask, Budget, Weighted } from './plugin.ts';
+import { namespaceOf } from './pod-selection.ts';
+
+export interface Preemption {
+  node: string;
+  /** Most important first. */
+  victims: Pod[];
+}
+
+interface Candidate extends Preemption {
+  /** Victims whose disruption budget allows no more. */
+  violations: number;
+}
+
+export const priorityOf = (pod: Pod): number => pod.spec.priority ?? 0;
+
+/** Reasons that no absence of other pods could lift. */
+const lasting =
+  /^node\(s\) (were unschedulable|didn't match (the requested node name|Pod's node|scheduler-enforced)|had (untolerated|an unreachable)|were being)/;
+
+/** A node is enough to look at when this part of them, or this number, would do. */
+const enoughCandidates = (nodes: number): number => Math.max(100, Math.floor(nodes / 10));
+
+/** The victims, or in words why nobody's going would help. `needsOf` is what a pod is accounted with. */
+export function preempt(ask: Ask, profile: readonly Weighted[], needsOf: (pod: Pod) => Needs): Preemption | string {
+  const { pod, nodes } = ask;
+  if (pod.spec.preemptionPolicy === 'Never') return `not eligible due to preemptionPolicy=Never.`;
+  const candidates: Candidate[] = [];
+  const present = filtersOf(ask, profile, nodes);
+  let hopeless = 0;
+  for (const [i, node] of nodes.entries()) {
+    const reason = refusal(node, present);
+    if (reason !== undefined && lasting.test(reason)) hopeless += 1;
+    else {
+      const found = victimsOn(ask, profile, needsOf, i);
+      if (found) candidates.push(found);
+    }
+    if (candidates.length === enoughCandidates(nodes.length)) break;
+  }
+  if (candidates.length > 0) return candidates.reduce((best, one) => (hurtsLess(one, best) ? one : best));
+  const vain = nodes.length - hopeless;
+  const reasons = [
+    ...(vain > 0 ? [`${vain} No preemption victims found for incoming pod`] : []),
+    ...(hopeless > 0 ? [`${hopeless} Preemption is not helpful for scheduling`] : []),
+  ];
+  return `0/${nodes.length} nodes are available: ${reasons.join(', ')}.`;
+}
+
+const filtersOf = (ask: Ask, profile: readonly Weighted[], nodes: readonly NodeView[]) =>
+  profile.flatMap(({ plugin }) => plugin.filter?.({ ...ask, nodes }) ?? []);
+
+function victimsOn(
+  ask: Ask,
+  profile: readonly Weighted[],
+  needsOf: (pod: Pod) => Needs,
+  place: number,
+): Candidate | undefined {
+  const node = ask.nodes[place]!;
+  const lower = [...node.pods.values()].filter((other) => priorityOf(other) < priorityOf(ask.pod));
+  if (lower.length === 0) return undefined;
+  const fits = (gone: ReadonlySet<Pod>) => {
+    const view = without(node, gone, needsOf);
+    const nodes = ask.nodes.with(place, view);
+    return refusal(view, filtersOf(ask, profile, nodes)) === undefined;
+  };
+  const gone = new Set(lower);
+  if (!fits(gone)) return undefined;
+  const { violating, others } = byBudget(lower.sort(moreImportant), ask.world?.budgets?.() ?? []);
+  // Those whose budget is used up are the first that may stay.
+  const victims: Pod[] = [];
+  let violations = 0;
+  for (const other of [...violating, ...others]) {
+    gone.delete(other);
+    if (fits(gone)) continue;
+    gone.add(other);
+    victims.push(other);
+    if (violating.includes(other)) violations += 1;
+  }
+  return { node: node.name, victims: victims.sort(moreImportant), violations };
+}
+
+let views = 0;
+
+/** The node as it will be when these pods have ended. */
+function without(node: NodeView, gone: ReadonlySet<Pod>, needsOf: (pod: Pod) => Needs): NodeView {
+  const free: Record<string, number> = { ...node.free };
+  const ports = new Set<number>();
+  for (const pod of gone) {
+    for (const { resource, amount } of needsOf(pod)) free[resource] = (free[resource] ?? 0) + amount;
+    for (const port of hostPortsOf(pod)) ports.add(port);
+  }
+  const pods = new Map([...node.pods].filter(([, pod]) => !gone.has(pod)));
+  return {
+    name: node.name,
+    node: node.node,
+    free,
+    allocatable: node.allocatable,
+    pods,
+    generation: --views,
+    siblings: (owner) => node.siblings(owner),
+    hasPort: (port) => ports.has(port) || node.hasPort(port),
+    // What they leave is offered when they are gone.
+    unavailable: node.unavailable === noOffer ? undefined : node.unavailable,
+  };
+}
+
+/** Those that their budgets do not let go, in the order in which they would be asked. */
+function byBudget(pods: readonly Pod[], budgets: readonly Budget[]): { violating: Pod[]; others: Pod[] } {
+  const left = new Map(budgets.map((budget) => [budget, budget.allowed]));
+  const [violating, others]: [Pod[], Pod[]] = [[], []];
+  for (const pod of pods) {
+    let violates = false;
+    for (const budget of budgets) {
+      const { namespace, selector, disrupted } = budget;
+      if (namespace !== namespaceOf(pod) || !pod.metadata.labels || disrupted.has(pod.metadata.name ?? '')) continue;
+      if (!matchesLabelSelector(selector, pod.metadata.labels)) continue;
+      left.set(budget, left.get(budget)! - 1);
+      if (left.get(budget)! < 0) violates = true;
+    }
+    (violates ? violating : others).push(pod);
+  }
+  return { violating, others };
+}
+
+const startOf = (pod: Pod): number => Date.parse(pod.status?.startTime ?? '') || Infinity;
+
+/** Higher priority first, then who has run longer. */
+const moreImportant = (a: Pod, b: Pod): number =>
+  priorityOf(b) - priorityOf(a) || Math.sign(startOf(a) - startOf(b)) || 0;
+
+/** Fewer budgets broken, lower highest priority, lower sum of priorities, fewer victims, the younger ones; else the first. */
+function hurtsLess(a: Candidate, b: Candidate): boolean {
+  const highest = ({ victims }: Candidate) => (victims[0] ? priorityOf(victims[0]) : -Infinity);
+  // Priorities may be negative; more victims must not make the sum smaller.
+  const sum = ({ victims }: Candidate) => victims.reduce((total, pod) => total + priorityOf(pod) + 2 ** 31, 0);
+  const oldest = ({ victims }: Candidate) =>
+    Math.min(...victims.filter((pod) => priorityOf(pod) === priorityOf(victims[0]!)).map(startOf));
+  const order: [number, number][] = [
+    [a.violations, b.violations],
+    [highest(a), highest(b)],
+    [sum(a), sum(b)],
+    [a.victims.length, b.victims.length],
+    [oldest(b), oldest(a)],
+  ];
+  const decisive = order.find(([one, other]) => one !== other);
+  return decisive !== undefined && decisive[0] < decisive[1];
+}

@@ -1,0 +1,151 @@
+import { describe, expect, test } from '@jest/globals';
+import * as fc from 'fast-check';
+import type { Pod } from '../../api/kinds/pod.ts';
+import { defaultProfile, type NodeView } from '../../scheduler/index.ts';
+import type { Budget } from '../../scheduler/plugin.ts';
+import { preempt } from '../../scheduler/preemption.ts';
+import { makeNode, makePod } from './builders.ts';
+
+const cores = (pod: Pod): number => Number(pod.metadata.annotations?.['cores'] ?? 1) * 1000;
+const needsOf = (pod: Pod) => [{ resource: 'cpu', amount: cores(pod) }];
+const running = (name: string, priority: number, size = 1, more: Partial<Pod['metadata']> = {}, startTime?: string) => {
+  const pod = makePod(name, { priority }, { annotations: { cores: String(size) }, ...more });
+  if (startTime) pod.status = { startTime };
+  return pod;
+};
+/** A node of 4 cores. */
+const nodeWith = (name: string, pods: Pod[], more = {}) => {
+  const used = pods.reduce((sum, pod) => sum + cores(pod), 0);
+  return makeNode(name, { pods, free: { cpu: 4000 - used, memory: 8 * 1024 ** 3 }, ...more });
+};
+const asks = (size: number, spec: Partial<Pod['spec']> = {}) =>
+  makePod('urgent', { priority: 100, ...spec }, { annotations: { cores: String(size) } });
+
+function outcome(pod: Pod, nodes: NodeView[], budgets: Budget[] = []): string {
+  const world = { namespaceLabels: () => ({}), budgets: () => budgets };
+  const found = preempt({ pod, needs: needsOf(pod), nodes, world }, defaultProfile, needsOf);
+  if (typeof found === 'string') return found;
+  return `${found.node}: ${found.victims.map(({ metadata }) => metadata.name).join()}`;
+}
+
+describe('to make room for an urgent pod there go', () => {
+  test.each<[string, Pod, NodeView[], string]>([
+    ['as few as need be', asks(2), [nodeWith('a', [running('x', 1, 2), running('y', 2, 2)])], 'a: x'],
+    ['the less important', asks(1), [nodeWith('a', [running('x', 9, 2), running('y', 1, 2)])], 'a: y'],
+    [
+      'those of the node where the most important is the least',
+      asks(4),
+      [nodeWith('a', [running('x', 5, 4)]), nodeWith('b', [running('y', 3, 2), running('z', 3, 2)])],
+      'b: y,z',
+    ],
+    [
+      'fewer rather than more of the same importance',
+      asks(4),
+      [nodeWith('a', [running('x', 3, 2), running('y', 3, 2)]), nodeWith('b', [running('z', 3, 4)])],
+      'b: z',
+    ],
+    [
+      'the younger ones',
+      asks(4),
+      [
+        nodeWith('a', [running('x', 3, 4, {}, '2026-01-01T00:00:00Z')]),
+        nodeWith('b', [running('y', 3, 4, {}, '2026-01-02T00:00:00Z')]),
+      ],
+      'b: y',
+    ],
+    [
+      'nobody as important as it is',
+      asks(4),
+      [nodeWith('a', [running('x', 100, 4)])],
+      '0/1 nodes are available: 1 No preemption victims found for incoming pod.',
+    ],
+    [
+      'nobody where that would not help',
+      asks(4),
+      [nodeWith('a', [running('x', 1, 4)], { spec: { unschedulable: true } }), nodeWith('b', [running('y', 200, 1)])],
+      '0/2 nodes are available: 1 No preemption victims found for incoming pod, 1 Preemption is not helpful for scheduling.',
+    ],
+    [
+      'nobody for a pod that must not',
+      asks(4, { preemptionPolicy: 'Never' }),
+      [nodeWith('a', [running('x', 1, 4)])],
+      'not eligible due to preemptionPolicy=Never.',
+    ],
+    [
+      'those of a node of which nothing is offered at the moment',
+      asks(4),
+      [nodeWith('a', [running('x', 1, 4)], { unavailable: 'no offer yet', free: {} })],
+      'a: x',
+    ],
+  ])('%s', (_words, pod, nodes, expected) => {
+    expect(outcome(pod, nodes)).toBe(expected);
+  });
+
+  test('those whose disruption budget allows it', () => {
+    const labels = { app: 'db' };
+    const nodes = [nodeWith('a', [running('x', 1, 4, { labels })]), nodeWith('b', [running('y', 5, 4)])];
+    const budget = (allowed: number, disrupted: string[] = []): Budget => ({
+      namespace: 'default',
+      selector: { matchLabels: labels },
+      allowed,
+      disrupted: new Set(disrupted),
+    });
+    expect(outcome(asks(4), nodes, [budget(0)])).toBe('b: y');
+    expect(outcome(asks(4), nodes, [budget(1)])).toBe('a: x');
+    expect(outcome(asks(4), nodes, [budget(0, ['x'])])).toBe('a: x');
+    expect(outcome(asks(4), nodes.slice(0, 1), [budget(0)])).toBe('a: x');
+  });
+
+  test('who keeps it away by anti-affinity', () => {
+    const labels = { app: 'web' };
+    const antiAffinity = {
+      affinity: {
+        podAntiAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: [
+            { labelSelector: { matchLabels: labels }, topologyKey: 'kubernetes.io/hostname' },
+          ],
+        },
+      },
+    };
+    expect(outcome(asks(1, antiAffinity), [nodeWith('a', [running('x', 1, 1, { labels }), running('y', 1)])])).toBe(
+      'a: x',
+    );
+  });
+});
+
+test('victims are what trying every set of pods on every node finds best', () => {
+  const pods = fc.array(fc.record({ priority: fc.nat(4), size: fc.integer({ min: 1, max: 2 }) }), { maxLength: 4 });
+  fc.assert(
+    fc.property(fc.array(pods, { minLength: 1, maxLength: 3 }), fc.integer({ min: 1, max: 5 }), (wishes, size) => {
+      const nodes = wishes.map((list, n) =>
+        nodeWith(
+          `n${n}`,
+          list.map(({ priority, size: one }, i) => running(`p${n}-${i}`, priority, one)),
+          { cpu: 4000 },
+        ),
+      );
+      const pod = asks(size, { priority: 3 });
+      const fits = (node: NodeView, gone: readonly Pod[]) =>
+        (node.free['cpu'] ?? 0) + gone.reduce((sum, one) => sum + cores(one), 0) >= size * 1000;
+      const sets = (list: readonly Pod[]): Pod[][] =>
+        list.reduce<Pod[][]>((all, one) => [...all, ...all.map((set) => [...set, one])], [[]]);
+      const highest = (set: readonly Pod[]) => Math.max(-1, ...set.map(({ spec }) => spec.priority!));
+      const possible = nodes.flatMap((node) => {
+        const lower = [...node.pods.values()].filter(({ spec }) => spec.priority! < 3);
+        return lower.length === 0 ? [] : sets(lower).filter((set) => fits(node, set));
+      });
+      const found = preempt({ pod, needs: needsOf(pod), nodes }, defaultProfile, needsOf);
+      if (typeof found === 'string') return expect(possible).toEqual([]);
+      const node = nodes.find(({ name }) => name === found.node)!;
+      expect(fits(node, found.victims)).toBe(true);
+      for (const one of found.victims)
+        expect(
+          fits(
+            node,
+            found.victims.filter((other) => other !== one),
+          ),
+        ).toBe(false);
+      expect(highest(found.victims)).toBe(Math.min(...possible.map(highest)));
+    }),
+  );
+});
