@@ -6,7 +6,6 @@ export default {
   transform: {
     '\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
   },
-  setupFilesAfterEnv: ['<rootDir>/test/once-more.ts'],
   testTimeout: 90_000,
   maxWorkers: 2,
 };

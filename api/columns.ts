@@ -18,6 +18,24 @@ export const ageColumn: Column<KubeObject> = {
 /** A list of words, or `<none>`. */
 export const joined = (words: readonly string[]): string => (words.length > 0 ? words.join(',') : '<none>');
 
+/** Labels by key, `a=b,c=d`, or `<none>`. */
+export const formatLabels = (labels: Readonly<Record<string, string>> | undefined): string =>
+  joined(
+    Object.entries(labels ?? {})
+      .map(([key, value]) => `${key}=${value}`)
+      .sort(),
+  );
+
+/** The first three words and how many more there are. */
+export const shortened = (words: readonly string[], none: string, separator = ','): string => {
+  if (words.length === 0) return none;
+  const shown = words.slice(0, 3).join(separator);
+  return words.length > 3 ? `${shown} + ${words.length - 3} more...` : shown;
+};
+
+/** A switch that may be unset, as Kubernetes prints it. */
+export const yesNo = (value: boolean | undefined): string =>
+  value === undefined ? '<unset>' : value ? 'True' : 'False';
 /** When it was made, as it was written. */
 export const createdColumn: Column<KubeObject> = {
   name: 'Created At',

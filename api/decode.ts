@@ -1,5 +1,5 @@
 import { isQuantity, quantityError, canonicalQuantity } from './quantity.ts';
-import { definitions, refOf, type Schema } from './schema.ts';
+import { definitionOf, definitions, refOf, type Schema } from './schema.ts';
 
 /**
  * Structural decoding: what Go's JSON decoder does for Kubernetes. One compiled decoder per definition cleans a parsed
@@ -55,6 +55,18 @@ export function decoderOf(definition: string): Decoder {
     if (hasSpec) (decoded as { spec?: object }).spec ??= {};
     return decoded;
   };
+}
+
+/** The decoder of a kind's objects: its own, or that of its schema. */
+export function decoderOfKind(kind: {
+  group: string;
+  version: string;
+  kind: string;
+  decode?: Decoder;
+}): Decoder | undefined {
+  if (kind.decode) return kind.decode;
+  const definition = definitionOf(kind.group, kind.version, kind.kind);
+  return definition === undefined ? undefined : decoderOf(definition);
 }
 
 const shortName = (definition: string): string => definition.split('.').slice(-2).join('.');

@@ -1,4 +1,6 @@
+import type { Decoder } from './decode.ts';
 import type { KubeObject } from './meta.ts';
+import type { Schema } from './schema.ts';
 
 /** A column of `kubectl get`. */
 export interface Column<T> {
@@ -40,7 +42,26 @@ export type Subresource =
   | 'proxy'
   | 'finalize'
   | 'token'
+  | 'ephemeralcontainers'
+  | 'resize'
   | 'approval';
+
+/** What a write through one subresource's door may do to an object. */
+export interface NarrowDoor<T extends KubeObject> {
+  /** Gives back what this door may not change. Mutates. */
+  prepare: (object: T, old: T) => void;
+  validate?: (object: T, old: T) => FieldError[];
+}
+
+/**
+ * A kind that is kept in the form of another one: a second version, or a second name. Objects go over in batches, so that
+ * a conversion by webhook is one call; metadata passes unchanged.
+ */
+export interface Storage {
+  kind: Kind;
+  toStored: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
+  fromStored: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
+}
 
 /** What one file of api/kinds/ says of its kind. Everything but the names has a default. */
 export interface KindSpec<T extends KubeObject> {
@@ -51,17 +72,34 @@ export interface KindSpec<T extends KubeObject> {
   plural: string;
   /** Lower-case kind unless told. */
   singular?: string;
+  /** `<kind>List` unless told. */
+  listKind?: string;
   short?: readonly string[];
   categories?: readonly string[];
   namespaced: boolean;
+  /** The schema of a kind made at run time; the others have theirs in api/schema. */
+  schema?: Schema;
   subresources?: readonly Subresource[];
+  /** What may be asked of the collection and its objects; everything unless told. */
+  verbs?: readonly string[];
+  /** Subresources that change a part of the object other than its status. */
+  doors?: Partial<Record<Subresource, NarrowDoor<T>>>;
+  /** Where the objects are kept, if not in this form; then rules, selectable fields and hooks are those of that kind. */
+  storage?: Storage;
   /** Fills in what a user left out; called on create, update and on reads of older objects. Mutates. */
   defaults?: (object: T) => void;
   /** Rules on a whole object, after defaults. */
   validate?: (object: T) => FieldError[];
   /** Rules on a change: immutable fields and allowed moves. */
   validateUpdate?: (object: T, old: T) => FieldError[];
-  /** Called before a create is validated: clears status, sets what only the server sets. Mutates. */
+  /** Rules that may look at what was there before, through whichever door; `old` is undefined for a new object. */
+  validateRules?: (object: T, old: T | undefined) => FieldError[];
+  /** Why no new objects are taken at the moment. */
+  closed?: string;
+  /**
+   * Called before a create is validated, name and UID known: clears status, sets what only the server sets. Called again
+   * when a generated name was taken. Mutates.
+   */
   prepareCreate?: (object: T) => void;
   /** Called before an update is validated: restores what this door may not change. Mutates. */
   prepareUpdate?: (object: T, old: T) => void;
@@ -74,6 +112,14 @@ export interface KindSpec<T extends KubeObject> {
   selectableFields?: Readonly<Record<string, (object: T) => string>>;
   /** metadata.generation counts changes of spec. True unless told. */
   generation?: boolean;
+  /** Put on an object when its deletion is asked for; whoever finishes the object takes it off. */
+  deletionFinalizer?: string;
+  /** Cleans a parsed object in place and notes what it does not know; built-in kinds follow their schema. */
+  decode?: Decoder;
+  /** Why a version should no longer be used, for the caller's Warning header. */
+  deprecation?: string;
+  /** Where the scale subresource finds its parts, as paths of members; spec.replicas, status.replicas and spec.selector unless told. */
+  scale?: { replicas: readonly string[]; current: readonly string[]; selector: readonly string[] | undefined };
   /** Seconds that a DELETE waits for somebody to finish the object; 0 unless told. */
   gracePeriodSeconds?: (object: T) => number;
   /** Seconds after which the server forgets an object of this kind; it is kept unless told. */
@@ -104,10 +150,13 @@ export function kind<T extends KubeObject>(spec: KindSpec<T>): Kind<T> {
     subresources: [],
     ...spec,
     singular: spec.singular ?? spec.kind.toLowerCase(),
-    listKind: `${spec.kind}List`,
+    listKind: spec.listKind ?? `${spec.kind}List`,
     apiVersion: spec.group ? `${spec.group}/${spec.version}` : spec.version,
   };
 }
+
+/** The form in which a kind's objects are kept. */
+export const storedAs = (kind: Kind): Kind => kind.storage?.kind ?? kind;
 
 /** The path under which the apiserver serves a kind, a namespace of it, or one object. */
 export function resourcePath(

@@ -1,4 +1,5 @@
-import { isTerminal, qosClass, type Pod } from './kinds/pod.ts';
+import { isTerminal, type Pod } from './kinds/pod.ts';
+import { qosClass } from './qos-class.ts';
 import type { ResourceQuota, ScopeRequirement } from './kinds/resource-quota.ts';
 import type { KubeObject } from './meta.ts';
 import { podResources, type Quantities } from './pod-resources.ts';

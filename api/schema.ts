@@ -53,3 +53,10 @@ for (const [name, schema] of Object.entries(definitions)) {
 /** The OpenAPI name of a kind. */
 export const definitionOf = (group: string, version: string, kind: string): string | undefined =>
   names.get(`${group}/${version}/${kind}`);
+
+/** The schema of a kind's objects: its own for one made at run time, else that of Kubernetes. */
+export function schemaOf(kind: { group: string; version: string; kind: string; schema?: Schema }): Schema | undefined {
+  if (kind.schema) return kind.schema;
+  const name = definitionOf(kind.group, kind.version, kind.kind);
+  return name === undefined ? undefined : definitions[name];
+}

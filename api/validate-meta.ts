@@ -44,10 +44,10 @@ function validateAnnotations(annotations: Record<string, string> | undefined): F
   return errors;
 }
 
-function validateFinalizers(finalizers: readonly string[] | undefined): FieldError[] {
-  return (finalizers ?? []).flatMap((finalizer, i) => [
-    ...checkQualifiedName(finalizer).map((detail) => bad('metadata.finalizers', finalizer, detail)),
-    ...(finalizer.includes('/') || ['orphan', 'foregroundDeletion', 'kubernetes'].includes(finalizer)
+/** Finalizers of the core kinds carry a domain, or are one of Kubernetes' own; other groups only need qualified names. */
+export const validateCoreFinalizers = (finalizers: readonly string[] | undefined): FieldError[] =>
+  (finalizers ?? []).flatMap((finalizer, i) =>
+    finalizer.includes('/') || ['orphan', 'foregroundDeletion', 'kubernetes'].includes(finalizer)
       ? []
       : [
           bad(
@@ -55,8 +55,13 @@ function validateFinalizers(finalizers: readonly string[] | undefined): FieldErr
             finalizer,
             'name is neither a standard finalizer name nor is it fully qualified',
           ),
-        ]),
-  ]);
+        ],
+  );
+
+function validateFinalizers(finalizers: readonly string[] | undefined): FieldError[] {
+  return (finalizers ?? []).flatMap((finalizer) =>
+    checkQualifiedName(finalizer).map((detail) => bad('metadata.finalizers', finalizer, detail)),
+  );
 }
 
 function validateOwners({ ownerReferences = [] }: ObjectMeta): FieldError[] {

@@ -1,6 +1,7 @@
 import { bad, forbiddenField, notSupported, required } from './field-error.ts';
 import type { Column, FieldError } from './kind.ts';
 import type { KubeObject, LabelSelector } from './meta.ts';
+import type { Container } from './kinds/pod.ts';
 import type { PodTemplate } from './pod-spec-defaults.ts';
 import { validatePodSpec } from './pod-spec-validate.ts';
 import { formatSelector, fromLabelSelector, matchesLabelSelector } from './selector.ts';
@@ -53,29 +54,26 @@ export function validateWorkload({ spec }: Workload): FieldError[] {
   return errors;
 }
 
-const containersOf = (object: Workload) => object.spec.template?.spec?.containers ?? [];
+/** Anything with a pod template somewhere, for its columns. */
+type TemplateOf<T> = (object: T) => PodTemplate | undefined;
+
+/** The wide columns that name the containers of a template and their images. */
+export const containerColumns = <T>(template: TemplateOf<T>): Column<T>[] => [
+  { name: 'Containers', priority: 1, value: (object) => containersIn(template(object), (c) => c.name) },
+  { name: 'Images', priority: 1, value: (object) => containersIn(template(object), (c) => c.image ?? '') },
+];
+
+export const containersIn = (template: PodTemplate | undefined, word: (container: Container) => string): string =>
+  (template?.spec?.containers ?? []).map(word).join(',');
+
+export const selectorColumn = <T>(selector: (object: T) => LabelSelector | undefined): Column<T> => ({
+  name: 'Selector',
+  priority: 1,
+  value: (object) => formatSelector(fromLabelSelector(selector(object)) ?? []) || '<none>',
+});
 
 /** The wide columns of workloads. */
 export const wideColumns: readonly Column<Workload>[] = [
-  {
-    name: 'Containers',
-    priority: 1,
-    value: (object) =>
-      containersOf(object)
-        .map((c) => c.name)
-        .join(','),
-  },
-  {
-    name: 'Images',
-    priority: 1,
-    value: (object) =>
-      containersOf(object)
-        .map((c) => c.image ?? '')
-        .join(','),
-  },
-  {
-    name: 'Selector',
-    priority: 1,
-    value: (object) => formatSelector(fromLabelSelector(object.spec.selector) ?? []) || '<none>',
-  },
+  ...containerColumns<Workload>((object) => object.spec.template),
+  selectorColumn((object) => object.spec.selector),
 ];

@@ -1,11 +1,11 @@
 import { parse as parseYaml, type Tags } from 'yaml';
-import { DecodeContext, DecodeError, decoderOf } from '../api/decode.ts';
+import { DecodeContext, DecodeError, decoderOf, type Decoder } from '../api/decode.ts';
 import type { Kind } from '../api/kind.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { definitionOf } from '../api/schema.ts';
 import { badRequest, StatusError } from '../api/status.ts';
 import { countMembers, findDuplicates, measure } from './duplicates.ts';
-import { decodeProtobuf } from './protobuf.ts';
+import { decodeProtobuf } from './protobuf/decode.ts';
 
 export interface Decoded<T> {
   object: T;
@@ -18,8 +18,9 @@ export interface BodyType {
   group: string;
   version: string;
   kind: string;
-  /** OpenAPI definition name; without one the body is taken as it is. */
+  /** OpenAPI definition name; without one, and without a decoder, the body is taken as it is. */
   definition: string | undefined;
+  decode?: Decoder | undefined;
   /** Options come under the version of whatever group they are used with. */
   anyVersion?: boolean;
 }
@@ -29,6 +30,7 @@ export const bodyTypeOf = (kind: Kind): BodyType => ({
   version: kind.version,
   kind: kind.kind,
   definition: definitionOf(kind.group, kind.version, kind.kind),
+  decode: kind.decode,
 });
 
 const maxDepth = 1000;
@@ -153,7 +155,8 @@ function finish<T extends KubeObject>(
 ): Decoded<T> {
   const context = new DecodeContext();
   try {
-    if (type.definition) decoderOf(type.definition)(value, context);
+    const decode = type.decode ?? (type.definition ? decoderOf(type.definition) : undefined);
+    decode?.(value, context);
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     throw badRequest(`${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: ${error.message}`);

@@ -11,6 +11,8 @@ export interface CacheEvent {
   revision: number;
   entry: Entry;
   previous: Entry | undefined;
+  /** The object as it was before, at the revision of this change; made when somebody's selection lost it. */
+  left?: Entry;
   encoded: Map<string, Buffer>;
 }
 
@@ -36,6 +38,8 @@ export class Cache {
   #history: CacheEvent[] = [];
   /** Changes up to here are no longer in the history. */
   #forgotten = 0;
+  /** Changes up to here were part of what the cache was filled with. */
+  #filledAt = 0;
 
   constructor(kind: Kind, historyLimit: number) {
     this.kind = kind;
@@ -75,13 +79,17 @@ export class Cache {
     this.#keys = entries.map((entry) => entry.key).sort(compare);
     this.#history = [];
     this.#forgotten = revision;
+    this.#filledAt = revision;
     for (const follower of [...this.#followers]) follower.lost();
     this.#followers.clear();
   }
 
   /** Takes in the changes of one batch and tells the followers. */
   apply(changes: readonly Change[]): void {
-    const events = changes.map((change) => this.#take(change)).filter((event) => event !== undefined);
+    const events = changes
+      .filter((change) => revisionOf(change) > this.#filledAt)
+      .map((change) => this.#take(change))
+      .filter((event) => event !== undefined);
     if (events.length === 0) return;
     this.#history.push(...events);
     if (this.#history.length > this.#limit * 1.25) {
@@ -121,6 +129,8 @@ export class Cache {
     return () => this.#followers.delete(follower);
   }
 }
+
+const revisionOf = (change: Change): number => (change.type === 'put' ? change.item.revision : change.revision);
 
 const compare = (a: string, b: string): number => (a < b ? -1 : a > b ? 1 : 0);
 

@@ -1,6 +1,7 @@
 import type { Kind } from '../api/kind.ts';
-import type { KubeObject } from '../api/meta.ts';
+import { timestamp, type KubeObject } from '../api/meta.ts';
 import { badRequest } from '../api/status.ts';
+import type { Writer } from './apply/ownership.ts';
 import type { User } from './auth/user.ts';
 import type { Entry } from './encoding.ts';
 import type { Output } from './negotiate.ts';
@@ -18,6 +19,7 @@ export interface Call {
   rest: string;
   query: URLSearchParams;
   user: User;
+  userAgent: string;
   contentType: string;
   body: Buffer;
   output: Output;
@@ -46,14 +48,32 @@ export interface ListAnswer {
 export interface WriteOptions {
   dryRun: boolean;
   user: User;
+  /** Who owns the fields that this write sets: the caller's word, else the first part of its User-Agent. */
   fieldManager: string;
-  /** Of the path that the write came by. */
+  /** Through which subresource the write came; '' or absent for the object itself. */
   subresource?: string;
+  /** The object's managedFields are already what they must be: it was applied. */
+  applied?: boolean;
+  /** Admission has had its say already, or has none: the server writes on its own account. */
+  admitted?: boolean;
   /** Tells the caller something beside the answer. */
   warn?: (sentence: string) => void;
   /** Notes something in the audit log. */
   annotate?: (key: string, value: string) => void;
 }
+
+export const writerOf = ({ fieldManager, subresource = '' }: WriteOptions, now: number): Writer => ({
+  manager: fieldManager,
+  subresource,
+  time: timestamp(now),
+});
+
+/** The program behind a User-Agent such as `kubectl/v1.36.0 (linux/amd64)`. */
+const programOf = (userAgent: string): string =>
+  userAgent
+    .split('/')[0]!
+    .replace(/[^\x20-\x7e]/g, '')
+    .slice(0, 128);
 
 export function writeOptions(call: Call): WriteOptions {
   const fieldManager = call.query.get('fieldManager') ?? '';
@@ -61,7 +81,7 @@ export function writeOptions(call: Call): WriteOptions {
   return {
     dryRun: readDryRun(call.query.getAll('dryRun')),
     user: call.user,
-    fieldManager,
+    fieldManager: fieldManager || programOf(call.userAgent),
     subresource: call.subresource,
     warn: (sentence) => void call.warnings.push(sentence),
     annotate: (key, value) => void (call.annotations[key] = value),

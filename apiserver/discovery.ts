@@ -4,7 +4,7 @@ import type { KindTable } from './kinds.ts';
 
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 
-const verbsOf = (kind: Kind): string[] => (kind.question ? ['create'] : verbs);
+const verbsOf = (kind: Kind): readonly string[] => kind.verbs ?? (kind.question ? ['create'] : verbs);
 
 interface SubresourceFacts {
   verbs: string[];
@@ -16,6 +16,8 @@ interface SubresourceFacts {
 function subresourceFacts(kind: Kind, subresource: Subresource): SubresourceFacts {
   switch (subresource) {
     case 'status':
+    case 'ephemeralcontainers':
+    case 'resize':
     case 'approval':
       return { verbs: ['get', 'patch', 'update'] };
     case 'scale':
@@ -42,6 +44,10 @@ function subresourceFacts(kind: Kind, subresource: Subresource): SubresourceFact
 }
 
 const hash = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex').toUpperCase();
+
+/** Tells clients when the stored form of a kind changes. */
+const storageHash = (kind: Kind): string =>
+  Buffer.from(hash(kind.apiVersion + kind.kind).slice(0, 12), 'hex').toString('base64');
 
 const gv = (group: string, version: string): string => (group ? `${group}/${version}` : version);
 
@@ -140,9 +146,6 @@ function groupValue({ group, versions }: { group: string; versions: string[] }) 
   return { name: group, versions: all, preferredVersion: all[0]! };
 }
 
-const storageHash = (kind: Kind): string =>
-  Buffer.from(hash(kind.apiVersion + kind.kind).slice(0, 12), 'hex').toString('base64');
-
 function resourceValues(kind: Kind) {
   const main = {
     name: kind.plural,
@@ -152,7 +155,7 @@ function resourceValues(kind: Kind) {
     verbs: verbsOf(kind),
     ...(kind.short.length ? { shortNames: kind.short } : {}),
     ...(kind.categories.length ? { categories: kind.categories } : {}),
-    ...(kind.question ? {} : { storageVersionHash: storageHash(kind) }),
+    ...(kind.verbs || kind.question ? {} : { storageVersionHash: storageHash(kind) }),
   };
   const subs = kind.subresources.map((subresource) => {
     const { verbs: allowed, kind: name = kind.kind, group, version } = subresourceFacts(kind, subresource);

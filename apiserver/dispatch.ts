@@ -11,6 +11,7 @@ import type { User } from './auth/user.ts';
 import type { Answer, Call } from './call.ts';
 import type { KindTable } from './kinds.ts';
 import { json, negotiate } from './negotiate.ts';
+import { messageOfKind } from './protobuf/fields.ts';
 import type { Registry } from './registry.ts';
 import { parseResourcePath, type ResourcePath } from './request.ts';
 import { approve } from './subresources/approval.ts';
@@ -132,12 +133,16 @@ export class Dispatcher {
         rest: path.rest,
         query: incoming.query,
         user,
+        userAgent: (incoming.headers['user-agent'] as string | undefined) ?? '',
         contentType: (incoming.headers['content-type'] as string | undefined) ?? '',
         body: noBody,
         output: connectSubresources.has(subresource)
           ? json
-          : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch)),
-        warnings: [],
+          : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch), {
+              protobuf: messageOfKind(kind) !== undefined,
+              watch: isWatch,
+            }),
+        warnings: kind.deprecation ? [kind.deprecation] : [],
         annotations: {},
         signal: incoming.signal,
       },
@@ -167,6 +172,7 @@ export class Dispatcher {
       return answerQuestion(call, this.#gate);
     }
     if (call.subresource !== '') return this.#subresource(call, verb);
+    if (call.kind.verbs?.includes(verb) === false) throw notAllowedHere();
     switch (verb) {
       case 'get':
         return get(this.#registry, call);
@@ -198,6 +204,7 @@ export class Dispatcher {
   }
 
   watch({ call }: Admitted): Promise<Watch> {
+    if (call.kind.verbs?.includes('watch') === false) throw notAllowedHere();
     return watch(this.#registry, call);
   }
 
@@ -210,6 +217,17 @@ export class Dispatcher {
         return update(registry, call, 'status');
       case 'status patch':
         return patch(registry, call, 'status');
+      case 'ephemeralcontainers get':
+      case 'resize get':
+        return get(registry, call);
+      case 'ephemeralcontainers update':
+        return update(registry, call, 'ephemeralcontainers');
+      case 'ephemeralcontainers patch':
+        return patch(registry, call, 'ephemeralcontainers');
+      case 'resize update':
+        return update(registry, call, 'resize');
+      case 'resize patch':
+        return patch(registry, call, 'resize');
       case 'scale get':
       case 'scale update':
       case 'scale patch':

@@ -54,6 +54,9 @@ export class Entry {
   #value: Uint8Array | undefined;
   #bytes: Buffer | undefined;
   #object: Readonly<KubeObject> | undefined;
+  #protobuf: Buffer | undefined;
+  /** The same object in other versions of its kind, by apiVersion. */
+  #versions: Map<string, Entry> | undefined;
 
   constructor(key: string, revision: number, value: Uint8Array, stale = false) {
     this.stale = stale;
@@ -83,8 +86,21 @@ export class Entry {
     return (this.#object ??= this.copy());
   }
 
+  /** The bytes of its protobuf message, made once by `encode`. */
+  protobuf(encodeObject: (object: Readonly<KubeObject>) => Buffer): Buffer {
+    return (this.#protobuf ??= encodeObject(this.object));
+  }
+
   copy<T extends KubeObject = KubeObject>(): T {
     return JSON.parse(this.bytes.toString()) as T;
+  }
+
+  version(apiVersion: string): Entry | undefined {
+    return this.#versions?.get(apiVersion);
+  }
+
+  keepVersion(apiVersion: string, entry: Entry): void {
+    (this.#versions ??= new Map()).set(apiVersion, entry);
   }
 
   /** The same object seen at another revision: what a DELETED event shows. */
@@ -94,5 +110,7 @@ export class Entry {
 }
 
 /** `/registry/<group>/<resource>/`, the prefix of a kind's keys. */
-export const prefixOf = (kind: { group: string; plural: string }): string =>
-  `/registry/${kind.group || 'core'}/${kind.plural}/`;
+export const prefixOf = (kind: Pick<Kind, 'group' | 'plural'> & Partial<Pick<Kind, 'storage'>>): string => {
+  const { group, plural } = kind.storage?.kind ?? kind;
+  return `/registry/${group || 'core'}/${plural}/`;
+};

@@ -19,6 +19,10 @@ export class Feed {
   readonly #historyLimit: number;
   readonly #caches = new Map<string, Cache>();
   readonly #waiters = new Set<{ revision: number; wake: (reached: boolean) => void }>();
+  /** Changes of kinds whose caches are being filled. */
+  readonly #filling = new Map<string, Change[]>();
+  /** How often everything was read. */
+  #fills = 0;
   #revision = 0;
   #asking: Promise<number> | undefined;
   #askNext: Promise<number> | undefined;
@@ -27,7 +31,7 @@ export class Feed {
     this.#store = store;
     this.#log = log;
     this.#historyLimit = historyLimit;
-    for (const kind of kinds) this.#caches.set(prefixOf(kind), new Cache(kind, this.#historyLimit));
+    for (const kind of kinds) if (!kind.storage) this.#caches.set(prefixOf(kind), new Cache(kind, this.#historyLimit));
   }
 
   /** The last revision that every cache has seen. */
@@ -35,10 +39,47 @@ export class Feed {
     return this.#revision;
   }
 
-  cache(kind: { group: string; plural: string }): Cache {
+  cache(kind: Parameters<typeof prefixOf>[0]): Cache {
     const cache = this.#caches.get(prefixOf(kind));
     if (!cache) throw new Error(`no cache for ${kind.plural}`);
     return cache;
+  }
+
+  /**
+   * Starts to keep a kind that came later. Resolves when its cache holds everything that was written before this call;
+   * from then on it is in step with the others.
+   */
+  async add(kind: Kind): Promise<void> {
+    const prefix = prefixOf(kind);
+    if (this.#caches.has(prefix)) return;
+    const cache = new Cache(kind, this.#historyLimit);
+    const missed: Change[] = [];
+    const fills = this.#fills;
+    this.#filling.set(prefix, missed);
+    try {
+      const { items, revision } = await this.#readAll(prefix);
+      cache.reset(
+        items.map((item) => Entry.of(item, prefix)),
+        revision,
+      );
+      cache.apply(missed);
+      this.#caches.set(prefix, cache);
+    } finally {
+      this.#filling.delete(prefix);
+    }
+    // Everything was read anew meanwhile: what was noted of the changes has a gap.
+    if (fills !== this.#fills) {
+      this.#caches.delete(prefix);
+      return this.add(kind);
+    }
+    await this.fresh();
+  }
+
+  /** Forgets a kind that is no longer served; its watches end. */
+  drop(kind: { group: string; plural: string }): void {
+    const prefix = prefixOf(kind);
+    this.#caches.get(prefix)?.reset([], this.#revision);
+    this.#caches.delete(prefix);
   }
 
   /** The same, where the kind may not be served at all. */
@@ -56,15 +97,21 @@ export class Feed {
     void this.#follow(signal);
   }
 
-  async #fill(): Promise<void> {
+  async #readAll(prefix: string): Promise<{ items: Item[]; revision: number }> {
     const items: Item[] = [];
-    let page = await this.#store.list(root, { limit: pageSize });
+    let page = await this.#store.list(prefix, { limit: pageSize });
     const { revision } = page;
     items.push(...page.items);
     while (page.more) {
-      page = await this.#store.list(root, { limit: pageSize, revision, from: `${page.items.at(-1)!.key}\0` });
+      page = await this.#store.list(prefix, { limit: pageSize, revision, from: `${page.items.at(-1)!.key}\0` });
       items.push(...page.items);
     }
+    return { items, revision };
+  }
+
+  async #fill(): Promise<void> {
+    const { items, revision } = await this.#readAll(root);
+    this.#fills += 1;
     const byCache = new Map<Cache, Entry[]>();
     for (const item of items) {
       const cache = this.#cacheOf(item.key);
@@ -112,15 +159,15 @@ export class Feed {
       const cache = this.#cacheOf(keyOf(changes[at]!));
       let end = at + 1;
       while (end < changes.length && this.#cacheOf(keyOf(changes[end]!)) === cache) end += 1;
-      cache?.apply(changes.slice(at, end));
+      if (cache) cache.apply(changes.slice(at, end));
+      else if (this.#filling.size > 0)
+        for (const change of changes.slice(at, end)) this.#filling.get(prefixIn(keyOf(change)))?.push(change);
       at = end;
     }
   }
 
   #cacheOf(key: string): Cache | undefined {
-    const group = key.indexOf('/', root.length);
-    const resource = key.indexOf('/', group + 1);
-    return this.#caches.get(key.slice(0, resource + 1));
+    return this.#caches.get(prefixIn(key));
   }
 
   #reached(revision: number): void {
@@ -179,6 +226,13 @@ export class Feed {
     asking.then(done, done);
     return asking;
   }
+}
+
+/** `/registry/<group>/<resource>/` of a key. */
+function prefixIn(key: string): string {
+  const group = key.indexOf('/', root.length);
+  const resource = key.indexOf('/', group + 1);
+  return key.slice(0, resource + 1);
 }
 
 const keyOf = (change: Change): string => (change.type === 'put' ? change.item.key : change.key);

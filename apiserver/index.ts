@@ -30,6 +30,7 @@ import { lookupIn } from './auth/lookup.ts';
 import { Rbac } from './auth/rbac.ts';
 import type { Token } from './auth/static-tokens.ts';
 import { bootstrap } from './bootstrap.ts';
+import { CustomResources } from './crd/custom-resources.ts';
 import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
 import { openEmbedded } from './embedded.ts';
@@ -39,6 +40,7 @@ import { EncryptedStore } from './encryption/encrypted-store.ts';
 import { Feed } from './feed.ts';
 import { Health } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
+import { WebhookCaller } from './webhooks/caller.ts';
 import { KindTable } from './kinds.ts';
 import { ServerMetrics } from './metrics.ts';
 import { OpenApi } from './openapi.ts';
@@ -103,10 +105,19 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   try {
     const kinds = new KindTable(builtinKinds, questionKinds);
     const feed = new Feed(store, kinds.kinds, o.watchHistory, log);
+    const webhooks = new WebhookCaller(feed);
     const rbac = new Rbac(feed);
     const authorizer = deps.authorizer ?? authorizerOf(o, feed, rbac, log);
     const lookup = lookupIn(feed, store);
-    const around = { feed, store, kinds: kinds.kinds, authorizer, lookup, registry: () => registry };
+    const around = {
+      feed,
+      store,
+      table: kinds,
+      webhooks,
+      authorizer,
+      lookup,
+      registry: () => registry,
+    };
     const rules = [
       ...chosenPlugins(o, { ...around, mountsTokens: o.serviceAccountSigningKeyFile !== '' }),
       serviceAddresses(store, o.serviceCidr),
@@ -138,6 +149,11 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       tlsFiles(o),
       o.maxRequestBytes,
     );
+    await onceStoreAnswers(
+      () => new CustomResources(registry, kinds, webhooks, log).start(stopping.signal),
+      log,
+      signal,
+    );
     const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
     await onceStoreAnswers(restore, log, signal);
     await onceStoreAnswers(() => reconcilePolicy(registry), log, signal);
@@ -146,7 +162,8 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
     const closed = aborted(signal)
       .then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout))
-      .finally(() => audit?.close());
+      .finally(() => Promise.all([audit?.close(), webhooks.close()]))
+      .then(() => undefined);
     return { url: `https://${address}`, port, closed };
   } catch (error) {
     stopping.abort();

@@ -22,6 +22,8 @@ const year = 31_536_000;
 export class OpenApi {
   readonly #kinds: KindTable;
   readonly #made = new Map<string, Document>();
+  /** The state of the table that the documents were made of. */
+  #generation = 0;
 
   constructor(kinds: KindTable) {
     this.#kinds = kinds;
@@ -90,6 +92,10 @@ export class OpenApi {
   }
 
   #make(key: string, contentType: string, build: () => Buffer): Document {
+    if (this.#generation !== this.#kinds.generation) {
+      this.#made.clear();
+      this.#generation = this.#kinds.generation;
+    }
     const known = this.#made.get(key);
     if (known) return known;
     const bytes = build();

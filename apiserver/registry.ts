@@ -3,17 +3,19 @@ import { randomUUID } from 'node:crypto';
 import { invalid } from '../api/field-error.ts';
 import type { Kind } from '../api/kind.ts';
 import { timestamp, type KubeObject } from '../api/meta.ts';
-import { alreadyExists, badRequest, modified, notFound } from '../api/status.ts';
-import { validateMeta, validateMetaUpdate } from '../api/validate-meta.ts';
+import { alreadyExists, badRequest, modified, notFound, StatusError } from '../api/status.ts';
+import { validateCoreFinalizers, validateMeta, validateMetaUpdate } from '../api/validate-meta.ts';
 import type { Admission } from './admission/order.ts';
-import { keyIn, type WriteOptions } from './call.ts';
+import { recordUpdate } from './apply/ownership.ts';
+import { keyIn, writerOf, type WriteOptions } from './call.ts';
 import { encode, Entry, prefixOf } from './encoding.ts';
 import type { Feed } from './feed.ts';
 import { randomSuffix } from './names.ts';
+import { served, toStored } from './served.ts';
 import type { Store } from './store.ts';
 
 /** The side of an object that a write comes through: what it may change differs. */
-export type Door = 'main' | 'status' | 'server';
+export type Door = 'main' | 'status' | 'server' | 'ephemeralcontainers' | 'resize';
 
 /** Makes the new object of the current one; called again when somebody else wrote in between. */
 export type ChangeObject = (current: KubeObject, entry: Entry) => KubeObject | Promise<KubeObject>;
@@ -44,8 +46,11 @@ export class Registry {
     return item && Entry.of(item, prefix);
   }
 
+  /** The entry is as it is stored, for kinds that are kept in another form too. */
   async create(kind: Kind, object: KubeObject, namespace: string, options: WriteOptions): Promise<Entry> {
+    if (kind.storage) return this.create(kind.storage.kind, await toStored(kind, object), namespace, options);
     const { metadata } = object;
+    if (kind.closed) throw new StatusError(405, 'MethodNotAllowed', kind.closed, {});
     if (metadata.resourceVersion && metadata.resourceVersion !== '0')
       throw badRequest('resourceVersion should not be set on objects to be created');
     setNamespace(object, kind, namespace);
@@ -53,6 +58,7 @@ export class Registry {
     const generated = !metadata.name && Boolean(metadata.generateName);
     for (let attempt = 1; ; attempt++) {
       if (generated) metadata.name = `${metadata.generateName!.slice(0, 58)}${randomSuffix()}`;
+      kind.prepareCreate?.(object);
       const entry = await this.#tryCreate(kind, object, options);
       if (entry) return entry;
       if (!generated || attempt >= attempts) throw alreadyExists(kind, metadata.name ?? '');
@@ -63,9 +69,15 @@ export class Registry {
   async #tryCreate(kind: Kind, object: KubeObject, options: WriteOptions): Promise<Entry | undefined> {
     const { metadata } = object;
     kind.defaults?.(object);
+    if (!options.applied) recordUpdate(kind, undefined, object, undefined, writerOf(options, Date.now()));
     const request = { operation: 'create' as const, kind, object, old: undefined, options };
     await this.#admission.mutate(request);
-    const errors = [...validateMeta(metadata, kind.namespaced, kind.checkName), ...(kind.validate?.(object) ?? [])];
+    const errors = [
+      ...validateMeta(metadata, kind.namespaced, kind.checkName),
+      ...finalizerErrors(kind, object),
+      ...(kind.validate?.(object) ?? []),
+    ];
+    if (errors.length === 0) errors.push(...(kind.validateRules?.(object, undefined) ?? []));
     if (errors.length > 0) throw invalid(kind, metadata.name ?? '', errors);
     await this.#admission.validate(request);
     const key = keyIn(kind, metadata.namespace ?? '', metadata.name ?? '');
@@ -92,6 +104,11 @@ export class Registry {
    * refuse is tried again on the newest state, so that a stale read never decides.
    */
   async update(kind: Kind, key: string, door: Door, options: WriteOptions, change: ChangeObject): Promise<Entry> {
+    if (kind.storage)
+      return this.update(kind.storage.kind, key, door, options, async (_current, entry) => {
+        const [shown] = await served(kind, [entry]);
+        return toStored(kind, await change(shown!.copy(), shown!));
+      });
     let cached = this.feed.cache(kind).get(key);
     let current = cached ?? (await this.read(kind, key));
     for (let attempt = 0; attempt < retries; attempt++) {
@@ -127,13 +144,17 @@ export class Registry {
   ): Promise<Entry | 'stale' | { current: Entry | undefined }> {
     const old = current.object;
     const object = await change(current.copy(), current);
+    const given = object.metadata.managedFields;
     prepareChanged(object, old, kind, door);
     kind.defaults?.(object);
+    if (door === 'server') keep(object.metadata, old.metadata, 'managedFields');
+    else if (!options.applied)
+      recordUpdate(kind, old, object, options.subresource ? undefined : given, writerOf(options, Date.now()));
     const request = { operation: 'update' as const, kind, object, old, options };
-    await this.#admission.mutate(request);
+    if (!options.admitted) await this.#admission.mutate(request);
     countGeneration(object, old, kind);
     this.#check(kind, object, old, door);
-    await this.#admission.validate(request);
+    if (!options.admitted) await this.#admission.validate(request);
     const value = encode(kind, object);
     if (isFinished(object, kind))
       return this.#remove(kind, current, options, new Entry(current.key, current.revision, value));
@@ -155,10 +176,13 @@ export class Registry {
   #check(kind: Kind, object: KubeObject, old: Readonly<KubeObject>, door: Door): void {
     const errors = [
       ...validateMeta(object.metadata, kind.namespaced, () => []),
+      ...finalizerErrors(kind, object),
       ...validateMetaUpdate(object.metadata, old.metadata),
       ...(kind.validate?.(object) ?? []),
       ...(door === 'main' ? (kind.validateUpdate?.(object, old) ?? []) : []),
+      ...(narrow(kind, door)?.validate?.(object, old) ?? []),
     ];
+    if (errors.length === 0) errors.push(...(kind.validateRules?.(object, old) ?? []));
     if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', errors);
   }
 
@@ -176,12 +200,24 @@ export class Registry {
     return last.at(gone.revision);
   }
 
+  /** Lets admission object to a deletion, or to a connection to an object; throws what it objects with. */
+  async admit(operation: 'delete' | 'connect', kind: Kind, object: KubeObject, options: WriteOptions): Promise<void> {
+    const request = { operation, kind, object, old: undefined, options };
+    await this.#admission.mutate(request);
+    await this.#admission.validate(request);
+  }
+
   /** Deletes at once whatever finalizers say not; undefined when somebody else wrote in between. */
   async remove(kind: Kind, current: Entry, options: WriteOptions): Promise<Entry | undefined> {
     const outcome = await this.#remove(kind, current, options, current);
     return outcome instanceof Entry ? outcome : undefined;
   }
 }
+
+const finalizerErrors = (kind: Kind, { metadata }: KubeObject) =>
+  kind.schema || kind.deletionFinalizer ? [] : validateCoreFinalizers(metadata.finalizers);
+const narrow = (kind: Kind, door: Door) =>
+  door === 'ephemeralcontainers' || door === 'resize' ? kind.doors?.[door] : undefined;
 
 const nameIn = (key: string): string => key.slice(key.indexOf('/') + 1);
 
@@ -202,13 +238,11 @@ function prepareNew(object: KubeObject, kind: Kind): void {
   delete metadata.deletionTimestamp;
   delete metadata.deletionGracePeriodSeconds;
   delete metadata.generation;
-  delete metadata.managedFields;
   delete (metadata as { selfLink?: string }).selfLink;
   if (kind.subresources.includes('status') && !kind.prepareCreate) delete (object as { status?: unknown }).status;
   metadata.uid = randomUUID();
   metadata.creationTimestamp = timestamp(Date.now());
   if (kind.generation !== false) metadata.generation = 1;
-  kind.prepareCreate?.(object);
 }
 
 /** Gives back to an updated object what its door may not change. */
@@ -218,7 +252,6 @@ function prepareChanged(object: KubeObject, old: Readonly<KubeObject>, kind: Kin
   if (kind.namespaced) metadata.namespace ??= old.metadata.namespace!;
   metadata.uid ||= old.metadata.uid!;
   delete metadata.resourceVersion;
-  delete metadata.managedFields;
   delete (metadata as { selfLink?: string }).selfLink;
   keep(metadata, old.metadata, 'creationTimestamp');
   keep(metadata, old.metadata, 'generation');
@@ -236,6 +269,7 @@ function prepareChanged(object: KubeObject, old: Readonly<KubeObject>, kind: Kin
       if (!['status', 'metadata', 'kind', 'apiVersion'].includes(field)) keep(object, old, field as keyof KubeObject);
     kind.prepareStatus?.(object, old);
   }
+  narrow(kind, door)?.prepare(object, old);
 }
 
 function keep<T extends object>(target: T, source: Readonly<T>, field: keyof T): void {

@@ -215,7 +215,7 @@ class Handler {
       } else {
         const answer = await this.#parts.dispatcher.answer(admitted);
         if (record?.wantsResponse) record.response(shownIn(answer));
-        const rendered = render(answer, call.output, call.query);
+        const rendered = await render(answer, call.output, call.query);
         await send(request, response, answer.code, rendered, warningHeaders(call.warnings));
       }
       if (response.destroyed || response.writableEnded) done(response.statusCode);
@@ -225,7 +225,7 @@ class Handler {
       done(status.code);
       record?.response(status.status);
       record?.complete(status.code, status.message);
-      await sendStatus(request, response, status);
+      await sendStatus(request, response, status, warningHeaders(call.warnings));
     }
   }
 

@@ -164,6 +164,7 @@ export class Client {
     const { namespace, ...query } = options;
     const response = await this.request('GET', withQuery(pathOf(kind, { namespace }), { ...query, watch: true }), {
       signal,
+      stream: true,
     });
     if (response.statusCode !== 200) throw await failure(response);
     yield* readWatch<T & Stored>(response.body);

@@ -1,5 +1,5 @@
 import type { Kind } from '../api/kind.ts';
-import { builtinKinds } from '../api/kinds/index.ts';
+import { storedKinds } from '../api/kinds/index.ts';
 import { type KubeObject, type OwnerReference, type Stored, keyOf } from '../api/meta.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
@@ -24,7 +24,7 @@ const skipped = new Set(['Event']);
  * A cluster-wide object cannot be owned by one in a namespace, nor by one of another namespace: such an owner counts as absent.
  */
 export function garbageCollector({ client, informer, log }: World): Reconciler {
-  const kinds = builtinKinds.filter(({ kind }) => !skipped.has(kind));
+  const kinds = storedKinds.filter(({ kind }) => !skipped.has(kind));
   const owners = { 'owner-uid': (object: Any) => (object.metadata.ownerReferences ?? []).map(({ uid }) => uid) };
   const byName = new Map(kinds.map((kind) => [idOf(kind), { kind, objects: informer(kind, { indexes: owners }) }]));
   const dependentsOf = (uid: string) =>

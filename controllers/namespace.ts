@@ -1,4 +1,4 @@
-import { builtinKinds } from '../api/kinds/index.ts';
+import { storedKinds } from '../api/kinds/index.ts';
 import { type Kind, resourcePath } from '../api/kind.ts';
 import { Namespace } from '../api/kinds/namespace.ts';
 import { type Condition, type Stored, timestamp } from '../api/meta.ts';
@@ -22,7 +22,7 @@ interface Left {
 export function namespaces({ client, informer, now }: World): Reconciler {
   const all = informer(Namespace);
   // Pods first: they take longest, and what others would make anew for them is refused by the apiserver already.
-  const kinds = builtinKinds
+  const kinds = storedKinds
     .filter(({ namespaced }) => namespaced)
     .sort((a, b) => Number(b.kind === 'Pod') - Number(a.kind === 'Pod'));
   return {

@@ -37,8 +37,10 @@ export function runCommand(command: CommandInfo, directory: string, env: Record<
     child.on('exit', (code, signal) => resolve(signal ? constants.signals[signal] : (code ?? 0) * 256));
   });
   const send = (signal: NodeJS.Signals) => {
-    for (const pid of child.pid === undefined ? [] : [...descendants(child.pid), child.pid]) tryKill(pid, signal);
-    if (child.pid !== undefined) tryKill(-child.pid, signal);
+    if (child.pid === undefined) return;
+    // Once it has ended its number may be another's; what it left behind still is of its session.
+    if (child.exitCode === null && child.signalCode === null) signalTree(child.pid, signal);
+    else signalAll(membersOf(child.pid), signal);
   };
   return { pid: child.pid, ended, signal: send, killTree: () => send('SIGKILL') };
 }
@@ -55,28 +57,43 @@ function tryKill(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** Children, grandchildren …, also those that made a process group of their own. */
-function descendants(root: number): number[] {
-  const children = new Map<number, number[]>();
-  for (const entry of readdirSync('/proc')) {
-    const parent = /^\d+$/.test(entry) ? parentOf(entry) : undefined;
-    if (parent !== undefined) children.set(parent, [...(children.get(parent) ?? []), Number(entry)]);
-  }
-  const found: number[] = [];
-  const visit = (pid: number) => {
-    for (const child of children.get(pid) ?? []) {
-      visit(child);
-      found.push(child);
-    }
-  };
-  visit(root);
-  return found;
+/**
+ * As Mesos does it: all are stopped first, the root before the others, and the signal waits for all of them. So a shell dies of
+ * the signal itself and does not live to tell how its program ended.
+ */
+function signalTree(root: number, signal: NodeJS.Signals): void {
+  tryKill(root, 'SIGSTOP');
+  const all = [root, ...membersOf(root)];
+  signalAll(all, 'SIGSTOP');
+  signalAll(all, signal);
+  signalAll(all, 'SIGCONT');
 }
 
-function parentOf(pid: string): number | undefined {
+function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) tryKill(pid, signal);
+}
+
+/** What came of it, parents before children: also who made a process group of its own, or lost its parent. */
+function membersOf(root: number): number[] {
+  const processes = readdirSync('/proc').flatMap((entry) => (/^\d+$/.test(entry) ? (statOf(entry) ?? []) : []));
+  const found = new Set(processes.filter(({ session }) => session === root).map(({ pid }) => pid));
+  found.delete(root);
+  const visit = (pid: number): void => {
+    for (const child of processes)
+      if (child.parent === pid && !found.has(child.pid)) {
+        found.add(child.pid);
+        visit(child.pid);
+      }
+  };
+  for (const pid of [root, ...found]) visit(pid);
+  return [...found];
+}
+
+function statOf(entry: string): { pid: number; parent: number; session: number } | undefined {
   try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    return Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]);
+    const stat = readFileSync(`/proc/${entry}/stat`, 'utf8');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { pid: Number(entry), parent: Number(fields[1]), session: Number(fields[3]) };
   } catch {
     // It ended while we looked.
     return undefined;

@@ -1,5 +1,5 @@
 import type { Container, Pod } from '../api/kinds/pod.ts';
-import { qosClass } from '../api/kinds/pod.ts';
+import { qosClass } from '../api/qos-class.ts';
 import { milli, quantity } from '../api/quantity.ts';
 import type { ContainerSpec } from './runtime.ts';
 

@@ -1,5 +1,5 @@
 import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, PodStatus } from '../api/kinds/pod.ts';
-import { qosClass } from '../api/kinds/pod.ts';
+import { qosClass } from '../api/qos-class.ts';
 import { timestamp } from '../api/meta.ts';
 import { isSidecar } from './plan.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';

@@ -1,5 +1,17 @@
-/** The `zookeeper` package behind our port. It is native: present only where it was built for the Node that runs. */
-import type { EventEmitter } from 'node:events';
+/**
+ * The `zookeeper` package in a process of its own.
+ *
+ * Its C client opens sockets that every child process inherits. When it closes one later, the copy in the child keeps the
+ * registration with epoll alive: the loop spins on a descriptor it does not know, and the next client, whose socket has the
+ * same number, never hears of its connection. It also closes a session with a blocking wait. A process that does nothing
+ * else starts no children and may wait. docs/decisions/0005-zookeeper-client.md
+ *
+ *   NativeZooKeeper ── {id, method, args, watch} ──▶ zookeeper-addon-process.ts ──▶ addon
+ *                   ◀── {state, sessionId} · {id, value} · {id, error} · {watch} ──
+ */
+import { fork, type ChildProcess } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { loadAddon } from './zookeeper-addon.ts';
 import {
   ZooKeeperError,
   type ConnectZooKeeper,
@@ -8,75 +20,58 @@ import {
   type ZooKeeperState,
 } from './zookeeper.ts';
 
-type Callback<T extends unknown[] = []> = (code: number, text: string, ...values: T) => void;
+export type Method = 'create' | 'get' | 'children' | 'exists' | 'set' | 'remove' | 'close';
+export type Request = { id: number; method: Method; args: unknown[]; watch: boolean };
+export type Hello = Omit<ZooKeeperOptions, 'onState'>;
+export type Told =
+  | { state: ZooKeeperState; sessionId: string }
+  | { watch: number }
+  | { id: number; value: unknown }
+  | { id: number; error: { number: number; what: string } };
 
-/** The part of the package that we use; its own declarations have `any` everywhere. */
-interface NativeClient extends EventEmitter {
-  readonly client_id: string | number;
-  init(config: object): unknown;
-  close(): void;
-  add_auth(scheme: string, auth: string, done: Callback): number;
-  a_create(path: string, data: Buffer, flags: number, done: Callback<[string]>): number;
-  a_exists(path: string, watch: boolean, done: Callback): number;
-  aw_exists(path: string, watch: () => void, done: Callback): number;
-  a_get(path: string, watch: boolean, done: Callback<[object, Buffer | undefined]>): number;
-  aw_get(path: string, watch: () => void, done: Callback<[object, Buffer | undefined]>): number;
-  a_get_children(path: string, watch: boolean, done: Callback<[string[]]>): number;
-  aw_get_children(path: string, watch: () => void, done: Callback<[string[]]>): number;
-  a_set(path: string, data: Buffer, version: number, done: Callback): number;
-  a_delete_(path: string, version: number, done: Callback): number;
+interface Asked {
+  what: string;
+  resolve(value: unknown): void;
+  reject(error: Error): void;
+  onChange: (() => void) | undefined;
 }
-export type NativeModule = new (config: object) => NativeClient;
 
-const noNode = -101;
+const program = fileURLToPath(import.meta.resolve('./zookeeper-addon-process.ts'));
+const connectionLost = -4;
 const expired = -112;
-const authenticationFailed = -113;
-const flags = { ephemeral: 1, sequential: 2 };
+const closing = -116;
+/** Milliseconds for the last word of a session. */
+const farewell = 2000;
 
 /** Undefined where the package is not installed or was built for another Node. */
-export async function loadNative(): Promise<NativeModule | undefined> {
-  try {
-    const name: string = 'zookeeper';
-    const { default: client } = (await import(name)) as { default: NativeModule };
-    return client;
-  } catch {
-    // It is an optional dependency; our own client takes over.
-    return undefined;
-  }
-}
-
-export function connectNative(module: NativeModule): ConnectZooKeeper {
-  return (options) => new NativeZooKeeper(module, options);
+export async function findNative(): Promise<ConnectZooKeeper | undefined> {
+  return (await loadAddon()) ? (options) => new NativeZooKeeper(options) : undefined;
 }
 
 class NativeZooKeeper implements ZooKeeper {
   readonly #options: ZooKeeperOptions;
-  readonly #client: NativeClient;
+  readonly #child: ChildProcess;
+  readonly #asked = new Map<number, Asked>();
+  readonly #watches = new Map<number, () => void>();
+  readonly #gone: Promise<void>;
   #state: ZooKeeperState = 'connecting';
+  #sessionId = '';
+  #next = 1;
 
-  constructor(module: NativeModule, options: ZooKeeperOptions) {
+  constructor(options: ZooKeeperOptions) {
     this.#options = options;
-    this.#client = new module({
-      connect: options.servers.join(','),
-      timeout: options.sessionTimeout,
-      debug_level: 0,
-      host_order_deterministic: false,
-      // It takes so many wake-ups without data for an expired session; connecting alone causes several.
-      response_counter_limit: 1_000_000,
+    const { servers, sessionTimeout, digest } = options;
+    const stdio = ['ignore', 'ignore', 'ignore', 'ipc'] as const;
+    this.#child = fork(program, { execArgv: [], serialization: 'advanced', stdio: [...stdio] });
+    this.#child.on('message', (told: Told) => this.#hear(told));
+    this.#gone = new Promise((resolve) => {
+      const ended = () => {
+        this.#finish('closed');
+        resolve();
+      };
+      this.#child.on('exit', ended).on('error', ended);
     });
-    this.#client.on('connect', () => this.#become('connected'));
-    this.#client.on('connecting', () => {
-      if (this.#state === 'connected') this.#become('disconnected');
-    });
-    this.#client.on('close', (_client: unknown, code: number) => {
-      this.#become(code === expired ? 'expired' : code === authenticationFailed ? 'unauthenticated' : 'closed');
-    });
-    this.#client.init({});
-    const { digest } = options;
-    if (digest !== undefined)
-      this.#client.add_auth('digest', digest, (code) => {
-        if (code === authenticationFailed || code === -115) this.#become('unauthenticated');
-      });
+    this.#send({ servers: [...servers], sessionTimeout, digest } satisfies Hello);
   }
 
   get state(): ZooKeeperState {
@@ -84,71 +79,98 @@ class NativeZooKeeper implements ZooKeeper {
   }
 
   get sessionId(): string {
-    const id = String(this.#client.client_id);
-    return id === '0' ? '' : id;
+    return this.#sessionId;
   }
 
-  create(path: string, data: Uint8Array, { ephemeral = false, sequential = false } = {}): Promise<string> {
-    const flag = (ephemeral ? flags.ephemeral : 0) | (sequential ? flags.sequential : 0);
-    return this.#call(`create ${path}`, (done) => this.#client.a_create(path, Buffer.from(data), flag, done));
+  create(path: string, data: Uint8Array, options = {}): Promise<string> {
+    return this.#ask('create', [path, data, options]);
   }
 
   async get(path: string, onChange?: () => void): Promise<Buffer> {
-    const read = (done: Callback<[object, Buffer | undefined]>) =>
-      onChange ? this.#client.aw_get(path, onChange, done) : this.#client.a_get(path, false, done);
-    const data = await this.#call<Buffer | undefined>(`get ${path}`, (done) =>
-      read((code, text, _stat, bytes) => done(code, text, bytes)),
-    );
-    return data ?? Buffer.alloc(0);
+    return Buffer.from(await this.#ask<Uint8Array>('get', [path], onChange));
   }
 
   children(path: string, onChange?: () => void): Promise<string[]> {
-    return this.#call(`children of ${path}`, (done) =>
-      onChange ? this.#client.aw_get_children(path, onChange, done) : this.#client.a_get_children(path, false, done),
-    );
+    return this.#ask('children', [path], onChange);
   }
 
   exists(path: string, onChange?: () => void): Promise<boolean> {
-    return this.#call(`exists ${path}`, (done) => {
-      const told: Callback = (code, text) => (code === noNode ? done(0, text, false) : done(code, text, true));
-      return onChange ? this.#client.aw_exists(path, onChange, told) : this.#client.a_exists(path, false, told);
-    });
+    return this.#ask('exists', [path], onChange);
   }
 
-  async set(path: string, data: Uint8Array): Promise<void> {
-    await this.#call(`set ${path}`, (done) =>
-      this.#client.a_set(path, Buffer.from(data), -1, (code, text) => done(code, text, undefined)),
-    );
+  set(path: string, data: Uint8Array): Promise<void> {
+    return this.#ask('set', [path, data]);
   }
 
-  async remove(path: string): Promise<void> {
-    await this.#call(`remove ${path}`, (done) =>
-      this.#client.a_delete_(path, -1, (code, text) => done(code, text, undefined)),
-    );
+  remove(path: string): Promise<void> {
+    return this.#ask('remove', [path]);
   }
 
-  close(): Promise<void> {
-    if (!this.#isFinal()) this.#client.close();
-    this.#become('closed');
-    return Promise.resolve();
+  async close(): Promise<void> {
+    if (!this.#isFinal()) {
+      const late = setTimeout(() => this.#child.kill('SIGKILL'), farewell);
+      await this.#ask('close', []).catch(() => undefined);
+      clearTimeout(late);
+      this.#finish('closed');
+    }
+    await this.#gone;
   }
 
   #isFinal(): boolean {
     return ['closed', 'expired', 'unauthenticated'].includes(this.#state);
   }
 
+  #ask<T>(method: Method, args: unknown[], onChange?: () => void): Promise<T> {
+    const what = method === 'close' ? method : `${method} ${String(args[0])}`;
+    return new Promise((resolve, reject) => {
+      if (this.#isFinal()) return reject(new ZooKeeperError(this.#state === 'expired' ? expired : closing, what));
+      const id = this.#next++;
+      this.#asked.set(id, { what, resolve: (value) => resolve(value as T), reject, onChange });
+      this.#send({ id, method, args, watch: onChange !== undefined } satisfies Request);
+    });
+  }
+
+  #send(message: Hello | Request): void {
+    // What cannot be delivered is answered by the end of the process.
+    if (this.#child.connected) this.#child.send(message, () => undefined);
+  }
+
+  #hear(told: Told): void {
+    if ('state' in told) {
+      this.#sessionId = told.sessionId;
+      this.#become(told.state);
+    } else if ('watch' in told) {
+      const onChange = this.#watches.get(told.watch);
+      this.#watches.delete(told.watch);
+      onChange?.();
+    } else this.#answer(told);
+  }
+
+  #answer(told: Extract<Told, { id: number }>): void {
+    const asked = this.#asked.get(told.id);
+    this.#asked.delete(told.id);
+    if (!asked) return;
+    if ('error' in told) return asked.reject(new ZooKeeperError(told.error.number, told.error.what));
+    if (asked.onChange) this.#watches.set(told.id, asked.onChange);
+    asked.resolve(told.value);
+  }
+
   #become(state: ZooKeeperState): void {
     if (this.#state === state || this.#isFinal()) return;
+    if (['closed', 'expired', 'unauthenticated'].includes(state)) return this.#finish(state);
     this.#state = state;
     this.#options.onState?.(state);
   }
 
-  #call<T>(what: string, start: (done: Callback<[T]>) => number): Promise<T> {
-    return new Promise((resolve, reject) => {
-      if (this.#state === 'expired') return reject(new ZooKeeperError(expired, what));
-      if (this.#isFinal()) return reject(new ZooKeeperError(-116, what));
-      const rc = start((code, _text, value) => (code === 0 ? resolve(value) : reject(new ZooKeeperError(code, what))));
-      if (rc !== 0) reject(new ZooKeeperError(rc, what));
-    });
+  /** The last state, and the end of the process. */
+  #finish(state: ZooKeeperState): void {
+    if (this.#isFinal()) return;
+    this.#state = state;
+    const code = state === 'expired' ? expired : state === 'closed' ? closing : connectionLost;
+    for (const { what, reject } of this.#asked.values()) reject(new ZooKeeperError(code, what));
+    this.#asked.clear();
+    this.#watches.clear();
+    if (this.#child.connected) this.#child.disconnect();
+    this.#options.onState?.(state);
   }
 }

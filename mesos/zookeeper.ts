@@ -61,11 +61,18 @@ const codes: Record<number, ZooKeeperErrorCode> = {
 
 export class ZooKeeperError extends Error {
   readonly code: ZooKeeperErrorCode;
-  constructor(code: number, what: string) {
-    const name = codes[code] ?? 'other';
-    super(`ZooKeeper: ${what}: ${name === 'other' ? `error ${code}` : name.replace('-', ' ')}`);
+  /** As ZooKeeper numbers it. */
+  readonly number: number;
+  /** What was asked: `get /mesos`. */
+  readonly what: string;
+
+  constructor(number: number, what: string) {
+    const code = codes[number] ?? 'other';
+    super(`ZooKeeper: ${what}: ${code === 'other' ? `error ${number}` : code.replace('-', ' ')}`);
     this.name = 'ZooKeeperError';
-    this.code = name;
+    this.code = code;
+    this.number = number;
+    this.what = what;
   }
 }
 

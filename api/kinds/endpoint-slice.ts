@@ -1,4 +1,4 @@
-import { ageColumn, nameColumn } from '../columns.ts';
+import { ageColumn, nameColumn, shortened } from '../columns.ts';
 import { immutable, notSupported, required } from '../field-error.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
@@ -66,8 +66,3 @@ export const EndpointSlice = kind<EndpointSlice>({
     ageColumn,
   ],
 });
-
-function shortened(words: string[], none: string): string {
-  if (words.length === 0) return none;
-  return words.length > 3 ? `${words.slice(0, 3).join(',')} + ${words.length - 3} more...` : words.join(',');
-}

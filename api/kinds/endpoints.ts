@@ -1,4 +1,4 @@
-import { ageColumn, nameColumn } from '../columns.ts';
+import { ageColumn, nameColumn, shortened } from '../columns.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import type { ObjectReference } from './event.ts';
@@ -43,6 +43,5 @@ function format({ subsets = [] }: Endpoints): string {
           addresses.map(({ ip }) => (ip.includes(':') ? `[${ip}]:${port}` : `${ip}:${port}`)),
         ),
   );
-  if (all.length === 0) return '<none>';
-  return all.length > 3 ? `${all.slice(0, 3).join(',')} + ${all.length - 3} more...` : all.join(',');
+  return shortened(all, '<none>');
 }

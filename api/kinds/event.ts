@@ -36,7 +36,7 @@ const lastSeen = (event: Event): string | null | undefined =>
 const objectOf = ({ involvedObject }: Event): string =>
   `${(involvedObject?.kind ?? '').toLowerCase()}/${involvedObject?.name ?? ''}`;
 
-const columns: readonly Column<Event>[] = [
+export const eventColumns: readonly Column<Event>[] = [
   { name: 'Last Seen', value: (event, now) => age(lastSeen(event), now) },
   { name: 'Type', value: (event) => event.type ?? '' },
   { name: 'Reason', value: (event) => event.reason ?? '' },
@@ -75,7 +75,7 @@ export const Event = kind<Event>({
       ? []
       : [bad('involvedObject.namespace', where, 'does not match event.namespace')];
   },
-  columns,
+  columns: eventColumns,
   selectableFields: {
     'involvedObject.kind': (event) => event.involvedObject?.kind ?? '',
     'involvedObject.namespace': (event) => event.involvedObject?.namespace ?? '',

@@ -1,11 +1,11 @@
-import { equal } from '../../lib/equal.ts';
-import { bad, forbiddenField } from '../field-error.ts';
-import { kind, type FieldError } from '../kind.ts';
+import { kind } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
 import { podColumns } from '../pod-columns.ts';
+import { ephemeralContainers, resize } from '../pod-doors.ts';
 import { defaultPodSpec } from '../pod-spec-defaults.ts';
 import { validatePodSpec } from '../pod-spec-validate.ts';
-import { compareQuantities } from '../quantity.ts';
+import { validatePodUpdate } from '../pod-update.ts';
+import { qosClass } from '../qos-class.ts';
 
 export interface Pod extends KubeObject {
   spec: PodSpec;
@@ -64,6 +64,8 @@ export interface Container {
   readinessProbe?: unknown;
   startupProbe?: unknown;
   securityContext?: { runAsUser?: number; runAsGroup?: number; privileged?: boolean; readOnlyRootFilesystem?: boolean };
+  /** What a change of a resource needs: nothing, or a restart of the container. */
+  resizePolicy?: { resourceName: string; restartPolicy: 'NotRequired' | 'RestartContainer' }[];
   stdin?: boolean;
   stdinOnce?: boolean;
   tty?: boolean;
@@ -213,7 +215,18 @@ export const Pod = kind<Pod>({
   short: ['po'],
   categories: ['all'],
   namespaced: true,
-  subresources: ['status', 'binding', 'eviction', 'log', 'exec', 'attach', 'portforward'],
+  subresources: [
+    'status',
+    'binding',
+    'eviction',
+    'log',
+    'exec',
+    'attach',
+    'portforward',
+    'ephemeralcontainers',
+    'resize',
+  ],
+  doors: { ephemeralcontainers: ephemeralContainers, resize },
   defaults: (pod) => {
     pod.spec ??= { containers: [] };
     defaultPodSpec(pod.spec);
@@ -246,70 +259,3 @@ export const Pod = kind<Pod>({
 
 /** The container runs no more and never will: the pod has reached its end. */
 export const isTerminal = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';
-
-/** Who is evicted first: https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/ */
-export function qosClass(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
-  const all = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
-  const set = (amounts: Record<string, string> | undefined, name: string) =>
-    amounts?.[name] !== undefined && compareQuantities(amounts[name], '0') > 0;
-  const some = all.some(({ resources }) =>
-    ['cpu', 'memory'].some((name) => set(resources?.limits, name) || set(resources?.requests, name)),
-  );
-  if (!some) return 'BestEffort';
-  const guaranteed = all.every(({ resources }) =>
-    ['cpu', 'memory'].every(
-      (name) =>
-        set(resources?.limits, name) &&
-        compareQuantities(resources?.requests?.[name] ?? resources!.limits![name]!, resources!.limits![name]!) === 0,
-    ),
-  );
-  return guaranteed ? 'Guaranteed' : 'Burstable';
-}
-
-const podUpdateRule =
-  'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)';
-
-function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
-  const errors: FieldError[] = [];
-  if (pod.spec.containers.length !== old.spec.containers.length)
-    errors.push(forbiddenField('spec.containers', 'pod updates may not add or remove containers'));
-  const before = old.spec.activeDeadlineSeconds;
-  const after = pod.spec.activeDeadlineSeconds;
-  if (before !== undefined && (after === undefined || after > before))
-    errors.push(bad('spec.activeDeadlineSeconds', after ?? '', 'must be less than or equal to previous value'));
-  const lost = (old.spec.tolerations ?? []).filter(
-    (one) =>
-      !(pod.spec.tolerations ?? []).some((other) =>
-        equal({ ...one, tolerationSeconds: 0 }, { ...other, tolerationSeconds: 0 }),
-      ),
-  );
-  if (lost.length > 0)
-    errors.push(
-      forbiddenField('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds'),
-    );
-  const gates = new Set((old.spec.schedulingGates ?? []).map((gate) => gate.name));
-  for (const [i, gate] of (pod.spec.schedulingGates ?? []).entries())
-    if (!gates.has(gate.name))
-      errors.push(
-        forbiddenField(
-          `spec.schedulingGates[${i}].name`,
-          `only deletion is allowed, but found new scheduling gate '${gate.name}'`,
-        ),
-      );
-  if (errors.length === 0 && !equal(fixedPart(pod, old), fixedPart(old, old)))
-    errors.push(forbiddenField('spec', podUpdateRule));
-  return errors;
-}
-
-/** A pod's spec with everything that may change taken from `old`. */
-function fixedPart({ spec }: Pod, old: Pod): PodSpec {
-  const images = (containers: Container[] | undefined, from: Container[] | undefined) =>
-    containers?.map((c, i) => ({ ...c, image: from?.[i]?.image ?? '' }));
-  const { initContainers, activeDeadlineSeconds: _, tolerations: __, schedulingGates: ___, ...rest } = spec;
-  const init = images(initContainers, old.spec.initContainers);
-  return {
-    ...rest,
-    containers: images(spec.containers, old.spec.containers)!,
-    ...(init ? { initContainers: init } : {}),
-  };
-}

@@ -1,4 +1,4 @@
-import { ageColumn, joined, nameColumn } from '../columns.ts';
+import { ageColumn, formatLabels, joined, nameColumn } from '../columns.ts';
 import { bad, duplicate, immutable, notSupported, required } from '../field-error.ts';
 import { kind, type FieldError } from '../kind.ts';
 import type { Condition, KubeObject } from '../meta.ts';
@@ -86,16 +86,7 @@ export const Service = kind<Service>({
     { name: 'External-IP', value: externalIp },
     { name: 'Port(s)', value: ({ spec }) => joined((spec.ports ?? []).map(formatPort)) },
     ageColumn,
-    {
-      name: 'Selector',
-      priority: 1,
-      value: ({ spec }) =>
-        joined(
-          Object.entries(spec.selector ?? {})
-            .map(([key, value]) => `${key}=${value}`)
-            .sort(),
-        ),
-    },
+    { name: 'Selector', priority: 1, value: ({ spec }) => formatLabels(spec.selector) },
   ],
   selectableFields: {
     'spec.clusterIP': ({ spec }) => spec.clusterIP ?? '',

@@ -1,4 +1,3 @@
-import type { Kind } from '../../api/kind.ts';
 import { list, number, text, type Values } from '../../lib/options.ts';
 import type { Authorizer } from '../auth/authorize.ts';
 import type { Lookup } from '../auth/lookup.ts';
@@ -27,6 +26,10 @@ import { resourceQuota } from './resource-quota.ts';
 import { runtimeClass } from './runtime-class.ts';
 import { serviceAccount } from './service-account.ts';
 import { storageObjectInUseProtection } from './storage-object-in-use-protection.ts';
+import { mutatingWebhooks, validatingWebhooks } from '../webhooks/admission-webhooks.ts';
+import type { WebhookCaller } from '../webhooks/caller.ts';
+import { validatingPolicies } from '../webhooks/policies.ts';
+import type { KindTable } from '../kinds.ts';
 import { taintNodesByCondition } from './taint-nodes-by-condition.ts';
 
 export const admissionOptions = {
@@ -44,7 +47,9 @@ export type AdmissionOptions = Values<typeof admissionOptions>;
 export interface Surroundings {
   feed: Feed;
   store: Store;
-  kinds: readonly Kind[];
+  /** The kinds that are served at the moment. */
+  table: KindTable;
+  webhooks: WebhookCaller;
   authorizer: Authorizer;
   lookup: Lookup;
   /** There only when the first request comes. */
@@ -92,7 +97,9 @@ const plugins: readonly Plugin[] = [
   ),
   on('DefaultStorageClass', ({ feed }) => defaultStorageClass(feed)),
   off('StorageObjectInUseProtection', () => storageObjectInUseProtection),
-  off('OwnerReferencesPermissionEnforcement', ({ authorizer, kinds }) => ownerReferencesPermission(authorizer, kinds)),
+  off('OwnerReferencesPermissionEnforcement', ({ authorizer, table }) =>
+    ownerReferencesPermission(authorizer, () => table.kinds),
+  ),
   on('PersistentVolumeClaimResize', ({ feed }) => persistentVolumeClaimResize(feed)),
   on('RuntimeClass', ({ feed }) => runtimeClass(feed)),
   on('CertificateApproval', ({ authorizer }) => certificateApproval(authorizer)),
@@ -100,6 +107,9 @@ const plugins: readonly Plugin[] = [
   on('CertificateSubjectRestriction', () => certificateSubjectRestriction),
   on('DefaultIngressClass', ({ feed }) => defaultIngressClass(feed)),
   off('DenyServiceExternalIPs', () => denyServiceExternalIps),
+  on('MutatingAdmissionWebhook', ({ feed, table, webhooks }) => mutatingWebhooks({ feed, kinds: table }, webhooks)),
+  on('ValidatingAdmissionPolicy', ({ feed, table }) => validatingPolicies({ feed, kinds: table })),
+  on('ValidatingAdmissionWebhook', ({ feed, table, webhooks }) => validatingWebhooks({ feed, kinds: table }, webhooks)),
   on('ResourceQuota', ({ feed, registry }) => resourceQuota(feed, registry)),
 ];
 

@@ -1,3 +1,4 @@
+import type { Kind } from '../../api/kind.ts';
 import type { KubeObject, LabelSelector } from '../../api/meta.ts';
 import { bad, invalid } from '../../api/field-error.ts';
 import { badRequest, modified, notFound } from '../../api/status.ts';
@@ -7,12 +8,10 @@ import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
 import { get } from '../verbs/get.ts';
 import { patcher } from '../verbs/patch.ts';
-import type { Json } from '../patch/json.ts';
+import { isRecord, setMember, type Json } from '../patch/json.ts';
 
-interface Scalable extends KubeObject {
-  spec: { replicas?: number; selector?: LabelSelector };
-  status?: { replicas?: number };
-}
+/** Where a kind keeps the parts of its scale; custom ones say so themselves. */
+const usualPaths = { replicas: ['spec', 'replicas'], current: ['status', 'replicas'], selector: ['spec', 'selector'] };
 
 interface Scale extends KubeObject {
   spec?: { replicas?: number };
@@ -32,21 +31,20 @@ export async function scale(registry: Registry, call: Call): Promise<Answer> {
   if (call.method === 'GET') {
     const answer = await get(registry, call);
     if (!('entry' in answer)) throw notFound(kind, name);
-    return { code: 200, value: scaleOf(answer.entry.object as Scalable) };
+    return { code: 200, value: scaleOf(answer.entry.object, kind) };
   }
   const wanted = call.method === 'PUT' ? asBody(call) : asPatch(call);
   const entry = await registry.update(kind, keyIn(kind, namespace, name), 'main', writeOptions(call), (current) => {
-    const object = current as Scalable;
-    const next = wanted(scaleOf(object));
+    const next = wanted(scaleOf(current, kind));
     const replicas = next.spec?.replicas ?? 0;
     if (!Number.isInteger(replicas) || replicas < 0)
       throw invalid(scaleType, name, [bad('spec.replicas', replicas, 'must be greater than or equal to 0')]);
     const { resourceVersion } = next.metadata;
-    if (resourceVersion && resourceVersion !== object.metadata.resourceVersion) throw modified(kind, name);
-    object.spec.replicas = replicas;
-    return object;
+    if (resourceVersion && resourceVersion !== current.metadata.resourceVersion) throw modified(kind, name);
+    setAt(current, (kind.scale ?? usualPaths).replicas, replicas);
+    return current;
   });
-  return { code: 200, value: scaleOf(entry.object as Scalable) };
+  return { code: 200, value: scaleOf(entry.object, kind) };
 }
 
 function asBody(call: Call): (before: Scale) => Scale {
@@ -63,9 +61,34 @@ function asPatch(call: Call): (before: Scale) => Scale {
   return (before) => apply(before as unknown as Json) as unknown as Scale;
 }
 
-function scaleOf({ metadata, spec, status }: Readonly<Scalable>): Scale {
-  const { name, namespace, uid, resourceVersion, creationTimestamp } = metadata;
-  const selector = formatSelector(fromLabelSelector(spec.selector) ?? []);
+function valueAt(object: Readonly<object>, path: readonly string[]): unknown {
+  return path.reduce<unknown>(
+    (value, name) => (isRecord(value) && Object.hasOwn(value, name) ? value[name] : undefined),
+    object,
+  );
+}
+
+function setAt(object: object, path: readonly string[], value: unknown): void {
+  let at = object as Json;
+  for (const name of path.slice(0, -1)) {
+    if (!isRecord(at[name])) setMember(at, name, {});
+    at = at[name] as Json;
+  }
+  setMember(at, path.at(-1)!, value);
+}
+
+/** Controllers carry a selector, or (custom resources, replication controllers) what it would say as text or labels. */
+function selectorText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  if (!isRecord(value)) return '';
+  const selector = 'matchLabels' in value || 'matchExpressions' in value ? value : { matchLabels: value };
+  return formatSelector(fromLabelSelector(selector as LabelSelector) ?? []);
+}
+
+function scaleOf(object: Readonly<KubeObject>, kind: Kind): Scale {
+  const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
+  const { replicas, current, selector: selectorPath } = kind.scale ?? usualPaths;
+  const selector = selectorPath ? selectorText(valueAt(object, selectorPath)) : '';
   return {
     kind: 'Scale',
     apiVersion: 'autoscaling/v1',
@@ -76,7 +99,7 @@ function scaleOf({ metadata, spec, status }: Readonly<Scalable>): Scale {
       resourceVersion: resourceVersion!,
       creationTimestamp: creationTimestamp ?? null,
     },
-    spec: { replicas: spec.replicas ?? 0 },
-    status: { replicas: status?.replicas ?? 0, ...(selector ? { selector } : {}) },
+    spec: { replicas: Number(valueAt(object, replicas) ?? 0) },
+    status: { replicas: Number(valueAt(object, current) ?? 0), ...(selector ? { selector } : {}) },
   };
 }

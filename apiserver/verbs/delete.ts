@@ -1,4 +1,4 @@
-import type { Kind } from '../../api/kind.ts';
+import { storedAs, type Kind } from '../../api/kind.ts';
 import { timestamp, type KubeObject } from '../../api/meta.ts';
 import { badRequest, conflict, forbidden, notFound } from '../../api/status.ts';
 import { bad, invalid, notSupported } from '../../api/field-error.ts';
@@ -94,16 +94,18 @@ function readBody(call: Call): DeleteOptionsBody {
  */
 export async function deleteObject(
   registry: Registry,
-  kind: Kind,
+  asked: Kind,
   key: string,
   options: DeleteOptions,
 ): Promise<{ entry: Entry; gone: boolean }> {
+  const kind = storedAs(asked);
   for (;;) {
     const current = await registry.read(kind, key);
-    if (!current) throw notFound(kind, key.slice(key.indexOf('/') + 1));
+    if (!current) throw notFound(asked, key.slice(key.indexOf('/') + 1));
     checkPreconditions(kind, current.object, options);
+    await registry.admit('delete', kind, current.copy(), options);
     const grace = graceOf(kind, current.object, options);
-    const finalizers = finalizersAfter(current.object, options);
+    const finalizers = finalizersAfter(kind, current.object, options);
     const waits = finalizers.length > 0 || grace > 0 || isHeldNamespace(kind, current.object);
     if (!waits) {
       const entry = await registry.remove(kind, current, options);
@@ -111,9 +113,9 @@ export async function deleteObject(
       continue;
     }
     if (isAlreadyMarked(current.object, grace, finalizers)) return { entry: current, gone: false };
-    const entry = await registry.update(kind, key, 'server', options, (object) => {
+    const entry = await registry.update(kind, key, 'server', { ...options, admitted: true }, (object) => {
       checkPreconditions(kind, object, options);
-      return mark(object, grace, finalizersAfter(object, options), kind);
+      return mark(object, grace, finalizersAfter(kind, object, options), kind);
     });
     return { entry, gone: false };
   }
@@ -145,8 +147,10 @@ function graceOf(kind: Kind, object: Readonly<KubeObject>, { gracePeriodSeconds 
   return gracePeriodSeconds === undefined ? running : Math.min(asked, running);
 }
 
-function finalizersAfter({ metadata }: Readonly<KubeObject>, { propagation }: DeleteOptions): string[] {
-  const own = metadata.finalizers ?? [];
+function finalizersAfter(kind: Kind, { metadata }: Readonly<KubeObject>, { propagation }: DeleteOptions): string[] {
+  const own = [...(metadata.finalizers ?? [])];
+  const last = metadata.deletionTimestamp ? undefined : kind.deletionFinalizer;
+  if (last !== undefined && !own.includes(last)) own.push(last);
   const others = own.filter((finalizer) => finalizer !== 'orphan' && finalizer !== 'foregroundDeletion');
   switch (propagation) {
     case 'Orphan':

@@ -1,9 +1,11 @@
-import { DecodeContext, DecodeError, decoderOf } from '../../api/decode.ts';
+import { forbiddenField, invalid } from '../../api/field-error.ts';
+import { DecodeContext, DecodeError, decoderOfKind } from '../../api/decode.ts';
 import { parse as parseYaml } from 'yaml';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { definitionOf } from '../../api/schema.ts';
 import { badRequest, modified, StatusError } from '../../api/status.ts';
+import { apply, applyType } from './apply.ts';
 import { goJsonError, reportProblems } from '../body.ts';
 import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
 import { applyJsonPatch, isRecord, mergePatch, type Json } from '../patch/json.ts';
@@ -14,11 +16,17 @@ export const patchTypes = [
   'application/json-patch+json',
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
+  applyType,
 ] as const;
 
 /** PATCH of one object, through its main door or a subresource's. */
 export async function patch(registry: Registry, call: Call, door: Door = 'main'): Promise<Answer> {
   const { kind, name, namespace } = call;
+  if (mediaType(call) === applyType) return apply(registry, call, door);
+  if (call.query.has('force'))
+    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [
+      forbiddenField('force', 'may not be specified for non-apply patch'),
+    ]);
   const options = writeOptions(call);
   const change = patcher(call);
   const entry = await registry.update(kind, keyIn(kind, namespace, name), door, options, (current) => {
@@ -33,11 +41,12 @@ export async function patch(registry: Registry, call: Call, door: Door = 'main')
   return { code: 200, kind, entry };
 }
 
+const mediaType = ({ contentType }: Call): string => contentType.split(';')[0]!.trim().toLowerCase();
+
 /** The function that applies the body of a PATCH to an object. */
 export function patcher(call: Call): (object: Json) => Json {
-  const type = call.contentType.split(';')[0]!.trim().toLowerCase();
   const { kind } = call;
-  switch (type) {
+  switch (mediaType(call)) {
     case 'application/json-patch+json': {
       const patch = parse(call.body);
       return (object) => applyJsonPatch(object, patch);
@@ -47,18 +56,22 @@ export function patcher(call: Call): (object: Json) => Json {
       return (object) => mergePatch(object, patch) as Json;
     }
     case 'application/strategic-merge-patch+json': {
+      if (kind.schema) throw unsupported(patchTypes.filter((type) => !type.includes('strategic')));
       const patch = parseObject(call.body);
       const definition = definitionOf(kind.group, kind.version, kind.kind);
       return (object) => strategicMerge(object, patch, definition);
     }
     default:
-      throw new StatusError(
-        415,
-        'UnsupportedMediaType',
-        `the body of the request was in an unknown format - accepted media types include: ${patchTypes.join(', ')}`,
-      );
+      throw unsupported(patchTypes);
   }
 }
+
+const unsupported = (types: readonly string[]): StatusError =>
+  new StatusError(
+    415,
+    'UnsupportedMediaType',
+    `the body of the request was in an unknown format - accepted media types include: ${types.join(', ')}`,
+  );
 
 function parse(body: Buffer): unknown {
   const text = body.toString();
@@ -98,9 +111,8 @@ function clean(value: unknown, kind: Kind, call: Call): KubeObject {
       `the patch changes the kind: ${String(apiVersion)} ${String(name)} is no ${kind.apiVersion} ${kind.kind}`,
     );
   const context = new DecodeContext();
-  const definition = definitionOf(kind.group, kind.version, kind.kind);
   try {
-    if (definition) decoderOf(definition)(value, context);
+    decoderOfKind(kind)?.(value, context);
   } catch (error) {
     if (!(error instanceof DecodeError)) throw error;
     throw badRequest(`${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: ${error.message}`);

@@ -1,13 +1,15 @@
 import { forbiddenField, invalid } from '../../api/field-error.ts';
 import type { Kind } from '../../api/kind.ts';
-import { badRequest, expired, StatusError, type Status } from '../../api/status.ts';
+import { badRequest, expired, internalError, StatusError } from '../../api/status.ts';
 import type { Cache, CacheEvent, EventType } from '../cache.ts';
 import type { Call } from '../call.ts';
 import type { Entry } from '../encoding.ts';
-import type { Output } from '../negotiate.ts';
+import { EventEncoder, shownBy } from '../event-encoder.ts';
 import type { Registry } from '../registry.ts';
 import { readSelection, selects, type Selection } from '../selection.ts';
-import { partialJson, readIncludeObject, tableJson, type IncludeObject } from '../table.ts';
+import { contentTypes } from '../negotiate.ts';
+import { served } from '../served.ts';
+import { readIncludeObject } from '../table.ts';
 import { parseRevision, settle } from '../versions.ts';
 
 /** Where a watch writes to: one HTTP response or WebSocket. */
@@ -20,6 +22,8 @@ export interface Sink {
 
 /** Bytes that may wait for one watcher before it is cut off. */
 const waitingLimit = 8 * 1024 * 1024;
+/** Batches that may wait for one watcher's conversion. */
+const turnLimit = 1000;
 const bookmarkEveryMs = 60_000;
 
 /** A watch that was found in order; `open` starts it. */
@@ -50,9 +54,9 @@ export async function watch(registry: Registry, call: Call): Promise<Watch> {
     missed,
   };
   return {
-    contentType: call.output.media === 'json' ? 'application/json' : 'application/yaml',
+    contentType: call.output.media === 'json' ? contentTypes.json : `${contentTypes.protobuf};stream=watch`,
     open: (sink) =>
-      new Session(registry, cache, selection, encoder, sink, call.signal).run(start, {
+      new Session(registry, kind, selection, encoder, sink, call.signal).run(start, {
         bookmarks,
         seconds,
         initialEnd: sendInitial === true,
@@ -102,6 +106,7 @@ interface SessionOptions {
 /** One watcher: turns changes of the cache into events of its selection until somebody ends it. */
 class Session {
   readonly #registry: Registry;
+  readonly #kind: Kind;
   readonly #cache: Cache;
   readonly #selection: Selection;
   readonly #encoder: EventEncoder;
@@ -110,6 +115,9 @@ class Session {
   #unfollow: () => void = () => undefined;
   #timers: NodeJS.Timeout[] = [];
   #ended = false;
+  /** What waits for a conversion that takes its time; undefined where none ever did. */
+  #turn: Promise<void> | undefined;
+  #inTurn = 0;
   /** The caller has seen everything up to here; another server may have shown it more than this one knows. */
   #after = 0;
   /** Bytes that may wait: more while the state that a watch begins with is still on its way. */
@@ -117,14 +125,15 @@ class Session {
 
   constructor(
     registry: Registry,
-    cache: Cache,
+    kind: Kind,
     selection: Selection,
     encoder: EventEncoder,
     sink: Sink,
     signal: AbortSignal,
   ) {
     this.#registry = registry;
-    this.#cache = cache;
+    this.#kind = kind;
+    this.#cache = registry.feed.cache(kind);
     this.#selection = selection;
     this.#encoder = encoder;
     this.#sink = sink;
@@ -135,13 +144,15 @@ class Session {
     if (this.#signal.aborted) return this.#end();
     this.#signal.addEventListener('abort', this.#stop, { once: true });
     this.#after = start.after;
-    for (const entry of start.entries) {
-      if (!selects(this.#selection, entry)) continue;
-      const event = this.#encoder.fresh('ADDED', entry);
-      this.#limit += event.length;
-      this.#sink.write(event);
-    }
-    if (options.initialEnd) this.#sink.write(this.#encoder.bookmark(start.after, true));
+    const entries = start.entries.filter((entry) => selects(this.#selection, entry));
+    this.#inVersion(entries, () => {
+      for (const entry of entries) {
+        const event = this.#encoder.fresh('ADDED', entry);
+        this.#limit += event.length;
+        this.#sink.write(event);
+      }
+      if (options.initialEnd) this.#sink.write(this.#encoder.bookmark(start.after, true));
+    });
     this.#take(start.missed);
     if (this.#ended) return;
     this.#unfollow = this.#cache.follow({
@@ -158,7 +169,23 @@ class Session {
   }
 
   #bookmark(): void {
-    this.#sink.write(this.#encoder.bookmark(this.#registry.feed.revision, false));
+    const { revision } = this.#registry.feed;
+    this.#inVersion([], () => this.#sink.write(this.#encoder.bookmark(revision, false)));
+  }
+
+  /** Writes once the entries are there in the watcher's version, after all that was to be written before. */
+  #inVersion(entries: readonly Entry[], write: () => void): void {
+    if (!this.#kind.storage) return write();
+    const made = this.#turn ? this.#turn.then(() => served(this.#kind, entries)) : served(this.#kind, entries);
+    if (!(made instanceof Promise)) return write();
+    this.#inTurn += 1;
+    this.#turn = made.then(
+      () => {
+        this.#inTurn -= 1;
+        if (!this.#ended) write();
+      },
+      (error: unknown) => this.#fail(error instanceof StatusError ? error : internalError((error as Error).message)),
+    );
   }
 
   #take(given: readonly CacheEvent[]): void {
@@ -166,18 +193,22 @@ class Session {
     const events = isNews ? given : given.filter(({ revision }) => revision > this.#after);
     if (this.#ended || events.length === 0) return;
     const { waiting } = this.#sink;
-    if (waiting > this.#limit) return this.#fail(expired('the watcher was too slow: list again'));
+    if (waiting > this.#limit || this.#inTurn > turnLimit)
+      return this.#fail(expired('the watcher was too slow: list again'));
     if (waiting < waitingLimit) this.#limit = waitingLimit;
-    if (this.#selection.namespace === '' && !this.#selection.matches) {
+    if (this.#selection.namespace === '' && !this.#selection.matches && !this.#kind.storage) {
       this.#sink.write(this.#encoder.batch(events));
       return;
     }
-    const pieces: Buffer[] = [];
-    for (const event of events) {
+    const told = events.flatMap((event) => {
       const type = this.#translate(event);
-      if (type) pieces.push(this.#encoder.event(type, event));
-    }
-    if (pieces.length > 0) this.#sink.write(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
+      return type ? [{ type, event }] : [];
+    });
+    if (told.length === 0) return;
+    this.#inVersion(
+      told.map(({ type, event }) => shownBy(type, event)),
+      () => this.#sink.write(joinedBuffers(told.map(({ type, event }) => this.#encoder.event(type, event)))),
+    );
   }
 
   /** What a change means to this selection: an object that leaves it is deleted, one that enters it is added. */
@@ -207,78 +238,6 @@ class Session {
   }
 }
 
+const joinedBuffers = (pieces: Buffer[]): Buffer => (pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
+
 const lostPlace = (): StatusError => expired('The resourceVersion for the provided watch is too old.');
-
-const newline = Buffer.from('}\n');
-
-/** Writes events in one caller's form. What is the same for many watchers is made once and kept on the event. */
-export class EventEncoder {
-  readonly #kind: Kind;
-  readonly #output: Output;
-  readonly #include: IncludeObject;
-  readonly #format: string;
-
-  constructor(kind: Kind, output: Output, include: IncludeObject) {
-    this.#kind = kind;
-    this.#output = output;
-    this.#include = include;
-    this.#format = `${output.as} ${output.version} ${include}`;
-  }
-
-  event(type: EventType, event: CacheEvent): Buffer {
-    const name = `${type} ${this.#format}`;
-    const known = event.encoded.get(name);
-    if (known) return known;
-    // An object that leaves a selection is shown as it was before, at the revision of the change.
-    const left = type === 'DELETED' && event.type !== 'DELETED' && event.previous;
-    const made = this.fresh(type, left ? left.at(event.revision) : event.entry);
-    event.encoded.set(name, made);
-    return made;
-  }
-
-  /** All events of a batch in one piece, kept on its last event. */
-  batch(events: readonly CacheEvent[]): Buffer {
-    if (events.length === 1) return this.event(events[0]!.type, events[0]!);
-    const name = `batch ${events[0]!.revision} ${events.length} ${this.#format}`;
-    const last = events.at(-1)!;
-    const known = last.encoded.get(name);
-    if (known) return known;
-    const made = Buffer.concat(events.map((event) => this.event(event.type, event)));
-    last.encoded.set(name, made);
-    return made;
-  }
-
-  fresh(type: EventType, entry: Entry): Buffer {
-    return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), this.#object(entry), newline]);
-  }
-
-  bookmark(revision: number, initialEnd: boolean): Buffer {
-    const metadata = {
-      resourceVersion: String(revision),
-      creationTimestamp: null,
-      ...(initialEnd ? { annotations: { 'k8s.io/initial-events-end': 'true' } } : {}),
-    };
-    const type = this.#output.as.startsWith('Partial')
-      ? { kind: 'PartialObjectMetadata', apiVersion: this.#output.version }
-      : { kind: this.#kind.kind, apiVersion: this.#kind.apiVersion };
-    return Buffer.from(`${JSON.stringify({ type: 'BOOKMARK', object: { ...type, metadata } })}\n`);
-  }
-
-  error(status: Status): Buffer {
-    return Buffer.from(`${JSON.stringify({ type: 'ERROR', object: status })}\n`);
-  }
-
-  #object(entry: Entry): Buffer {
-    switch (this.#output.as) {
-      case 'object':
-        return entry.bytes;
-      case 'Table': {
-        const meta = { resourceVersion: String(entry.revision) };
-        return Buffer.from(tableJson(this.#kind, [entry], this.#output.version, this.#include, meta));
-      }
-      case 'PartialObjectMetadata':
-      case 'PartialObjectMetadataList':
-        return Buffer.from(partialJson(entry.object, this.#output.version));
-    }
-  }
-}

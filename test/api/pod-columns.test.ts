@@ -1,6 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { age, humanDuration } from '../../api/age.ts';
-import { Pod, qosClass, type ContainerStatus, type PodStatus } from '../../api/kinds/pod.ts';
+import { Pod, type ContainerStatus, type PodStatus } from '../../api/kinds/pod.ts';
+import { qosClass } from '../../api/qos-class.ts';
 import { podColumns } from '../../api/pod-columns.ts';
 import { pullPolicyOf } from '../../api/pod-spec-defaults.ts';
 

@@ -95,7 +95,8 @@ async function call(
     headers: { authorization: `Bearer ${adminToken}`, ...type, ...headers },
   });
   const text = await answer.body.text();
-  const isJson = String(answer.headers['content-type']).startsWith('application/json');
+  const isWatch = path.includes('watch=true');
+  const isJson = !isWatch && String(answer.headers['content-type']).startsWith('application/json');
   return {
     status: answer.statusCode,
     headers: answer.headers as Record<string, string>,

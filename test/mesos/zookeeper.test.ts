@@ -1,15 +1,16 @@
+import { spawn, type ChildProcess } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { cuttable } from './cuttable.ts';
 import { silent } from '../../lib/log.ts';
 import { leaders } from '../../mesos/leader.ts';
-import { connectNative, loadNative } from '../../mesos/zookeeper-native.ts';
+import { findNative } from '../../mesos/zookeeper-native.ts';
 import { connectOwn } from '../../mesos/zookeeper-own.ts';
 import { ZooKeeperError, type ConnectZooKeeper, type ZooKeeper, type ZooKeeperState } from '../../mesos/zookeeper.ts';
-import { startZooKeeper, zooKeeperIsHere, type ZooKeeperServers } from './zookeeper-server.ts';
+import { freePorts, startZooKeeper, zooKeeperIsHere, type ZooKeeperServers } from './zookeeper-server.ts';
 
-const native = await loadNative();
+const native = await findNative();
 const clients: [string, ConnectZooKeeper][] = [['own', connectOwn]];
-if (native) clients.push(['native', connectNative(native)]);
+if (native) clients.push(['native', native]);
 
 const withServers = zooKeeperIsHere ? describe : describe.skip;
 const bytes = (text: string) => Buffer.from(text);
@@ -149,6 +150,29 @@ withServers('a ZooKeeper client', () => {
       expect(await zk.exists('/')).toBe(true);
     });
 
+    test('finds the one server of several that is up', async () => {
+      const [down, alsoDown] = await freePorts(2);
+      const servers = [`127.0.0.1:${down}`, one.addresses[0]!, `127.0.0.1:${alsoDown}`];
+      const zk = connect({ servers, sessionTimeout: 6000 });
+      open.push(zk);
+      await until('connected', () => zk.exists('/').catch(() => false), 5000);
+    });
+
+    test('connects while child processes hold on to what earlier clients had open', async () => {
+      const children: ChildProcess[] = [];
+      try {
+        for (let i = 0; i < 3; i++) {
+          const zk = client(one);
+          expect(await zk.exists('/')).toBe(true);
+          children.push(spawn('sleep', ['60'], { stdio: 'ignore' }));
+          await zk.close();
+        }
+        expect(await client(one).exists('/')).toBe(true);
+      } finally {
+        for (const child of children) child.kill();
+      }
+    });
+
     test('tells the leading master and each change, also when the path comes later', async () => {
       const zk = client(one);
       const at = `/mesos${path++}`;
@@ -172,7 +196,6 @@ withServers('a ZooKeeper client', () => {
       expect((await last).done).toBe(true);
     });
 
-    // Last, because the native client does not connect any more in a process where a failover happened.
     test('moves to another member when its own dies, with session, nodes and watches', async () => {
       const states: ZooKeeperState[] = [];
       const zk = client(three, states, 6000);

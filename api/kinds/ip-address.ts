@@ -1,0 +1,25 @@
+import { ageColumn, nameColumn } from '../columns.ts';
+import { kind } from '../kind.ts';
+import type { KubeObject } from '../meta.ts';
+
+/** An address that is taken; its name is the address. */
+export interface IPAddress extends KubeObject {
+  spec?: { parentRef?: { group?: string; resource?: string; namespace?: string; name?: string } };
+}
+
+export const IPAddress = kind<IPAddress>({
+  group: 'networking.k8s.io',
+  version: 'v1',
+  kind: 'IPAddress',
+  plural: 'ipaddresses',
+  short: ['ip'],
+  namespaced: false,
+  generation: false,
+  columns: [nameColumn, { name: 'ParentRef', value: parent }, ageColumn],
+});
+
+/** `services/default/web`, with the group before where there is one. */
+function parent({ spec }: IPAddress): string {
+  const { group, resource, namespace, name } = spec?.parentRef ?? {};
+  return [group, resource, namespace, name].filter(Boolean).join('/') || '<none>';
+}

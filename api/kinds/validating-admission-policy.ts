@@ -1,0 +1,55 @@
+import { ageColumn, nameColumn } from '../columns.ts';
+import { kind } from '../kind.ts';
+import type { Condition, KubeObject } from '../meta.ts';
+import { defaultMatchResources, type MatchCondition, type MatchResources } from '../webhook.ts';
+
+export interface ValidatingAdmissionPolicy extends KubeObject {
+  spec: {
+    paramKind?: ParamKind;
+    matchConstraints?: MatchResources;
+    validations?: { expression: string; message?: string; reason?: string; messageExpression?: string }[];
+    failurePolicy?: 'Fail' | 'Ignore';
+    auditAnnotations?: { key: string; valueExpression: string }[];
+    matchConditions?: MatchCondition[];
+    variables?: { name: string; expression: string }[];
+  };
+  status?: {
+    observedGeneration?: number;
+    typeChecking?: { expressionWarnings?: { fieldRef: string; warning: string }[] };
+    conditions?: Condition[];
+  };
+}
+
+export interface ParamKind {
+  apiVersion?: string;
+  kind?: string;
+}
+
+/** `apps/v1/Deployment`, or `<unset>`. */
+export const formatParamKind = (param: ParamKind | undefined): string =>
+  param ? `${param.apiVersion}/${param.kind}` : '<unset>';
+
+export const ValidatingAdmissionPolicy = kind<ValidatingAdmissionPolicy>({
+  group: 'admissionregistration.k8s.io',
+  version: 'v1',
+  kind: 'ValidatingAdmissionPolicy',
+  plural: 'validatingadmissionpolicies',
+  categories: ['api-extensions'],
+  namespaced: false,
+  subresources: ['status'],
+  unconditionalUpdate: false,
+  defaults: ({ spec }) => {
+    if (!spec) return;
+    spec.failurePolicy ??= 'Fail';
+    if (spec.matchConstraints) defaultMatchResources(spec.matchConstraints);
+  },
+  prepareCreate: (policy) => {
+    policy.status = {};
+  },
+  columns: [
+    nameColumn,
+    { name: 'Validations', type: 'integer', value: ({ spec }) => spec.validations?.length ?? 0 },
+    { name: 'ParamKind', value: ({ spec }) => formatParamKind(spec.paramKind) },
+    ageColumn,
+  ],
+});

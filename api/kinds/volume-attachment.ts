@@ -1,0 +1,46 @@
+import { ageColumn, nameColumn } from '../columns.ts';
+import { kind } from '../kind.ts';
+import type { KubeObject } from '../meta.ts';
+import type { PersistentVolumeSpec } from './persistent-volume.ts';
+
+export interface VolumeAttachment extends KubeObject {
+  spec: {
+    attacher: string;
+    nodeName: string;
+    source: { persistentVolumeName?: string; inlineVolumeSpec?: PersistentVolumeSpec };
+  };
+  status?: {
+    attached: boolean;
+    attachmentMetadata?: Record<string, string>;
+    attachError?: VolumeError;
+    detachError?: VolumeError;
+  };
+}
+
+interface VolumeError {
+  time?: string;
+  message?: string;
+  errorCode?: number;
+}
+
+export const VolumeAttachment = kind<VolumeAttachment>({
+  group: 'storage.k8s.io',
+  version: 'v1',
+  kind: 'VolumeAttachment',
+  plural: 'volumeattachments',
+  namespaced: false,
+  subresources: ['status'],
+  generation: false,
+  unconditionalUpdate: false,
+  prepareCreate: (attachment) => {
+    attachment.status = { attached: false };
+  },
+  columns: [
+    nameColumn,
+    { name: 'Attacher', format: 'name', value: ({ spec }) => spec.attacher },
+    { name: 'PV', value: ({ spec }) => spec.source.persistentVolumeName ?? '' },
+    { name: 'Node', value: ({ spec }) => spec.nodeName },
+    { name: 'Attached', type: 'boolean', value: ({ status }) => status?.attached ?? false },
+    ageColumn,
+  ],
+});

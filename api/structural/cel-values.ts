@@ -1,0 +1,41 @@
+import { isObject, memberSchema, type StructuralSchema } from './schema.ts';
+
+/**
+ * A JSON value as CEL sees it: integers are BigInts, members whose names CEL could not write are escaped
+ * (`__dot__`, `__dash__`, `__slash__`, and `__x__` for reserved words).
+ */
+export function toCel(value: unknown, schema?: StructuralSchema): unknown {
+  if (typeof value === 'number') return Number.isInteger(value) && schema?.type !== 'number' ? BigInt(value) : value;
+  if (Array.isArray(value)) return value.map((item) => toCel(item, schema?.items));
+  if (typeof value === 'string') return celText(value, schema);
+  if (!isObject(value)) return value;
+  const isMap = schema?.additionalProperties !== undefined && schema.properties === undefined;
+  const entries = Object.entries(value).map(([name, member]): [string, unknown] => {
+    const own = schema ? memberSchema(schema, name) : undefined;
+    return [isMap ? name : escaped(name), toCel(member, own === true ? undefined : own)];
+  });
+  return Object.fromEntries(entries);
+}
+
+function celText(text: string, schema: StructuralSchema | undefined): unknown {
+  if (schema?.format === 'date-time' || schema?.format === 'date') {
+    const date = new Date(text);
+    return Number.isNaN(date.getTime()) ? text : date;
+  }
+  return text;
+}
+
+const reserved = new Set(
+  'true false null in as break const continue else for function if import let loop package namespace return var void while'.split(
+    ' ',
+  ),
+);
+
+function escaped(name: string): string {
+  if (reserved.has(name)) return `__${name}__`;
+  return name
+    .replaceAll('__', '__underscores__')
+    .replaceAll('.', '__dot__')
+    .replaceAll('-', '__dash__')
+    .replaceAll('/', '__slash__');
+}

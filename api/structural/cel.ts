@@ -1,0 +1,33 @@
+import { Environment } from '@marcbachmann/cel-js';
+import { registerKubernetesFunctions } from './cel-functions.ts';
+
+/** A compiled expression; throws what evaluation throws. */
+export type CelProgram = (variables: Readonly<Record<string, unknown>>) => unknown;
+
+const environment = registerKubernetesFunctions(
+  new Environment({
+    unlistedVariablesAreDyn: true,
+    homogeneousAggregateLiterals: false,
+    enableOptionalTypes: true,
+    limits: {
+      maxAstNodes: 20_000,
+      maxDepth: 250,
+      maxListElements: 10_000,
+      maxMapEntries: 10_000,
+      maxCallArguments: 32,
+    },
+  }),
+);
+
+/**
+ * Compiles a CEL expression; variables are dynamic. Throws with CEL's own words when it cannot be read.
+ * https://kubernetes.io/docs/reference/using-api/cel/
+ */
+export function compileCel(expression: string): CelProgram {
+  const parsed = environment.parse(expression);
+  return (variables) => parsed(variables as Record<string, unknown>);
+}
+
+/** The first line of what went wrong; what follows it is a drawing for terminals. */
+export const celError = (error: unknown): string =>
+  (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
