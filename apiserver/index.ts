@@ -112,7 +112,6 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const around = {
       feed,
       store,
-      kinds: kinds.kinds,
       table: kinds,
       webhooks,
       authorizer,

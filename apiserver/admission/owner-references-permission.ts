@@ -12,7 +12,7 @@ const blocking = ({ metadata }: Readonly<KubeObject>): OwnerReference[] =>
  * Who changes the owners of an object could have it deleted, and who makes it block an owner's deletion holds that
  * one up: both need leave.
  */
-export const ownerReferencesPermission = (authorizer: Authorizer, kinds: readonly Kind[]): AdmissionRule => ({
+export const ownerReferencesPermission = (authorizer: Authorizer, kinds: () => readonly Kind[]): AdmissionRule => ({
   name: 'OwnerReferencesPermissionEnforcement',
   validate: async (request) => {
     const { kind, object, old, options } = request;
@@ -29,7 +29,7 @@ export const ownerReferencesPermission = (authorizer: Authorizer, kinds: readonl
     const before = old ? blocking(old) : [];
     for (const owner of blocking(object).filter((one) => !before.some(({ uid }) => uid === one.uid))) {
       const group = owner.apiVersion.includes('/') ? owner.apiVersion.split('/')[0]! : '';
-      const resource = kinds.find((one) => one.group === group && one.kind === owner.kind)?.plural;
+      const resource = kinds().find((one) => one.group === group && one.kind === owner.kind)?.plural;
       const what = { group, resource: resource ?? '*', subresource: 'finalizers', name: owner.name };
       if (!resource || !(await may('update', what)))
         throw refusal(

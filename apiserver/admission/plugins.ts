@@ -1,4 +1,3 @@
-import type { Kind } from '../../api/kind.ts';
 import { list, number, text, type Values } from '../../lib/options.ts';
 import type { Authorizer } from '../auth/authorize.ts';
 import type { Lookup } from '../auth/lookup.ts';
@@ -48,7 +47,6 @@ export type AdmissionOptions = Values<typeof admissionOptions>;
 export interface Surroundings {
   feed: Feed;
   store: Store;
-  kinds: readonly Kind[];
   /** The kinds that are served at the moment. */
   table: KindTable;
   webhooks: WebhookCaller;
@@ -99,7 +97,9 @@ const plugins: readonly Plugin[] = [
   ),
   on('DefaultStorageClass', ({ feed }) => defaultStorageClass(feed)),
   off('StorageObjectInUseProtection', () => storageObjectInUseProtection),
-  off('OwnerReferencesPermissionEnforcement', ({ authorizer, kinds }) => ownerReferencesPermission(authorizer, kinds)),
+  off('OwnerReferencesPermissionEnforcement', ({ authorizer, table }) =>
+    ownerReferencesPermission(authorizer, () => table.kinds),
+  ),
   on('PersistentVolumeClaimResize', ({ feed }) => persistentVolumeClaimResize(feed)),
   on('RuntimeClass', ({ feed }) => runtimeClass(feed)),
   on('CertificateApproval', ({ authorizer }) => certificateApproval(authorizer)),

@@ -20,6 +20,8 @@ export class AuditSink {
   #stream: WriteStream | NodeJS.WriteStream;
   #bytes: number;
   #dropped = 0;
+  /** Files of before that are not all written yet. */
+  readonly #ending = new Set<Promise<void>>();
 
   constructor(options: SinkOptions, log: Logger) {
     this.#options = options;
@@ -44,10 +46,10 @@ export class AuditSink {
     if (this.#isFile && this.#options.maxBytes > 0 && this.#bytes >= this.#options.maxBytes) this.#rotate();
   }
 
-  /** Resolves when everything is on its way to the disk. */
-  close(): Promise<void> {
-    if (!this.#isFile) return Promise.resolve();
-    return new Promise((resolve) => void (this.#stream as WriteStream).end(resolve));
+  /** Resolves when everything is written. */
+  async close(): Promise<void> {
+    if (!this.#isFile) return;
+    await Promise.all([...this.#ending, ended(this.#stream as WriteStream)]);
   }
 
   get #isFile(): boolean {
@@ -73,9 +75,19 @@ export class AuditSink {
       renameSync(path, `${path}.1`);
       const full = this.#stream as WriteStream;
       this.#stream = this.#open();
-      full.end();
+      const written = ended(full);
+      this.#ending.add(written);
+      void written.then(() => this.#ending.delete(written));
     } catch (err) {
       this.#log.error({ err }, 'the audit log could not be moved aside');
     }
   }
 }
+
+/** Also when the file could not be written, which was logged. */
+const ended = (stream: WriteStream): Promise<void> =>
+  new Promise((resolve) => {
+    if (stream.closed) return resolve();
+    stream.once('close', resolve);
+    stream.end();
+  });
