@@ -36,3 +36,8 @@ export const shortened = (words: readonly string[], none: string, separator = ',
 /** A switch that may be unset, as Kubernetes prints it. */
 export const yesNo = (value: boolean | undefined): string =>
   value === undefined ? '<unset>' : value ? 'True' : 'False';
+/** When it was made, as it was written. */
+export const createdColumn: Column<KubeObject> = {
+  name: 'Created At',
+  value: (object) => object.metadata.creationTimestamp ?? '',
+};

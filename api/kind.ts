@@ -43,7 +43,8 @@ export type Subresource =
   | 'finalize'
   | 'token'
   | 'ephemeralcontainers'
-  | 'resize';
+  | 'resize'
+  | 'approval';
 
 /** What a write through one subresource's door may do to an object. */
 export interface NarrowDoor<T extends KubeObject> {
@@ -127,6 +128,8 @@ export interface KindSpec<T extends KubeObject> {
   createOnUpdate?: boolean;
   /** Update without resourceVersion is allowed. True unless told. */
   unconditionalUpdate?: boolean;
+  /** Only created, answered at once and never kept. */
+  question?: boolean;
 }
 
 /** A resource kind in one place: routes, discovery, OpenAPI, tables and the client all read this object. */

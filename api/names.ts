@@ -131,3 +131,9 @@ export function checkPortName(value: string): string[] {
   if (value.startsWith('-') || value.endsWith('-')) errors.push('must not begin or end with a hyphen');
   return errors;
 }
+
+/** Names that only have to be one segment of a URL path: RBAC objects. */
+export function checkPathSegment(value: string): string[] {
+  if (value === '.' || value === '..') return [`may not be '${value}'`];
+  return ['/', '%'].filter((char) => value.includes(char)).map((char) => `may not contain '${char}'`);
+}

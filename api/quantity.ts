@@ -117,3 +117,11 @@ function withSuffix(value: bigint, base: bigint, suffixes: readonly string[]): s
   }
   return `${digits}${suffixes[step]}`;
 }
+
+/** `a + b`, or `a - b` with a sign of -1n: exact, written as the two were. */
+export function addQuantities(a: string | number, b: string | number, sign: 1n | -1n = 1n): string {
+  const value = parseNano(a) + sign * parseNano(b);
+  const isBinary = [a, b].some((text) => /[KMGTPE]i$/.test(String(text)));
+  if (isBinary && value % (1024n * nano) === 0n) return canonicalQuantity(`${value / (1024n * nano)}Ki`);
+  return canonicalQuantity(formatNano(value));
+}

@@ -4,13 +4,22 @@ import type { KubeObject, LabelSelector } from './meta.ts';
 import type { Container } from './kinds/pod.ts';
 import type { PodTemplate } from './pod-spec-defaults.ts';
 import { validatePodSpec } from './pod-spec-validate.ts';
+import { notNegative } from './rules.ts';
 import { formatSelector, fromLabelSelector, matchesLabelSelector } from './selector.ts';
 import { validateLabels } from './validate-meta.ts';
 
 /** What every controller of pods has: a selector and the template it selects. */
 export interface Workload extends KubeObject {
-  spec: { selector: LabelSelector; template: PodTemplate; replicas?: number; minReadySeconds?: number };
+  spec: {
+    selector: LabelSelector;
+    template: PodTemplate;
+    replicas?: number;
+    minReadySeconds?: number;
+    revisionHistoryLimit?: number;
+  };
 }
+
+const emptyFor: Record<string, string> = { ReplicaSet: 'deployment' };
 
 export function validateSelector(selector: LabelSelector | undefined, field: string): FieldError[] {
   if (!selector) return [required(field)];
@@ -28,14 +37,17 @@ export function validateSelector(selector: LabelSelector | undefined, field: str
   return errors;
 }
 
-export function validateWorkload({ spec }: Workload): FieldError[] {
+/** Rules on a controller's selector and template; `owner` is its kind, as messages name it. */
+export function validateWorkload({ spec }: Workload, owner = 'ReplicaSet'): FieldError[] {
   if (!spec) return [required('spec.selector'), required('spec.template')];
   const errors = validateSelector(spec.selector, 'spec.selector');
   const { matchLabels, matchExpressions } = spec.selector ?? {};
   if (spec.selector && !Object.keys(matchLabels ?? {}).length && !matchExpressions?.length)
-    errors.push(bad('spec.selector', spec.selector, 'empty selector is invalid for deployment'));
-  for (const field of ['replicas', 'minReadySeconds'] as const)
-    if ((spec[field] ?? 0) < 0) errors.push(bad(`spec.${field}`, spec[field], 'must be greater than or equal to 0'));
+    errors.push(
+      bad('spec.selector', spec.selector, `empty selector is invalid for ${emptyFor[owner] ?? owner.toLowerCase()}`),
+    );
+  for (const field of ['replicas', 'minReadySeconds', 'revisionHistoryLimit'] as const)
+    errors.push(...notNegative(spec[field], `spec.${field}`));
   if (!spec.template?.spec) return [...errors, required('spec.template.spec')];
   const labels = spec.template.metadata?.labels;
   errors.push(...validateLabels(labels, 'spec.template.labels'));
@@ -46,10 +58,7 @@ export function validateWorkload({ spec }: Workload): FieldError[] {
     errors.push(notSupported('spec.template.spec.restartPolicy', spec.template.spec.restartPolicy, ['Always']));
   if (spec.template.spec.activeDeadlineSeconds !== undefined)
     errors.push(
-      forbiddenField(
-        'spec.template.spec.activeDeadlineSeconds',
-        'activeDeadlineSeconds in ReplicaSet is not Supported',
-      ),
+      forbiddenField('spec.template.spec.activeDeadlineSeconds', `activeDeadlineSeconds in ${owner} is not Supported`),
     );
   return errors;
 }

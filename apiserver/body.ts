@@ -5,7 +5,7 @@ import type { KubeObject } from '../api/meta.ts';
 import { definitionOf } from '../api/schema.ts';
 import { badRequest, StatusError } from '../api/status.ts';
 import { countMembers, findDuplicates, measure } from './duplicates.ts';
-import { decodeProtobuf } from './protobuf.ts';
+import { decodeProtobuf } from './protobuf/decode.ts';
 
 export interface Decoded<T> {
   object: T;

@@ -25,6 +25,8 @@ export interface Call {
   output: Output;
   /** Sentences for the caller's `Warning` headers; verbs add to it. */
   warnings: string[];
+  /** What admission notes for the audit log. */
+  annotations: Record<string, string>;
   /** Aborts when the caller hangs up or the server stops. */
   signal: AbortSignal;
 }
@@ -52,6 +54,12 @@ export interface WriteOptions {
   subresource?: string;
   /** The object's managedFields are already what they must be: it was applied. */
   applied?: boolean;
+  /** Admission has had its say already, or has none: the server writes on its own account. */
+  admitted?: boolean;
+  /** Tells the caller something beside the answer. */
+  warn?: (sentence: string) => void;
+  /** Notes something in the audit log. */
+  annotate?: (key: string, value: string) => void;
 }
 
 export const writerOf = ({ fieldManager, subresource = '' }: WriteOptions, now: number): Writer => ({
@@ -75,6 +83,8 @@ export function writeOptions(call: Call): WriteOptions {
     user: call.user,
     fieldManager: fieldManager || programOf(call.userAgent),
     subresource: call.subresource,
+    warn: (sentence) => void call.warnings.push(sentence),
+    annotate: (key, value) => void (call.annotations[key] = value),
   };
 }
 

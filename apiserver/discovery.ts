@@ -4,11 +4,7 @@ import type { KindTable } from './kinds.ts';
 
 const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
 
-/** Kinds that exist only to be answered: questions, not objects. */
-export const reviews = [
-  { group: 'authorization.k8s.io', version: 'v1', kind: 'SelfSubjectAccessReview', plural: 'selfsubjectaccessreviews' },
-  { group: 'authentication.k8s.io', version: 'v1', kind: 'SelfSubjectReview', plural: 'selfsubjectreviews' },
-] as const;
+const verbsOf = (kind: Kind): readonly string[] => kind.verbs ?? (kind.question ? ['create'] : verbs);
 
 interface SubresourceFacts {
   verbs: string[];
@@ -22,6 +18,7 @@ function subresourceFacts(kind: Kind, subresource: Subresource): SubresourceFact
     case 'status':
     case 'ephemeralcontainers':
     case 'resize':
+    case 'approval':
       return { verbs: ['get', 'patch', 'update'] };
     case 'scale':
       return { verbs: ['get', 'patch', 'update'], group: 'autoscaling', version: 'v1', kind: 'Scale' };
@@ -96,10 +93,7 @@ export class Discovery {
   }
 
   #groups(): { group: string; versions: string[] }[] {
-    const groups = this.#kinds.groups.filter(({ group }) => group !== '');
-    for (const { group, version } of reviews)
-      if (!groups.some((one) => one.group === group)) groups.push({ group, versions: [version] });
-    return groups;
+    return this.#kinds.groups.filter(({ group }) => group !== '');
   }
 
   #groupList(): unknown {
@@ -113,18 +107,8 @@ export class Discovery {
 
   #resources(group: string, version: string): unknown {
     const kinds = this.#kinds.of(group, version);
-    const questions = reviews.filter((review) => review.group === group && review.version === version);
-    if (kinds.length === 0 && questions.length === 0) return undefined;
-    const resources = [
-      ...kinds.flatMap(resourceValues),
-      ...questions.map(({ kind, plural }) => ({
-        name: plural,
-        singularName: kind.toLowerCase(),
-        namespaced: false,
-        kind,
-        verbs: ['create'],
-      })),
-    ];
+    if (kinds.length === 0) return undefined;
+    const resources = kinds.flatMap(resourceValues);
     return {
       kind: 'APIResourceList',
       ...(group ? { apiVersion: 'v1' } : {}),
@@ -144,18 +128,7 @@ export class Discovery {
         versions: versions.map((v) => ({
           version: v,
           freshness: 'Current',
-          resources: [
-            ...this.#kinds.of(group, v).map(aggregatedValue),
-            ...reviews
-              .filter((review) => review.group === group && review.version === v)
-              .map(({ kind, plural }) => ({
-                resource: plural,
-                responseKind: { group, version: v, kind },
-                scope: 'Cluster',
-                singularResource: kind.toLowerCase(),
-                verbs: ['create'],
-              })),
-          ],
+          resources: this.#kinds.of(group, v).map(aggregatedValue),
         })),
       })),
     };
@@ -179,10 +152,10 @@ function resourceValues(kind: Kind) {
     singularName: kind.singular,
     namespaced: kind.namespaced,
     kind: kind.kind,
-    verbs: kind.verbs ?? verbs,
+    verbs: verbsOf(kind),
     ...(kind.short.length ? { shortNames: kind.short } : {}),
     ...(kind.categories.length ? { categories: kind.categories } : {}),
-    ...(kind.verbs ? {} : { storageVersionHash: storageHash(kind) }),
+    ...(kind.verbs || kind.question ? {} : { storageVersionHash: storageHash(kind) }),
   };
   const subs = kind.subresources.map((subresource) => {
     const { verbs: allowed, kind: name = kind.kind, group, version } = subresourceFacts(kind, subresource);
@@ -204,7 +177,7 @@ function aggregatedValue(kind: Kind) {
     responseKind: { group: kind.group, version: kind.version, kind: kind.kind },
     scope: kind.namespaced ? 'Namespaced' : 'Cluster',
     singularResource: kind.singular,
-    verbs: kind.verbs ?? verbs,
+    verbs: verbsOf(kind),
     ...(kind.short.length ? { shortNames: kind.short } : {}),
     ...(kind.categories.length ? { categories: kind.categories } : {}),
     ...(kind.subresources.length

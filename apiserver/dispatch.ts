@@ -1,22 +1,25 @@
 import type { TLSSocket } from 'node:tls';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { Kind, Subresource } from '../api/kind.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { methodNotAllowed, StatusError } from '../api/status.ts';
 import type { Authenticator } from './auth/authenticate.ts';
-import { denied, type Attributes, type Authorizer } from './auth/authorize.ts';
-import { selfAccessReview, selfReview } from './auth/reviews.ts';
-import { anonymous, type User } from './auth/user.ts';
-import { unauthorized } from './auth/authenticate.ts';
+import { attributes, denied, type Attributes, type Authorizer } from './auth/authorize.ts';
+import { actingUser } from './auth/impersonate.ts';
+import { answerQuestion } from './auth/questions.ts';
+import type { User } from './auth/user.ts';
 import type { Answer, Call } from './call.ts';
-import { reviews } from './discovery.ts';
 import type { KindTable } from './kinds.ts';
 import { json, negotiate } from './negotiate.ts';
+import { messageOfKind } from './protobuf/fields.ts';
 import type { Registry } from './registry.ts';
 import { parseResourcePath, type ResourcePath } from './request.ts';
+import { approve } from './subresources/approval.ts';
 import { bind } from './subresources/binding.ts';
 import { evict } from './subresources/eviction.ts';
 import { finalize } from './subresources/finalize.ts';
 import { scale } from './subresources/scale.ts';
+import { requestToken, type TokenGiver } from './subresources/token.ts';
 import { create } from './verbs/create.ts';
 import { deleteCollection } from './verbs/delete-collection.ts';
 import { remove } from './verbs/delete.ts';
@@ -31,15 +34,30 @@ export interface Incoming {
   method: string;
   path: string;
   query: URLSearchParams;
-  headers: Record<string, string | string[] | undefined>;
+  headers: IncomingHttpHeaders;
+  /** Names and values as they came, one after the other. */
+  rawHeaders: readonly string[];
   socket: TLSSocket;
   signal: AbortSignal;
+}
+
+/** What a request is about; `path` is undefined when that is no resource. */
+export interface Asked {
+  path: ResourcePath | undefined;
+  attributes: Attributes;
 }
 
 /** A request on a resource after it was let in. */
 export interface Admitted {
   call: Call;
   verb: string;
+}
+
+/** Who lets in, and who gives tokens to be let in with. */
+export interface Gate {
+  authenticator: Authenticator;
+  authorizer: Authorizer;
+  giver: TokenGiver;
 }
 
 /** Verbs whose answer is not one body. */
@@ -49,62 +67,59 @@ export const connectSubresources = new Set(['log', 'exec', 'attach', 'portforwar
 export class Dispatcher {
   readonly #kinds: KindTable;
   readonly #registry: Registry;
-  readonly #authenticator: Authenticator;
-  readonly #authorizer: Authorizer;
+  readonly #gate: Gate;
 
-  constructor(kinds: KindTable, registry: Registry, authenticator: Authenticator, authorizer: Authorizer) {
+  constructor(kinds: KindTable, registry: Registry, gate: Gate) {
     this.#kinds = kinds;
     this.#registry = registry;
-    this.#authenticator = authenticator;
-    this.#authorizer = authorizer;
+    this.#gate = gate;
   }
 
-  identify({ headers, socket }: Incoming): User {
-    return this.#authenticator.identify(headers.authorization as string | undefined, socket);
+  /** Who asks, or whom they ask to be taken for and may. Throws 400, 401 and 403. */
+  async identify({ headers, rawHeaders, socket }: Incoming): Promise<User> {
+    const { authenticator, authorizer } = this.#gate;
+    const user = authenticator.identify(headers, socket);
+    return actingUser(user instanceof Promise ? await user : user, headers, rawHeaders, authorizer);
   }
 
-  /** Throws 401 or 403 unless the user may. */
-  authorize(user: User, attributes: Attributes): void {
-    const { allowed, reason } = this.#authorizer.judge(user, attributes);
-    if (allowed) return;
-    throw user === anonymous ? unauthorized() : denied(user, attributes, reason);
+  /** Answers why the user may; throws 403 unless they may. */
+  async authorize(user: User, asked: Attributes): Promise<string | undefined> {
+    const verdict = this.#gate.authorizer.judge(user, asked);
+    const { allowed, reason } = verdict instanceof Promise ? await verdict : verdict;
+    if (!allowed) throw denied(user, asked, reason);
+    return reason;
   }
 
-  /** Paths that are no resources: discovery, health, metrics. */
-  authorizePath(user: User, method: string, path: string): void {
-    const verb = method === 'GET' || method === 'HEAD' ? 'get' : method.toLowerCase();
-    this.authorize(user, {
-      verb,
-      path,
-      resource: '',
-      group: '',
-      version: '',
-      subresource: '',
-      namespace: '',
-      name: '',
-      fieldSelector: '',
-    });
-  }
-
-  /** The call behind a resource path, authorized; undefined when the path is not that of a resource. */
-  admit(incoming: Incoming, user: User): Admitted | undefined {
-    const path = parseResourcePath(incoming.path);
-    if (!path) return undefined;
-    const verb = verbOf(incoming, path);
+  /** What a request is about: a resource, or a path such as discovery, health and metrics. */
+  asked(incoming: Incoming): Asked {
+    const { method, path: url, query } = incoming;
+    const path = parseResourcePath(url);
+    if (!path) {
+      const verb = method === 'GET' || method === 'HEAD' ? 'get' : method.toLowerCase();
+      return { path, attributes: attributes({ verb, path: url }) };
+    }
     const { group, version, resource, subresource, namespace, name } = path;
-    const about = resource === 'namespaces' && group === '' ? name : namespace;
-    const fieldSelector = incoming.query.get('fieldSelector') ?? '';
-    this.authorize(user, {
-      verb,
-      group,
-      version,
-      resource,
-      subresource,
-      namespace: about,
-      name,
-      path: '',
-      fieldSelector,
-    });
+    return {
+      path,
+      attributes: {
+        verb: verbOf(incoming, path),
+        group,
+        version,
+        resource,
+        subresource,
+        namespace: resource === 'namespaces' && group === '' ? name : namespace,
+        name,
+        path: '',
+        fieldSelector: query.get('fieldSelector') ?? '',
+        labelSelector: query.get('labelSelector') ?? '',
+      },
+    };
+  }
+
+  /** The call behind an authorized request; undefined when its path is not that of a resource. Throws 404. */
+  admit(incoming: Incoming, user: User, { path, attributes: { verb } }: Asked): Admitted | undefined {
+    if (!path) return undefined;
+    const { namespace, name, subresource } = path;
     const kind = this.#kindOf(path);
     const isWatch = verb === 'watch';
     return {
@@ -114,7 +129,7 @@ export class Dispatcher {
         kind,
         namespace,
         name,
-        subresource,
+        subresource: path.subresource,
         rest: path.rest,
         query: incoming.query,
         user,
@@ -123,8 +138,12 @@ export class Dispatcher {
         body: noBody,
         output: connectSubresources.has(subresource)
           ? json
-          : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch)),
+          : negotiate(watchable(incoming.headers.accept as string | undefined, isWatch), {
+              protobuf: messageOfKind(kind) !== undefined,
+              watch: isWatch,
+            }),
         warnings: kind.deprecation ? [kind.deprecation] : [],
+        annotations: {},
         signal: incoming.signal,
       },
     };
@@ -137,18 +156,6 @@ export class Dispatcher {
       path.subresource = 'binding';
       return Pod as Kind<never> as Kind;
     }
-    const question = reviews.find((r) => r.group === group && r.version === version && r.plural === resource);
-    if (question)
-      return {
-        ...question,
-        namespaced: false,
-        singular: question.kind.toLowerCase(),
-        listKind: '',
-        apiVersion: `${group}/${version}`,
-        short: [],
-        categories: [],
-        subresources: [],
-      };
     const kind = this.#kinds.find(group, version, resource);
     if (!kind) throw unknownPath();
     if (subresource !== '' && !kind.subresources.includes(subresource as Subresource)) throw unknownPath();
@@ -160,7 +167,10 @@ export class Dispatcher {
 
   /** Runs a call that answers with one body. */
   async answer({ call, verb }: Admitted): Promise<Answer> {
-    if (!this.#kinds.kinds.includes(call.kind)) return this.#review(call, verb);
+    if (call.kind.question) {
+      if (verb !== 'create') throw notAllowedHere();
+      return answerQuestion(call, this.#gate);
+    }
     if (call.subresource !== '') return this.#subresource(call, verb);
     if (call.kind.verbs?.includes(verb) === false) throw notAllowedHere();
     switch (verb) {
@@ -198,12 +208,6 @@ export class Dispatcher {
     return watch(this.#registry, call);
   }
 
-  #review(call: Call, verb: string): Answer {
-    if (verb !== 'create') throw notAllowedHere();
-    if (call.kind.kind === 'SelfSubjectReview') return selfReview(call.user);
-    return selfAccessReview(call.contentType, call.body, call.user, this.#authorizer);
-  }
-
   #subresource(call: Call, verb: string): Promise<Answer> {
     const registry = this.#registry;
     switch (`${call.subresource} ${verb}`) {
@@ -234,6 +238,13 @@ export class Dispatcher {
         return evict(registry, call);
       case 'finalize update':
         return finalize(registry, call);
+      case 'approval get':
+        return get(registry, call);
+      case 'approval update':
+      case 'approval patch':
+        return approve(registry, call);
+      case 'token create':
+        return requestToken(this.#gate.giver, call);
       default:
         throw notAllowedHere();
     }

@@ -49,20 +49,24 @@ export class Entry {
   readonly key: string;
   /** 0 for an object that was never stored, as a dry run makes. */
   readonly revision: number;
+  /** Kept in an old form: a write of the same object is a write all the same. */
+  readonly stale: boolean;
   #value: Uint8Array | undefined;
   #bytes: Buffer | undefined;
   #object: Readonly<KubeObject> | undefined;
+  #protobuf: Buffer | undefined;
   /** The same object in other versions of its kind, by apiVersion. */
   #versions: Map<string, Entry> | undefined;
 
-  constructor(key: string, revision: number, value: Uint8Array) {
+  constructor(key: string, revision: number, value: Uint8Array, stale = false) {
+    this.stale = stale;
     this.key = key;
     this.revision = revision;
     this.#value = value;
   }
 
   static of(item: Item, prefix: string): Entry {
-    return new Entry(item.key.slice(prefix.length), item.revision, item.value);
+    return new Entry(item.key.slice(prefix.length), item.revision, item.value, item.stale);
   }
 
   /** JSON as it lies in the store. */
@@ -80,6 +84,11 @@ export class Entry {
 
   get object(): Readonly<KubeObject> {
     return (this.#object ??= this.copy());
+  }
+
+  /** The bytes of its protobuf message, made once by `encode`. */
+  protobuf(encodeObject: (object: Readonly<KubeObject>) => Buffer): Buffer {
+    return (this.#protobuf ??= encodeObject(this.object));
   }
 
   copy<T extends KubeObject = KubeObject>(): T {

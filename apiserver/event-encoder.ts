@@ -3,6 +3,8 @@ import type { Status } from '../api/status.ts';
 import type { CacheEvent, EventType } from './cache.ts';
 import type { Entry } from './encoding.ts';
 import type { Output } from './negotiate.ts';
+import { objectBody, partialBody, valueBody } from './protobuf/bodies.ts';
+import { watchFrame } from './protobuf/encode.ts';
 import { partialJson, tableJson, type IncludeObject } from './table.ts';
 
 /** An object that leaves a selection is shown as it was before, at the revision of the change. */
@@ -24,7 +26,7 @@ export class EventEncoder {
     this.#kind = kind;
     this.#output = output;
     this.#include = include;
-    this.#format = `${kind.apiVersion} ${output.as} ${output.version} ${include}`;
+    this.#format = `${kind.apiVersion} ${output.media} ${output.as} ${output.version} ${include}`;
   }
 
   event(type: EventType, event: CacheEvent): Buffer {
@@ -49,7 +51,16 @@ export class EventEncoder {
   }
 
   fresh(type: EventType, entry: Entry): Buffer {
-    return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), this.#object(entry), newline]);
+    return this.#frame(type, this.#object(entry));
+  }
+
+  #frame(type: string, body: Buffer): Buffer {
+    if (this.#output.media === 'protobuf') return watchFrame(type, body);
+    return Buffer.concat([Buffer.from(`{"type":"${type}","object":`), body, newline]);
+  }
+
+  #value(value: { apiVersion: string; kind: string }): Buffer {
+    return this.#output.media === 'protobuf' ? Buffer.concat(valueBody(value)) : Buffer.from(JSON.stringify(value));
   }
 
   bookmark(revision: number, initialEnd: boolean): Buffer {
@@ -61,25 +72,28 @@ export class EventEncoder {
     const type = this.#output.as.startsWith('Partial')
       ? { kind: 'PartialObjectMetadata', apiVersion: this.#output.version }
       : { kind: this.#kind.kind, apiVersion: this.#kind.apiVersion };
-    return Buffer.from(`${JSON.stringify({ type: 'BOOKMARK', object: { ...type, metadata } })}\n`);
+    return this.#frame('BOOKMARK', this.#value({ ...type, metadata } as { apiVersion: string; kind: string }));
   }
 
   error(status: Status): Buffer {
-    return Buffer.from(`${JSON.stringify({ type: 'ERROR', object: status })}\n`);
+    return this.#frame('ERROR', this.#value(status));
   }
 
   #object(stored: Entry): Buffer {
     const entry = this.#kind.storage ? stored.version(this.#kind.apiVersion)! : stored;
+    const binary = this.#output.media === 'protobuf';
     switch (this.#output.as) {
       case 'object':
-        return entry.bytes;
+        return binary ? Buffer.concat(objectBody(this.#kind, entry)) : entry.bytes;
       case 'Table': {
         const meta = { resourceVersion: String(entry.revision) };
         return Buffer.from(tableJson(this.#kind, [entry], this.#output.version, this.#include, meta));
       }
       case 'PartialObjectMetadata':
       case 'PartialObjectMetadataList':
-        return Buffer.from(partialJson(entry.object, this.#output.version));
+        return binary
+          ? Buffer.concat(partialBody(entry.object, this.#output.version))
+          : Buffer.from(partialJson(entry.object, this.#output.version));
     }
   }
 }

@@ -82,6 +82,11 @@ export class Feed {
     this.#caches.delete(prefix);
   }
 
+  /** The same, where the kind may not be served at all. */
+  cacheIfServed(kind: { group: string; plural: string }): Cache | undefined {
+    return this.#caches.get(prefixOf(kind));
+  }
+
   get caches(): Iterable<Cache> {
     return this.#caches.values();
   }

@@ -11,25 +11,32 @@
  * any number of them may serve one etcd.
  */
 import { readFileSync } from 'node:fs';
-import { Pod } from '../api/kinds/pod.ts';
-import { builtinKinds } from '../api/kinds/index.ts';
+import { builtinKinds, questionKinds } from '../api/kinds/index.ts';
 import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { duration, list, number, port, text, type Values } from '../lib/options.ts';
+import { certificateRequestor } from './admission/certificate-requestor.ts';
 import { Admission } from './admission/order.ts';
-import { namespaceLifecycle } from './admission/namespace-lifecycle.ts';
-import { serviceAccount } from './admission/service-account.ts';
+import { admissionOptions, chosenPlugins } from './admission/plugins.ts';
+import { rbacEscalation } from './admission/rbac-escalation.ts';
 import { serviceAddresses } from './admission/service-addresses.ts';
 import { onceStoreAnswers } from './await-store.ts';
-import { Authenticator, readTokenFile, type Token } from './auth/authenticate.ts';
-import { builtinAuthorizer, type Authorizer } from './auth/authorize.ts';
-import type { PodView } from './auth/nodes.ts';
+import { auditOptions, openAudit } from './audit/audit.ts';
+import type { Authorizer } from './auth/authorize.ts';
+import { authorizerOf, openGate } from './auth/gate.ts';
+import { authOptions } from './auth/options.ts';
+import { reconcilePolicy } from './auth/policy/reconcile.ts';
+import { lookupIn } from './auth/lookup.ts';
+import { Rbac } from './auth/rbac.ts';
+import type { Token } from './auth/static-tokens.ts';
 import { bootstrap } from './bootstrap.ts';
 import { CustomResources } from './crd/custom-resources.ts';
 import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
 import { openEmbedded } from './embedded.ts';
 import { openEtcd } from './etcd.ts';
+import { readEncryption } from './encryption/config.ts';
+import { EncryptedStore } from './encryption/encrypted-store.ts';
 import { Feed } from './feed.ts';
 import { Health } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
@@ -52,11 +59,13 @@ export const options = {
   etcdKeyFile: text('Key of the client certificate for etcd (PEM)', '', '<file>'),
   etcdUser: text('User name for etcd'),
   etcdPassword: text('Password for etcd'),
+  encryptionProviderConfig: text('How objects are encrypted in the store, an EncryptionConfiguration', '', '<file>'),
   embeddedStore: text('File of the embedded store, or :memory:', ':memory:', '<file>'),
   tlsCertFile: text('Serving certificate (PEM)', '', '<file>'),
   tlsKeyFile: text('Key of the serving certificate (PEM)', '', '<file>'),
-  clientCaFile: text('CA of client certificates (PEM); CN is the user, O the groups', '', '<file>'),
-  tokenAuthFile: text('File of token,user,uid,"group,group" lines', '', '<file>'),
+  ...authOptions,
+  ...admissionOptions,
+  ...auditOptions,
   kubeletClientCertFile: text('Certificate shown to kubelets (PEM)', '', '<file>'),
   kubeletClientKeyFile: text('Key of the certificate shown to kubelets (PEM)', '', '<file>'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
@@ -89,25 +98,43 @@ export interface ApiServer {
 /** Waits for as long as etcd cannot be reached or does not let us in, saying so in the log. */
 export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   const { log, signal } = deps;
-  const store = deps.store ?? openStore(o, log);
+  const plainStore = deps.store ?? openStore(o, log);
+  const keys = o.encryptionProviderConfig ? readEncryption(o.encryptionProviderConfig) : [];
+  const store = keys.length > 0 ? new EncryptedStore(plainStore, keys) : plainStore;
   const stopping = new AbortController();
   try {
-    const kinds = new KindTable(builtinKinds);
+    const kinds = new KindTable(builtinKinds, questionKinds);
     const feed = new Feed(store, kinds.kinds, o.watchHistory, log);
-    const rules = [namespaceLifecycle(feed, store), serviceAccount, serviceAddresses(store, o.serviceCidr)];
     const webhooks = new WebhookCaller(feed);
-    const registry = new Registry(store, feed, new Admission(rules));
+    const rbac = new Rbac(feed);
+    const authorizer = deps.authorizer ?? authorizerOf(o, feed, rbac, log);
+    const lookup = lookupIn(feed, store);
+    const around = {
+      feed,
+      store,
+      kinds: kinds.kinds,
+      table: kinds,
+      webhooks,
+      authorizer,
+      lookup,
+      registry: () => registry,
+    };
+    const rules = [
+      ...chosenPlugins(o, { ...around, mountsTokens: o.serviceAccountSigningKeyFile !== '' }),
+      serviceAddresses(store, o.serviceCidr),
+      certificateRequestor,
+      rbacEscalation(rbac, authorizer),
+    ];
+    const registry: Registry = new Registry(store, feed, new Admission(rules));
+    const gate = openGate(o, lookup, authorizer, deps.tokens ?? [], log);
     await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
-    const tokens = [...(o.tokenAuthFile ? readTokenFile(o.tokenAuthFile) : []), ...(deps.tokens ?? [])];
+    const audit = openAudit(o, log);
     let address = '';
     const server = createServer(
       {
-        dispatcher: new Dispatcher(
-          kinds,
-          registry,
-          new Authenticator(tokens),
-          deps.authorizer ?? builtinAuthorizer(podsOf(feed)),
-        ),
+        dispatcher: new Dispatcher(kinds, registry, gate),
+        audit,
+        documents: gate.documents,
         discovery: new Discovery(kinds),
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
@@ -130,25 +157,20 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     );
     const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
     await onceStoreAnswers(restore, log, signal);
+    await onceStoreAnswers(() => reconcilePolicy(registry), log, signal);
     const port = await listen(server, o);
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
-    const closed = aborted(signal).then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout));
+    const closed = aborted(signal)
+      .then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout))
+      .finally(() => Promise.all([webhooks.close(), audit?.close()]))
+      .then(() => undefined);
     return { url: `https://${address}`, port, closed };
   } catch (error) {
     stopping.abort();
     if (!deps.store) await store.close();
     throw error;
   }
-}
-
-/** Pods for the authorizer, out of the cache. */
-function podsOf(feed: Feed): PodView {
-  const pods = feed.cache(Pod);
-  return {
-    pod: (namespace, name) => pods.get(`${namespace}/${name}`)?.object as Pod | undefined,
-    podsIn: (namespace) => pods.list(namespace).map(({ object }) => object as Pod),
-  };
 }
 
 function openStore(o: Options, log: Logger): Store {
@@ -168,10 +190,11 @@ function openStore(o: Options, log: Logger): Store {
 function tlsFiles(o: Options) {
   if (!o.tlsCertFile || !o.tlsKeyFile)
     throw new Error('the apiserver needs a certificate: set --tls-cert-file and --tls-key-file');
+  const clientCas = [o.clientCaFile, o.requestheaderClientCaFile].filter(Boolean);
   return {
     cert: readFileSync(o.tlsCertFile),
     key: readFileSync(o.tlsKeyFile),
-    ...(o.clientCaFile ? { ca: readFileSync(o.clientCaFile) } : {}),
+    ...(clientCas.length > 0 ? { ca: clientCas.map((file) => readFileSync(file)) } : {}),
   };
 }
 

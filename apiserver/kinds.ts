@@ -3,16 +3,24 @@ import type { Kind } from '../api/kind.ts';
 /** The kinds that are served, found by group, version and plural. */
 export class KindTable {
   #kinds: readonly Kind[];
+  readonly #questions: readonly Kind[];
   readonly #byPath = new Map<string, Kind>();
   #generation = 0;
 
-  constructor(kinds: readonly Kind[]) {
+  constructor(kinds: readonly Kind[], questions: readonly Kind[] = []) {
     this.#kinds = kinds;
-    for (const kind of kinds) this.#byPath.set(pathOf(kind), kind);
+    this.#questions = questions;
+    for (const kind of this.all) this.#byPath.set(pathOf(kind), kind);
   }
 
+  /** Those that are kept. */
   get kinds(): readonly Kind[] {
     return this.#kinds;
+  }
+
+  /** With those that are only asked and answered. */
+  get all(): readonly Kind[] {
+    return [...this.#kinds, ...this.#questions];
   }
 
   /** Grows with every change: what was made of the table is old when it did. */
@@ -35,12 +43,12 @@ export class KindTable {
   /** Groups in order of first mention, the core group as ''. */
   get groups(): { group: string; versions: string[] }[] {
     const groups = new Map<string, Set<string>>();
-    for (const { group, version } of this.kinds) groups.set(group, (groups.get(group) ?? new Set()).add(version));
+    for (const { group, version } of this.all) groups.set(group, (groups.get(group) ?? new Set()).add(version));
     return [...groups].map(([group, versions]) => ({ group, versions: [...versions] }));
   }
 
   of(group: string, version: string): Kind[] {
-    return this.kinds.filter((kind) => kind.group === group && kind.version === version);
+    return this.all.filter((kind) => kind.group === group && kind.version === version);
   }
 }
 

@@ -18,16 +18,27 @@ export const contentTypes = {
 
 const known = new Map<string, Output>();
 
+/** What can be sent: protobuf only of kinds that have a message, and a stream of YAML there is not. */
+export interface Sendable {
+  protobuf: boolean;
+  watch: boolean;
+}
+
 /** Reads an Accept header; throws 406 when nothing in it can be served. */
-export function negotiate(accept: string | undefined): Output {
+export function negotiate(accept: string | undefined, sendable: Sendable): Output {
   if (!accept || accept === '*/*' || accept === 'application/json') return json;
-  const before = known.get(accept);
+  const key = `${sendable.protobuf} ${sendable.watch} ${accept}`;
+  const before = known.get(key);
   if (before) return before;
-  const output = choose(accept);
+  const output = choose(accept, sendable);
   if (!output) throw notAcceptable();
-  if (known.size < 256) known.set(accept, output);
+  if (known.size < 256) known.set(key, output);
   return output;
 }
+
+/** Would the caller rather have protobuf than JSON? For refusals, which are sent before all is known. */
+export const prefersProtobuf = (accept: string | undefined): boolean =>
+  accept?.trimStart().startsWith(contentTypes.protobuf) ?? false;
 
 export const notAcceptable = (): StatusError =>
   new StatusError(
@@ -36,7 +47,7 @@ export const notAcceptable = (): StatusError =>
     'only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf',
   );
 
-function choose(accept: string): Output | undefined {
+function choose(accept: string, sendable: Sendable): Output | undefined {
   const clauses = accept.split(',').map((clause) => {
     const [type = '', ...parameters] = clause.split(';').map((part) => part.trim());
     return {
@@ -46,20 +57,21 @@ function choose(accept: string): Output | undefined {
   });
   const quality = (clause: (typeof clauses)[number]) => Number(clause.parameters.get('q') ?? 1);
   for (const clause of clauses.map((c) => c).sort((a, b) => quality(b) - quality(a))) {
-    const output = accepted(clause.type, clause.parameters);
+    const output = accepted(clause.type, clause.parameters, sendable);
     if (output) return output;
   }
   return undefined;
 }
 
-function accepted(type: string, parameters: ReadonlyMap<string, string>): Output | undefined {
+function accepted(type: string, parameters: ReadonlyMap<string, string>, sendable: Sendable): Output | undefined {
   const media = mediaOf(type);
-  if (!media) return undefined;
+  if (!media || (media === 'protobuf' && !sendable.protobuf) || (media === 'yaml' && sendable.watch)) return undefined;
   const as = parameters.get('as');
   if (as === undefined) return { media, as: 'object', version: '' };
   const group = parameters.get('g') ?? '';
   const version = parameters.get('v') ?? '';
-  if (group !== 'meta.k8s.io' || !['v1', 'v1beta1'].includes(version) || media === 'protobuf') return undefined;
+  if (group !== 'meta.k8s.io' || !['v1', 'v1beta1'].includes(version)) return undefined;
+  if (media === 'protobuf' && as === 'Table') return undefined;
   if (as !== 'Table' && as !== 'PartialObjectMetadata' && as !== 'PartialObjectMetadataList') return undefined;
   return { media, as, version: `${group}/${version}` };
 }
@@ -74,11 +86,8 @@ function mediaOf(type: string): Output['media'] | undefined {
     case 'application/x-yaml':
       return 'yaml';
     case 'application/vnd.kubernetes.protobuf':
-      return servesProtobuf ? 'protobuf' : undefined;
+      return 'protobuf';
     default:
       return undefined;
   }
 }
-
-/** Built-in kinds answer JSON until the encoder is there; clients that prefer protobuf also name JSON. */
-const servesProtobuf = false;

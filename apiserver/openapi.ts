@@ -65,9 +65,9 @@ export class OpenApi {
     const first = accept.split(',').map((clause) => clause.split(';')[0]!.trim());
     for (const type of first) {
       if (type === gnosticV2 || type === gnosticType)
-        return this.#make('v2 gnostic', gnosticType, () => encodeGnostic(documentV2(this.#kinds.kinds)));
+        return this.#make('v2 gnostic', gnosticType, () => encodeGnostic(documentV2(this.#kinds.all)));
       if (type === 'application/json' || type === '*/*' || type === 'application/*')
-        return this.#make('v2', 'application/json', () => Buffer.from(JSON.stringify(documentV2(this.#kinds.kinds))));
+        return this.#make('v2', 'application/json', () => Buffer.from(JSON.stringify(documentV2(this.#kinds.all))));
     }
     throw notAcceptable();
   }

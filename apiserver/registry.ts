@@ -151,14 +151,14 @@ export class Registry {
     else if (!options.applied)
       recordUpdate(kind, old, object, options.subresource ? undefined : given, writerOf(options, Date.now()));
     const request = { operation: 'update' as const, kind, object, old, options };
-    await this.#admission.mutate(request);
+    if (!options.admitted) await this.#admission.mutate(request);
     countGeneration(object, old, kind);
     this.#check(kind, object, old, door);
-    await this.#admission.validate(request);
+    if (!options.admitted) await this.#admission.validate(request);
     const value = encode(kind, object);
     if (isFinished(object, kind))
       return this.#remove(kind, current, options, new Entry(current.key, current.revision, value));
-    if (isSame(value, object, current)) return isNewest ? current : 'stale';
+    if (!current.stale && isSame(value, object, current)) return isNewest ? current : 'stale';
     const undo = await this.#admission.allocate(request);
     if (options.dryRun) {
       await undo();
@@ -198,6 +198,13 @@ export class Registry {
     if (!gone.ok) return { current: gone.current && Entry.of(gone.current, prefixOf(kind)) };
     await this.#admission.released({ operation: 'delete', kind, object: last.object, old: current.object, options });
     return last.at(gone.revision);
+  }
+
+  /** Lets admission object to a deletion, or to a connection to an object; throws what it objects with. */
+  async admit(operation: 'delete' | 'connect', kind: Kind, object: KubeObject, options: WriteOptions): Promise<void> {
+    const request = { operation, kind, object, old: undefined, options };
+    await this.#admission.mutate(request);
+    await this.#admission.validate(request);
   }
 
   /** Deletes at once whatever finalizers say not; undefined when somebody else wrote in between. */

@@ -2,6 +2,7 @@ import { stringify as stringifyYaml } from 'yaml';
 import type { Kind } from '../api/kind.ts';
 import type { Answer, ListAnswer } from './call.ts';
 import { contentTypes, notAcceptable, type Output } from './negotiate.ts';
+import { listMeta, objectBody, partialBody, protobufList, protobufPartialList, valueBody } from './protobuf/bodies.ts';
 import { served } from './served.ts';
 import { partialJson, readIncludeObject, tableJson } from './table.ts';
 
@@ -15,6 +16,7 @@ export interface Rendered {
 /** Gives an answer the form its caller asked for. */
 export async function render(given: Answer, output: Output, query: URLSearchParams): Promise<Rendered> {
   const answer = 'kind' in given && given.kind.storage ? await inVersion(given) : given;
+  if (output.media === 'protobuf') return sized(contentTypes.protobuf, protobufOf(answer, output));
   const chunks = chunksOf(answer, output, query);
   if (output.media === 'yaml') {
     const text = stringifyYaml(JSON.parse(Buffer.concat(chunks).toString()));
@@ -34,6 +36,23 @@ function sized(contentType: string, chunks: readonly Buffer[]): Rendered {
   let length = 0;
   for (const chunk of chunks) length += chunk.length;
   return { contentType, chunks, length };
+}
+
+function protobufOf(answer: Answer, output: Output): Buffer[] {
+  if ('value' in answer) return valueBody(answer.value as { apiVersion: string; kind: string });
+  const { kind } = answer;
+  switch (output.as) {
+    case 'object':
+      return 'entry' in answer ? objectBody(kind, answer.entry) : protobufList(kind, answer.list);
+    case 'PartialObjectMetadata':
+      if ('entry' in answer) return partialBody(answer.entry.object, output.version);
+      throw notAcceptable();
+    case 'PartialObjectMetadataList':
+      if ('list' in answer) return protobufPartialList(answer.list, output.version);
+      throw notAcceptable();
+    case 'Table':
+      throw notAcceptable();
+  }
 }
 
 function chunksOf(answer: Answer, output: Output, query: URLSearchParams): Buffer[] {
@@ -66,11 +85,7 @@ const comma = Buffer.from(',');
 const close = Buffer.from(']}');
 
 function listOf(kind: Kind, list: ListAnswer, output: Output, query: URLSearchParams): Buffer[] {
-  const meta = {
-    resourceVersion: String(list.revision),
-    ...(list.continue ? { continue: list.continue } : {}),
-    ...(list.remaining !== undefined ? { remainingItemCount: list.remaining } : {}),
-  };
+  const meta = listMeta(list);
   switch (output.as) {
     case 'object': {
       const head = `{"kind":"${kind.listKind}","apiVersion":"${kind.apiVersion}","metadata":${JSON.stringify(meta)},"items":[`;

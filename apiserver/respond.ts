@@ -3,6 +3,8 @@ import type { Http2ServerRequest, Http2ServerResponse } from 'node:http2';
 import { promisify } from 'node:util';
 import { constants, gzip } from 'node:zlib';
 import type { StatusError } from '../api/status.ts';
+import { contentTypes, prefersProtobuf } from './negotiate.ts';
+import { valueBody } from './protobuf/bodies.ts';
 import type { Rendered } from './render.ts';
 
 export type RawRequest = IncomingMessage | Http2ServerRequest;
@@ -86,20 +88,31 @@ export function jsonBody(value: unknown, contentType = 'application/json'): Rend
   return { contentType, chunks: [bytes], length: bytes.length };
 }
 
+function protobufBody(value: { apiVersion: string; kind: string }): Rendered {
+  const chunks = valueBody(value);
+  return { contentType: contentTypes.protobuf, chunks, length: chunks.reduce((sum, { length }) => sum + length, 0) };
+}
+
 export function textBody(text: string, contentType = 'text/plain; charset=utf-8'): Rendered {
   const bytes = Buffer.from(text);
   return { contentType, chunks: [bytes], length: bytes.length };
 }
 
-export function sendStatus(request: RawRequest, response: RawResponse, error: StatusError): Promise<void> {
+export function sendStatus(
+  request: RawRequest,
+  response: RawResponse,
+  error: StatusError,
+  more: Headers = {},
+): Promise<void> {
   if (response.headersSent) {
     response.destroy();
     return Promise.resolve();
   }
   const retry = error.status.details?.retryAfterSeconds;
-  const headers: Headers = retry ? { 'retry-after': String(retry) } : {};
+  const headers: Headers = { ...more, ...(retry ? { 'retry-after': String(retry) } : {}) };
   if (error.code === 401) headers['www-authenticate'] = 'Bearer realm="kubernetes"';
   if (error.code === 413) headers['connection'] = 'close';
   if (request.httpVersionMajor === 2) delete headers['connection'];
-  return send(request, response, error.code, jsonBody(error.status), headers);
+  const body = prefersProtobuf(request.headers.accept) ? protobufBody(error.status) : jsonBody(error.status);
+  return send(request, response, error.code, body, headers);
 }

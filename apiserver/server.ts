@@ -5,8 +5,12 @@ import { fastify } from 'fastify';
 import { StatusError } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
 import { aggregatedForm, etagOf, type Discovery } from './discovery.ts';
+import type { Answer } from './call.ts';
+import type { User } from './auth/user.ts';
 import { connectSubresources, unknownPath, type Admitted, type Dispatcher, type Incoming } from './dispatch.ts';
 import { bodyTooLarge, toStatusError } from './errors.ts';
+import type { Audit, AuditRecord } from './audit/audit.ts';
+import type { IssuerDocuments } from './auth/issuer-documents.ts';
 import type { Health } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import type { OpenApi } from './openapi.ts';
@@ -15,11 +19,14 @@ import { jsonBody, send, sendStatus, textBody, type RawRequest, type RawResponse
 import type { KubeletProxy } from './subresources/kubelet-proxy.ts';
 import type { Sink, Watch } from './verbs/watch.ts';
 import { version } from './version.ts';
+import { isWebSocket, openWatchSocket } from './watch-socket.ts';
 
 export interface Parts {
   dispatcher: Dispatcher;
   discovery: Discovery;
   openapi: OpenApi;
+  audit: Audit | undefined;
+  documents: IssuerDocuments;
   health: Health;
   metrics: ServerMetrics;
   kubelets: KubeletProxy;
@@ -33,8 +40,8 @@ export interface Parts {
 export interface TlsFiles {
   key: string | Buffer;
   cert: string | Buffer;
-  /** The CA of client certificates. */
-  ca?: string | Buffer;
+  /** The CAs of client certificates. */
+  ca?: Buffer[];
 }
 
 export interface Server {
@@ -63,8 +70,8 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
   });
   const handler = new Handler(parts);
   // Runs before the body is read: strangers cannot make us hold theirs.
-  const asked = new WeakMap<RawRequest, Asked>();
-  app.addHook('onRequest', async ({ raw }) => void asked.set(raw, handler.letIn(raw)));
+  const asked = new WeakMap<RawRequest, LetIn>();
+  app.addHook('onRequest', async ({ raw }) => void asked.set(raw, await handler.letIn(raw)));
   app.all('/*', async (request, reply) => {
     reply.hijack();
     const body = Buffer.isBuffer(request.body) ? request.body : empty;
@@ -99,11 +106,12 @@ const empty = Buffer.alloc(0);
 const hungUp = new Error('the caller hung up');
 
 /** A request whose caller may make it; its body comes later. */
-interface Asked {
+interface LetIn {
   incoming: Incoming;
   hangup: AbortController;
   /** Undefined when the path is not that of a resource. */
   admitted: Admitted | undefined;
+  record: AuditRecord | undefined;
 }
 
 class Handler {
@@ -128,28 +136,43 @@ class Handler {
   }
 
   /** Tells who asks and whether they may; throws 401, 403 or 404. */
-  letIn(request: RawRequest): Asked {
+  async letIn(request: RawRequest): Promise<LetIn> {
     const hangup = new AbortController();
     const incoming = this.#incoming(request, hangup.signal);
-    const { dispatcher } = this.#parts;
-    const user = dispatcher.identify(incoming);
-    const admitted = dispatcher.admit(incoming, user);
-    if (!admitted) dispatcher.authorizePath(user, incoming.method, incoming.path);
-    return { incoming, hangup, admitted };
+    const { dispatcher, audit, log } = this.#parts;
+    const asked = dispatcher.asked(incoming);
+    let record: AuditRecord | undefined;
+    let user: User | undefined;
+    try {
+      user = await dispatcher.identify(incoming);
+      record = audit?.begin(incoming, user, asked.attributes);
+      const reason = await dispatcher.authorize(user, asked.attributes);
+      record?.decided(true, reason);
+      const admitted = dispatcher.admit(incoming, user, asked);
+      if (admitted && record) admitted.call.annotations = record.annotations;
+      return { incoming, hangup, admitted, record };
+    } catch (error) {
+      const status = toStatusError(error, log);
+      record ??= audit?.begin(incoming, user, asked.attributes);
+      if (status.code === 403) record?.decided(false);
+      record?.complete(status.code, status.message);
+      throw status;
+    }
   }
 
-  async serve(asked: Asked, request: RawRequest, response: RawResponse, body: Buffer): Promise<void> {
-    const { incoming, hangup, admitted } = asked;
+  async serve(asked: LetIn, request: RawRequest, response: RawResponse, body: Buffer): Promise<void> {
+    const { incoming, hangup, admitted, record } = asked;
     this.#inFlight += 1;
     response.on('close', () => {
       hangup.abort(hungUp);
+      record?.complete(response.statusCode);
       this.#inFlight -= 1;
       if (this.#inFlight === 0) this.#whenIdle?.();
     });
     try {
       if (!admitted) return await this.#path(incoming, request, response);
       admitted.call.body = body;
-      await this.#resource(admitted, request, response);
+      await this.#resource(admitted, request, response, record);
     } catch (error) {
       await sendStatus(request, response, toStatusError(error, this.#parts.log));
     }
@@ -163,12 +186,18 @@ class Handler {
       path: at < 0 ? url : url.slice(0, at),
       query: new URLSearchParams(at < 0 ? '' : url.slice(at + 1)),
       headers: request.headers,
+      rawHeaders: request.rawHeaders,
       socket: request.socket as TLSSocket,
       signal,
     };
   }
 
-  async #resource(admitted: Admitted, request: RawRequest, response: RawResponse): Promise<void> {
+  async #resource(
+    admitted: Admitted,
+    request: RawRequest,
+    response: RawResponse,
+    record: AuditRecord | undefined,
+  ): Promise<void> {
     const { call, verb } = admitted;
     const isConnect = connectSubresources.has(call.subresource);
     const done = this.#parts.metrics.begin(isConnect ? 'connect' : verb, {
@@ -178,11 +207,15 @@ class Handler {
       subresource: call.subresource,
       scope: call.name ? 'resource' : call.namespace ? 'namespace' : 'cluster',
     });
+    record?.request(call.contentType, call.body);
     try {
       if (isConnect) await this.#parts.kubelets.serve(call, request, response);
-      else if (verb === 'watch') this.#stream(await this.#parts.dispatcher.watch(admitted), response, request);
-      else {
+      else if (verb === 'watch') {
+        this.#stream(await this.#parts.dispatcher.watch(admitted), response, request);
+        record?.started(200);
+      } else {
         const answer = await this.#parts.dispatcher.answer(admitted);
+        if (record?.wantsResponse) record.response(shownIn(answer));
         const rendered = await render(answer, call.output, call.query);
         await send(request, response, answer.code, rendered, warningHeaders(call.warnings));
       }
@@ -191,7 +224,9 @@ class Handler {
     } catch (error) {
       const status = toStatusError(error, this.#parts.log);
       done(status.code);
-      await sendStatus(request, response, status);
+      record?.response(status.status);
+      record?.complete(status.code, status.message);
+      await sendStatus(request, response, status, warningHeaders(call.warnings));
     }
   }
 
@@ -230,6 +265,11 @@ class Handler {
       return send(request, response, 200, textBody(await registry.metrics(), registry.contentType));
     }
     if (path.startsWith('/openapi/')) return this.#parts.openapi.serve(path, incoming, request, response);
+    const document = await this.#parts.documents.at(path, this.#parts.address());
+    if (document)
+      return send(request, response, 200, jsonBody(document.value, document.contentType), {
+        'cache-control': 'public, max-age=3600',
+      });
     if (path === '/') return send(request, response, 200, jsonBody({ paths: this.#parts.discovery.paths() }));
     return this.#discover(incoming, request, response);
   }
@@ -251,14 +291,20 @@ class Handler {
     return send(request, response, 200, jsonBody(value, form.contentType), common);
   }
 
-  /** exec, attach and port-forward: the connection leaves HTTP. */
+  /** exec, attach, port-forward, and watches over a WebSocket: the connection leaves HTTP. */
   async upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
-    const hangup = new AbortController();
-    socket.on('close', () => hangup.abort(hungUp));
     try {
-      const incoming = this.#incoming(request, hangup.signal);
-      const user = this.#parts.dispatcher.identify(incoming);
-      const admitted = this.#parts.dispatcher.admit(incoming, user);
+      const { admitted, record, hangup } = await this.letIn(request);
+      const ended = () => {
+        hangup.abort(hungUp);
+        record?.complete(101);
+      };
+      if (socket.destroyed) return ended();
+      socket.on('close', ended);
+      if (admitted?.verb === 'watch' && isWebSocket(request)) {
+        const watch = await this.#parts.dispatcher.watch(admitted);
+        return openWatchSocket(watch, request, socket, head, this.#parts.signal);
+      }
       if (!admitted || !connectSubresources.has(admitted.call.subresource))
         throw new StatusError(400, 'BadRequest', 'this path takes no upgrade of the connection');
       await this.#parts.kubelets.upgrade(admitted.call, request, socket, head);
@@ -266,6 +312,12 @@ class Handler {
       refuseUpgrade(socket, toStatusError(error, this.#parts.log));
     }
   }
+}
+
+/** What an answer says, for the audit log; lists are too long for it. */
+function shownIn(answer: Answer): unknown {
+  if ('entry' in answer) return answer.entry.object;
+  return 'list' in answer ? { kind: answer.kind.listKind, apiVersion: answer.kind.apiVersion } : answer.value;
 }
 
 const notAllowed = (): StatusError =>

@@ -41,6 +41,8 @@ export interface Item {
   revision: number;
   /** Revision of the write that created the key. */
   created: number;
+  /** The value lies there in an old form and should be written again, even unchanged. */
+  stale?: boolean;
 }
 
 export interface Page {

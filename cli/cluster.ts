@@ -123,7 +123,7 @@ class Launch implements LocalCluster {
       await this.#start(this.#devcluster(ports), signal);
       ready('development Mesos', `${this.masterUrl}, three agents`);
     }
-    await this.#start(this.#controllerManager(), signal);
+    await this.#start(this.#controllerManager(pki), signal);
     ready('controller-manager', '');
     await this.#start(this.#scheduler(pki), signal);
     ready('scheduler', 'subscribed as a Mesos framework; executors start with the first pods');
@@ -193,6 +193,8 @@ class Launch implements LocalCluster {
       ...['--port', String(ports.apiserver), '--tls-cert-file', serving.cert, '--tls-key-file', serving.key],
       ...['--client-ca-file', pki.caFile, '--token-auth-file', pki.tokenFile],
       ...['--kubelet-client-cert-file', kubelet.cert, '--kubelet-client-key-file', kubelet.key],
+      ...['--service-account-issuer', 'https://kubernetes.default.svc.cluster.local'],
+      ...['--service-account-signing-key-file', pki.tokenKeyFile],
       ...(etcd.length > 0 ? ['--etcd-servers', etcd.join(',')] : ['--embedded-store', join(this.#o.dir, 'store.db')]),
     ]);
   }
@@ -209,8 +211,11 @@ class Launch implements LocalCluster {
     ]);
   }
 
-  #controllerManager(): Program {
-    return this.#km('controller-manager', this.#clientFlags('controller-manager'));
+  #controllerManager(pki: Pki): Program {
+    return this.#km('controller-manager', [
+      ...this.#clientFlags('controller-manager'),
+      ...['--root-ca-file', pki.caFile],
+    ]);
   }
 
   #scheduler(pki: Pki): Program {

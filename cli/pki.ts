@@ -1,5 +1,5 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type KeyPair, createAuthority, expiry, issue } from '../lib/certs.ts';
@@ -14,6 +14,8 @@ export interface Pki {
   /** CSV that the apiserver reads: the executors' bootstrap token. */
   tokenFile: string;
   executorToken: string;
+  /** PEM of the key that signs service-account tokens. */
+  tokenKeyFile: string;
 }
 
 export type CertificateName = 'apiserver' | 'kubelet-client' | 'admin' | 'controller-manager' | 'scheduler';
@@ -28,8 +30,8 @@ export async function ensurePki(directory: string, hosts: readonly string[]): Pr
     apiserver: { commonName: 'kube-apiserver', hosts },
     'kubelet-client': { commonName: 'kube-apiserver-kubelet-client', organizations: ['system:masters'] },
     admin: { commonName: 'kubernetes-admin', organizations: ['system:masters'] },
-    'controller-manager': { commonName: 'system:kube-controller-manager', organizations: ['system:masters'] },
-    scheduler: { commonName: 'system:kube-scheduler', organizations: ['system:masters'] },
+    'controller-manager': { commonName: 'system:kube-controller-manager' },
+    scheduler: { commonName: 'system:kube-scheduler' },
   } as const;
   const pairs = new Map<string, KeyPair>();
   for (const [name, subject] of Object.entries(subjects))
@@ -37,7 +39,9 @@ export async function ensurePki(directory: string, hosts: readonly string[]): Pr
   const executorToken = keptText(directory, 'executor-token', () => randomBytes(24).toString('base64url'));
   const tokenFile = join(directory, 'tokens.csv');
   writeFileSync(tokenFile, `${executorToken},system:bootstrap:executor,executor,"system:nodes"\n`, { mode: 0o600 });
+  keptText(directory, 'service-account.key', newKey);
   return {
+    tokenKeyFile: join(directory, 'service-account.key'),
     caFile: join(directory, 'ca.crt'),
     ca: authority.cert,
     files: (name) => ({ cert: join(directory, `${name}.crt`), key: join(directory, `${name}.key`) }),
@@ -58,6 +62,9 @@ async function kept(directory: string, name: string, make: () => Promise<KeyPair
   writeFileSync(certFile, pair.cert);
   return pair;
 }
+
+const newKey = (): string =>
+  generateKeyPairSync('ec', { namedCurve: 'P-256' }).privateKey.export({ format: 'pem', type: 'pkcs8' }).toString();
 
 function keptText(directory: string, name: string, make: () => string): string {
   const file = join(directory, name);

@@ -72,10 +72,12 @@ export function deployments({ client, informer, events, now }: World): Reconcile
 
   const scale = async (deployment: StoredDeployment, { set, replicas }: Scale, signal: AbortSignal) => {
     const from = set.spec.replicas ?? 0;
+    const { resourceVersion } = set.metadata;
+    // Only what was decided on may be changed: a set that has moved on since is looked at again.
     await client.patch(
       ReplicaSet,
       set.metadata,
-      { metadata: { annotations: sizes(deployment) }, spec: { replicas } },
+      { metadata: { resourceVersion, annotations: sizes(deployment) }, spec: { replicas } },
       {},
       signal,
     );

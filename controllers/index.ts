@@ -6,18 +6,22 @@
  * One file a controller, one loop for all (client/reconcile.ts). A controller knows the apiserver and nothing else: no
  * Mesos, no nodes' insides, no other controller's memory.
  */
+import { readFileSync } from 'node:fs';
 import type { Client } from '../client/client.ts';
 import { EventRecorder } from '../client/events.ts';
 import { Informers } from '../client/informer.ts';
 import { type Reconciler, type World, createWorld, run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Values, list } from '../lib/options.ts';
+import { type Values, list, text } from '../lib/options.ts';
+import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { deployments } from './deployment.ts';
 import { endpointSlices } from './endpoint-slice.ts';
 import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import { namespaces } from './namespace.ts';
 import { replicaSets } from './replica-set.ts';
+import { resourceQuotas } from './resource-quota.ts';
+import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
 
 /** Every controller by the name that --controllers takes. Adding one is a file and a line here. */
@@ -29,21 +33,25 @@ const all: Readonly<Record<string, (world: World) => Reconciler>> = {
   endpoints,
   'endpoint-slice': endpointSlices,
   'service-account': serviceAccounts,
+  'resource-quota': resourceQuotas,
+  'cluster-role-aggregation': clusterRoleAggregation,
 };
 
 export const options = {
   controllers: list('Controllers to run: * for all, name for one more, -name for one less', ['*'], '<*,name,-name>'),
+  rootCaFile: text('CA of the apiserver (PEM), given to the pods of every namespace', '', '<file>'),
 } as const;
 
 /** Resolves when all caches are in sync and every controller works; `closed` when the signal has stopped them. */
 export async function start(
-  { controllers }: Values<typeof options>,
+  { controllers, rootCaFile }: Values<typeof options>,
   { client, log, signal }: { client: Client; log: Logger; signal: AbortSignal },
 ): Promise<{ closed: Promise<void> }> {
   const own = log.child({ component: 'controller-manager' });
   const informers = new Informers(client, own);
   const world = createWorld(client, informers, new EventRecorder(client, 'km-controller-manager', own), own);
   const reconcilers = chosen(controllers).map((name) => all[name]!(world));
+  if (rootCaFile) reconcilers.push(rootCa(readFileSync(rootCaFile, 'utf8'))(world));
   await informers.start(signal);
   const running = reconcilers.map((reconciler) => run(reconciler, { log: own, signal }));
   return { closed: Promise.all(running).then(() => undefined) };

@@ -1,6 +1,9 @@
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { immutable, required } from '../field-error.ts';
 import { kind } from '../kind.ts';
 import { controllerOf, type KubeObject } from '../meta.ts';
+import { notNegative } from '../rules.ts';
 
 /** One version of a StatefulSet's or DaemonSet's template, kept to go back to. */
 export interface ControllerRevision extends KubeObject {
@@ -15,6 +18,11 @@ export const ControllerRevision = kind<ControllerRevision>({
   plural: 'controllerrevisions',
   namespaced: true,
   generation: false,
+  validate: ({ data, revision }) => [
+    ...(data === undefined ? [required('data', 'data is mandatory')] : []),
+    ...notNegative(revision, 'revision'),
+  ],
+  validateUpdate: ({ data }, old) => (equal(data, old.data) ? [] : [immutable('data', data)]),
   columns: [
     nameColumn,
     { name: 'Controller', value: controllerName },

@@ -3,6 +3,7 @@ import { ageColumn, nameColumn, yesNo } from '../columns.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { defaultPodTemplate } from '../pod-spec-defaults.ts';
+import { validateCronJob } from '../validate-job.ts';
 import { containerColumns, selectorColumn } from '../workload.ts';
 import type { ObjectReference } from './event.ts';
 import type { JobSpec } from './job.ts';
@@ -45,6 +46,7 @@ export const CronJob = kind<CronJob>({
   prepareCreate: (job) => {
     job.status = {};
   },
+  validate: validateCronJob,
   columns: [
     nameColumn,
     { name: 'Schedule', value: ({ spec }) => spec.schedule },

@@ -1,6 +1,9 @@
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, joined, nameColumn } from '../columns.ts';
+import { bad, immutable } from '../field-error.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
+import { each, oneOf } from '../rules.ts';
 
 export interface CSIDriver extends KubeObject {
   spec: {
@@ -34,6 +37,21 @@ export const CSIDriver = kind<CSIDriver>({
     spec.requiresRepublish ??= false;
     spec.seLinuxMount ??= false;
   },
+  validate: ({ spec }) => [
+    ...oneOf(spec?.fsGroupPolicy, ['File', 'None', 'ReadWriteOnceWithFSType'], 'spec.fsGroupPolicy'),
+    ...each(spec?.volumeLifecycleModes, 'spec.volumeLifecycleModes', (mode, field) =>
+      oneOf(mode, ['Ephemeral', 'Persistent'], field),
+    ),
+    ...each(spec?.tokenRequests, 'spec.tokenRequests', ({ expirationSeconds: seconds }, field) =>
+      seconds !== undefined && seconds < 600
+        ? [bad(`${field}.expirationSeconds`, seconds, 'may not specify a duration less than 10 minutes')]
+        : [],
+    ),
+  ],
+  validateUpdate: ({ spec }, old) =>
+    (['attachRequired', 'volumeLifecycleModes'] as const)
+      .filter((name) => !equal(spec[name], old.spec[name]))
+      .map((name) => immutable(`spec.${name}`, spec[name])),
   columns: [
     nameColumn,
     { name: 'AttachRequired', type: 'boolean', value: ({ spec }) => spec.attachRequired ?? true },

@@ -1,8 +1,11 @@
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, formatLabels, nameColumn } from '../columns.ts';
-import { kind } from '../kind.ts';
+import { bad, immutable, notSupported, required } from '../field-error.ts';
+import { kind, type FieldError } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
 import { defaultPodTemplate, type PodTemplate } from '../pod-spec-defaults.ts';
-import { containerColumns, selectorColumn } from '../workload.ts';
+import { atMost100Percent, intOrPercent, isZeroShare } from '../rules.ts';
+import { containerColumns, selectorColumn, validateWorkload } from '../workload.ts';
 
 export interface DaemonSet extends KubeObject {
   spec: {
@@ -53,6 +56,9 @@ export const DaemonSet = kind<DaemonSet>({
   prepareCreate: (set) => {
     set.status = { currentNumberScheduled: 0, numberMisscheduled: 0, desiredNumberScheduled: 0, numberReady: 0 };
   },
+  validate: (set) => [...validateWorkload(set, 'DaemonSet'), ...validateStrategy(set)],
+  validateUpdate: ({ spec }, old) =>
+    equal(spec.selector, old.spec.selector) ? [] : [immutable('spec.selector', spec.selector)],
   columns: [
     nameColumn,
     { name: 'Desired', type: 'integer', value: ({ status }) => status?.desiredNumberScheduled ?? 0 },
@@ -66,3 +72,24 @@ export const DaemonSet = kind<DaemonSet>({
     selectorColumn(({ spec }) => spec.selector),
   ],
 });
+
+function validateStrategy({ spec }: DaemonSet): FieldError[] {
+  const { type, rollingUpdate } = spec?.updateStrategy ?? {};
+  const at = 'spec.updateStrategy';
+  if (type === 'OnDelete') return [];
+  if (type !== 'RollingUpdate') return [notSupported(at, spec?.updateStrategy, ['OnDelete', 'RollingUpdate'])];
+  if (!rollingUpdate) return [required(`${at}.rollingUpdate`)];
+  const { maxSurge, maxUnavailable } = rollingUpdate;
+  return [
+    ...Object.entries({ maxUnavailable, maxSurge }).flatMap(([name, value]) => [
+      ...intOrPercent(value, `${at}.rollingUpdate.${name}`),
+      ...atMost100Percent(value, `${at}.rollingUpdate.${name}`),
+    ]),
+    ...(!isZeroShare(maxSurge) && !isZeroShare(maxUnavailable)
+      ? [bad(`${at}.rollingUpdate.maxSurge`, maxSurge, 'may not be set when maxUnavailable is non-zero')]
+      : []),
+    ...(isZeroShare(maxSurge) && isZeroShare(maxUnavailable)
+      ? [required(`${at}.rollingUpdate.maxUnavailable`, 'cannot be 0 when maxSurge is 0')]
+      : []),
+  ];
+}

@@ -1,6 +1,8 @@
 import { ageColumn, nameColumn } from '../columns.ts';
-import { kind } from '../kind.ts';
+import { bad, required } from '../field-error.ts';
+import { type FieldError, kind } from '../kind.ts';
 import type { Condition, KubeObject } from '../meta.ts';
+import { atLeast, each, mustBeOneOf, oneOf } from '../rules.ts';
 
 export interface FlowSchema extends KubeObject {
   spec?: {
@@ -43,6 +45,7 @@ export const FlowSchema = kind<FlowSchema>({
   prepareCreate: (schema) => {
     schema.status = {};
   },
+  validate: validateSchema,
   columns: [
     nameColumn,
     { name: 'PriorityLevel', value: ({ spec }) => spec?.priorityLevelConfiguration.name ?? '' },
@@ -55,3 +58,24 @@ export const FlowSchema = kind<FlowSchema>({
     },
   ],
 });
+
+function validateSchema({ spec }: FlowSchema): FieldError[] {
+  const precedence = spec?.matchingPrecedence;
+  return [
+    ...atLeast(precedence, 1, 'spec.matchingPrecedence'),
+    ...(precedence !== undefined && precedence > 10_000
+      ? [bad('spec.matchingPrecedence', precedence, 'must not be greater than 10000')]
+      : []),
+    ...(spec?.priorityLevelConfiguration?.name ? [] : [required('spec.priorityLevelConfiguration.name')]),
+    ...oneOf(spec?.distinguisherMethod?.type, ['ByNamespace', 'ByUser'], 'spec.distinguisherMethod.type'),
+    ...each(spec?.rules, 'spec.rules', (rule, field) => [
+      ...(rule.subjects?.length ? [] : [required(`${field}.subjects`, 'subjects must contain at least one value')]),
+      ...each(rule.subjects, `${field}.subjects`, (subject, at) =>
+        mustBeOneOf(subject.kind, ['Group', 'ServiceAccount', 'User'], `${at}.kind`),
+      ),
+      ...(rule.resourceRules?.length || rule.nonResourceRules?.length
+        ? []
+        : [required(field, 'at least one of resourceRules and nonResourceRules has to be non-empty')]),
+    ]),
+  ];
+}

@@ -1,6 +1,7 @@
 import { ageColumn, nameColumn } from '../columns.ts';
 import { kind } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
+import { validateAutoscaler } from '../validate-autoscaler.ts';
 
 export interface HorizontalPodAutoscaler extends KubeObject {
   spec: {
@@ -78,8 +79,9 @@ export const HorizontalPodAutoscaler = kind<HorizontalPodAutoscaler>({
     if (spec.behavior) defaultBehavior(spec.behavior);
   },
   prepareCreate: (autoscaler) => {
-    autoscaler.status = { currentReplicas: 0, desiredReplicas: 0 };
+    autoscaler.status = { desiredReplicas: 0 };
   },
+  validate: validateAutoscaler,
   columns: [
     nameColumn,
     { name: 'Reference', value: ({ spec }) => `${spec.scaleTargetRef.kind}/${spec.scaleTargetRef.name}` },

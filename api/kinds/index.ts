@@ -2,6 +2,9 @@ import type { Kind } from '../kind.ts';
 import { CustomResourceDefinition } from './custom-resource-definition.ts';
 import { Binding } from './binding.ts';
 import { ComponentStatus } from './component-status.ts';
+import { CertificateSigningRequest } from './certificate-signing-request.ts';
+import { ClusterRoleBinding } from './cluster-role-binding.ts';
+import { ClusterRole } from './cluster-role.ts';
 import { ConfigMap } from './config-map.ts';
 import { ControllerRevision } from './controller-revision.ts';
 import { CronJob } from './cron-job.ts';
@@ -23,6 +26,7 @@ import { IPAddress } from './ip-address.ts';
 import { Job } from './job.ts';
 import { Lease } from './lease.ts';
 import { MutatingWebhookConfiguration } from './mutating-webhook-configuration.ts';
+import { LimitRange } from './limit-range.ts';
 import { Namespace } from './namespace.ts';
 import { NetworkPolicy } from './network-policy.ts';
 import { Node } from './node.ts';
@@ -35,6 +39,11 @@ import { PriorityLevelConfiguration } from './priority-level-configuration.ts';
 import { ReplicaSet } from './replica-set.ts';
 import { ReplicationController } from './replication-controller.ts';
 import { RuntimeClass } from './runtime-class.ts';
+import { PriorityClass } from './priority-class.ts';
+import { questions } from './questions.ts';
+import { ResourceQuota } from './resource-quota.ts';
+import { RoleBinding } from './role-binding.ts';
+import { Role } from './role.ts';
 import { Secret } from './secret.ts';
 import { ServiceAccount } from './service-account.ts';
 import { ServiceCIDR } from './service-cidr.ts';
@@ -96,7 +105,18 @@ export const builtinKinds: readonly Kind[] = [
   CustomResourceDefinition,
   FlowSchema,
   PriorityLevelConfiguration,
+  LimitRange,
+  ResourceQuota,
+  Role,
+  RoleBinding,
+  ClusterRole,
+  ClusterRoleBinding,
+  CertificateSigningRequest,
+  PriorityClass,
 ].map((kind) => kind as Kind<never> as Kind);
 
 /** Kinds whose objects are kept, each once: what controllers of everything go through. */
 export const storedKinds = builtinKinds.filter(({ verbs, storage }) => !verbs && !storage);
+
+/** Kinds that are asked and answered, and never kept. */
+export const questionKinds: readonly Kind[] = questions;

@@ -1,6 +1,8 @@
 import { ageColumn, nameColumn } from '../columns.ts';
-import { kind } from '../kind.ts';
+import { forbiddenField, immutable, required } from '../field-error.ts';
+import { type FieldError, kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
+import { oneOf } from '../rules.ts';
 
 export interface IngressClass extends KubeObject {
   spec?: {
@@ -18,6 +20,9 @@ export const IngressClass = kind<IngressClass>({
   defaults: ({ spec }) => {
     if (spec?.parameters) spec.parameters.scope ??= 'Cluster';
   },
+  validate: ({ spec }) => validateParameters(spec?.parameters),
+  validateUpdate: ({ spec }, old) =>
+    spec?.controller === old.spec?.controller ? [] : [immutable('spec.controller', spec?.controller)],
   columns: [
     nameColumn,
     { name: 'Controller', value: ({ spec }) => spec?.controller ?? '' },
@@ -31,3 +36,16 @@ export const IngressClass = kind<IngressClass>({
     ageColumn,
   ],
 });
+
+function validateParameters(of: NonNullable<IngressClass['spec']>['parameters']): FieldError[] {
+  if (!of) return [];
+  const at = 'spec.parameters';
+  const errors = oneOf(of.scope, ['Cluster', 'Namespace'], `${at}.scope`);
+  if (!of.kind) errors.push(required(`${at}.kind`, 'kind is required'));
+  if (!of.name) errors.push(required(`${at}.name`, 'name is required'));
+  if (of.scope === 'Namespace' && !of.namespace)
+    errors.push(required(`${at}.namespace`, "`parameters.scope` is set to 'Namespace'"));
+  if (of.scope === 'Cluster' && of.namespace !== undefined)
+    errors.push(forbiddenField(`${at}.namespace`, "`parameters.scope` is set to 'Cluster'"));
+  return errors;
+}

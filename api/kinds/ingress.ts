@@ -1,6 +1,7 @@
 import { ageColumn, nameColumn, shortened } from '../columns.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
+import { validateIngress } from '../validate-ingress.ts';
 
 export interface Ingress extends KubeObject {
   spec?: {
@@ -37,6 +38,7 @@ export const Ingress = kind<Ingress>({
   prepareCreate: (ingress) => {
     ingress.status = { loadBalancer: {} };
   },
+  validate: validateIngress,
   columns: [
     nameColumn,
     { name: 'Class', value: ({ spec }) => spec?.ingressClassName ?? '<none>' },

@@ -1,4 +1,7 @@
+import { isIP } from 'node:net';
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { immutable, required } from '../field-error.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 
@@ -15,6 +18,13 @@ export const IPAddress = kind<IPAddress>({
   short: ['ip'],
   namespaced: false,
   generation: false,
+  checkName: (name) => (isIP(name) ? [] : ['must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)']),
+  validate: ({ spec }) =>
+    (['resource', 'name'] as const)
+      .filter((name) => !spec?.parentRef?.[name])
+      .map((name) => required(spec?.parentRef ? `spec.parentRef.${name}` : 'spec.parentRef')),
+  validateUpdate: ({ spec }, old) =>
+    equal(spec?.parentRef, old.spec?.parentRef) ? [] : [immutable('spec.parentRef', spec?.parentRef)],
   columns: [nameColumn, { name: 'ParentRef', value: parent }, ageColumn],
 });
 

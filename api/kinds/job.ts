@@ -3,6 +3,7 @@ import { ageColumn, nameColumn } from '../columns.ts';
 import { kind } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
 import { defaultPodTemplate, type PodTemplate } from '../pod-spec-defaults.ts';
+import { validateJob, validateJobUpdate } from '../validate-job.ts';
 import { containerColumns, selectorColumn } from '../workload.ts';
 
 export interface Job extends KubeObject {
@@ -83,6 +84,8 @@ export const Job = kind<Job>({
     job.status = {};
     if (job.spec?.template && !job.spec.manualSelector) selectOwnPods(job);
   },
+  validate: validateJob,
+  validateUpdate: validateJobUpdate,
   columns: [
     nameColumn,
     { name: 'Status', value: jobStatus },

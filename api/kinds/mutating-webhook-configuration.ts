@@ -1,5 +1,6 @@
 import { ageColumn, nameColumn } from '../columns.ts';
 import { kind } from '../kind.ts';
+import { validateWebhooks } from '../validate-webhook.ts';
 import { defaultWebhook, type WebhookConfiguration } from '../webhook.ts';
 
 export type MutatingWebhookConfiguration = WebhookConfiguration;
@@ -18,6 +19,7 @@ export const MutatingWebhookConfiguration = kind<MutatingWebhookConfiguration>({
       defaultWebhook(webhook);
     }
   },
+  validate: validateWebhooks,
   columns: [
     nameColumn,
     { name: 'Webhooks', type: 'integer', value: ({ webhooks }) => webhooks?.length ?? 0 },

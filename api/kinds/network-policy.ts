@@ -2,6 +2,7 @@ import { ageColumn, nameColumn } from '../columns.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject, LabelSelector } from '../meta.ts';
 import { formatSelector, fromLabelSelector } from '../selector.ts';
+import { validateNetworkPolicy } from '../validate-network-policy.ts';
 
 export interface NetworkPolicy extends KubeObject {
   spec?: {
@@ -38,6 +39,7 @@ export const NetworkPolicy = kind<NetworkPolicy>({
       for (const port of ports ?? []) port.protocol ??= 'TCP';
     if (!spec.policyTypes?.length) spec.policyTypes = spec.egress?.length ? ['Ingress', 'Egress'] : ['Ingress'];
   },
+  validate: validateNetworkPolicy,
   columns: [
     nameColumn,
     {

@@ -1,6 +1,7 @@
 import { ageColumn, nameColumn } from '../columns.ts';
 import { kind } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
+import { validateClaim, validateClaimUpdate } from '../validate-volume.ts';
 import { formatAccessModes, storageClassOf } from '../volume-columns.ts';
 import type { AccessMode } from './persistent-volume.ts';
 import type { ResourceRequirements } from './pod.ts';
@@ -49,6 +50,8 @@ export const PersistentVolumeClaim = kind<PersistentVolumeClaim>({
   prepareCreate: (claim) => {
     claim.status = { phase: 'Pending' };
   },
+  validate: validateClaim,
+  validateUpdate: validateClaimUpdate,
   columns: [
     nameColumn,
     { name: 'Status', value: ({ metadata, status }) => (metadata.deletionTimestamp ? 'Terminating' : status?.phase) },

@@ -1,6 +1,7 @@
 import { ageColumn, nameColumn } from '../columns.ts';
 import { kind } from '../kind.ts';
 import { timestamp, type KubeObject } from '../meta.ts';
+import { validateVolume, validateVolumeUpdate } from '../validate-volume.ts';
 import { formatAccessModes, storageClassOf } from '../volume-columns.ts';
 import type { ObjectReference } from './event.ts';
 import type { NodeSelectorTerm } from './pod.ts';
@@ -59,6 +60,8 @@ export const PersistentVolume = kind<PersistentVolume>({
     if (volume.status?.phase && volume.status.phase !== old.status?.phase)
       volume.status.lastPhaseTransitionTime = timestamp(Date.now());
   },
+  validate: validateVolume,
+  validateUpdate: validateVolumeUpdate,
   columns: [
     nameColumn,
     { name: 'Capacity', value: ({ spec }) => spec.capacity?.['storage'] ?? '0' },

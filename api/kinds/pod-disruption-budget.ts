@@ -1,6 +1,9 @@
 import { ageColumn, nameColumn } from '../columns.ts';
-import { kind } from '../kind.ts';
+import { bad } from '../field-error.ts';
+import { type FieldError, kind } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
+import { atMost100Percent, intOrPercent, oneOf } from '../rules.ts';
+import { validateSelector } from '../workload.ts';
 
 export interface PodDisruptionBudget extends KubeObject {
   spec?: {
@@ -33,6 +36,7 @@ export const PodDisruptionBudget = kind<PodDisruptionBudget>({
   prepareCreate: (budget) => {
     budget.status = { disruptionsAllowed: 0, currentHealthy: 0, desiredHealthy: 0, expectedPods: 0 };
   },
+  validate: validateBudget,
   columns: [
     nameColumn,
     { name: 'Min Available', value: ({ spec }) => String(spec?.minAvailable ?? 'N/A') },
@@ -41,3 +45,18 @@ export const PodDisruptionBudget = kind<PodDisruptionBudget>({
     ageColumn,
   ],
 });
+
+function validateBudget({ spec = {} }: PodDisruptionBudget): FieldError[] {
+  const { minAvailable, maxUnavailable, selector, unhealthyPodEvictionPolicy: policy } = spec;
+  return [
+    ...(minAvailable !== undefined && maxUnavailable !== undefined
+      ? [bad('spec', spec, 'minAvailable and maxUnavailable cannot be both set')]
+      : []),
+    ...Object.entries({ minAvailable, maxUnavailable }).flatMap(([name, value]) => [
+      ...intOrPercent(value, `spec.${name}`),
+      ...atMost100Percent(value, `spec.${name}`),
+    ]),
+    ...validateSelector(selector ?? {}, 'spec.selector'),
+    ...oneOf(policy, ['AlwaysAllow', 'IfHealthyBudget'], 'spec.unhealthyPodEvictionPolicy'),
+  ];
+}

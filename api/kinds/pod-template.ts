@@ -1,7 +1,9 @@
 import { formatLabels, nameColumn } from '../columns.ts';
+import { required } from '../field-error.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { defaultPodTemplate, type PodTemplate as Template } from '../pod-spec-defaults.ts';
+import { validatePodSpec } from '../pod-spec-validate.ts';
 import { containersIn } from '../workload.ts';
 
 export interface PodTemplate extends KubeObject {
@@ -15,6 +17,8 @@ export const PodTemplate = kind<PodTemplate>({
   plural: 'podtemplates',
   namespaced: true,
   defaults: ({ template }) => defaultPodTemplate(template),
+  validate: ({ template }) =>
+    template?.spec ? validatePodSpec(template.spec, 'template.spec') : [required('template.spec.containers')],
   columns: [
     nameColumn,
     { name: 'Containers', value: ({ template }) => containersIn(template, (c) => c.name) },

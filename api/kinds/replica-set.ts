@@ -36,7 +36,7 @@ export const ReplicaSet = kind<ReplicaSet>({
   prepareCreate: (set) => {
     set.status = { replicas: 0 };
   },
-  validate: validateWorkload,
+  validate: (set) => validateWorkload(set),
   validateUpdate: (set, old) =>
     equal(set.spec.selector, old.spec.selector) ? [] : [immutable('spec.selector', set.spec.selector)],
   columns: [

@@ -1,7 +1,11 @@
 import { ageColumn, formatLabels, nameColumn } from '../columns.ts';
-import { kind } from '../kind.ts';
+import { bad, notSupported, required } from '../field-error.ts';
+import { kind, type FieldError } from '../kind.ts';
 import type { Condition, KubeObject } from '../meta.ts';
 import { defaultPodTemplate, type PodTemplate } from '../pod-spec-defaults.ts';
+import { validatePodSpec } from '../pod-spec-validate.ts';
+import { notNegative } from '../rules.ts';
+import { validateLabels } from '../validate-meta.ts';
 import { containerColumns } from '../workload.ts';
 
 export interface ReplicationController extends KubeObject {
@@ -36,6 +40,7 @@ export const ReplicationController = kind<ReplicationController>({
   prepareCreate: (controller) => {
     controller.status = { replicas: 0 };
   },
+  validate: validateController,
   columns: [
     nameColumn,
     { name: 'Desired', type: 'integer', value: ({ spec }) => spec.replicas ?? 0 },
@@ -47,3 +52,22 @@ export const ReplicationController = kind<ReplicationController>({
   ],
   selectableFields: { 'status.replicas': ({ status }) => String(status?.replicas ?? 0) },
 });
+
+function validateController({ spec }: ReplicationController): FieldError[] {
+  const selector = spec?.selector ?? {};
+  const labels = spec?.template?.metadata?.labels ?? {};
+  const template = spec?.template?.spec;
+  const at = 'spec.template';
+  return [
+    ...notNegative(spec?.replicas, 'spec.replicas'),
+    ...notNegative(spec?.minReadySeconds, 'spec.minReadySeconds'),
+    ...(Object.keys(selector).length > 0 ? validateLabels(selector, 'spec.selector') : [required('spec.selector')]),
+    ...(Object.entries(selector).every(([key, value]) => labels[key] === value)
+      ? []
+      : [bad(`${at}.metadata.labels`, labels, '`selector` does not match template `labels`')]),
+    ...(template ? validatePodSpec(template, `${at}.spec`) : [required(at)]),
+    ...(template && template.restartPolicy !== 'Always'
+      ? [notSupported(`${at}.spec.restartPolicy`, template.restartPolicy, ['Always'])]
+      : []),
+  ];
+}

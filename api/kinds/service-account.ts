@@ -15,6 +15,7 @@ export const ServiceAccount = kind<ServiceAccount>({
   plural: 'serviceaccounts',
   short: ['sa'],
   namespaced: true,
+  subresources: ['token'],
   generation: false,
   columns: [
     nameColumn,

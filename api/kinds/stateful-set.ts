@@ -1,8 +1,11 @@
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
-import { kind } from '../kind.ts';
+import { bad, forbiddenField } from '../field-error.ts';
+import { kind, type FieldError } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
 import { defaultPodTemplate, type PodTemplate } from '../pod-spec-defaults.ts';
-import { containerColumns } from '../workload.ts';
+import { each, intOrPercent, mustBeOneOf, notNegative, oneOf } from '../rules.ts';
+import { containerColumns, validateWorkload } from '../workload.ts';
 import { defaultClaim, type PersistentVolumeClaim } from './persistent-volume-claim.ts';
 
 export interface StatefulSet extends KubeObject {
@@ -34,6 +37,44 @@ export interface StatefulSet extends KubeObject {
     collisionCount?: number;
     conditions?: Condition[];
   };
+}
+
+const updateRule =
+  "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+
+/** What of a StatefulSet never changes. */
+function fixedPart(spec: StatefulSet['spec']) {
+  const { selector, volumeClaimTemplates = [], serviceName = '', podManagementPolicy } = spec;
+  const claims = volumeClaimTemplates.map(({ metadata, spec: claim }) => ({ metadata, claim }));
+  return { selector, claims, serviceName, podManagementPolicy };
+}
+
+function validateSpec({ spec }: StatefulSet): FieldError[] {
+  if (!spec) return [];
+  const { type, rollingUpdate } = spec.updateStrategy ?? {};
+  const at = 'spec.updateStrategy';
+  const policy = 'spec.podManagementPolicy';
+  const retention = spec.persistentVolumeClaimRetentionPolicy;
+  const choices = ['Delete', 'Retain'];
+  return [
+    ...(['OrderedReady', 'Parallel'].includes(spec.podManagementPolicy ?? '')
+      ? []
+      : [bad(policy, spec.podManagementPolicy, "must be 'OrderedReady' or 'Parallel'")]),
+    ...(type === 'RollingUpdate' || type === 'OnDelete'
+      ? []
+      : [bad(at, spec.updateStrategy, "must be 'RollingUpdate' or 'OnDelete'")]),
+    ...(type === 'OnDelete' && rollingUpdate
+      ? [bad(`${at}.rollingUpdate`, rollingUpdate, "only allowed for updateStrategy 'RollingUpdate'")]
+      : []),
+    ...notNegative(rollingUpdate?.partition, `${at}.rollingUpdate.partition`),
+    ...intOrPercent(rollingUpdate?.maxUnavailable, `${at}.rollingUpdate.maxUnavailable`),
+    ...mustBeOneOf(retention?.whenDeleted, choices, 'spec.persistentVolumeClaimRetentionPolicy.whenDeleted'),
+    ...mustBeOneOf(retention?.whenScaled, choices, 'spec.persistentVolumeClaimRetentionPolicy.whenScaled'),
+    ...notNegative(spec.ordinals?.start, 'spec.ordinals.start'),
+    ...each(spec.volumeClaimTemplates, 'spec.volumeClaimTemplates', (claim, field) =>
+      oneOf(claim.spec?.volumeMode, ['Block', 'Filesystem'], `${field}.spec.volumeMode`),
+    ),
+  ];
 }
 
 type Retention = 'Retain' | 'Delete';
@@ -71,6 +112,9 @@ export const StatefulSet = kind<StatefulSet>({
   prepareCreate: (set) => {
     set.status = { replicas: 0 };
   },
+  validate: (set) => [...validateWorkload(set, 'StatefulSet'), ...validateSpec(set)],
+  validateUpdate: ({ spec }, old) =>
+    equal(fixedPart(spec), fixedPart(old.spec)) ? [] : [forbiddenField('spec', updateRule)],
   columns: [
     nameColumn,
     { name: 'Ready', value: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}` },

@@ -1,6 +1,10 @@
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { bad, forbiddenField, immutable } from '../field-error.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
+import { checkQualifiedName } from '../names.ts';
+import { mustBeNamed, oneOf } from '../rules.ts';
 
 export interface StorageClass extends KubeObject {
   provisioner: string;
@@ -29,6 +33,22 @@ export const StorageClass = kind<StorageClass>({
     storage.reclaimPolicy ??= 'Delete';
     storage.volumeBindingMode ??= 'Immediate';
   },
+  validate: ({ provisioner, parameters, reclaimPolicy, volumeBindingMode }) => [
+    ...mustBeNamed(provisioner, (name) => checkQualifiedName(name.toLowerCase()), 'provisioner'),
+    ...Object.keys(parameters ?? {}).flatMap((key) =>
+      key === '' ? [bad('parameters', key, 'field can not be empty.')] : [],
+    ),
+    ...oneOf(reclaimPolicy, ['Delete', 'Retain'], 'reclaimPolicy'),
+    ...oneOf(volumeBindingMode, ['Immediate', 'WaitForFirstConsumer'], 'volumeBindingMode'),
+  ],
+  validateUpdate: (storage, old) => [
+    ...(['parameters', 'provisioner', 'reclaimPolicy'] as const)
+      .filter((name) => !equal(storage[name], old[name]))
+      .map((name) => forbiddenField(name, `updates to ${name} are forbidden.`)),
+    ...(storage.volumeBindingMode === old.volumeBindingMode
+      ? []
+      : [immutable('volumeBindingMode', storage.volumeBindingMode)]),
+  ],
   columns: [
     { ...nameColumn, value: (storage) => `${storage.metadata.name}${isDefaultClass(storage) ? ' (default)' : ''}` },
     { name: 'Provisioner', value: (storage) => storage.provisioner },

@@ -1,6 +1,10 @@
 import { ageColumn, nameColumn } from '../columns.ts';
+import { required } from '../field-error.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject, LabelSelector } from '../meta.ts';
+import { checkDnsSubdomain } from '../names.ts';
+import { each, mustBeNamed, oneOf } from '../rules.ts';
+import { validateRule } from '../validate-webhook.ts';
 import { defaultMatchResources, type MatchResources } from '../webhook.ts';
 
 export interface ValidatingAdmissionPolicyBinding extends KubeObject {
@@ -37,6 +41,19 @@ export const ValidatingAdmissionPolicyBinding = kind<ValidatingAdmissionPolicyBi
   defaults: ({ spec }) => {
     if (spec?.matchResources) defaultMatchResources(spec.matchResources);
   },
+  validate: ({ spec }) => [
+    ...mustBeNamed(spec?.policyName, checkDnsSubdomain, 'spec.policyName'),
+    ...(spec?.validationActions?.length
+      ? []
+      : [required('spec.validationActions', 'at least one validation action is required')]),
+    ...each(spec?.validationActions, 'spec.validationActions', (action, field) =>
+      oneOf(action, ['Audit', 'Deny', 'Warn'], field),
+    ),
+    ...(spec?.paramRef && !spec.paramRef.parameterNotFoundAction
+      ? [required('spec.paramRef.parameterNotFoundAction')]
+      : []),
+    ...each(spec?.matchResources?.resourceRules, 'spec.matchResources.resourceRules', validateRule),
+  ],
   columns: [
     nameColumn,
     { name: 'PolicyName', value: ({ spec }) => spec.policyName ?? '' },

@@ -1,6 +1,9 @@
 import { ageColumn, nameColumn } from '../columns.ts';
-import { kind } from '../kind.ts';
+import { required } from '../field-error.ts';
+import { type FieldError, kind } from '../kind.ts';
 import type { Condition, KubeObject } from '../meta.ts';
+import { each, oneOf } from '../rules.ts';
+import { validateConditions, validateRule } from '../validate-webhook.ts';
 import { defaultMatchResources, type MatchCondition, type MatchResources } from '../webhook.ts';
 
 export interface ValidatingAdmissionPolicy extends KubeObject {
@@ -46,6 +49,7 @@ export const ValidatingAdmissionPolicy = kind<ValidatingAdmissionPolicy>({
   prepareCreate: (policy) => {
     policy.status = {};
   },
+  validate: validatePolicy,
   columns: [
     nameColumn,
     { name: 'Validations', type: 'integer', value: ({ spec }) => spec.validations?.length ?? 0 },
@@ -53,3 +57,24 @@ export const ValidatingAdmissionPolicy = kind<ValidatingAdmissionPolicy>({
     ageColumn,
   ],
 });
+
+function validatePolicy({ spec }: ValidatingAdmissionPolicy): FieldError[] {
+  const match = spec?.matchConstraints;
+  const errors: FieldError[] = [];
+  if (!match?.resourceRules?.length)
+    errors.push(required(match ? 'spec.matchConstraints.resourceRules' : 'spec.matchConstraints'));
+  if (!spec?.validations?.length && !spec?.auditAnnotations?.length)
+    errors.push(required('spec.validations', 'validations or auditAnnotations must be non-empty'));
+  return [
+    ...errors,
+    ...each(match?.resourceRules, 'spec.matchConstraints.resourceRules', validateRule),
+    ...each(match?.excludeResourceRules, 'spec.matchConstraints.excludeResourceRules', validateRule),
+    ...each(spec?.validations, 'spec.validations', ({ expression }, field) =>
+      expression?.trim() ? [] : [required(`${field}.expression`, 'expression is not specified')],
+    ),
+    ...oneOf(spec?.failurePolicy, ['Fail', 'Ignore'], 'spec.failurePolicy'),
+    ...validateConditions(spec?.matchConditions, 'spec.matchConditions'),
+    ...(spec?.paramKind && !spec.paramKind.kind ? [required('spec.paramKind.kind')] : []),
+    ...(spec?.paramKind && !spec.paramKind.apiVersion ? [required('spec.paramKind.apiVersion')] : []),
+  ];
+}

@@ -1,5 +1,6 @@
 import { ageColumn, nameColumn } from '../columns.ts';
 import { kind } from '../kind.ts';
+import { validateWebhooks } from '../validate-webhook.ts';
 import { defaultWebhook, type WebhookConfiguration } from '../webhook.ts';
 
 export type ValidatingWebhookConfiguration = WebhookConfiguration;
@@ -13,6 +14,7 @@ export const ValidatingWebhookConfiguration = kind<ValidatingWebhookConfiguratio
   namespaced: false,
   unconditionalUpdate: false,
   defaults: ({ webhooks = [] }) => webhooks.forEach(defaultWebhook),
+  validate: validateWebhooks,
   columns: [
     nameColumn,
     { name: 'Webhooks', type: 'integer', value: ({ webhooks }) => webhooks?.length ?? 0 },

@@ -1,6 +1,10 @@
+import { equal } from '../../lib/equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
+import { immutable, required } from '../field-error.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
+import { checkDnsSubdomain, checkQualifiedName } from '../names.ts';
+import { mustBeNamed } from '../rules.ts';
 import type { PersistentVolumeSpec } from './persistent-volume.ts';
 
 export interface VolumeAttachment extends KubeObject {
@@ -35,6 +39,14 @@ export const VolumeAttachment = kind<VolumeAttachment>({
   prepareCreate: (attachment) => {
     attachment.status = { attached: false };
   },
+  validate: ({ spec }) => [
+    ...mustBeNamed(spec?.attacher, (name) => checkQualifiedName(name.toLowerCase()), 'spec.attacher'),
+    ...mustBeNamed(spec?.nodeName, checkDnsSubdomain, 'spec.nodeName'),
+    ...((spec?.source?.persistentVolumeName === undefined) === (spec?.source?.inlineVolumeSpec === undefined)
+      ? [required('spec.source', 'must specify exactly one of inlineVolumeSpec and persistentVolumeName')]
+      : []),
+  ],
+  validateUpdate: ({ spec }, old) => (equal(spec, old.spec) ? [] : [immutable('spec', spec)]),
   columns: [
     nameColumn,
     { name: 'Attacher', format: 'name', value: ({ spec }) => spec.attacher },

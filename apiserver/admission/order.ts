@@ -3,8 +3,9 @@ import type { KubeObject } from '../../api/meta.ts';
 import type { WriteOptions } from '../call.ts';
 
 export interface AdmissionRequest {
-  operation: 'create' | 'update' | 'delete';
+  operation: 'create' | 'update' | 'delete' | 'connect';
   kind: Kind;
+  /** What is to be written; what is to be deleted; the options of a connection. */
   object: KubeObject;
   old: Readonly<KubeObject> | undefined;
   options: WriteOptions;

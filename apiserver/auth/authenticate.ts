@@ -1,87 +1,108 @@
-import { createHash, timingSafeEqual, type X509Certificate } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import type { IncomingHttpHeaders } from 'node:http';
 import type { TLSSocket } from 'node:tls';
+import { LRUCache } from 'lru-cache';
 import { StatusError } from '../../api/status.ts';
+import type { Logger } from '../../lib/log.ts';
+import type { CertificateUsers } from './certificates.ts';
+import type { ProxiedUsers } from './proxied-users.ts';
 import { anonymous, type User } from './user.ts';
 
-export interface Token {
-  token: string;
+/** Whom a token stands for, and for which audiences; undefined stands for the API's own. */
+export interface Known {
   user: User;
+  audiences?: readonly string[];
 }
+
+/** One kind of bearer token. Undefined: it is none of ours, or no longer good. */
+export interface TokenUsers {
+  identify: (token: string) => Known | undefined | Promise<Known | undefined>;
+}
+
+export interface AuthenticatorParts {
+  certificates: CertificateUsers;
+  /** Users that a proxy in front of us vouches for. */
+  proxied?: ProxiedUsers;
+  /** Asked in this order; those that answer at once and know most first. */
+  tokens: readonly TokenUsers[];
+  /** What a token must be meant for. */
+  audiences: readonly string[];
+  /** Whether those are let in who show nothing. */
+  allowsAnonymous: boolean;
+  log: Logger;
+}
+
+const rememberedMs = 10_000;
 
 /** Tells from a request's connection and headers who asks. */
 export class Authenticator {
-  /** By the token's SHA-256, so that looking one up takes the same time for every wrong token. */
-  readonly #tokens = new Map<string, { digest: Buffer; user: User }>();
-  readonly #certificates = new WeakMap<object, User | null>();
+  readonly #parts: AuthenticatorParts;
+  /** By the token's SHA-256, so that nobody learns of a token by how long its look-up takes. */
+  readonly #remembered = new LRUCache<string, Known>({ max: 8192, ttl: rememberedMs });
 
-  constructor(tokens: readonly Token[]) {
-    for (const { token, user } of tokens) {
-      const digest = sha256(token);
-      this.#tokens.set(digest.toString('hex'), { digest, user: withGroup(user) });
-    }
+  constructor(parts: AuthenticatorParts) {
+    this.#parts = parts;
   }
 
   /** Throws 401 for credentials that are not known; no credentials at all make an anonymous user. */
-  identify(authorization: string | undefined, socket: TLSSocket): User {
-    const certified = this.#certified(socket);
+  identify(headers: IncomingHttpHeaders, socket: TLSSocket): User | Promise<User> {
+    const { proxied, certificates, allowsAnonymous } = this.#parts;
+    const certified = proxied?.identify(headers, socket) ?? certificates.identify(socket);
     if (certified) return certified;
-    if (!authorization) return anonymous;
-    const match = /^bearer\s+(\S+)$/i.exec(authorization.trim());
-    const digest = match && sha256(match[1]!);
-    const known = digest && this.#tokens.get(digest.toString('hex'));
-    if (!known || !timingSafeEqual(known.digest, digest)) throw unauthorized();
+    const { authorization } = headers;
+    if (!authorization) {
+      if (!allowsAnonymous || certificates.refuses(socket)) throw unauthorized();
+      return anonymous;
+    }
+    const token = /^bearer\s+(\S+)$/i.exec(authorization.trim())?.[1];
+    if (token === undefined) throw unauthorized();
+    const known = this.#known(token);
+    return known instanceof Promise ? known.then((late) => this.#admitted(late)) : this.#admitted(known);
+  }
+
+  /** Who a token is, for those who may ask; undefined unless it is meant for one of the audiences. */
+  async review(token: string, audiences: readonly string[]): Promise<Known | undefined> {
+    const known = await this.#known(token);
+    if (!known) return undefined;
+    const wanted = audiences.length > 0 ? audiences : this.#parts.audiences;
+    const both = wanted.filter((audience) => (known.audiences ?? this.#parts.audiences).includes(audience));
+    return both.length > 0 ? { user: known.user, audiences: both } : undefined;
+  }
+
+  #admitted(known: Known | undefined): User {
+    if (!known) throw unauthorized();
+    if (known.audiences && !known.audiences.some((audience) => this.#parts.audiences.includes(audience)))
+      throw unauthorized();
     return known.user;
   }
 
-  /** CN is the user, every O a group, if the cluster's CA signed it. */
-  #certified(socket: TLSSocket): User | undefined {
-    const known = this.#certificates.get(socket);
-    if (known !== undefined) return known ?? undefined;
-    const certificate = socket.authorized ? socket.getPeerX509Certificate?.() : undefined;
-    const user = certificate ? userOf(certificate) : null;
-    this.#certificates.set(socket, user);
-    return user ?? undefined;
+  #known(token: string): Known | undefined | Promise<Known | undefined> {
+    const digest = createHash('sha256').update(token).digest('base64');
+    const remembered = this.#remembered.get(digest);
+    if (remembered) return remembered;
+    const known = this.#ask(token, 0);
+    if (!(known instanceof Promise)) return known;
+    return known.then((late) => {
+      if (late) this.#remembered.set(digest, late);
+      return late;
+    });
+  }
+
+  #ask(token: string, from: number): Known | undefined | Promise<Known | undefined> {
+    const { tokens } = this.#parts;
+    for (let i = from; i < tokens.length; i++) {
+      const known = tokens[i]!.identify(token);
+      if (known instanceof Promise)
+        return known
+          .catch((err: unknown) => {
+            this.#parts.log.warn({ err }, 'a token could not be checked');
+            return undefined;
+          })
+          .then((late) => late ?? this.#ask(token, i + 1));
+      if (known) return known;
+    }
+    return undefined;
   }
 }
 
 export const unauthorized = (): StatusError => new StatusError(401, 'Unauthorized', 'Unauthorized');
-
-const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
-
-const withGroup = (user: User): User => ({
-  ...user,
-  groups: [...new Set([...user.groups, 'system:authenticated'])],
-});
-
-function userOf({ subject }: X509Certificate): User | null {
-  const lines = (subject ?? '').split('\n');
-  const name = lines.find((line) => line.startsWith('CN='))?.slice(3);
-  const groups = lines.filter((line) => line.startsWith('O=')).map((line) => line.slice(2));
-  return name ? withGroup({ name, groups }) : null;
-}
-
-/** Reads a file of `token,user,uid,"group,group"` lines. */
-export function readTokenFile(path: string): Token[] {
-  return readFileSync(path, 'utf8')
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '' && !line.startsWith('#'))
-    .map((line, i) => {
-      const [token, name, uid, groups = ''] = [...line.matchAll(/("([^"]*)"|[^,]*)(,|$)/g)].map((m) =>
-        (m[2] ?? m[1]!).trim(),
-      );
-      if (!token || !name) throw new Error(`${path}: line ${i + 1} should read token,user,uid,"group,group"`);
-      return {
-        token,
-        user: {
-          name,
-          ...(uid ? { uid } : {}),
-          groups: groups
-            .split(',')
-            .map((g) => g.trim())
-            .filter(Boolean),
-        },
-      };
-    });
-}

@@ -1,5 +1,5 @@
 import { StatusError } from '../../api/status.ts';
-import { nodeMay, type PodView } from './nodes.ts';
+import type { PolicyRule } from '../../api/rbac.ts';
 import type { User } from './user.ts';
 
 /** What somebody wants to do: one of the two forms. */
@@ -14,49 +14,96 @@ export interface Attributes {
   name: string;
   /** A URL path that is no resource. */
   path: string;
-  /** That of a list or a watch, as it was written; '' where there is none. */
+  /** Those of a list, a watch or a deletion of many, as they were written; '' where there are none. */
   fieldSelector: string;
+  labelSelector: string;
 }
 
+/** `denied` ends the asking of further authorizers; without either the next one decides. */
 export interface Verdict {
   allowed: boolean;
-  /** Why not, to be read by the caller. */
+  denied?: boolean;
+  /** Why, to be read by the caller. */
   reason?: string;
 }
 
-/** The Authorizer port. RBAC will be one more implementation. */
+/** The Authorizer port. */
 export interface Authorizer {
-  judge: (user: User, attributes: Attributes) => Verdict;
+  judge: (user: User, attributes: Attributes) => Verdict | Promise<Verdict>;
+  /** Everything that the user may do in a namespace, or what keeps this authorizer from telling. */
+  rules?: (user: User, namespace: string) => { rules: readonly PolicyRule[]; unknown?: string };
 }
 
-const openPaths = new Set(['/healthz', '/livez', '/readyz', '/version']);
-const discoveryPaths = /^\/(api|apis|openapi|version|healthz|livez|readyz)(\/|$)/;
+const blank: Attributes = {
+  verb: '',
+  resource: '',
+  group: '',
+  version: '',
+  subresource: '',
+  namespace: '',
+  name: '',
+  path: '',
+  fieldSelector: '',
+  labelSelector: '',
+};
 
-/** Until RBAC: administrators, nodes, everybody's health checks; authenticated users may look around and ask about themselves. */
-export const builtinAuthorizer = (view: PodView): Authorizer => ({
-  judge: (user, attributes) => {
-    if (user.groups.includes('system:masters')) return yes;
-    if (attributes.path !== '') {
-      const mayLook =
-        user.groups.includes('system:authenticated') &&
-        attributes.verb === 'get' &&
-        discoveryPaths.test(attributes.path);
-      return mayLook || isOpen(attributes.path) ? yes : no;
-    }
-    if (user.groups.includes('system:authenticated') && isSelfReview(attributes)) return yes;
-    return user.groups.includes('system:nodes') ? nodeMay(user, attributes, view) : no;
-  },
-});
+/** Attributes of which only some are told. */
+export const attributes = (given: Partial<Attributes>): Attributes => ({ ...blank, ...given });
 
 const yes: Verdict = { allowed: true };
 const no: Verdict = { allowed: false };
 
-const isOpen = (path: string): boolean => openPaths.has(path) || /^\/(healthz|livez|readyz)\/[^/]+$/.test(path);
+/** Administrators by birth: what they may needs no object, so that nobody can lock himself out. */
+const masters: Authorizer = { judge: (user) => (user.groups.includes('system:masters') ? yes : no) };
 
-const isSelfReview = ({ verb, resource, group }: Attributes): boolean =>
-  verb === 'create' &&
-  ((group === 'authorization.k8s.io' && ['selfsubjectaccessreviews', 'selfsubjectrulesreviews'].includes(resource)) ||
-    (group === 'authentication.k8s.io' && resource === 'selfsubjectreviews'));
+export const alwaysAllow: Authorizer = {
+  judge: () => yes,
+  rules: () => ({
+    rules: [
+      { verbs: ['*'], apiGroups: ['*'], resources: ['*'] },
+      { verbs: ['*'], nonResourceURLs: ['*'] },
+    ],
+  }),
+};
+
+export const alwaysDeny: Authorizer = { judge: () => ({ allowed: false, reason: 'Everything is forbidden.' }) };
+
+/** The first one that allows or denies decides; what nobody allows is refused, with all that was said. */
+export function inTurn(authorizers: readonly Authorizer[]): Authorizer {
+  const all = [masters, ...authorizers];
+  return {
+    judge: (user, asked) => judgeFrom(all, 0, user, asked, undefined),
+    rules: (user, namespace) => {
+      const told = all.flatMap((one) => one.rules?.(user, namespace) ?? []);
+      const unknown = told.flatMap((one) => one.unknown ?? []).join(', ');
+      return { rules: told.flatMap(({ rules }) => rules), ...(unknown ? { unknown } : {}) };
+    },
+  };
+}
+
+/** Waits only where an authorizer does: most answer at once. */
+function judgeFrom(
+  all: readonly Authorizer[],
+  from: number,
+  user: User,
+  asked: Attributes,
+  reason: string | undefined,
+): Verdict | Promise<Verdict> {
+  let said = reason;
+  for (let i = from; i < all.length; i++) {
+    const verdict = all[i]!.judge(user, asked);
+    if (verdict instanceof Promise)
+      return verdict.then((late) => (isFinal(late) ? late : judgeFrom(all, i + 1, user, asked, joined(said, late))));
+    if (isFinal(verdict)) return verdict;
+    said = joined(said, verdict);
+  }
+  return said ? { allowed: false, reason: said } : no;
+}
+
+const isFinal = ({ allowed, denied: isDenied }: Verdict): boolean => allowed || isDenied === true;
+
+const joined = (said: string | undefined, { reason }: Verdict): string | undefined =>
+  said && reason ? `${said}, ${reason}` : (reason ?? said);
 
 /** The 403 of somebody who may not. */
 export function denied(user: User, a: Attributes, reason?: string): StatusError {

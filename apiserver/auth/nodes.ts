@@ -1,16 +1,24 @@
+import type { KubeObject } from '../../api/meta.ts';
 import type { Container, Pod } from '../../api/kinds/pod.ts';
-import type { Attributes, Verdict } from './authorize.ts';
+import type { Attributes, Authorizer, Verdict } from './authorize.ts';
 import type { User } from './user.ts';
 
 /** What is known of pods, as of a moment ago. */
 export interface PodView {
   pod: (namespace: string, name: string) => Readonly<Pod> | undefined;
   podsIn: (namespace: string) => Iterable<Readonly<Pod>>;
+  /** What else a pod may lead to: a PersistentVolume or a VolumeAttachment by name. */
+  named: (group: string, plural: string, name: string) => Readonly<KubeObject> | undefined;
 }
 
 const reads = new Set(['get', 'list', 'watch']);
 const changes = new Set(['update', 'patch']);
 const leaseNamespace = 'kube-node-lease';
+
+/** Decides for kubelets; of everybody else it says nothing. */
+export const nodeAuthorizer = (view: PodView): Authorizer => ({
+  judge: (user, asked) => (user.groups.includes('system:nodes') ? nodeMay(user, asked, view) : no),
+});
 
 const yes: Verdict = { allowed: true };
 const no: Verdict = { allowed: false };
@@ -45,10 +53,69 @@ export function nodeMay(user: User, a: Attributes, view: PodView): Verdict {
       if (a.verb === 'create') return yes;
       if (!(changes.has(a.verb) || a.verb === 'get' || a.verb === 'delete') || a.name === '') return no;
       return isOwn ? yes : noBecause('can only access node lease with the same name as the requesting node');
+    case '/serviceaccounts':
+      return accountVerdict(self, a, view);
+    case '/persistentvolumeclaims':
+    case '/persistentvolumes':
+    case 'storage.k8s.io/volumeattachments':
+      return storageVerdict(self, a, view);
+    case 'storage.k8s.io/csinodes':
+      if (a.verb === 'create') return yes;
+      if (!(changes.has(a.verb) || a.verb === 'get' || a.verb === 'delete') || a.name === '') return no;
+      return isOwn ? yes : noBecause('can only access CSINode with the same name as the requesting node');
     default:
-      return no;
+      return verdict(allNodesMay[`${a.group}/${a.resource}`]?.includes(a.verb) === true && a.subresource === '');
   }
 }
+
+/** What does not depend on which node asks. */
+const allNodesMay: Readonly<Record<string, readonly string[]>> = {
+  '/endpoints': ['get'],
+  'authentication.k8s.io/tokenreviews': ['create'],
+  'authorization.k8s.io/localsubjectaccessreviews': ['create'],
+  'authorization.k8s.io/subjectaccessreviews': ['create'],
+  'certificates.k8s.io/certificatesigningrequests': ['create', 'get', 'list', 'watch'],
+  'node.k8s.io/runtimeclasses': ['get', 'list', 'watch'],
+  'storage.k8s.io/csidrivers': ['get', 'list', 'watch'],
+};
+
+/** Tokens for the accounts of pods that run there. */
+function accountVerdict(self: string | undefined, a: Attributes, view: PodView): Verdict {
+  if (a.subresource !== 'token' || a.verb !== 'create') return no;
+  for (const pod of view.podsIn(a.namespace))
+    if (onNode(pod, self) && (pod.spec.serviceAccountName || 'default') === a.name) return yes;
+  return noBecause(noRelation(self));
+}
+
+interface Leading extends KubeObject {
+  spec?: { nodeName?: string; claimRef?: { namespace?: string; name?: string } };
+}
+
+/** Claims that pods on the node name, the volumes that these are bound to, and attachments to the node. */
+function storageVerdict(self: string | undefined, a: Attributes, view: PodView): Verdict {
+  const { resource, verb, subresource, namespace, name } = a;
+  const isClaim = resource === 'persistentvolumeclaims';
+  const mayAsk = subresource === '' ? verb === 'get' : isClaim && subresource === 'status' && verb !== 'create';
+  if (!mayAsk || name === '') return no;
+  const claims = (where: string, claim: string): boolean => {
+    for (const pod of view.podsIn(where)) if (onNode(pod, self) && claimsOf(pod).includes(claim)) return true;
+    return false;
+  };
+  const spec = isClaim ? undefined : (view.named(a.group, resource, name) as Leading | undefined)?.spec;
+  const related = isClaim
+    ? claims(namespace, name)
+    : resource === 'volumeattachments'
+      ? spec?.nodeName !== undefined && (self === undefined || spec.nodeName === self)
+      : claims(spec?.claimRef?.namespace ?? '', spec?.claimRef?.name ?? '');
+  return related ? yes : noBecause(noRelation(self));
+}
+
+const claimsOf = ({ metadata, spec }: Readonly<Pod>): string[] =>
+  (spec.volumes ?? []).flatMap(({ name, persistentVolumeClaim, ephemeral }) => {
+    if (ephemeral) return [`${metadata.name}-${name}`];
+    const claim = (persistentVolumeClaim as { claimName?: string } | undefined)?.claimName;
+    return claim ? [claim] : [];
+  });
 
 const onNode = (pod: Readonly<Pod>, self: string | undefined): boolean =>
   Boolean(pod.spec.nodeName) && (self === undefined || pod.spec.nodeName === self);

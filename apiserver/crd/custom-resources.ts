@@ -14,7 +14,7 @@ import { isEstablished, judgeNames, set } from './names.ts';
 
 type Crd = Readonly<CustomResourceDefinition>;
 
-const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver' };
+const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver', admitted: true };
 const cleanup = {
   ...options,
   gracePeriodSeconds: undefined,

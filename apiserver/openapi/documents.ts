@@ -21,6 +21,7 @@ const questions = (kinds: readonly Kind[]): string[] =>
       ...[kind.kind, kind.listKind].map((name) => definitionOf(kind.group, kind.version, name)),
       ...(kind.subresources.includes('scale') ? ['io.k8s.api.autoscaling.v1.Scale'] : []),
       ...(kind.subresources.includes('eviction') ? ['io.k8s.api.policy.v1.Eviction'] : []),
+      ...(kind.subresources.includes('token') ? ['io.k8s.api.authentication.v1.TokenRequest'] : []),
       ...(kind.subresources.includes('binding') ? ['io.k8s.api.core.v1.Binding'] : []),
     ])
     .filter((name) => name !== undefined);
@@ -98,6 +99,13 @@ function pathsOf(kinds: readonly Kind[], _path: string, v: Version): Json {
     const listDefinition = definitionOf(kind.group, kind.version, kind.listKind) ?? definition;
     const one = { kind, definition, v };
     const collection = templated(resourcePath(kind, kind.namespaced ? '{namespace}' : undefined));
+    if (kind.question) {
+      paths[collection] = {
+        post: operation('post', one, definition),
+        parameters: parameters(v, kind.namespaced ? ['namespace'] : []),
+      };
+      continue;
+    }
     paths[collection] = {
       get: operation('list', one, listDefinition),
       post: operation('post', one, definition),

@@ -9,6 +9,7 @@ import { Pod, type Container } from '../../api/kinds/pod.ts';
 import { badRequest, notFound, StatusError } from '../../api/status.ts';
 import { keyIn, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
+import { admitConnection } from './connect.ts';
 import type { RawRequest, RawResponse } from '../respond.ts';
 
 /** The certificate by which kubelets know the apiserver. */
@@ -42,6 +43,7 @@ export class KubeletProxy {
 
   /** Requests whose answer is plain HTTP: logs, and what the node proxy serves. */
   async serve(call: Call, request: RawRequest, response: RawResponse): Promise<void> {
+    await admitConnection(this.#registry, call);
     const target = await this.#target(call);
     if (!['log', 'proxy'].includes(call.subresource)) throw badRequest('Upgrade request required');
     const answer = await this.#ask(
@@ -56,6 +58,7 @@ export class KubeletProxy {
 
   /** Requests that leave HTTP: SPDY or WebSocket, whichever the caller speaks, byte for byte. */
   async upgrade(call: Call, request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
+    await admitConnection(this.#registry, call);
     const target = await this.#target(call);
     const upstream = httpsRequest(this.#options(target, request.method ?? 'GET', forwarded(request.headers, false)));
     const stop = () => upstream.destroy();

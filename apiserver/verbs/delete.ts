@@ -103,6 +103,7 @@ export async function deleteObject(
     const current = await registry.read(kind, key);
     if (!current) throw notFound(asked, key.slice(key.indexOf('/') + 1));
     checkPreconditions(kind, current.object, options);
+    await registry.admit('delete', kind, current.copy(), options);
     const grace = graceOf(kind, current.object, options);
     const finalizers = finalizersAfter(kind, current.object, options);
     const waits = finalizers.length > 0 || grace > 0 || isHeldNamespace(kind, current.object);
@@ -112,7 +113,7 @@ export async function deleteObject(
       continue;
     }
     if (isAlreadyMarked(current.object, grace, finalizers)) return { entry: current, gone: false };
-    const entry = await registry.update(kind, key, 'server', options, (object) => {
+    const entry = await registry.update(kind, key, 'server', { ...options, admitted: true }, (object) => {
       checkPreconditions(kind, object, options);
       return mark(object, grace, finalizersAfter(kind, object, options), kind);
     });

@@ -1,3 +1,5 @@
+import { forbiddenField, invalid } from '../../api/field-error.ts';
+import type { Kind } from '../../api/kind.ts';
 import { badRequest, expired, StatusError } from '../../api/status.ts';
 import type { Answer, Call, ListAnswer } from '../call.ts';
 import { Entry, prefixOf } from '../encoding.ts';
@@ -13,13 +15,19 @@ export async function list(registry: Registry, call: Call): Promise<Answer> {
   const limit = readLimit(query.get('limit'));
   const token = query.get('continue');
   const wanted = readWanted(query, false);
+  if (query.has('sendInitialEvents'))
+    throw invalid({ group: 'meta.k8s.io', kind: 'ListOptions' }, '', [
+      forbiddenField('sendInitialEvents', 'sendInitialEvents is forbidden for list'),
+    ]);
   if (token) {
     if (wanted.revision !== undefined && wanted.revision !== 0)
       throw badRequest('specifying resource version is not allowed when using continue');
     const { revision, from } = readToken(token);
     return { code: 200, kind, list: await fromStore(registry, call, selection, limit, revision, from) };
   }
-  if (wanted.exact)
+  // A first page of a named revision is of that revision, as are those after it.
+  const isPaged = limit > 0 && !query.get('resourceVersionMatch') && (wanted.revision ?? 0) > 0;
+  if (wanted.exact || isPaged)
     return { code: 200, kind, list: await fromStore(registry, call, selection, limit, wanted.revision!, '') };
   const cached = await settle(registry.feed, wanted);
   const list = cached
@@ -66,7 +74,7 @@ async function fromStore(
   let from = after ? `${root}${after}\0` : prefix;
   let at = revision;
   for (;;) {
-    const page = await readPage(registry, prefix, at, from, limit ? Math.max(limit, 500) : 2000);
+    const page = await readPage(registry, call.kind, prefix, at, from, limit ? Math.max(limit, 500) : 2000);
     at = page.revision;
     for (const [i, item] of page.items.entries()) {
       const entry = Entry.of(item, root);
@@ -85,20 +93,30 @@ async function fromStore(
   }
 }
 
-async function readPage(registry: Registry, prefix: string, revision: number, from: string, limit: number) {
+async function readPage(registry: Registry, kind: Kind, prefix: string, revision: number, from: string, limit: number) {
   try {
     return await registry.store.list(prefix, { ...(revision ? { revision } : {}), limit, from });
   } catch (error) {
     if (error instanceof Compacted)
       throw from === prefix
         ? expired('The resourceVersion for the provided list is too old.')
-        : expired(
-            'The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.',
-          );
+        : goOnWith(from.slice(0, -1).slice(prefixOf(kind).length));
     if (error instanceof FutureRevision) throw tooLarge(revision, error.current);
     throw error;
   }
 }
+
+/** The history of a paged list is gone; its token leads on through what there is now, for those who can live with that. */
+function goOnWith(lastKey: string): StatusError {
+  const error = expired(
+    'The provided continue parameter is too old to display a consistent list result. You can start a new list without the continue parameter, or use the continue token in this response to retrieve the remainder of the results. Continuing with the provided token results in an inconsistent list - objects that were created, modified, or deleted between the time the first chunk was returned and now may show up in the list.',
+  );
+  error.status.metadata.continue = writeToken(latest, lastKey);
+  return error;
+}
+
+/** In a token: whatever revision there is. */
+const latest = -1;
 
 const writeToken = (revision: number, key: string): string =>
   Buffer.from(JSON.stringify({ v: 'meta.k8s.io/v1', rv: revision, start: key })).toString('base64url');
@@ -113,9 +131,9 @@ function readToken(token: string): { revision: number; from: string } {
   }
   if (parsed?.v !== 'meta.k8s.io/v1')
     throw refusal(`server does not recognize this encoded version "${String(parsed?.v)}"`);
-  if (typeof parsed.rv !== 'number' || !Number.isSafeInteger(parsed.rv) || parsed.rv <= 0)
+  if (typeof parsed.rv !== 'number' || !Number.isSafeInteger(parsed.rv) || (parsed.rv <= 0 && parsed.rv !== latest))
     throw refusal('incorrect encoded start resourceVersion (version meta.k8s.io/v1)');
   if (typeof parsed.start !== 'string' || parsed.start === '')
     throw refusal('encoded start key empty (version meta.k8s.io/v1)');
-  return { revision: parsed.rv, from: parsed.start };
+  return { revision: parsed.rv === latest ? 0 : parsed.rv, from: parsed.start };
 }

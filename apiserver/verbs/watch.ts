@@ -7,6 +7,7 @@ import type { Entry } from '../encoding.ts';
 import { EventEncoder, shownBy } from '../event-encoder.ts';
 import type { Registry } from '../registry.ts';
 import { readSelection, selects, type Selection } from '../selection.ts';
+import { contentTypes } from '../negotiate.ts';
 import { served } from '../served.ts';
 import { readIncludeObject } from '../table.ts';
 import { parseRevision, settle } from '../versions.ts';
@@ -14,6 +15,8 @@ import { parseRevision, settle } from '../versions.ts';
 /** Where a watch writes to: one HTTP response or WebSocket. */
 export interface Sink {
   write: (bytes: Buffer) => void;
+  /** Every write is one message: events must not be joined. */
+  oneByOne?: boolean;
   /** Bytes that wait for a slow reader. */
   readonly waiting: number;
   end: () => void;
@@ -53,12 +56,12 @@ export async function watch(registry: Registry, call: Call): Promise<Watch> {
     missed,
   };
   return {
-    contentType: call.output.media === 'json' ? 'application/json' : 'application/yaml',
+    contentType: call.output.media === 'json' ? contentTypes.json : `${contentTypes.protobuf};stream=watch`,
     open: (sink) =>
       new Session(registry, kind, selection, encoder, sink, call.signal).run(start, {
         bookmarks,
         seconds,
-        initialEnd: sendInitial === true,
+        initialEnd: sendInitial === true && bookmarks,
       }),
   };
 }
@@ -195,7 +198,7 @@ class Session {
     if (waiting > this.#limit || this.#inTurn > turnLimit)
       return this.#fail(expired('the watcher was too slow: list again'));
     if (waiting < waitingLimit) this.#limit = waitingLimit;
-    if (this.#selection.namespace === '' && !this.#selection.matches && !this.#kind.storage) {
+    if (this.#selection.namespace === '' && !this.#selection.matches && !this.#kind.storage && !this.#sink.oneByOne) {
       this.#sink.write(this.#encoder.batch(events));
       return;
     }
@@ -206,8 +209,13 @@ class Session {
     if (told.length === 0) return;
     this.#inVersion(
       told.map(({ type, event }) => shownBy(type, event)),
-      () => this.#sink.write(joinedBuffers(told.map(({ type, event }) => this.#encoder.event(type, event)))),
+      () => this.#writeAll(told.map(({ type, event }) => this.#encoder.event(type, event))),
     );
+  }
+
+  #writeAll(pieces: Buffer[]): void {
+    if (this.#sink.oneByOne) for (const piece of pieces) this.#sink.write(piece);
+    else this.#sink.write(pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
   }
 
   /** What a change means to this selection: an object that leaves it is deleted, one that enters it is added. */
@@ -236,7 +244,5 @@ class Session {
     this.#sink.end();
   }
 }
-
-const joinedBuffers = (pieces: Buffer[]): Buffer => (pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces));
 
 const lostPlace = (): StatusError => expired('The resourceVersion for the provided watch is too old.');

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type ContainerSpec, StartError } from '../runtime.ts';
 
@@ -38,7 +38,8 @@ export function containerCommand(
   powers: ProcessPowers,
   directory: { root: string; work: string },
 ): string[] {
-  const { container, pod, mounts } = spec;
+  const { container, pod } = spec;
+  const mounts = spec.mounts.map((mount) => ({ ...mount, containerPath: throughLinks(mount.containerPath) }));
   if (mounts.length > 0 && !powers.mounts) {
     throw new StartError(
       'CreateContainerError',
@@ -144,6 +145,12 @@ const byDepth = (mounts: Mounts): Mounts =>
   [...mounts].sort((a, b) => a.containerPath.split('/').length - b.containerPath.split('/').length);
 
 export const needsOwnRoot = (mounts: Mounts): boolean => mounts.some((m) => !existsSync(m.containerPath));
+
+/** Where a path of this machine leads: `/var/run` is often a link, and a link's target is not below a root of our own. */
+function throughLinks(path: string): string {
+  const there = existsSync(path) ? path : nearestDirectory(path);
+  return join(realpathSync(there), path.slice(there.length));
+}
 
 function nearestDirectory(path: string): string {
   if (existsSync(path)) return '/';

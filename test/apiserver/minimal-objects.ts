@@ -54,14 +54,6 @@ export const minimalObjects: Readonly<Record<string, object>> = {
   'networking.k8s.io/v1/Ingress': {
     spec: { defaultBackend: { service: { name: 's', port: { number: 80 } } } },
   },
-  'apiextensions.k8s.io/v1/CustomResourceDefinition': {
-    spec: {
-      group: 'example.com',
-      scope: 'Cluster',
-      names: { plural: 'things', kind: 'Thing' },
-      versions: [{ name: 'v1', served: true, storage: true, schema: { openAPIV3Schema: { type: 'object' } } }],
-    },
-  },
   'networking.k8s.io/v1/IngressClass': { spec: { controller: 'example.com/c' } },
   'networking.k8s.io/v1/NetworkPolicy': { spec: { podSelector: {} } },
   'networking.k8s.io/v1/ServiceCIDR': { spec: { cidrs: ['10.200.0.0/24'] } },
@@ -91,6 +83,42 @@ export const minimalObjects: Readonly<Record<string, object>> = {
   'admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding': {
     spec: { policyName: 'p', validationActions: ['Deny'] },
   },
+  'apiextensions.k8s.io/v1/CustomResourceDefinition': {
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names: { plural: 'xs', kind: 'X' },
+      versions: [
+        {
+          name: 'v1',
+          served: true,
+          storage: true,
+          schema: {
+            openAPIV3Schema: {
+              type: 'object',
+              properties: {
+                spec: { type: 'object', 'x-kubernetes-preserve-unknown-fields': true },
+                size: { type: 'integer', default: 1, enum: [1, 2] },
+                tags: { type: 'object', additionalProperties: { type: 'string' } },
+                list: { type: 'array', items: { type: 'string' } },
+              },
+            },
+          },
+        },
+      ],
+    },
+  },
+  'rbac.authorization.k8s.io/v1/Role': { rules: [] },
+  'rbac.authorization.k8s.io/v1/ClusterRole': { rules: [] },
+  'rbac.authorization.k8s.io/v1/RoleBinding': {
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'Role', name: 'r' },
+  },
+  'rbac.authorization.k8s.io/v1/ClusterRoleBinding': {
+    roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'r' },
+  },
+  'scheduling.k8s.io/v1/PriorityClass': { value: 7 },
+  'v1/LimitRange': { spec: { limits: [{ type: 'Container', max: { cpu: '1' } }] } },
+  'v1/ResourceQuota': { spec: { hard: { pods: '5' } } },
   'flowcontrol.apiserver.k8s.io/v1/FlowSchema': { spec: { priorityLevelConfiguration: { name: 'global-default' } } },
   'flowcontrol.apiserver.k8s.io/v1/PriorityLevelConfiguration': {
     spec: { type: 'Limited', limited: { limitResponse: { type: 'Reject' } } },
@@ -99,7 +127,7 @@ export const minimalObjects: Readonly<Record<string, object>> = {
 
 /** Names that a kind's own rule allows; `x` for the others. */
 export const objectNames: Readonly<Record<string, string>> = {
-  'apiextensions.k8s.io/v1/CustomResourceDefinition': 'things.example.com',
+  'apiextensions.k8s.io/v1/CustomResourceDefinition': 'xs.example.com',
   'networking.k8s.io/v1/IPAddress': '10.200.0.7',
   'storage.k8s.io/v1/CSIDriver': 'csi.example.com',
 };

@@ -226,7 +226,6 @@ describe.each(['embedded', 'etcd'])('objects kept in %s', (which) => {
         restartPolicy: 'Always',
         dnsPolicy: 'ClusterFirst',
         terminationGracePeriodSeconds: 30,
-        serviceAccountName: 'default',
         schedulerName: 'default-scheduler',
         containers: [{ imagePullPolicy: 'Always' }],
       },

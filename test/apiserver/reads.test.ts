@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { openEmbedded } from '../../apiserver/embedded.ts';
 import { startEtcd, type EtcdProcess } from './etcd-process.ts';
 import { follow, type WatchEvent } from './follow.ts';
 import { startServer, type Json, type TestServer } from './harness.ts';
@@ -228,5 +229,42 @@ test('of two servers on one etcd each reads at once what the other wrote, and no
   } finally {
     await Promise.all(servers.map((server) => server.stop()));
     await own.stop();
+  }
+});
+
+test('a paged list whose history is gone says so, with a token that leads through what there is now', async () => {
+  const store = openEmbedded(':memory:');
+  const s = await startServer({}, { store });
+  try {
+    for (const name of ['a', 'b', 'c']) await s.call('POST', cms, { metadata: { name } });
+    const first = (await s.call('GET', `${cms}?limit=1`)).json;
+    await s.call('DELETE', `${cms}/b`);
+    await s.call('POST', cms, { metadata: { name: 'd' } });
+    const { json: now } = await s.call('GET', cms);
+    await store.compact(Number(now['metadata']!['resourceVersion']));
+    const gone = await s.call('GET', `${cms}?limit=1&continue=${String(first['metadata']!['continue'])}`);
+    expect(gone.json).toMatchObject({ code: 410, reason: 'Expired', metadata: { continue: expect.any(String) } });
+    const rest = await s.call('GET', `${cms}?continue=${String(gone.json['metadata']!['continue'])}`);
+    const names = (rest.json['items'] as unknown as Json[]).map((item) => item['metadata']!['name']);
+    expect(names).toEqual(['c', 'd']);
+  } finally {
+    await s.stop();
+    await store.close();
+  }
+});
+
+test('a first page of a named revision is of that revision; a list knows no initial events', async () => {
+  const s = await startServer();
+  try {
+    const made = await s.call('POST', cms, { metadata: { name: 'a' } });
+    await s.call('POST', cms, { metadata: { name: 'b' } });
+    const { json } = await s.call(
+      'GET',
+      `${cms}?limit=5&resourceVersion=${String(made.json['metadata']!['resourceVersion'])}`,
+    );
+    expect(json['items']).toHaveLength(1);
+    expect((await s.call('GET', `${cms}?sendInitialEvents=true`)).json).toMatchObject({ code: 422, reason: 'Invalid' });
+  } finally {
+    await s.stop();
   }
 });

@@ -39,6 +39,8 @@ beforeAll(async () => {
   server = await apiserver.start(
     {
       ...defaultsOf(apiserver.options),
+      // No controller makes accounts here.
+      disableAdmissionPlugins: ['ServiceAccount'],
       port: 0,
       tlsCertFile: file('serving.crt', serving.cert),
       tlsKeyFile: file('serving.key', serving.key),

@@ -1,39 +1,29 @@
-import { readFileSync } from 'node:fs';
 import protobuf from 'protobufjs/minimal.js';
-import { definitions, type Schema } from '../api/schema.ts';
-import { badRequest, StatusError } from '../api/status.ts';
+import { badRequest, StatusError } from '../../api/status.ts';
+import {
+  extensions,
+  fieldsOf,
+  isAbsent,
+  isListMessage,
+  magic,
+  messageFor,
+  messageOf,
+  meta,
+  unknownMessage,
+  type Field,
+} from './fields.ts';
 
-/**
- * `application/vnd.kubernetes.protobuf`: the four bytes `k8s\0`, then a runtime.Unknown whose `raw` is the object.
- * Messages are read by tables of field numbers; the JSON shape follows the OpenAPI definition of the same name.
- */
-type FieldFact = [number: number, name: string, type: string, label: 'optional' | 'repeated' | 'required'];
-
-const facts = JSON.parse(readFileSync(new URL('../api/schema/protobuf-facts.json', import.meta.url), 'utf8')) as Record<
-  string,
-  FieldFact[]
->;
-
-const magic = Buffer.from('k8s\0');
-const meta = 'k8s.io.apimachinery.pkg.apis.meta.v1';
-const unknownMessage = 'k8s.io.apimachinery.pkg.runtime.Unknown';
-
-/** The message of a kind, for `apps/v1` and `Deployment`: `k8s.io.api.apps.v1.Deployment`. */
-function messageOf(type: { group: string; version: string; kind: string; definition: string | undefined }): string {
-  const { definition, kind } = type;
-  if (definition && facts[`k8s.io${definition.slice('io.k8s'.length)}`])
-    return `k8s.io${definition.slice('io.k8s'.length)}`;
-  if (facts[`${meta}.${kind}`]) return `${meta}.${kind}`;
-  throw badRequest(`no protobuf form of ${kind} is known; send JSON`);
+interface BodyType {
+  group: string;
+  version: string;
+  kind: string;
+  definition: string | undefined;
 }
 
 export const isProtobuf = (body: Buffer): boolean => body.subarray(0, 4).equals(magic);
 
 /** A protobuf body as the object that JSON would have given. */
-export function decodeProtobuf(
-  body: Buffer,
-  type: { group: string; version: string; kind: string; definition: string | undefined },
-): Record<string, unknown> {
+export function decodeProtobuf(body: Buffer, type: BodyType): Record<string, unknown> {
   if (!isProtobuf(body))
     throw badRequest('provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]');
   try {
@@ -41,7 +31,7 @@ export function decodeProtobuf(
       typeMeta?: { apiVersion?: string; kind?: string };
       raw?: Uint8Array;
     };
-    const object = read(protobuf.Reader.create(unknown.raw ?? new Uint8Array()), messageOf(type)) as Record<
+    const object = read(protobuf.Reader.create(unknown.raw ?? new Uint8Array()), bodyMessage(type)) as Record<
       string,
       unknown
     >;
@@ -52,70 +42,34 @@ export function decodeProtobuf(
   }
 }
 
-interface Field {
-  name: string;
-  repeated: boolean;
-  /** Members go into the parent: Go's embedded structs. */
-  inline: boolean;
-  map: boolean;
-  read: (reader: protobuf.Reader) => unknown;
-  /** What Go would have left out of JSON. */
-  isZero: (value: unknown) => boolean;
+function bodyMessage({ group, version, kind, definition }: BodyType): string {
+  const message = messageOf(definition) ?? messageFor(group, version, kind);
+  if (message) return message;
+  throw new StatusError(
+    415,
+    'UnsupportedMediaType',
+    `no protobuf form of ${kind} is known: accepted media types include: application/json, application/yaml`,
+  );
 }
 
-const tables = new Map<string, Map<number, Field>>();
+interface Readable extends Field {
+  read: (reader: protobuf.Reader) => unknown;
+}
 
-function tableOf(message: string): Map<number, Field> {
+const tables = new Map<string, Map<number, Readable>>();
+
+function tableOf(message: string): Map<number, Readable> {
   const known = tables.get(message);
   if (known) return known;
-  const table = new Map<number, Field>();
+  const table = new Map(fieldsOf(message).map((field) => [field.number, { ...field, read: readerOf(field, message) }]));
   tables.set(message, table);
-  const definition = definitions[message.replace(/^k8s\.io\./, 'io.k8s.')];
-  for (const fact of facts[message] ?? []) table.set(fact[0], fieldOf(fact, message, definition));
   return table;
 }
 
-function fieldOf([, name, type, label]: FieldFact, message: string, definition: Schema | undefined): Field {
-  const map = type.startsWith('map<');
-  const valueType = map ? type.slice('map<string,'.length, -1) : type;
-  const scalar = scalars[valueType];
-  const target = scalar ? valueType : absolute(valueType, message);
-  const known = definition?.properties;
-  const jsonName = jsonNameOf(name, known);
-  const inline =
-    !scalar && !map && known !== undefined && !Object.hasOwn(known, jsonName) && message !== unknownMessage;
-  const isPointerless = droppedZeros.has(name);
-  return {
-    name: jsonName,
-    repeated: label === 'repeated',
-    map,
-    inline,
-    read:
-      message === unknownMessage && valueType === 'bytes'
-        ? (reader) => reader.bytes()
-        : (scalar ?? ((reader) => readMessage(reader, target))),
-    isZero: (value) => value === '' || ((value === 0 || value === false) && isPointerless),
-  };
-}
-
-/** A few fields are spelt otherwise in protobuf: `Webhooks`, `uID`. */
-function jsonNameOf(name: string, known: Schema['properties']): string {
-  if (names[name]) return names[name];
-  if (!known || Object.hasOwn(known, name)) return name;
-  return Object.keys(known).find((key) => key.toLowerCase() === name.toLowerCase()) ?? name;
-}
-
-const names: Record<string, string> = { Raw: 'raw', xRef: '$ref', xSchema: '$schema' };
-
-/** Numbers and booleans that are no pointers in Go: protobuf always carries them, JSON leaves their zero out. */
-const droppedZeros = new Set(
-  `generation hostNetwork hostPID hostIPC stdin stdinOnce tty readOnly hostPort nodePort initialDelaySeconds timeoutSeconds
-   periodSeconds successThreshold failureThreshold minReadySeconds paused publishNotReadyAddresses unschedulable
-   observedGeneration healthCheckNodePort count orphan force`.split(/\s+/),
-);
-
-const absolute = (type: string, message: string): string =>
-  type.startsWith('.') ? type.slice(1) : `${message.slice(0, message.lastIndexOf('.'))}.${type}`;
+const readerOf = ({ type }: Field, message: string): Readable['read'] =>
+  message === unknownMessage && type === 'bytes'
+    ? (reader) => reader.bytes()
+    : (scalars[type] ?? ((reader) => readMessage(reader, type)));
 
 const scalars: Record<string, (reader: protobuf.Reader) => unknown> = {
   string: (reader) => reader.string(),
@@ -131,9 +85,7 @@ function readMessage(reader: protobuf.Reader, message: string): unknown {
   const special = specials[message];
   if (special) return special(inner);
   const value = read(inner, message);
-  return message.endsWith('.ExtraValue') || message.endsWith('.Verbs')
-    ? ((value as { items?: unknown[] }).items ?? [])
-    : value;
+  return isListMessage(message) ? ((value as { items?: unknown[] }).items ?? []) : value;
 }
 
 function read(reader: protobuf.Reader, message: string): Record<string, unknown> {
@@ -151,20 +103,20 @@ function read(reader: protobuf.Reader, message: string): Record<string, unknown>
       const value = field.read(reader);
       if (field.repeated) ((out[field.name] ??= []) as unknown[]).push(value);
       else if (field.inline) Object.assign(out, value);
-      else if (value !== undefined && !field.isZero(value)) out[field.name] = value;
+      else if (value !== undefined && !isAbsent(field, value)) out[field.name] = value;
     }
   }
   return out;
 }
 
-function readMapEntry(reader: protobuf.Reader, field: Field, out: Record<string, unknown>): void {
+function readMapEntry(reader: protobuf.Reader, field: Readable, out: Record<string, unknown>): void {
   const entry = protobuf.Reader.create(reader.bytes());
   let key = '';
   let value: unknown = '';
   while (entry.pos < entry.len) {
     const tag = entry.uint32();
     if (tag >>> 3 === 1) key = entry.string();
-    else if (tag >>> 3 === 2) value = field.read(entry);
+    else if (tag >>> 3 === 2) value = field.read(entry) ?? null;
     else entry.skipType(tag & 7);
   }
   const map = (out[field.name] ??= {}) as object;
@@ -177,6 +129,10 @@ const specials: Record<string, (reader: protobuf.Reader) => unknown> = {
   [`${meta}.MicroTime`]: (reader) => time(reader, `${meta}.MicroTime`, 6),
   [`${meta}.Duration`]: (reader) => read(reader, `${meta}.Duration`)['duration'],
   [`${meta}.FieldsV1`]: rawJson(1),
+  [`${extensions}.JSON`]: rawJson(1),
+  [`${extensions}.JSONSchemaPropsOrArray`]: alternative('JSONSchemaPropsOrArray', 'jSONSchemas'),
+  [`${extensions}.JSONSchemaPropsOrBool`]: alternative('JSONSchemaPropsOrBool', 'allows'),
+  [`${extensions}.JSONSchemaPropsOrStringArray`]: alternative('JSONSchemaPropsOrStringArray', 'property'),
   'k8s.io.apimachinery.pkg.runtime.RawExtension': rawJson(1),
   'k8s.io.apimachinery.pkg.api.resource.Quantity': (reader) => firstString(reader),
   'k8s.io.apimachinery.pkg.util.intstr.IntOrString': intOrString,
@@ -197,6 +153,14 @@ function rawJson(field: number): (reader: protobuf.Reader) => unknown {
       reader.skipType(tag & 7);
     }
     return undefined;
+  };
+}
+
+/** A schema, or what stands in its place. */
+function alternative(message: string, other: string): (reader: protobuf.Reader) => unknown {
+  return (reader) => {
+    const { schema, [other]: value } = read(reader, `${extensions}.${message}`);
+    return schema ?? value;
   };
 }
 

@@ -5,9 +5,9 @@ import { request } from 'node:https';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Agent } from 'undici';
-import { readTokenFile } from '../../apiserver/auth/authenticate.ts';
-import { makeCa } from '../pki.ts';
-import { startServer, type Json, type TestServer } from './harness.ts';
+import { readTokenFile } from '../../../apiserver/auth/static-tokens.ts';
+import { makeCa } from '../../pki.ts';
+import { startServer, type Json, type TestServer } from '../harness.ts';
 
 let s: TestServer;
 beforeAll(async () => {
@@ -29,16 +29,37 @@ const as = (token: string) => ({ authorization: `Bearer ${token}` });
 const nobody = { authorization: '' };
 
 test('strangers may ask only whether the server is well', async () => {
-  for (const path of ['/healthz', '/livez', '/readyz', '/version', '/livez/etcd'])
+  for (const path of ['/healthz', '/livez', '/readyz', '/version'])
     expect((await s.call('GET', path, undefined, nobody)).status).toBe(200);
-  for (const path of ['/api', '/metrics', '/api/v1/namespaces', '/openapi/v2']) {
+  for (const path of ['/api', '/metrics', '/livez/etcd', '/openapi/v2']) {
     const answer = await s.call('GET', path, undefined, nobody);
-    expect(answer.json).toMatchObject({ kind: 'Status', code: 401, reason: 'Unauthorized', message: 'Unauthorized' });
+    expect(answer.json).toEqual({
+      kind: 'Status',
+      apiVersion: 'v1',
+      metadata: {},
+      status: 'Failure',
+      message: `forbidden: User "system:anonymous" cannot get path "${path}"`,
+      reason: 'Forbidden',
+      details: {},
+      code: 403,
+    });
   }
+  expect((await s.call('GET', '/api/v1/namespaces', undefined, nobody)).json['message']).toBe(
+    'namespaces is forbidden: User "system:anonymous" cannot list resource "namespaces" in API group "" at the cluster scope',
+  );
 });
 
 test('a wrong token is refused everywhere', async () => {
-  expect((await s.call('GET', '/livez', undefined, as('wrong'))).status).toBe(401);
+  const refused = await s.call('GET', '/livez', undefined, as('wrong'));
+  expect(refused.json).toEqual({
+    kind: 'Status',
+    apiVersion: 'v1',
+    metadata: {},
+    status: 'Failure',
+    message: 'Unauthorized',
+    reason: 'Unauthorized',
+    code: 401,
+  });
   expect((await s.call('GET', '/api/v1/namespaces', undefined, { authorization: 'Basic eDp5' })).status).toBe(401);
 });
 
@@ -55,7 +76,7 @@ test('who may not ask is told so before a byte of the body is read', async () =>
     asking.destroy();
     return answer.statusCode;
   };
-  expect(await statusOf('')).toBe(401);
+  expect(await statusOf('')).toBe(403);
   expect(await statusOf('Bearer wrong')).toBe(401);
   expect(await statusOf('Bearer alice-token')).toBe(403);
 });
@@ -207,6 +228,24 @@ describe('a kubelet is refused what is not its business:', () => {
     expect(
       await message('GET', '/api/v1/pods?watch=1&timeoutSeconds=1&fieldSelector=spec.nodeName!%3Dn1', 'node-token'),
     ).toMatch('can only list');
+  });
+
+  test('tokens of accounts that no pod of its runs as', async () => {
+    await s.call('POST', `${inDefault}/serviceaccounts`, { metadata: { name: 'default' } });
+    const ask = (account: string, token: string) =>
+      message('POST', `${inDefault}/serviceaccounts/${account}/token`, token, {});
+    // 501: this server has no key to sign tokens with.
+    expect(await ask('default', 'node-token')).toBe(501);
+    expect(await ask('other', 'node-token')).toMatch("no relationship found between node 'n1' and this object");
+    expect(await message('GET', `${inDefault}/serviceaccounts/default`, 'node-token')).toMatch('cannot get');
+  });
+
+  test('certificate requests are everybody’s to make, and questions to ask', async () => {
+    const requests = '/apis/certificates.k8s.io/v1/certificatesigningrequests';
+    expect(await message('GET', requests, 'node-token')).toBe(200);
+    expect(await message('DELETE', `${requests}/x`, 'node-token')).toMatch('cannot delete');
+    const review = { spec: { user: 'x', resourceAttributes: { verb: 'get', resource: 'pods' } } };
+    expect(await message('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', 'node-token', review)).toBe(201);
   });
 
   test('writes of anything else', async () => {

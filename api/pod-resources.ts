@@ -1,0 +1,42 @@
+import type { Container, PodSpec } from './kinds/pod.ts';
+import { addQuantities, compareQuantities } from './quantity.ts';
+
+/** Quantities by resource name, as the API writes them. */
+export type Quantities = Record<string, string>;
+
+/**
+ * What a pod asks for at once, exactly: its containers and sidecars, or the largest init container with the sidecars
+ * before it, plus overhead. `requests` counts a limit as a request where there is none, as the defaults do.
+ */
+export function podResources(spec: PodSpec, what: 'requests' | 'limits'): Quantities {
+  const own = (container: Container): Quantities => ({ ...container.resources?.[what] });
+  let running = (spec.containers ?? []).map(own).reduce(sum, {});
+  let sidecars: Quantities = {};
+  let starting: Quantities = {};
+  for (const container of spec.initContainers ?? []) {
+    const isSidecar = container.restartPolicy === 'Always';
+    if (isSidecar) sidecars = sum(sidecars, own(container));
+    starting = most(starting, isSidecar ? sidecars : sum(sidecars, own(container)));
+  }
+  running = most(sum(running, sidecars), starting);
+  return what === 'requests' || Object.keys(running).length > 0 ? withOverhead(running, spec, what) : running;
+}
+
+function withOverhead(total: Quantities, { overhead = {} }: PodSpec, what: 'requests' | 'limits'): Quantities {
+  // A limit that is not there is no limit, with overhead or without.
+  const counted = Object.entries(overhead).filter(([name]) => what === 'requests' || name in total);
+  return sum(total, Object.fromEntries(counted));
+}
+
+export function sum(a: Quantities, b: Quantities): Quantities {
+  const total = { ...a };
+  for (const [name, amount] of Object.entries(b)) total[name] = addQuantities(total[name] ?? '0', amount);
+  return total;
+}
+
+function most(a: Quantities, b: Quantities): Quantities {
+  const out = { ...a };
+  for (const [name, amount] of Object.entries(b))
+    if (out[name] === undefined || compareQuantities(amount, out[name]) > 0) out[name] = amount;
+  return out;
+}

@@ -1,0 +1,113 @@
+import { bad, duplicate, forbiddenField, required } from './field-error.ts';
+import type { FieldError } from './kind.ts';
+import { checkDns1035, checkDnsSubdomain, checkQualifiedName } from './names.ts';
+import { between, each, mustBeNamed, mustBeOneOf, named, oneOf } from './rules.ts';
+import type { MatchCondition, OperationRule, Webhook, WebhookClientConfig, WebhookConfiguration } from './webhook.ts';
+import { validateSelector } from './workload.ts';
+
+const maxConditions = 64;
+
+export function validateWebhooks({ webhooks = [] }: WebhookConfiguration): FieldError[] {
+  const names = webhooks.map(({ name }) => name);
+  return each(webhooks, 'webhooks', (webhook, field) => [
+    ...(names.indexOf(webhook.name) < webhooks.indexOf(webhook) ? [duplicate(`${field}.name`, webhook.name)] : []),
+    ...validateWebhook(webhook, field),
+  ]);
+}
+
+function validateWebhook(webhook: Webhook, at: string): FieldError[] {
+  const versions = webhook.admissionReviewVersions ?? [];
+  const errors = mustBeNamed(webhook.name, checkFullName, `${at}.name`);
+  if (versions.length === 0) errors.push(required(`${at}.admissionReviewVersions`, 'must specify one of v1, v1beta1'));
+  else if (!versions.some((version) => ['v1', 'v1beta1'].includes(version)))
+    errors.push(bad(`${at}.admissionReviewVersions`, versions, 'must include at least one of v1, v1beta1'));
+  return [
+    ...errors,
+    ...each(webhook.rules, `${at}.rules`, validateRule),
+    ...oneOf(webhook.failurePolicy, ['Fail', 'Ignore'], `${at}.failurePolicy`),
+    ...oneOf(webhook.matchPolicy, ['Equivalent', 'Exact'], `${at}.matchPolicy`),
+    ...mustBeOneOf(webhook.sideEffects, ['None', 'NoneOnDryRun'], `${at}.sideEffects`),
+    ...oneOf(webhook.reinvocationPolicy, ['IfNeeded', 'Never'], `${at}.reinvocationPolicy`),
+    ...between(webhook.timeoutSeconds, 1, 30, `${at}.timeoutSeconds`),
+    ...validateSelector(webhook.namespaceSelector ?? {}, `${at}.namespaceSelector`),
+    ...validateSelector(webhook.objectSelector ?? {}, `${at}.objectSelector`),
+    ...validateConditions(webhook.matchConditions, `${at}.matchConditions`),
+    ...validateClientConfig(webhook.clientConfig ?? {}, `${at}.clientConfig`),
+  ];
+}
+
+/** Three parts or more: nobody's webhooks run into somebody else's. */
+const checkFullName = (name: string): string[] => [
+  ...checkDnsSubdomain(name),
+  ...(name.split('.').length < 3 ? ['should be a domain with at least three segments separated by dots'] : []),
+];
+
+export function validateConditions(conditions: readonly MatchCondition[] | undefined, at: string): FieldError[] {
+  const names = new Set<string>();
+  const errors: FieldError[] =
+    (conditions?.length ?? 0) > maxConditions
+      ? [{ type: 'TooMany', field: at, value: conditions!.length, detail: `must have at most ${maxConditions} items` }]
+      : [];
+  return [
+    ...errors,
+    ...each(conditions, at, ({ name, expression }, field) => {
+      const again = names.has(name) ? [duplicate(`${field}.name`, name)] : [];
+      names.add(name);
+      return [
+        ...mustBeNamed(name, checkQualifiedName, `${field}.name`),
+        ...again,
+        ...(expression?.trim() ? [] : [required(`${field}.expression`)]),
+      ];
+    }),
+  ];
+}
+
+/** Which operations on which resources; `at` is the path of the rule. */
+export function validateRule(rule: OperationRule, at: string): FieldError[] {
+  const errors: FieldError[] = [];
+  for (const name of ['operations', 'apiGroups', 'apiVersions', 'resources'] as const) {
+    const values = rule[name] ?? [];
+    if (values.length === 0) errors.push(required(`${at}.${name}`));
+    if (values.length > 1 && values.includes('*') && name !== 'resources')
+      errors.push(bad(`${at}.${name}`, values, `if '*' is present, must not specify other ${plain[name]}`));
+  }
+  return [
+    ...errors,
+    ...each(rule.operations, `${at}.operations`, (operation, field) =>
+      oneOf(operation, ['*', 'CONNECT', 'CREATE', 'DELETE', 'UPDATE'], field),
+    ),
+    ...oneOf(rule.scope, ['*', 'Cluster', 'Namespaced'], `${at}.scope`),
+  ];
+}
+
+const plain = { operations: 'operations', apiGroups: 'API groups', apiVersions: 'API versions', resources: '' };
+
+function validateClientConfig({ url, service }: WebhookClientConfig, at: string): FieldError[] {
+  if ((url === undefined) === (service === undefined))
+    return [required(at, 'exactly one of url or service is required')];
+  if (url !== undefined) return validateUrl(url, `${at}.url`);
+  const { name, namespace, path, port } = service!;
+  return [
+    ...(name
+      ? named(name, checkDns1035, `${at}.service.name`)
+      : [required(`${at}.service.name`, 'service name is required')]),
+    ...(namespace ? [] : [required(`${at}.service.namespace`, 'service namespace is required')]),
+    ...(path !== undefined && !path.startsWith('/') ? [bad(`${at}.service.path`, path, "must start with a '/'")] : []),
+    ...between(port, 1, 65535, `${at}.service.port`),
+  ];
+}
+
+const urlForm = '; desired format: https://host[/path]';
+
+function validateUrl(text: string, at: string): FieldError[] {
+  const url = URL.parse(text);
+  if (!url) return [required(at, `url must be a valid URL: ${text}${urlForm}`)];
+  const errors: FieldError[] = [];
+  if (url.protocol !== 'https:')
+    errors.push(bad(at, url.protocol.slice(0, -1), `'https' is the only allowed URL scheme${urlForm}`));
+  if (!url.host) errors.push(bad(at, url.host, `host must be specified${urlForm}`));
+  if (url.username) errors.push(bad(at, url.username, 'user information is not permitted in the URL'));
+  if (url.hash) errors.push(forbiddenField(at, 'fragments are not permitted in the URL'));
+  if (url.search) errors.push(forbiddenField(at, 'query parameters are not permitted in the URL'));
+  return errors;
+}

@@ -1,0 +1,17 @@
+import type { Node } from '../../api/kinds/node.ts';
+import type { AdmissionRule } from './order.ts';
+import { creates } from './requests.ts';
+
+const key = 'node.kubernetes.io/not-ready';
+
+/** A new node takes no pods before somebody has seen it ready. */
+export const taintNodesByCondition: AdmissionRule = {
+  name: 'TaintNodesByCondition',
+  mutate: (request) => {
+    if (!creates(request, 'nodes')) return;
+    const node = request.object as Node;
+    const taints = node.spec?.taints ?? [];
+    if (taints.some((taint) => taint.key === key && taint.effect === 'NoSchedule')) return;
+    node.spec = { ...node.spec, taints: [...taints, { key, effect: 'NoSchedule' }] };
+  },
+};

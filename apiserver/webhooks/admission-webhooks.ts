@@ -1,0 +1,204 @@
+import { MutatingWebhookConfiguration } from '../../api/kinds/mutating-webhook-configuration.ts';
+import { ValidatingWebhookConfiguration } from '../../api/kinds/validating-webhook-configuration.ts';
+import { DecodeContext, DecodeError, decoderOfKind } from '../../api/decode.ts';
+import type { Kind } from '../../api/kind.ts';
+import type { KubeObject } from '../../api/meta.ts';
+import { badRequest, internalError, StatusError, type Reason } from '../../api/status.ts';
+import type { Webhook, WebhookConfiguration } from '../../api/webhook.ts';
+import type { AdmissionRequest, AdmissionRule } from '../admission/order.ts';
+import { applyJsonPatch, type Json } from '../patch/json.ts';
+import { toStored } from '../served.ts';
+import type { WebhookCaller } from './caller.ts';
+import { celVariables, conditionsHold } from './conditions.ts';
+import { matchedKind, type World } from './matching.ts';
+import { reviewRequest, shownIn } from './review.ts';
+
+interface ReviewResponse {
+  uid?: string;
+  allowed?: boolean;
+  status?: { message?: string; reason?: string; code?: number };
+  patch?: string;
+  patchType?: string;
+  warnings?: string[];
+  auditAnnotations?: Record<string, string>;
+}
+
+/** Configurations are beyond their own reach, or a broken one could never be mended. */
+const untouchable = new Set([
+  'mutatingwebhookconfigurations',
+  'validatingwebhookconfigurations',
+  'validatingadmissionpolicies',
+  'validatingadmissionpolicybindings',
+]);
+
+const isUntouchable = ({ group, plural }: Kind): boolean =>
+  group === 'admissionregistration.k8s.io' && untouchable.has(plural);
+
+/** MutatingAdmissionWebhook: https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/ */
+export function mutatingWebhooks(world: World, caller: WebhookCaller): AdmissionRule {
+  return {
+    name: 'MutatingAdmissionWebhook',
+    mutate: (request) => {
+      const webhooks = webhooksOf(world, MutatingWebhookConfiguration, request);
+      return webhooks.length > 0 ? mutateAll(webhooks, request, world, caller) : undefined;
+    },
+  };
+}
+
+/** ValidatingAdmissionWebhook: all that match are asked at once. */
+export function validatingWebhooks(world: World, caller: WebhookCaller): AdmissionRule {
+  return {
+    name: 'ValidatingAdmissionWebhook',
+    validate: (request) => {
+      const webhooks = webhooksOf(world, ValidatingWebhookConfiguration, request);
+      return webhooks.length > 0 ? validateAll(webhooks, request, world, caller) : undefined;
+    },
+  };
+}
+
+function webhooksOf(world: World, kind: { group: string; plural: string }, request: AdmissionRequest): Webhook[] {
+  const configurations = world.feed.cache(kind);
+  if (configurations.size === 0 || isUntouchable(request.kind)) return [];
+  // The cache keeps them by name, which is their order.
+  return configurations.list().flatMap(({ object }) => (object as WebhookConfiguration).webhooks ?? []);
+}
+
+/** In order; those that ask for it once more when a later one changed the object. */
+async function mutateAll(
+  webhooks: Webhook[],
+  request: AdmissionRequest,
+  world: World,
+  caller: WebhookCaller,
+): Promise<void> {
+  const seen = new Map<Webhook, string>();
+  for (const webhook of webhooks)
+    if (await mutateBy(webhook, request, world, caller)) seen.set(webhook, JSON.stringify(request.object));
+  const last = JSON.stringify(request.object);
+  for (const [webhook, after] of seen)
+    if (webhook.reinvocationPolicy === 'IfNeeded' && after !== last) await mutateBy(webhook, request, world, caller);
+}
+
+/** True when the webhook was asked. */
+async function mutateBy(
+  webhook: Webhook,
+  request: AdmissionRequest,
+  world: World,
+  caller: WebhookCaller,
+): Promise<boolean> {
+  const asked = await ask(webhook, request, world, caller);
+  if (!asked) return false;
+  const { response, kind, object } = asked;
+  if (!response.patch || !object) return true;
+  if (response.patchType !== 'JSONPatch')
+    throw failing(webhook, `webhook returned response.patch but not response.patchType=JSONPatch`);
+  try {
+    const patch: unknown = JSON.parse(Buffer.from(response.patch, 'base64').toString());
+    replace(
+      request.object,
+      await cleaned(applyJsonPatch(object as KubeObject & Json, patch) as unknown as KubeObject, kind),
+    );
+  } catch (error) {
+    if (error instanceof StatusError) throw failing(webhook, error.message);
+    throw failing(webhook, (error as Error).message);
+  }
+  return true;
+}
+
+/** What a patch made, decoded and filled in as a body is, in the form that is kept. */
+async function cleaned(object: KubeObject, kind: Kind): Promise<KubeObject> {
+  try {
+    decoderOfKind(kind)?.(object, new DecodeContext());
+  } catch (error) {
+    if (error instanceof DecodeError) throw badRequest(error.message);
+    throw error;
+  }
+  kind.defaults?.(object);
+  return kind.storage ? toStored(kind, object) : object;
+}
+
+/** The registry holds on to the object: its members change, it does not. */
+function replace(object: KubeObject, next: KubeObject): void {
+  for (const name of Object.keys(object)) delete (object as unknown as Json)[name];
+  Object.assign(object, next);
+}
+
+async function validateAll(
+  webhooks: Webhook[],
+  request: AdmissionRequest,
+  world: World,
+  caller: WebhookCaller,
+): Promise<void> {
+  const outcomes = await Promise.allSettled(webhooks.map((webhook) => ask(webhook, request, world, caller)));
+  const refused = outcomes.find((outcome) => outcome.status === 'rejected');
+  if (refused) throw refused.reason;
+}
+
+interface Asked {
+  response: ReviewResponse;
+  kind: Kind;
+  object: KubeObject | undefined;
+}
+
+/** Asks one webhook whom the request concerns; throws what it refuses with, and faults unless they are to be ignored. */
+async function ask(
+  webhook: Webhook,
+  request: AdmissionRequest,
+  world: World,
+  caller: WebhookCaller,
+): Promise<Asked | undefined> {
+  const kind = matchedKind(webhook, request, world);
+  if (!kind) return undefined;
+  const { object, old } = await shownIn(kind, request);
+  const review = reviewRequest(request, kind, object, old);
+  try {
+    if (webhook.matchConditions?.length && !conditionsHold(webhook.matchConditions, celVariables(review)))
+      return undefined;
+  } catch (error) {
+    if (webhook.failurePolicy === 'Ignore') return undefined;
+    throw failing(webhook, (error as Error).message);
+  }
+  if (request.options.dryRun && webhook.sideEffects !== 'None' && webhook.sideEffects !== 'NoneOnDryRun')
+    throw badRequest(`admission webhook ${JSON.stringify(webhook.name)} does not support dry run`);
+  let response: ReviewResponse;
+  try {
+    response = await call(webhook, review, caller);
+  } catch (error) {
+    if (webhook.failurePolicy === 'Ignore') return undefined;
+    throw error;
+  }
+  for (const warning of response.warnings ?? []) request.options.warn?.(warning);
+  if (response.allowed !== true) throw denial(webhook, response);
+  return { response, kind, object };
+}
+
+async function call(webhook: Webhook, review: { uid: string }, caller: WebhookCaller): Promise<ReviewResponse> {
+  const body = { kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1', request: review };
+  const timeoutMs = (webhook.timeoutSeconds ?? 10) * 1000;
+  let answer: { kind?: string; response?: ReviewResponse };
+  try {
+    answer = (await caller.post(webhook.clientConfig, body, timeoutMs, new AbortController().signal)) as typeof answer;
+  } catch (error) {
+    throw failing(webhook, `failed to call webhook: ${(error as Error).message}`);
+  }
+  const { response } = answer ?? {};
+  if (!response) throw failing(webhook, 'webhook response was absent');
+  if (response.uid !== review.uid)
+    throw failing(
+      webhook,
+      `expected response.uid=${JSON.stringify(review.uid)}, got ${JSON.stringify(response.uid ?? '')}`,
+    );
+  return response;
+}
+
+const failing = ({ name }: Webhook, why: string): StatusError =>
+  internalError(`failed calling webhook ${JSON.stringify(name)}: ${why}`);
+
+function denial({ name }: Webhook, { status = {} }: ReviewResponse): StatusError {
+  const who = `admission webhook ${JSON.stringify(name)} denied the request`;
+  const words = status.message
+    ? `${who}: ${status.message}`
+    : status.reason
+      ? `${who}: ${status.reason}`
+      : `${who} without explanation`;
+  return new StatusError(status.code || 400, status.reason as Reason | undefined, words);
+}

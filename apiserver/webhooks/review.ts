@@ -1,0 +1,82 @@
+import { randomUUID } from 'node:crypto';
+import type { Kind } from '../../api/kind.ts';
+import type { KubeObject } from '../../api/meta.ts';
+import type { AdmissionRequest } from '../admission/order.ts';
+
+/** The `request` of an AdmissionReview, and the variable of that name in CEL. */
+export interface ReviewRequest {
+  uid: string;
+  operation: string;
+  name?: string;
+  namespace?: string;
+  object: KubeObject | null;
+  oldObject: KubeObject | null;
+  dryRun: boolean;
+  [member: string]: unknown;
+}
+
+/** https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#request */
+export function reviewRequest(
+  request: AdmissionRequest,
+  kind: Kind,
+  object: KubeObject | undefined,
+  old: KubeObject | undefined,
+): ReviewRequest {
+  const { name, namespace } = request.object.metadata;
+  const { user, dryRun, subresource } = request.options;
+  const gvk = { group: kind.group, version: kind.version, kind: kind.kind };
+  const gvr = { group: kind.group, version: kind.version, resource: kind.plural };
+  const own = request.kind;
+  return {
+    uid: randomUUID(),
+    kind: gvk,
+    resource: gvr,
+    requestKind: { group: own.group, version: own.version, kind: own.kind },
+    requestResource: { group: own.group, version: own.version, resource: own.plural },
+    ...(subresource ? { subResource: subresource, requestSubResource: subresource } : {}),
+    ...(name ? { name } : {}),
+    ...(namespace ? { namespace } : {}),
+    operation: request.operation.toUpperCase(),
+    userInfo: {
+      username: user.name,
+      ...(user.uid ? { uid: user.uid } : {}),
+      groups: user.groups,
+      ...(user.extra ? { extra: user.extra } : {}),
+    },
+    object: object ?? null,
+    oldObject: old ?? null,
+    dryRun,
+    options: optionsOf(request),
+  };
+}
+
+function optionsOf({ operation, options }: AdmissionRequest): object | null {
+  const names: Record<string, string> = { create: 'CreateOptions', update: 'UpdateOptions', delete: 'DeleteOptions' };
+  if (!names[operation]) return null;
+  return {
+    kind: names[operation],
+    apiVersion: 'meta.k8s.io/v1',
+    ...(options.dryRun ? { dryRun: ['All'] } : {}),
+    ...(options.fieldManager && operation !== 'delete' ? { fieldManager: options.fieldManager } : {}),
+  };
+}
+
+/** The objects of a request as a version of their kind shows them; what a deletion deletes is its old object. */
+export async function shownIn(
+  kind: Kind,
+  request: AdmissionRequest,
+): Promise<{ object: KubeObject | undefined; old: KubeObject | undefined }> {
+  const isDelete = request.operation === 'delete';
+  const object = isDelete ? undefined : await shown(kind, request.object);
+  const old = request.old ?? (isDelete ? request.object : undefined);
+  return { object, old: old && (await shown(kind, old)) };
+}
+
+async function shown(kind: Kind, object: Readonly<KubeObject>): Promise<KubeObject> {
+  const copy = {
+    ...structuredClone(object),
+    kind: object.kind ?? kind.kind,
+    apiVersion: object.apiVersion ?? kind.apiVersion,
+  };
+  return kind.storage ? (await kind.storage.fromStored([copy]))[0]! : copy;
+}

@@ -1,0 +1,283 @@
+import { describe, expect, test } from '@jest/globals';
+import { describe as words } from '../../api/field-error.ts';
+import type { FieldError, Kind } from '../../api/kind.ts';
+import { builtinKinds } from '../../api/kinds/index.ts';
+import type { KubeObject } from '../../api/meta.ts';
+import { mergePatch, type Json } from '../../apiserver/patch/json.ts';
+import { minimalObjects, objectNames } from '../apiserver/minimal-objects.ts';
+
+const kindOf = (id: string): Kind => builtinKinds.find((kind) => `${kind.apiVersion}/${kind.kind}` === id)!;
+
+/** A valid object of a kind with a merge patch laid over it, defaulted as a create would. */
+function made(id: string, patch: object = {}): KubeObject {
+  const kind = kindOf(id);
+  const base = structuredClone({
+    metadata: { name: objectNames[id] ?? 'x', namespace: 'default', uid: 'u' },
+    ...minimalObjects[id],
+  });
+  const object = mergePatch(base as unknown as Json, structuredClone(patch) as Json) as unknown as KubeObject;
+  kind.defaults?.(object);
+  kind.prepareCreate?.(object);
+  return object;
+}
+
+const lines = (errors: FieldError[] | undefined) => (errors ?? []).map((error) => `${error.field}: ${words(error)}`);
+
+const spec = (members: object) => ({ spec: members });
+const pod = (members: object) => spec({ template: spec(members) });
+const cron = (members: object) => spec(members);
+
+test.each(Object.keys(minimalObjects).filter((id) => kindOf(id)))(
+  '%s: the least object is valid, and a copy may follow it',
+  (id) => {
+    const kind = kindOf(id);
+    expect(lines(kind.validate?.(made(id)))).toEqual([]);
+    expect(lines(kind.validateUpdate?.(made(id), made(id)))).toEqual([]);
+  },
+);
+
+describe('a create is refused', () => {
+  test.each<[id: string, patch: object, says: string]>([
+    [
+      'apps/v1/StatefulSet',
+      spec({ replicas: -1 }),
+      'spec.replicas: Invalid value: -1: must be greater than or equal to 0',
+    ],
+    [
+      'apps/v1/StatefulSet',
+      spec({ podManagementPolicy: 'No' }),
+      `spec.podManagementPolicy: Invalid value: "No": must be 'OrderedReady' or 'Parallel'`,
+    ],
+    [
+      'apps/v1/StatefulSet',
+      spec({ selector: { matchLabels: { app: 'y' } } }),
+      'spec.template.metadata.labels: Invalid value: {"app":"x"}: `selector` does not match template `labels`',
+    ],
+    [
+      'apps/v1/DaemonSet',
+      spec({ updateStrategy: { rollingUpdate: { maxUnavailable: 0 } } }),
+      'spec.updateStrategy.rollingUpdate.maxUnavailable: Required value: cannot be 0 when maxSurge is 0',
+    ],
+    [
+      'apps/v1/DaemonSet',
+      spec({ updateStrategy: { rollingUpdate: { maxUnavailable: '150%' } } }),
+      'spec.updateStrategy.rollingUpdate.maxUnavailable: Invalid value: "150%": must not be greater than 100%',
+    ],
+    [
+      'apps/v1/DaemonSet',
+      pod({ restartPolicy: 'Never' }),
+      'spec.template.spec.restartPolicy: Unsupported value: "Never": supported values: "Always"',
+    ],
+    ['apps/v1/ControllerRevision', { data: null }, 'data: Required value: data is mandatory'],
+    [
+      'v1/ReplicationController',
+      spec({ replicas: -2 }),
+      'spec.replicas: Invalid value: -2: must be greater than or equal to 0',
+    ],
+    [
+      'batch/v1/Job',
+      pod({ restartPolicy: null }),
+      'spec.template.spec.restartPolicy: Required value: valid values: "OnFailure", "Never"',
+    ],
+    [
+      'batch/v1/Job',
+      spec({ completionMode: 'Indexed', parallelism: 2 }),
+      'spec.completions: Required value: when completion mode is Indexed',
+    ],
+    [
+      'batch/v1/Job',
+      spec({ backoffLimit: -1 }),
+      'spec.backoffLimit: Invalid value: -1: must be greater than or equal to 0',
+    ],
+    ['batch/v1/CronJob', cron({ schedule: '' }), 'spec.schedule: Required value'],
+    [
+      'batch/v1/CronJob',
+      cron({ schedule: '* * *' }),
+      'spec.schedule: Invalid value: "* * *": expected exactly 5 fields, found 3: [* * *]',
+    ],
+    [
+      'batch/v1/CronJob',
+      cron({ schedule: '61 * * * *' }),
+      'spec.schedule: Invalid value: "61 * * * *": end of range (61) above maximum (59): 61',
+    ],
+    [
+      'batch/v1/CronJob',
+      cron({ timeZone: 'Mars/Base' }),
+      'spec.timeZone: Invalid value: "Mars/Base": unknown time zone Mars/Base',
+    ],
+    [
+      'batch/v1/CronJob',
+      { metadata: { name: 'a'.repeat(53) } },
+      `metadata.name: Invalid value: "${'a'.repeat(53)}": must be no more than 52 characters`,
+    ],
+    [
+      'autoscaling/v2/HorizontalPodAutoscaler',
+      spec({ maxReplicas: 0 }),
+      'spec.maxReplicas: Invalid value: 0: must be greater than 0',
+    ],
+    [
+      'autoscaling/v2/HorizontalPodAutoscaler',
+      spec({ minReplicas: 5 }),
+      'spec.maxReplicas: Invalid value: 3: must be greater than or equal to `minReplicas`',
+    ],
+    [
+      'autoscaling/v2/HorizontalPodAutoscaler',
+      spec({ metrics: [{ type: 'Pods' }] }),
+      'spec.metrics[0].pods: Required value: must populate information for the given metric source',
+    ],
+    [
+      'networking.k8s.io/v1/Ingress',
+      spec({ defaultBackend: null }),
+      'spec: Invalid value: null: either `defaultBackend` or `rules` must be specified',
+    ],
+    [
+      'networking.k8s.io/v1/Ingress',
+      spec({
+        rules: [
+          {
+            http: {
+              paths: [{ path: 'x', pathType: 'Exact', backend: { service: { name: 's', port: { number: 1 } } } }],
+            },
+          },
+        ],
+      }),
+      'spec.rules[0].http.paths[0].path: Invalid value: "x": must be an absolute path',
+    ],
+    [
+      'networking.k8s.io/v1/Ingress',
+      spec({ defaultBackend: { service: { port: null } } }),
+      'spec.defaultBackend: Required value: port name or number is required',
+    ],
+    [
+      'networking.k8s.io/v1/IngressClass',
+      spec({ parameters: { kind: 'K', name: 'n', scope: 'Namespace' } }),
+      "spec.parameters.namespace: Required value: `parameters.scope` is set to 'Namespace'",
+    ],
+    [
+      'networking.k8s.io/v1/NetworkPolicy',
+      spec({ ingress: [{ from: [{}] }] }),
+      'spec.ingress[0].from[0]: Required value: must specify a peer',
+    ],
+    [
+      'networking.k8s.io/v1/NetworkPolicy',
+      spec({ egress: [{ to: [{ ipBlock: { cidr: '10.0.0.0/8', except: ['11.0.0.0/9'] } }] }] }),
+      'spec.egress[0].to[0].ipBlock.except[0]: Invalid value: "11.0.0.0/9": must be a strict subset of `cidr`',
+    ],
+    [
+      'networking.k8s.io/v1/NetworkPolicy',
+      spec({ ingress: [{ ports: [{ port: 90, endPort: 80 }] }] }),
+      'spec.ingress[0].ports[0].endPort: Invalid value: 80: must be greater than or equal to `port`',
+    ],
+    [
+      'policy/v1/PodDisruptionBudget',
+      spec({ maxUnavailable: 1 }),
+      'spec: Invalid value: {"minAvailable":1,"selector":{"matchLabels":{"app":"x"}},"maxUnavailable":1}: minAvailable and maxUnavailable cannot be both set',
+    ],
+    [
+      'policy/v1/PodDisruptionBudget',
+      spec({ minAvailable: '101%' }),
+      'spec.minAvailable: Invalid value: "101%": must not be greater than 100%',
+    ],
+    ['storage.k8s.io/v1/StorageClass', { provisioner: '' }, 'provisioner: Required value'],
+    [
+      'storage.k8s.io/v1/StorageClass',
+      { volumeBindingMode: 'Now' },
+      'volumeBindingMode: Unsupported value: "Now": supported values: "Immediate", "WaitForFirstConsumer"',
+    ],
+    [
+      'storage.k8s.io/v1/VolumeAttachment',
+      spec({ source: { persistentVolumeName: null } }),
+      'spec.source: Required value: must specify exactly one of inlineVolumeSpec and persistentVolumeName',
+    ],
+    [
+      'storage.k8s.io/v1/CSINode',
+      spec({ drivers: [{ name: 'a', nodeID: '' }] }),
+      'spec.drivers[0].nodeID: Required value',
+    ],
+    ['v1/PersistentVolume', spec({ accessModes: [] }), 'spec.accessModes: Required value'],
+    ['v1/PersistentVolume', spec({ hostPath: null }), 'spec: Required value: must specify a volume type'],
+    [
+      'v1/PersistentVolume',
+      spec({ nfs: { server: 's', path: '/' } }),
+      'spec.nfs: Forbidden: may not specify more than 1 volume type',
+    ],
+    ['v1/PersistentVolumeClaim', spec({ resources: { requests: null } }), 'spec.resources[storage]: Required value'],
+    [
+      'v1/PersistentVolumeClaim',
+      spec({ accessModes: ['Some'] }),
+      'spec.accessModes: Unsupported value: "Some": supported values: "ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"',
+    ],
+    [
+      'node.k8s.io/v1/RuntimeClass',
+      { handler: 'No_' },
+      'handler: Invalid value: "No_": a lowercase RFC 1123 label must consist',
+    ],
+    [
+      'admissionregistration.k8s.io/v1/ValidatingWebhookConfiguration',
+      {
+        webhooks: [
+          { name: 'a.b.c', clientConfig: { url: 'http://x' }, sideEffects: 'None', admissionReviewVersions: ['v1'] },
+        ],
+      },
+      `webhooks[0].clientConfig.url: Invalid value: "http": 'https' is the only allowed URL scheme; desired format: https://host[/path]`,
+    ],
+    [
+      'admissionregistration.k8s.io/v1/MutatingWebhookConfiguration',
+      { webhooks: [{ name: 'a.b.c', clientConfig: {}, sideEffects: 'Some', admissionReviewVersions: [] }] },
+      'webhooks[0].clientConfig: Required value: exactly one of url or service is required',
+    ],
+    [
+      'flowcontrol.apiserver.k8s.io/v1/FlowSchema',
+      spec({ matchingPrecedence: 20000 }),
+      'spec.matchingPrecedence: Invalid value: 20000: must not be greater than 10000',
+    ],
+    [
+      'flowcontrol.apiserver.k8s.io/v1/PriorityLevelConfiguration',
+      spec({ type: 'Odd' }),
+      'spec.type: Unsupported value: "Odd": supported values: "Exempt", "Limited"',
+    ],
+  ])('%s with %j', (id, patch, says) => {
+    expect(lines(kindOf(id).validate?.(made(id, patch))).join('\n')).toContain(says);
+  });
+});
+
+describe('a change is refused', () => {
+  test.each<[id: string, patch: object, says: string]>([
+    [
+      'apps/v1/StatefulSet',
+      spec({ serviceName: 'other' }),
+      "spec: Forbidden: updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template'",
+    ],
+    [
+      'apps/v1/DaemonSet',
+      spec({ selector: { matchLabels: { app: 'y' } } }),
+      'spec.selector: Invalid value: {"matchLabels":{"app":"y"}}: field is immutable',
+    ],
+    ['batch/v1/Job', pod({ containers: [{ name: 'c', image: 'other' }] }), 'spec.template: Invalid value'],
+    ['batch/v1/Job', spec({ completions: 5 }), 'spec.completions: Invalid value: 5: field is immutable'],
+    [
+      'storage.k8s.io/v1/StorageClass',
+      { parameters: { a: 'b' } },
+      'parameters: Forbidden: updates to parameters are forbidden.',
+    ],
+    ['storage.k8s.io/v1/VolumeAttachment', spec({ nodeName: 'm' }), 'spec: Invalid value'],
+    [
+      'v1/PersistentVolume',
+      spec({ hostPath: { path: '/other' } }),
+      'spec.persistentvolumesource: Forbidden: spec.persistentvolumesource is immutable after creation',
+    ],
+    [
+      'v1/PersistentVolumeClaim',
+      spec({ volumeMode: 'Block' }),
+      'spec: Forbidden: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims',
+    ],
+    [
+      'networking.k8s.io/v1/IngressClass',
+      spec({ controller: 'example.com/other' }),
+      'spec.controller: Invalid value: "example.com/other": field is immutable',
+    ],
+    ['node.k8s.io/v1/RuntimeClass', { handler: 'kata' }, 'handler: Invalid value: "kata": field is immutable'],
+  ])('%s to %j', (id, patch, says) => {
+    expect(lines(kindOf(id).validateUpdate?.(made(id, patch), made(id))).join('\n')).toContain(says);
+  });
+});

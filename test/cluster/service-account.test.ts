@@ -1,0 +1,54 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { type TestCluster, startTestCluster } from './harness.ts';
+import { eventually } from '../eventually.ts';
+import { Kubectl, newestKubectl } from './kubectl.ts';
+
+let cluster: TestCluster;
+beforeAll(async () => void (cluster = await startTestCluster()), 60_000);
+afterAll(() => cluster.stop(), 60_000);
+
+/** Asks the apiserver as the pod's own account, with what lies in the pod. */
+const asker = (server: string): object => ({
+  apiVersion: 'v1',
+  kind: 'Pod',
+  metadata: { name: 'asker', namespace: 'default' },
+  spec: {
+    restartPolicy: 'Never',
+    containers: [
+      {
+        name: 'main',
+        image: 'k8s.test/busybox:1',
+        command: [
+          'sh',
+          '-c',
+          `cd /var/run/secrets/kubernetes.io/serviceaccount && cat namespace && echo && curl -s --cacert ca.crt -H "Authorization: Bearer $(cat token)" ${server}/api/v1/namespaces/default/pods`,
+        ],
+      },
+    ],
+  },
+});
+
+test('a pod finds a token in its file system, and is known and let by it', async () => {
+  const k = new Kubectl(newestKubectl(), cluster.kubeconfig);
+  await k.run('create', 'rolebinding', 'looker', '--clusterrole=view', '--serviceaccount=default:default');
+  const server = (await k.run('config', 'view', '-o', 'jsonpath={.clusters[0].cluster.server}')).trim();
+  expect((await k.feed(JSON.stringify(asker(server)), 'create', '-f', '-')).code).toBe(0);
+  await eventually(async () => expect(await k.run('get', 'pod', 'asker')).toMatch(/Completed|Error/), 30_000);
+  const said = await k.run('logs', 'asker');
+  expect(said).toMatch(/^default\n/);
+  expect(JSON.parse(said.slice('default\n'.length))).toMatchObject({
+    kind: 'PodList',
+    items: [{ metadata: { name: 'asker' } }],
+  });
+}, 60_000);
+
+test('the scheduler and the controllers are no masters', async () => {
+  const k = new Kubectl(newestKubectl(), cluster.kubeconfig);
+  const may = async (user: string, ...what: string[]) =>
+    (await k.try('auth', 'can-i', ...what, '--as', user)).stdout.trim();
+  const [scheduler, controllers] = ['system:kube-scheduler', 'system:kube-controller-manager'];
+  expect(await may(scheduler, 'create', 'pods', '--subresource=binding')).toBe('yes');
+  expect(await may(scheduler, 'get', 'secrets')).toBe('no');
+  expect(await may(controllers, 'create', 'replicasets.apps')).toBe('yes');
+  expect(await may(controllers, 'create', 'clusterrolebindings')).toBe('no');
+});
