@@ -1,7 +1,11 @@
-import { bad, duplicate, forbiddenField, notSupported, required } from './field-error.ts';
+import { bad, duplicate, notSupported, required } from './field-error.ts';
 import type { FieldError } from './kind.ts';
-import type { Container, PodSpec, Toleration, Volume } from './kinds/pod.ts';
+import type { Container, PodSpec, Toleration } from './kinds/pod.ts';
 import { checkConfigKey, checkDnsLabel, checkDnsSubdomain, checkPortName, checkQualifiedName } from './names.ts';
+import { validateHandlers } from './pod-handler-validate.ts';
+import { validatePlacement } from './pod-placement-validate.ts';
+import { validateContainerContext, validateEphemeral, validatePodContext } from './pod-security-validate.ts';
+import { validateVolumes } from './pod-volume-validate.ts';
 import { compareQuantities, isQuantity } from './quantity.ts';
 import { validateLabels } from './validate-meta.ts';
 
@@ -16,11 +20,10 @@ export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
     ...(spec.containers?.length ? [] : [required(`${at}.containers`)]),
     ...each(spec.containers, `${at}.containers`, (c) => (f) => validateContainer(c, volumes, names, f)),
     ...each(spec.initContainers, `${at}.initContainers`, (c) => (f) => validateContainer(c, volumes, names, f)),
-    ...each(
-      spec.ephemeralContainers,
-      `${at}.ephemeralContainers`,
-      (c) => (f) => validateContainer(c, volumes, names, f),
-    ),
+    ...each(spec.ephemeralContainers, `${at}.ephemeralContainers`, (c) => (f) => [
+      ...validateContainer(c, volumes, names, f),
+      ...validateEphemeral(c, spec, f),
+    ]),
     ...hostPortConflicts(spec, at),
     ...choice(spec.restartPolicy, ['Always', 'OnFailure', 'Never'], `${at}.restartPolicy`),
     ...choice(spec.dnsPolicy, ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'], `${at}.dnsPolicy`),
@@ -30,6 +33,8 @@ export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
     ...optionalName(spec.hostname, `${at}.hostname`, checkDnsLabel),
     ...optionalName(spec.subdomain, `${at}.subdomain`, checkDnsLabel),
     ...validateDeadline(spec, at),
+    ...validatePlacement(spec, at),
+    ...validatePodContext(spec, at),
     ...each(spec.tolerations, `${at}.tolerations`, (t) => (f) => validateToleration(t, f)),
   ];
 }
@@ -85,8 +90,7 @@ function validateContainer(c: Container, volumes: Set<string>, names: Set<string
     else if (mounts.has(mount.mountPath)) errors.push(bad(`${field}.mountPath`, mount.mountPath, 'must be unique'));
     mounts.add(mount.mountPath);
   }
-  for (const probe of ['livenessProbe', 'readinessProbe', 'startupProbe'] as const)
-    errors.push(...validateProbe(c[probe], `${at}.${probe}`));
+  errors.push(...validateHandlers(c, at), ...validateContainerContext(c, at));
   return errors;
 }
 
@@ -190,50 +194,6 @@ function validateResources(c: Container, at: string): FieldError[] {
       errors.push(bad(`${at}.resources.requests`, request, `must be less than or equal to ${name} limit of ${limit}`));
   }
   return errors;
-}
-
-function validateProbe(given: unknown, at: string): FieldError[] {
-  if (!given) return [];
-  const probe = given as Record<string, unknown>;
-  const handlers = ['exec', 'httpGet', 'tcpSocket', 'grpc'].filter((name) => probe[name] !== undefined);
-  const errors: FieldError[] = [];
-  if (handlers.length === 0) errors.push(required(at, 'must specify a handler type'));
-  for (const extra of handlers.slice(1))
-    errors.push(forbiddenField(`${at}.${extra}`, 'may not specify more than 1 handler type'));
-  for (const field of [
-    'initialDelaySeconds',
-    'timeoutSeconds',
-    'periodSeconds',
-    'successThreshold',
-    'failureThreshold',
-  ])
-    if (((probe[field] as number | undefined) ?? 0) < 0)
-      errors.push(bad(`${at}.${field}`, probe[field], 'must be greater than or equal to 0'));
-  const isReadiness = at.endsWith('readinessProbe');
-  if (!isReadiness && probe['successThreshold'] !== undefined && probe['successThreshold'] !== 1)
-    errors.push(bad(`${at}.successThreshold`, probe['successThreshold'], 'must be 1'));
-  return errors;
-}
-
-function validateVolumes(volumes: readonly Volume[], at: string): FieldError[] {
-  const names = new Set<string>();
-  return each(volumes, at, (volume) => (field) => {
-    const errors: FieldError[] = [];
-    if (!volume.name) errors.push(required(`${field}.name`));
-    else {
-      errors.push(...checkDnsLabel(volume.name).map((d) => bad(`${field}.name`, volume.name, d)));
-      if (names.has(volume.name)) errors.push(duplicate(`${field}.name`, volume.name));
-      names.add(volume.name);
-    }
-    const sources = Object.keys(volume).filter((key) => key !== 'name');
-    if (sources.length === 0) errors.push(required(field, 'must specify a volume type'));
-    for (const extra of sources.slice(1))
-      errors.push(forbiddenField(`${field}.${extra}`, 'may not specify more than 1 volume type'));
-    if (volume.hostPath && !volume.hostPath.path) errors.push(required(`${field}.hostPath.path`));
-    if (volume.configMap && !volume.configMap.name) errors.push(required(`${field}.configMap.name`));
-    if (volume.secret && !volume.secret.secretName) errors.push(required(`${field}.secret.secretName`));
-    return errors;
-  });
 }
 
 export function validateToleration(t: Toleration, at: string): FieldError[] {

@@ -8,7 +8,7 @@ import { checkDnsSubdomain } from './names.ts';
 import { validatePodSpec } from './pod-spec-validate.ts';
 import { atLeast, each, mustBeOneOf, named, notNegative, oneOf } from './rules.ts';
 import { matchesLabelSelector } from './selector.ts';
-import { validateSelector } from './workload.ts';
+import { validateSelector } from './selector-validate.ts';
 
 const maxIndexedParallelism = 100_000;
 

@@ -4,7 +4,7 @@ import type { FieldError } from './kind.ts';
 import type { NetworkPolicy, NetworkPolicyPeer, NetworkPolicyPort } from './kinds/network-policy.ts';
 import { checkPortName } from './names.ts';
 import { between, each, named, oneOf } from './rules.ts';
-import { validateSelector } from './workload.ts';
+import { validateSelector } from './selector-validate.ts';
 
 export function validateNetworkPolicy({ spec = {} }: NetworkPolicy): FieldError[] {
   const types = spec.policyTypes ?? [];

@@ -6,7 +6,7 @@ import type { PersistentVolume, PersistentVolumeSpec } from './kinds/persistent-
 import { checkDnsSubdomain } from './names.ts';
 import { compareQuantities } from './quantity.ts';
 import { each, named, oneOf } from './rules.ts';
-import { validateSelector } from './workload.ts';
+import { validateSelector } from './selector-validate.ts';
 
 const accessModes = ['ReadOnlyMany', 'ReadWriteMany', 'ReadWriteOnce', 'ReadWriteOncePod'];
 const volumeModes = ['Block', 'Filesystem'];

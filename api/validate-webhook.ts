@@ -3,7 +3,7 @@ import type { FieldError } from './kind.ts';
 import { checkDns1035, checkDnsSubdomain, checkQualifiedName } from './names.ts';
 import { between, each, mustBeNamed, mustBeOneOf, named, oneOf } from './rules.ts';
 import type { MatchCondition, OperationRule, Webhook, WebhookClientConfig, WebhookConfiguration } from './webhook.ts';
-import { validateSelector } from './workload.ts';
+import { validateSelector } from './selector-validate.ts';
 
 const maxConditions = 64;
 

@@ -5,6 +5,7 @@ import type { Container } from './kinds/pod.ts';
 import type { PodTemplate } from './pod-spec-defaults.ts';
 import { validatePodSpec } from './pod-spec-validate.ts';
 import { notNegative } from './rules.ts';
+import { validateSelector } from './selector-validate.ts';
 import { formatSelector, fromLabelSelector, matchesLabelSelector } from './selector.ts';
 import { validateLabels } from './validate-meta.ts';
 
@@ -20,22 +21,6 @@ export interface Workload extends KubeObject {
 }
 
 const emptyFor: Record<string, string> = { ReplicaSet: 'deployment' };
-
-export function validateSelector(selector: LabelSelector | undefined, field: string): FieldError[] {
-  if (!selector) return [required(field)];
-  const errors = validateLabels(selector.matchLabels, `${field}.matchLabels`);
-  for (const [i, { operator, values = [] }] of (selector.matchExpressions ?? []).entries()) {
-    const at = `${field}.matchExpressions[${i}]`;
-    const takesValues = operator === 'In' || operator === 'NotIn';
-    if (!['In', 'NotIn', 'Exists', 'DoesNotExist'].includes(operator))
-      errors.push(bad(`${at}.operator`, operator, 'not a valid selector operator'));
-    else if (takesValues && values.length === 0)
-      errors.push(required(`${at}.values`, "must be specified when `operator` is 'In' or 'NotIn'"));
-    else if (!takesValues && values.length > 0)
-      errors.push(forbiddenField(`${at}.values`, "may not be specified when `operator` is 'Exists' or 'DoesNotExist'"));
-  }
-  return errors;
-}
 
 /** Rules on a controller's selector and template; `owner` is its kind, as messages name it. */
 export function validateWorkload({ spec }: Workload, owner = 'ReplicaSet'): FieldError[] {

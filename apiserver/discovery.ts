@@ -1,66 +1,51 @@
 import { createHash } from 'node:crypto';
-import type { Kind, Subresource } from '../api/kind.ts';
+import { storedAs, type Kind } from '../api/kind.ts';
 import type { KindTable } from './kinds.ts';
-
-const verbs = ['create', 'delete', 'deletecollection', 'get', 'list', 'patch', 'update', 'watch'];
-
-const verbsOf = (kind: Kind): readonly string[] => kind.verbs ?? (kind.question ? ['create'] : verbs);
-
-interface SubresourceFacts {
-  verbs: string[];
-  kind?: string;
-  group?: string;
-  version?: string;
-}
-
-function subresourceFacts(kind: Kind, subresource: Subresource): SubresourceFacts {
-  switch (subresource) {
-    case 'status':
-    case 'ephemeralcontainers':
-    case 'resize':
-    case 'approval':
-      return { verbs: ['get', 'patch', 'update'] };
-    case 'scale':
-      return { verbs: ['get', 'patch', 'update'], group: 'autoscaling', version: 'v1', kind: 'Scale' };
-    case 'binding':
-      return { verbs: ['create'], kind: 'Binding' };
-    case 'eviction':
-      return { verbs: ['create'], group: 'policy', version: 'v1', kind: 'Eviction' };
-    case 'log':
-      return { verbs: ['get'] };
-    case 'exec':
-      return { verbs: ['create', 'get'], kind: 'PodExecOptions' };
-    case 'attach':
-      return { verbs: ['create', 'get'], kind: 'PodAttachOptions' };
-    case 'portforward':
-      return { verbs: ['create', 'get'], kind: 'PodPortForwardOptions' };
-    case 'proxy':
-      return { verbs: ['create', 'delete', 'get', 'patch', 'update'], kind: `${kind.kind}ProxyOptions` };
-    case 'finalize':
-      return { verbs: ['update'] };
-    case 'token':
-      return { verbs: ['create'], group: 'authentication.k8s.io', version: 'v1', kind: 'TokenRequest' };
-  }
-}
+import { subresourceFacts, verbsOf } from './subresources/facts.ts';
 
 const hash = (value: unknown): string => createHash('sha256').update(JSON.stringify(value)).digest('hex').toUpperCase();
 
 /** Tells clients when the stored form of a kind changes. */
-const storageHash = (kind: Kind): string =>
-  Buffer.from(hash(kind.apiVersion + kind.kind).slice(0, 12), 'hex').toString('base64');
+function storageHash(served: Kind): string {
+  const { group, version, kind } = storedAs(served);
+  return createHash('sha256').update(`${group}/${version}/${kind}`).digest().subarray(0, 8).toString('base64');
+}
 
 const gv = (group: string, version: string): string => (group ? `${group}/${version}` : version);
+
+export interface Discovered {
+  bytes: Buffer;
+  etag: string;
+}
 
 /** `GET /api`, `/apis`, `/apis/<group>`, `/apis/<group>/<version>`, and the two aggregated forms of the first two. */
 export class Discovery {
   readonly #kinds: KindTable;
+  readonly #made = new Map<string, Discovered | undefined>();
+  /** The state of the table that the documents were made of. */
+  #generation = 0;
 
   constructor(kinds: KindTable) {
     this.#kinds = kinds;
   }
 
-  /** The value at a path, or undefined when nothing is served there. */
-  at(path: string, aggregated: 'v2' | 'v2beta1' | undefined, address: string): unknown {
+  /** The JSON at a path, made once for each state of the kinds; undefined when nothing is served there. */
+  at(path: string, aggregated: 'v2' | 'v2beta1' | undefined, address: string): Discovered | undefined {
+    if (this.#generation !== this.#kinds.generation) {
+      this.#made.clear();
+      this.#generation = this.#kinds.generation;
+    }
+    const key = `${aggregated} ${address} ${path}`;
+    const known = this.#made.get(key);
+    if (known) return known;
+    const value = this.#value(path, aggregated, address);
+    if (value === undefined) return undefined;
+    const made = { bytes: Buffer.from(JSON.stringify(value)), etag: `"${hash(value)}"` };
+    this.#made.set(key, made);
+    return made;
+  }
+
+  #value(path: string, aggregated: 'v2' | 'v2beta1' | undefined, address: string): unknown {
     const parts = path.split('/').filter(Boolean);
     if (parts[0] === 'api') {
       if (parts.length === 1) return aggregated ? this.#aggregated(true, aggregated) : apiVersions(address);
@@ -216,5 +201,3 @@ export function aggregatedForm(accept: string): { version: 'v2' | 'v2beta1'; con
   }
   return undefined;
 }
-
-export const etagOf = (value: unknown): string => `"${hash(value)}"`;

@@ -4,7 +4,7 @@ import type { TLSSocket } from 'node:tls';
 import { fastify } from 'fastify';
 import { StatusError } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
-import { aggregatedForm, etagOf, type Discovery } from './discovery.ts';
+import { aggregatedForm, type Discovery } from './discovery.ts';
 import type { Answer } from './call.ts';
 import type { User } from './auth/user.ts';
 import { connectSubresources, unknownPath, type Admitted, type Dispatcher, type Incoming } from './dispatch.ts';
@@ -277,18 +277,19 @@ class Handler {
   async #discover({ path, headers }: Incoming, request: RawRequest, response: RawResponse): Promise<void> {
     const isRoot = /^\/apis?\/?$/.test(path);
     const form = isRoot ? aggregatedForm((headers.accept as string | undefined) ?? '') : undefined;
-    const value = /^\/apis?(\/|$)/.test(path)
+    const found = /^\/apis?(\/|$)/.test(path)
       ? this.#parts.discovery.at(path, form?.version, this.#parts.address())
       : undefined;
-    if (value === undefined) {
+    if (found === undefined) {
       if (/^\/apis?\//.test(path)) throw unknownPath();
       return send(request, response, 404, textBody('404 page not found\n'), { 'x-content-type-options': 'nosniff' });
     }
-    if (!form) return send(request, response, 200, jsonBody(value), { vary: 'Accept' });
-    const etag = etagOf(value);
+    const { bytes, etag } = found;
+    const body = { contentType: form?.contentType ?? 'application/json', chunks: [bytes], length: bytes.length };
+    if (!form) return send(request, response, 200, body, { vary: 'Accept' });
     const common = { etag, vary: 'Accept', 'x-varied-accept': form.version };
     if (headers['if-none-match'] === etag) return send(request, response, 304, textBody('', form.contentType), common);
-    return send(request, response, 200, jsonBody(value, form.contentType), common);
+    return send(request, response, 200, body, common);
   }
 
   /** exec, attach, port-forward, and watches over a WebSocket: the connection leaves HTTP. */

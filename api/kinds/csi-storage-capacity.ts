@@ -5,7 +5,7 @@ import { kind } from '../kind.ts';
 import type { KubeObject, LabelSelector } from '../meta.ts';
 import { checkDnsSubdomain } from '../names.ts';
 import { mustBeNamed, notNegativeAmount } from '../rules.ts';
-import { validateSelector } from '../workload.ts';
+import { validateSelector } from '../selector-validate.ts';
 
 export interface CSIStorageCapacity extends KubeObject {
   nodeTopology?: LabelSelector;

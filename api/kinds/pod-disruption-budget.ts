@@ -3,7 +3,7 @@ import { bad } from '../field-error.ts';
 import { type FieldError, kind } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
 import { atMost100Percent, intOrPercent, oneOf } from '../rules.ts';
-import { validateSelector } from '../workload.ts';
+import { validateSelector } from '../selector-validate.ts';
 
 export interface PodDisruptionBudget extends KubeObject {
   spec?: {

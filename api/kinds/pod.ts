@@ -33,6 +33,7 @@ export interface PodSpec {
   hostname?: string;
   subdomain?: string;
   affinity?: Affinity;
+  hostAliases?: { ip: string; hostnames?: string[] }[];
   schedulerName?: string;
   tolerations?: Toleration[];
   priorityClassName?: string;
@@ -65,7 +66,14 @@ export interface Container {
   livenessProbe?: unknown;
   readinessProbe?: unknown;
   startupProbe?: unknown;
-  securityContext?: { runAsUser?: number; runAsGroup?: number; privileged?: boolean; readOnlyRootFilesystem?: boolean };
+  securityContext?: {
+    runAsUser?: number;
+    runAsGroup?: number;
+    privileged?: boolean;
+    readOnlyRootFilesystem?: boolean;
+    allowPrivilegeEscalation?: boolean;
+    capabilities?: { add?: string[]; drop?: string[] };
+  };
   /** What a change of a resource needs: nothing, or a restart of the container. */
   resizePolicy?: { resourceName: string; restartPolicy: 'NotRequired' | 'RestartContainer' }[];
   stdin?: boolean;

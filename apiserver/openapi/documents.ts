@@ -1,5 +1,6 @@
 import { definitionOf, definitions, type Schema } from '../../api/schema.ts';
-import { resourcePath, type Kind } from '../../api/kind.ts';
+import { resourcePath, type Kind, type Subresource } from '../../api/kind.ts';
+import { subresourceFacts, verbsOf } from '../subresources/facts.ts';
 import { version } from '../version.ts';
 
 export type Json = { [member: string]: unknown };
@@ -19,10 +20,14 @@ const questions = (kinds: readonly Kind[]): string[] =>
   kinds
     .flatMap((kind) => [
       ...[kind.kind, kind.listKind].map((name) => definitionOf(kind.group, kind.version, name)),
-      ...(kind.subresources.includes('scale') ? ['io.k8s.api.autoscaling.v1.Scale'] : []),
-      ...(kind.subresources.includes('eviction') ? ['io.k8s.api.policy.v1.Eviction'] : []),
-      ...(kind.subresources.includes('token') ? ['io.k8s.api.authentication.v1.TokenRequest'] : []),
-      ...(kind.subresources.includes('binding') ? ['io.k8s.api.core.v1.Binding'] : []),
+      ...kind.subresources.map((subresource) => {
+        const {
+          group = kind.group,
+          version: of = kind.version,
+          kind: name = kind.kind,
+        } = subresourceFacts(kind, subresource);
+        return definitionOf(group, of, name);
+      }),
     ])
     .filter((name) => name !== undefined);
 
@@ -91,57 +96,89 @@ function mapChildren(schema: Omit<Schema, '$ref'>, map: (child: Schema) => Json)
 
 type Version = 2 | 3;
 
+/** The methods of a collection, of all namespaces and of one object, by verb. */
+const objectVerbs = { get: 'get', update: 'put', patch: 'patch', delete: 'delete' } as const;
+const collectionVerbs = { list: 'get', create: 'post', deletecollection: 'delete' } as const;
+const actions: Record<string, string> = { create: 'post', update: 'put' };
+
 function pathsOf(kinds: readonly Kind[], _path: string, v: Version): Json {
   const paths: Json = {};
   for (const kind of kinds) {
     const definition = definitionOf(kind.group, kind.version, kind.kind);
     if (!definition) continue;
-    const listDefinition = definitionOf(kind.group, kind.version, kind.listKind) ?? definition;
-    const one = { kind, definition, v };
+    const list = definitionOf(kind.group, kind.version, kind.listKind) ?? definition;
+    const answers = { list, deletecollection: `${meta}.Status`, delete: `${meta}.Status` } as Record<string, string>;
+    const operations = (verbs: Readonly<Record<string, string>>, scope: string) =>
+      Object.fromEntries(
+        Object.entries(verbs)
+          .filter(([verb]) => verbsOf(kind).includes(verb))
+          .map(([verb, method]) => [
+            method,
+            operation(verb, { kind, definition, v, name: scope }, answers[verb] ?? definition),
+          ]),
+      );
+    const scope = kind.namespaced ? 'Namespaced' : '';
     const collection = templated(resourcePath(kind, kind.namespaced ? '{namespace}' : undefined));
-    if (kind.question) {
-      paths[collection] = {
-        post: operation('post', one, definition),
-        parameters: parameters(v, kind.namespaced ? ['namespace'] : []),
-      };
-      continue;
-    }
-    paths[collection] = {
-      get: operation('list', one, listDefinition),
-      post: operation('post', one, definition),
-      delete: operation('deletecollection', one, `${meta}.Status`),
-      parameters: parameters(v, kind.namespaced ? ['namespace'] : []),
+    const inPath = kind.namespaced ? ['namespace'] : [];
+    const put = (path: string, members: Json, names: readonly string[]) => {
+      if (Object.keys(members).length > 0) paths[path] = { ...members, parameters: parameters(v, names) };
     };
-    if (kind.namespaced) paths[templated(resourcePath(kind))] = { get: operation('list', one, listDefinition) };
-    const object = `${collection}/{name}`;
-    const inPath = kind.namespaced ? ['name', 'namespace'] : ['name'];
-    paths[object] = {
-      get: operation('get', one, definition),
-      put: operation('put', one, definition),
-      patch: operation('patch', one, definition),
-      delete: operation('delete', one, `${meta}.Status`),
-      parameters: parameters(v, inPath),
-    };
-    if (kind.subresources.includes('status'))
-      paths[`${object}/status`] = {
-        get: operation('get', one, definition),
-        put: operation('put', one, definition),
-        patch: operation('patch', one, definition),
-        parameters: parameters(v, inPath),
-      };
+    put(collection, operations(collectionVerbs, scope), inPath);
+    if (kind.namespaced) put(templated(resourcePath(kind)), operations({ list: 'get' }, 'ForAllNamespaces'), []);
+    put(`${collection}/{name}`, operations(objectVerbs, scope), ['name', ...inPath]);
+    for (const subresource of kind.subresources)
+      put(`${collection}/{name}/${subresource}`, subresourceOperations(kind, subresource, v), ['name', ...inPath]);
   }
   return paths;
 }
+
+const methods: Readonly<Record<string, string>> = { ...objectVerbs, create: 'post' };
+const connects = new Set(['exec', 'attach', 'portforward', 'proxy']);
+
+function subresourceOperations(kind: Kind, subresource: Subresource, v: Version): Json {
+  const facts = subresourceFacts(kind, subresource);
+  const { group = kind.group, version: of = kind.version, kind: name = kind.kind } = facts;
+  const isConnect = connects.has(subresource);
+  const definition = definitionOf(group, of, name) ?? definitionOf(kind.group, kind.version, kind.kind)!;
+  const about = { ...kind, group, version: of, kind: name };
+  const word = `${kind.namespaced ? 'Namespaced' : ''}${kind.kind}${subresource[0]!.toUpperCase()}${subresource.slice(1)}`;
+  return Object.fromEntries(
+    facts.verbs.map((verb) => [
+      methods[verb]!,
+      isConnect
+        ? connectOperation(about, `connect${methods[verb]![0]!.toUpperCase()}${methods[verb]!.slice(1)}${word}`, v)
+        : operation(verb, { kind: about, definition, v, name: '', id: `${verb}${word}` }, definition),
+    ]),
+  );
+}
+
+const connectOperation = (kind: Kind, operationId: string, v: Version): Json => ({
+  'x-kubernetes-action': 'connect',
+  'x-kubernetes-group-version-kind': { group: kind.group, version: kind.version, kind: kind.kind },
+  operationId,
+  responses: {
+    200:
+      v === 2
+        ? { description: 'OK', schema: { type: 'string' } }
+        : { description: 'OK', content: { '*/*': { schema: { type: 'string' } } } },
+  },
+});
 
 const templated = (path: string): string => path.replaceAll('%7B', '{').replaceAll('%7D', '}');
 
 const writes = new Set(['post', 'put', 'patch']);
 
-function operation(
-  action: string,
-  { kind, v, definition }: { kind: Kind; definition: string; v: Version },
-  answer: string,
-): Json {
+interface About {
+  kind: Kind;
+  definition: string;
+  v: Version;
+  /** `Namespaced`, `ForAllNamespaces` or nothing. */
+  name: string;
+  id?: string;
+}
+
+function operation(verb: string, { kind, v, definition, name, id }: About, answer: string): Json {
+  const action = actions[verb] ?? verb;
   const isWrite = writes.has(action);
   const query = [
     ...(isWrite || action.startsWith('delete') ? ['dryRun'] : []),
@@ -152,7 +189,7 @@ function operation(
   return {
     'x-kubernetes-action': action,
     'x-kubernetes-group-version-kind': { group: kind.group, version: kind.version, kind: kind.kind },
-    operationId: `${action}${kind.kind}`,
+    operationId: id ?? operationId(verb, kind, name),
     tags: [kind.group ? kind.group.replace(/\W.*/, '') : 'core'],
     ...body,
     parameters: [...queryParameters(v, query), ...((body['parameters'] as Json[] | undefined) ?? [])],
@@ -160,10 +197,26 @@ function operation(
   };
 }
 
+/** `createCoreV1NamespacedPod`. */
+function operationId(verb: string, { group, version: of, kind }: Kind, scope: string): string {
+  const word = (text: string) =>
+    text.replace(/(^|[^A-Za-z0-9])([a-z0-9])/g, (_, __, first: string) => first.toUpperCase());
+  const gv = `${word(group.replace(/\.k8s\.io$/, '') || 'core')}${word(of)}`;
+  const [what, names] = verbWords[verb] ?? [verb, scope + kind];
+  return scope === 'ForAllNamespaces' ? `list${gv}${kind}ForAllNamespaces` : `${what}${gv}${names || scope + kind}`;
+}
+
+const verbWords: Record<string, [word: string, names: string]> = {
+  get: ['read', ''],
+  update: ['replace', ''],
+  deletecollection: ['deleteCollection', ''],
+};
+
 const patchTypes = [
   'application/json-patch+json',
   'application/merge-patch+json',
   'application/strategic-merge-patch+json',
+  'application/apply-patch+yaml',
 ];
 
 function bodyOf(action: string, definition: string, v: Version): Json {

@@ -25,6 +25,7 @@ const lines = (errors: FieldError[] | undefined) => (errors ?? []).map((error) =
 
 const spec = (members: object) => ({ spec: members });
 const pod = (members: object) => spec({ template: spec(members) });
+const one = (members: object) => spec({ containers: [{ name: 'c', image: 'i', ...members }] });
 const cron = (members: object) => spec(members);
 
 test.each(Object.keys(minimalObjects).filter((id) => kindOf(id)))(
@@ -38,6 +39,91 @@ test.each(Object.keys(minimalObjects).filter((id) => kindOf(id)))(
 
 describe('a create is refused', () => {
   test.each<[id: string, patch: object, says: string]>([
+    [
+      'v1/Pod',
+      one({ livenessProbe: { httpGet: { port: 0 } } }),
+      'spec.containers[0].livenessProbe.httpGet.port: Invalid value: 0: must be between 1 and 65535, inclusive',
+    ],
+    [
+      'v1/Pod',
+      one({ livenessProbe: {} }),
+      'spec.containers[0].livenessProbe: Required value: must specify a handler type',
+    ],
+    [
+      'v1/Pod',
+      one({ readinessProbe: { exec: { command: ['x'] }, terminationGracePeriodSeconds: 5 } }),
+      'readinessProbe.terminationGracePeriodSeconds: Invalid value: 5: must not be set for readinessProbes',
+    ],
+    [
+      'v1/Pod',
+      one({ lifecycle: { preStop: { exec: {} } } }),
+      'spec.containers[0].lifecycle.preStop.exec.command: Required value',
+    ],
+    [
+      'v1/Pod',
+      one({ securityContext: { privileged: true, allowPrivilegeEscalation: false } }),
+      'cannot set `allowPrivilegeEscalation` to false and `privileged` to true',
+    ],
+    [
+      'v1/Pod',
+      spec({ securityContext: { runAsUser: -1 } }),
+      'spec.securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive',
+    ],
+    [
+      'v1/Pod',
+      spec({ dnsPolicy: 'None' }),
+      'spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None',
+    ],
+    [
+      'v1/Pod',
+      spec({ hostAliases: [{ ip: 'x' }] }),
+      'spec.hostAliases[0].ip: Invalid value: "x": must be valid IP address',
+    ],
+    [
+      'v1/Pod',
+      spec({ topologySpreadConstraints: [{ maxSkew: 0, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule' }] }),
+      'spec.topologySpreadConstraints[0].maxSkew: Invalid value: 0: must be greater than zero',
+    ],
+    [
+      'v1/Pod',
+      spec({ affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [{ labelSelector: {} }] } } }),
+      'requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: Required value: can not be empty',
+    ],
+    [
+      'v1/Pod',
+      spec({
+        affinity: {
+          nodeAffinity: { preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 0, preference: {} }] },
+        },
+      }),
+      'weight: Invalid value: 0: must be in the range 1-100',
+    ],
+    [
+      'v1/Pod',
+      spec({
+        volumes: [
+          { name: 'v', projected: { sources: [{ serviceAccountToken: { path: '../t', expirationSeconds: 5 } }] } },
+        ],
+      }),
+      'may not specify a duration less than 10 minutes',
+    ],
+    [
+      'v1/Pod',
+      spec({ volumes: [{ name: 'v', persistentVolumeClaim: {} }] }),
+      'spec.volumes[0].persistentVolumeClaim.claimName: Required value',
+    ],
+    [
+      'v1/Pod',
+      spec({
+        volumes: [{ name: 'v', ephemeral: { volumeClaimTemplate: { spec: { accessModes: ['ReadWriteOnce'] } } } }],
+      }),
+      'spec.volumes[0].ephemeral.volumeClaimTemplate.spec.resources[storage]: Required value',
+    ],
+    [
+      'v1/Pod',
+      spec({ ephemeralContainers: [{ name: 'e', image: 'i', ports: [{ containerPort: 80 }] }] }),
+      'spec.ephemeralContainers[0].ports: Forbidden: cannot be set for an Ephemeral Container',
+    ],
     [
       'apps/v1/StatefulSet',
       spec({ replicas: -1 }),

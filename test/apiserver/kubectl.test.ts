@@ -111,6 +111,13 @@ describe.each(kubectls().map((path) => [path.split('/').at(-1)!, path]))('%s', (
 
   test('explains, discovers and reports mistakes', async () => {
     expect(await k('explain', 'deployment.spec.strategy.rollingUpdate')).toContain('maxSurge');
+    expect(await k('explain', 'cronjob.spec.jobTemplate.spec.template.spec.containers')).toContain('livenessProbe');
+    expect(await k('explain', 'hpa.spec', '--api-version=autoscaling/v1')).toContain('targetCPUUtilizationPercentage');
+    if ((await k('explain', '--help')).includes('plaintext-openapiv2'))
+      expect(await k('explain', 'statefulset.spec', '--output=plaintext-openapiv2')).toContain('volumeClaimTemplates');
+    expect(await k('api-resources', '-o', 'wide', '--no-headers')).toMatch(
+      /^componentstatuses +cs +v1 +false +ComponentStatus +\[?get[, ]+list\]? *$/m,
+    );
     expect(await k('api-resources', '--no-headers')).toMatch(/^deployments +deploy +apps\/v1 +true +Deployment$/m);
     expect(await k('auth', 'can-i', 'create', 'pods')).toBe('yes');
     expect(await k('version', '-o', 'json')).toContain('"gitVersion": "v1.36.0+km.0.1.0"');

@@ -61,9 +61,7 @@ const encoded = (object: { apiVersion: string; kind: string }): Buffer => {
 };
 
 describe.each(
-  builtinKinds
-    .filter(({ verbs }) => !verbs)
-    .map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind] as const),
+  builtinKinds.map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind] as const).filter(([id]) => id in minimalObjects),
 )('%s in protobuf', (id, kind) => {
   test('is made from it and read back as it is in JSON', async () => {
     const name = objectNames[id] ?? 'x';
