@@ -3,6 +3,7 @@
  * books, nodes made from offers. `raw` is a bare loop over the same nodes that takes the one with the most free cpu.
  */
 import { State } from '../framework/state.ts';
+import type { PodSpec } from '../api/kinds/pod.ts';
 import { silent } from '../lib/log.ts';
 import type { Offer } from '../mesos/types.ts';
 import { decide, defaultProfile, seeded } from '../scheduler/index.ts';
@@ -11,34 +12,63 @@ import { makePod } from '../test/scheduler/builders.ts';
 import { median, report } from './report.ts';
 
 const pods = 2000;
+const zone = 'topology.kubernetes.io/zone';
+const labels = { app: 'web' };
 
-for (const agents of [100, 1000, 5000]) {
-  const value = await median(5, () => rate(() => place(agents)));
-  const raw = await median(5, () => rate(() => scan(agents)));
-  // kube-scheduler 1.23 binds 293, 192 and 159 pods a second on such a machine; deciding must be far from the limit.
-  report({ bench: 'decide', case: `${agents} agents' offers`, value, unit: 'pods/s', goal: 1000, raw });
+const selector = { labelSelector: { matchLabels: labels } };
+const apart = [{ ...selector, topologyKey: 'kubernetes.io/hostname' }];
+const kinds: Record<string, Partial<PodSpec>> = {
+  plain: {},
+  'anti-affinity': { affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: apart } } },
+  'zone spread': {
+    topologySpreadConstraints: [{ ...selector, maxSkew: 1, topologyKey: zone, whenUnsatisfiable: 'DoNotSchedule' }],
+  },
+};
+
+// kube-scheduler 1.23 binds 293, 192 and 159 pods a second on such a machine; deciding must be far from the limit.
+const cases: [kind: string, agents: number, goal: number][] = [
+  ['plain', 100, 5000],
+  ['plain', 1000, 2000],
+  ['plain', 5000, 1000],
+  ['plain', 10_000, 1000],
+  ['anti-affinity', 1000, 500],
+  ['zone spread', 1000, 500],
+];
+
+for (const [kind, agents, goal] of cases) {
+  // No more pods than hosts, where each wants one for itself.
+  const count = kind === 'anti-affinity' ? agents : pods;
+  const value = await median(5, () => rate(() => place(agents, kinds[kind]!, count), count));
+  const raw = await median(5, () => rate(() => scan(agents), pods));
+  report({ bench: 'decide', case: `${kind} pods, ${agents} agents' offers`, value, unit: 'pods/s', goal, raw });
 }
 
 /** Pods a second, of what `run` answers: milliseconds for all of them. */
-function rate(run: () => number): number {
-  return (pods * 1000) / run();
+function rate(run: () => number, count: number): number {
+  return (count * 1000) / run();
 }
 
 function offersOf(agents: number): Offer[] {
   return Array.from({ length: agents }, (_, i) => makeOffer(`a${i}`, { cpus: 16, mem: 65_536, executor: true }));
 }
 
-function place(agents: number): number {
+function place(agents: number, spec: Partial<PodSpec>, count: number): number {
   const state = new State(stateOptions, silent);
   state.subscribed('f-0001', 0);
-  const waiting = Array.from({ length: pods }, (_, i) => makePod(`p${i}`));
+  const waiting = Array.from({ length: count }, (_, i) => makePod(`p${i}`, spec, { labels }));
   state.want(waiting, 0);
   state.offered(offersOf(agents), 0);
-  for (const agent of state.nodes) agent.node = { metadata: { name: agent.name, labels: {} } };
+  for (const [i, agent] of [...state.nodes].entries())
+    agent.node = {
+      metadata: { name: agent.name, labels: { 'kubernetes.io/hostname': agent.name, [zone]: `z${i % 3}` } },
+    };
+  const world = { namespaceLabels: () => ({}) };
+  const search = { percentageOfNodesToScore: 0, next: 0 };
   const random = seeded(1);
   const started = performance.now();
   for (const pod of waiting) {
-    const decision = decide({ pod, needs: state.needs(pod), nodes: state.nodes }, defaultProfile, random);
+    const ask = { pod, needs: state.needs(pod), nodes: state.nodes, world };
+    const decision = decide(ask, defaultProfile, random, search);
     if ('refusals' in decision || !state.reserve(pod, decision.node.name))
       throw new Error(`${pod.metadata.name} was not placed`);
   }

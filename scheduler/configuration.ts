@@ -94,16 +94,7 @@ const isDisabled = (set: PluginSet | undefined, name: string): boolean =>
   (set?.disabled ?? []).some((one) => one.name === name || one.name === '*');
 
 /** Points that a policy here has no part in of its own: what they name is done by the scheduler or the framework. */
-const elsewhere = new Set([
-  'PrioritySort',
-  'SchedulingGates',
-  'DefaultPreemption',
-  'DefaultBinder',
-  'VolumeBinding',
-  'VolumeRestrictions',
-  'VolumeZone',
-  'NodeVolumeLimits',
-]);
+const elsewhere = new Set(['PrioritySort', 'SchedulingGates', 'DefaultPreemption', 'DefaultBinder']);
 
 async function pluginsOf(
   { plugins: sets = {}, pluginConfig = [] }: ProfileConfiguration,

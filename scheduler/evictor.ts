@@ -17,7 +17,7 @@ export class Evictor {
   readonly #events: EventRecorder;
   readonly #log: Logger;
   readonly #now: () => number;
-  /** Pod uid → where room is being made for it, since when, and who was asked to go. */
+  /** Pod uid → where room is being made for it, when who had to go was last seen, and who that is. */
   readonly #nominated = new Map<string, { node: string; since: number; victims: readonly PodObject[] }>();
 
   constructor({ client, events, log, now }: { client: Client; events: EventRecorder; log: Logger; now: () => number }) {
@@ -33,9 +33,11 @@ export class Evictor {
     const name = told?.node ?? pod.status?.nominatedNodeName;
     const node = name ? nodes.find((one) => one.name === name) : undefined;
     if (!node) return false;
-    // The apiserver's word that they end takes a moment to come back.
-    const isFresh = told !== undefined && this.#now() - told.since < patience;
-    if (isFresh && told.victims.some(({ metadata }) => node.pods.has(metadata.uid!))) return true;
+    if (told) {
+      if (told.victims.some(({ metadata }) => node.pods.has(metadata.uid!))) told.since = this.#now();
+      // When they have ended, what they held must first come back as an offer.
+      if (this.#now() - told.since < patience) return true;
+    }
     return [...node.pods.values()].some(
       (other) => other.metadata.deletionTimestamp !== undefined && priorityOf(other) < priorityOf(pod),
     );

@@ -1,4 +1,7 @@
+import type { PersistentVolume } from '../api/kinds/persistent-volume.ts';
+import type { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import type { Pod } from '../api/kinds/pod.ts';
+import type { StorageClass } from '../api/kinds/storage-class.ts';
 import type { LabelSelector } from '../api/meta.ts';
 import type { Needs, NodeView } from './cluster.ts';
 
@@ -37,6 +40,18 @@ export interface World {
   serviceSelectors?(namespace: string): readonly Readonly<Record<string, string>>[];
   /** Every PodDisruptionBudget. */
   budgets?(): readonly Budget[];
+  storage?: Storage;
+}
+
+/** Volumes and what is known of them. */
+export interface Storage {
+  claim(namespace: string, name: string): PersistentVolumeClaim | undefined;
+  volume(name: string): PersistentVolume | undefined;
+  /** The smaller first. */
+  volumes(): readonly PersistentVolume[];
+  storageClass(name: string): StorageClass | undefined;
+  /** CSI driver → how many of its volumes the node can have. */
+  attachLimits(node: string): ReadonlyMap<string, number>;
 }
 
 export interface Budget {

@@ -45,9 +45,22 @@ const predicates: Readonly<Record<string, string[]>> = {
   CheckNodeUnschedulable: ['NodeUnschedulable'],
   MatchInterPodAffinity: ['InterPodAffinity'],
   EvenPodsSpread: ['PodTopologySpread'],
+  NoDiskConflict: ['VolumeRestrictions'],
+  NoVolumeZoneConflict: ['VolumeZone'],
+  CheckVolumeBinding: ['VolumeBinding'],
+  MaxCSIVolumeCountPred: ['NodeVolumeLimits'],
 };
 
-const usualPredicates = ['GeneralPredicates', 'PodToleratesNodeTaints', 'MatchInterPodAffinity', 'EvenPodsSpread'];
+const usualPredicates = [
+  'NoDiskConflict',
+  'NoVolumeZoneConflict',
+  'MaxCSIVolumeCountPred',
+  'CheckVolumeBinding',
+  'GeneralPredicates',
+  'PodToleratesNodeTaints',
+  'MatchInterPodAffinity',
+  'EvenPodsSpread',
+];
 
 const priorities: Readonly<Record<string, [plugin: string, args?: object]>> = {
   LeastRequestedPriority: ['NodeResourcesFit', { scoringStrategy: { type: 'LeastAllocated' } }],

@@ -6,9 +6,13 @@ import { nodeAffinity } from './plugins/node-affinity.ts';
 import { nodeName } from './plugins/node-name.ts';
 import { nodePorts } from './plugins/node-ports.ts';
 import { nodeUnschedulable } from './plugins/node-unschedulable.ts';
+import { nodeVolumeLimits } from './plugins/node-volume-limits.ts';
 import { resourcesFit } from './plugins/resources-fit.ts';
 import { taintToleration } from './plugins/taint-toleration.ts';
 import { topologySpread } from './plugins/topology-spread.ts';
+import { volumeBinding } from './plugins/volume-binding.ts';
+import { volumeRestrictions } from './plugins/volume-restrictions.ts';
+import { volumeZone } from './plugins/volume-zone.ts';
 
 /**
  * The policies in order. The first refusal is the one the user reads, so what is a property of the node itself comes
@@ -21,6 +25,10 @@ export const defaultProfile: readonly Weighted[] = [
   { plugin: nodeAffinity(), weight: 2 },
   { plugin: nodePorts, weight: 0 },
   { plugin: resourcesFit(), weight: 1 },
+  { plugin: volumeRestrictions, weight: 0 },
+  { plugin: nodeVolumeLimits, weight: 0 },
+  { plugin: volumeBinding, weight: 0 },
+  { plugin: volumeZone, weight: 0 },
   { plugin: topologySpread(), weight: 2 },
   { plugin: interPodAffinity(), weight: 2 },
   { plugin: balancedAllocation(), weight: 1 },

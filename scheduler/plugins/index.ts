@@ -8,11 +8,15 @@ import { nodeLabel } from './node-label.ts';
 import { nodeName } from './node-name.ts';
 import { nodePorts } from './node-ports.ts';
 import { nodeUnschedulable } from './node-unschedulable.ts';
+import { nodeVolumeLimits } from './node-volume-limits.ts';
 import { resourcesFit } from './resources-fit.ts';
 import { selectorSpread } from './selector-spread.ts';
 import { serviceAffinity } from './service-affinity.ts';
 import { taintToleration } from './taint-toleration.ts';
 import { topologySpread } from './topology-spread.ts';
+import { volumeBinding } from './volume-binding.ts';
+import { volumeRestrictions } from './volume-restrictions.ts';
+import { volumeZone } from './volume-zone.ts';
 
 /** Makes a policy from its `args` in a configuration; none means the defaults. */
 export type MakePlugin = (args?: object) => Plugin;
@@ -27,6 +31,10 @@ export const plugins: ReadonlyMap<string, MakePlugin> = new Map<string, MakePlug
   ['ServiceAffinity', (args = {}) => serviceAffinity(args)],
   ['NodePorts', () => nodePorts],
   ['NodeResourcesFit', resourcesFit],
+  ['VolumeRestrictions', () => volumeRestrictions],
+  ['NodeVolumeLimits', () => nodeVolumeLimits],
+  ['VolumeBinding', () => volumeBinding],
+  ['VolumeZone', () => volumeZone],
   ['PodTopologySpread', topologySpread],
   ['InterPodAffinity', interPodAffinity],
   ['NodeResourcesBalancedAllocation', balancedAllocation],

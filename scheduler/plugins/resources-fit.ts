@@ -53,6 +53,7 @@ function fitTest(needs: Needs) {
 }
 
 function strategyScore(needs: Needs, { type, resources, requestedToCapacityRatio }: ScoringStrategy) {
+  if (!type && !resources?.length) return leastAllocated(needs);
   const worth = worthOf(type, requestedToCapacityRatio?.shape);
   const weighted = (resources?.length ? resources : cpuAndMemory).map(({ name, weight = 1 }) => ({
     name,
@@ -70,6 +71,12 @@ function strategyScore(needs: Needs, { type, resources, requestedToCapacityRatio
     }
     return weights === 0 ? 0 : sum / weights;
   };
+}
+
+/** The strategy nearly everybody has, without a detour. */
+function leastAllocated(needs: Needs) {
+  const [cpu, memory] = [amountIn(needs, 'cpu'), amountIn(needs, 'memory')];
+  return (node: NodeView): number => (freeShare(node, 'cpu', cpu) + freeShare(node, 'memory', memory)) / 2;
 }
 
 /** From the share that stays free, in percent, to the score. */

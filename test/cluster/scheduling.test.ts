@@ -1,0 +1,68 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Event } from '../../api/kinds/event.ts';
+import { Pod, type PodSpec } from '../../api/kinds/pod.ts';
+import { eventually } from '../eventually.ts';
+import { type TestCluster, startTestCluster } from './harness.ts';
+
+let cluster: TestCluster;
+
+beforeAll(async () => {
+  const agents = [1, 2].map((i) => ({
+    hostname: '127.0.0.1',
+    attributes: `rack:r${i}`,
+    domain: `eu/z${i}`,
+    resources: `cpus:2;mem:2048;disk:4096;ports:[${31 + i}000-${31 + i}099]`,
+  }));
+  cluster = await startTestCluster({ flags: { devcluster: ['--agents', JSON.stringify(agents)] } });
+}, 90_000);
+afterAll(() => cluster?.stop());
+
+const run = (name: string, spec: Partial<PodSpec>, cpu = '100m') =>
+  cluster.client.create(Pod, {
+    metadata: { name, namespace: 'default', labels: { app: name.split('-')[0]! } },
+    spec: {
+      terminationGracePeriodSeconds: 1,
+      containers: [{ name: 'c', image: 'busybox', command: ['sleep', '1000'], resources: { requests: { cpu } } }],
+      ...spec,
+    },
+  });
+const pod = (name: string) => cluster.client.get(Pod, { namespace: 'default', name });
+const nodeOf = async (name: string) => (await pod(name)).spec.nodeName;
+const messageOf = async (name: string) =>
+  (await pod(name)).status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message ?? '';
+
+test('pods that want to be apart are, and the one too many is told why', async () => {
+  const podAntiAffinity = {
+    requiredDuringSchedulingIgnoredDuringExecution: [
+      { labelSelector: { matchLabels: { app: 'apart' } }, topologyKey: 'kubernetes.io/hostname' },
+    ],
+  };
+  const names = ['apart-1', 'apart-2', 'apart-3'];
+  for (const name of names) await run(name, { affinity: { podAntiAffinity } });
+  await eventually(async () => {
+    const nodes = await Promise.all(names.map(nodeOf));
+    const [waiting] = names.filter((_, i) => nodes[i] === undefined);
+    expect(new Set(nodes).size).toBe(3);
+    expect(await messageOf(waiting!)).toContain("2 node(s) didn't match pod anti-affinity rules");
+  }, 60_000);
+  for (const name of names) await cluster.client.delete(Pod, { namespace: 'default', name }, { gracePeriodSeconds: 0 });
+}, 90_000);
+
+test('an urgent pod takes the place of one that is not', async () => {
+  await run('humble-1', {}, '1400m');
+  await run('humble-2', {}, '1400m');
+  await eventually(async () => {
+    for (const name of ['humble-1', 'humble-2']) expect((await pod(name)).status?.phase).toBe('Running');
+  }, 60_000);
+  // Where there are priority classes, only they may give a priority.
+  const name = await cluster.client
+    .raw('POST', '/apis/scheduling.k8s.io/v1/priorityclasses', { metadata: { name: 'urgent' }, value: 1000 })
+    .then(
+      () => ({ priorityClassName: 'urgent' }),
+      () => ({ priority: 1000 }),
+    );
+  await run('urgent', name, '1400m');
+  await eventually(async () => expect((await pod('urgent')).status?.phase).toBe('Running'), 75_000);
+  const { items } = await cluster.client.list(Event, { namespace: 'default' });
+  expect(items.filter(({ reason }) => reason === 'Preempted')).toHaveLength(1);
+}, 150_000);
