@@ -1,5 +1,5 @@
 import type { Kind } from '../api/kind.ts';
-import { builtinKinds } from '../api/kinds/index.ts';
+import { storedKinds } from '../api/kinds/index.ts';
 import { isTerminal, type Pod } from '../api/kinds/pod.ts';
 import { ResourceQuota } from '../api/kinds/resource-quota.ts';
 import { keyOf, type KubeObject, type Stored } from '../api/meta.ts';
@@ -21,7 +21,7 @@ const againMs = 5 * 60_000;
  */
 export function resourceQuotas({ client, informer }: World): Reconciler {
   const quotas = informer(ResourceQuota, { indexes: { namespace: (quota) => [quota.metadata.namespace ?? ''] } });
-  const counted = builtinKinds
+  const counted = storedKinds
     .filter(({ namespaced, plural }) => namespaced && plural !== 'events')
     .map((kind) => ({ kind, objects: informer(kind, { indexes: { namespace: namespaceOf } }) }));
   const quotasOf =
