@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { aggregatorDefinitions } from './schema/aggregator.ts';
 
 /** An OpenAPI v3 schema as the facts hold it. */
 export interface Schema {
@@ -24,9 +25,13 @@ export interface Schema {
 }
 
 /** Every definition of Kubernetes 1.36 by its OpenAPI name, such as `io.k8s.api.core.v1.Pod`: facts, no descriptions. */
-export const definitions: Readonly<Record<string, Schema>> = JSON.parse(
-  readFileSync(new URL('./schema/schema-facts.json', import.meta.url), 'utf8'),
-) as Record<string, Schema>;
+export const definitions: Readonly<Record<string, Schema>> = {
+  ...(JSON.parse(readFileSync(new URL('./schema/schema-facts.json', import.meta.url), 'utf8')) as Record<
+    string,
+    Schema
+  >),
+  ...aggregatorDefinitions,
+};
 
 const prefix = '#/components/schemas/';
 

@@ -62,6 +62,14 @@ export interface WriteOptions {
   annotate?: (key: string, value: string) => void;
 }
 
+/** What the server writes on its own account. */
+export const serverWrites = (user: User): WriteOptions => ({
+  dryRun: false,
+  user,
+  fieldManager: 'kube-apiserver',
+  admitted: true,
+});
+
 export const writerOf = ({ fieldManager, subresource = '' }: WriteOptions, now: number): Writer => ({
   manager: fieldManager,
   subresource,

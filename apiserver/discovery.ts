@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { storedAs, type Kind } from '../api/kind.ts';
+import type { Aggregator, Remote, RemoteResource } from './aggregation/aggregator.ts';
 import type { KindTable } from './kinds.ts';
 import { subresourceFacts, verbsOf } from './subresources/facts.ts';
 
@@ -21,19 +22,22 @@ export interface Discovered {
 /** `GET /api`, `/apis`, `/apis/<group>`, `/apis/<group>/<version>`, and the two aggregated forms of the first two. */
 export class Discovery {
   readonly #kinds: KindTable;
+  readonly #aggregator: Aggregator;
   readonly #made = new Map<string, Discovered | undefined>();
-  /** The state of the table that the documents were made of. */
-  #generation = 0;
+  /** The state of the kinds that the documents were made of. */
+  #generation = '';
 
-  constructor(kinds: KindTable) {
+  constructor(kinds: KindTable, aggregator: Aggregator) {
     this.#kinds = kinds;
+    this.#aggregator = aggregator;
   }
 
   /** The JSON at a path, made once for each state of the kinds; undefined when nothing is served there. */
   at(path: string, aggregated: 'v2' | 'v2beta1' | undefined, address: string): Discovered | undefined {
-    if (this.#generation !== this.#kinds.generation) {
+    const generation = `${this.#kinds.generation}/${this.#aggregator.generation}`;
+    if (this.#generation !== generation) {
       this.#made.clear();
-      this.#generation = this.#kinds.generation;
+      this.#generation = generation;
     }
     const key = `${aggregated} ${address} ${path}`;
     const known = this.#made.get(key);
@@ -78,7 +82,13 @@ export class Discovery {
   }
 
   #groups(): { group: string; versions: string[] }[] {
-    return this.#kinds.groups.filter(({ group }) => group !== '');
+    const groups = this.#kinds.groups.filter(({ group }) => group !== '');
+    for (const { group, version } of this.#aggregator.remotes) {
+      const known = groups.find((one) => one.group === group);
+      if (!known) groups.push({ group, versions: [version] });
+      else if (!known.versions.includes(version)) known.versions.push(version);
+    }
+    return groups;
   }
 
   #groupList(): unknown {
@@ -110,11 +120,14 @@ export class Discovery {
       metadata: {},
       items: groups.map(({ group, versions }) => ({
         metadata: { ...(group ? { name: group } : {}), creationTimestamp: null },
-        versions: versions.map((v) => ({
-          version: v,
-          freshness: 'Current',
-          resources: this.#kinds.of(group, v).map(aggregatedValue),
-        })),
+        versions: versions.map((v) => {
+          const remote = this.#aggregator.find(`/apis/${group}/${v}`);
+          return {
+            version: v,
+            freshness: remote && !remote.isAvailable ? 'Stale' : 'Current',
+            resources: remote ? remoteValues(remote) : this.#kinds.of(group, v).map(aggregatedValue),
+          };
+        }),
       })),
     };
   }
@@ -200,4 +213,35 @@ export function aggregatedForm(accept: string): { version: 'v2' | 'v2beta1'; con
     if (parts.length === 1) return undefined;
   }
   return undefined;
+}
+
+/** What another server's discovery lists, in the aggregated form. */
+function remoteValues({ group, version, resources = [] }: Remote): unknown[] {
+  const kindOf = (resource: RemoteResource) => ({
+    group: resource.group ?? group,
+    version: resource.version ?? version,
+    kind: resource.kind,
+  });
+  return resources
+    .filter(({ name }) => !name.includes('/'))
+    .map((resource) => {
+      const { name, namespaced, singularName = '', verbs, shortNames, categories } = resource;
+      const subresources = resources
+        .filter((other) => other.name.startsWith(`${name}/`))
+        .map((other) => ({
+          subresource: other.name.slice(name.length + 1),
+          responseKind: kindOf(other),
+          verbs: other.verbs,
+        }));
+      return {
+        resource: name,
+        responseKind: kindOf(resource),
+        scope: namespaced ? 'Namespaced' : 'Cluster',
+        singularResource: singularName || resource.kind.toLowerCase(),
+        verbs,
+        ...(shortNames?.length ? { shortNames } : {}),
+        ...(categories?.length ? { categories } : {}),
+        ...(subresources.length ? { subresources } : {}),
+      };
+    });
 }

@@ -30,6 +30,7 @@ import { lookupIn } from './auth/lookup.ts';
 import { Rbac } from './auth/rbac.ts';
 import type { Token } from './auth/static-tokens.ts';
 import { bootstrap } from './bootstrap.ts';
+import { Aggregator } from './aggregation/aggregator.ts';
 import { CustomResources } from './crd/custom-resources.ts';
 import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -68,6 +69,8 @@ export const options = {
   ...auditOptions,
   kubeletClientCertFile: text('Certificate shown to kubelets (PEM)', '', '<file>'),
   kubeletClientKeyFile: text('Key of the certificate shown to kubelets (PEM)', '', '<file>'),
+  proxyClientCertFile: text('Certificate shown to servers behind APIServices (PEM)', '', '<file>'),
+  proxyClientKeyFile: text('Key of the certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
   maxRequestBytes: number('Largest request body, bytes', 3 * 1024 * 1024, { min: 1024 }),
   watchHistory: number('Changes per kind kept for watches that resume', 4096, { min: 16 }),
@@ -128,13 +131,20 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const gate = openGate(o, lookup, authorizer, deps.tokens ?? [], log);
     await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
     const audit = openAudit(o, log);
+    const aggregator = new Aggregator(
+      registry,
+      kinds,
+      { cert: fileOf(o.proxyClientCertFile), key: fileOf(o.proxyClientKeyFile) },
+      log,
+    );
     let address = '';
     const server = createServer(
       {
         dispatcher: new Dispatcher(kinds, registry, gate),
         audit,
         documents: gate.documents,
-        discovery: new Discovery(kinds),
+        discovery: new Discovery(kinds, aggregator),
+        aggregator,
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
         metrics: new ServerMetrics(feed),
@@ -157,6 +167,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
     await onceStoreAnswers(restore, log, signal);
     await onceStoreAnswers(() => reconcilePolicy(registry), log, signal);
+    aggregator.start(stopping.signal);
     const port = await listen(server, o);
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
@@ -172,14 +183,15 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   }
 }
 
+const fileOf = (path: string): Buffer | undefined => (path ? readFileSync(path) : undefined);
+
 function openStore(o: Options, log: Logger): Store {
   if (o.etcdServers.length === 0) return openEmbedded(o.embeddedStore);
-  const file = (path: string) => (path ? readFileSync(path) : undefined);
   return openEtcd({
     endpoints: o.etcdServers,
-    ca: file(o.etcdCaFile),
-    cert: file(o.etcdCertFile),
-    key: file(o.etcdKeyFile),
+    ca: fileOf(o.etcdCaFile),
+    cert: fileOf(o.etcdCertFile),
+    key: fileOf(o.etcdKeyFile),
     user: o.etcdUser,
     password: o.etcdPassword,
     log,

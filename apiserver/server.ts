@@ -11,6 +11,8 @@ import { connectSubresources, unknownPath, type Admitted, type Dispatcher, type 
 import { bodyTooLarge, toStatusError } from './errors.ts';
 import type { Audit, AuditRecord } from './audit/audit.ts';
 import type { IssuerDocuments } from './auth/issuer-documents.ts';
+import type { Aggregator, Remote } from './aggregation/aggregator.ts';
+import { passOn } from './aggregation/pass-on.ts';
 import type { Health } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import type { OpenApi } from './openapi.ts';
@@ -30,6 +32,7 @@ export interface Parts {
   health: Health;
   metrics: ServerMetrics;
   kubelets: KubeletProxy;
+  aggregator: Aggregator;
   log: Logger;
   /** Aborts when the server stops: watches and streams end. */
   signal: AbortSignal;
@@ -111,6 +114,8 @@ interface LetIn {
   hangup: AbortController;
   /** Undefined when the path is not that of a resource. */
   admitted: Admitted | undefined;
+  /** Who else serves the path, and who asks. */
+  remote: { remote: Remote; user: User } | undefined;
   record: AuditRecord | undefined;
 }
 
@@ -148,9 +153,11 @@ class Handler {
       record = audit?.begin(incoming, user, asked.attributes);
       const reason = await dispatcher.authorize(user, asked.attributes);
       record?.decided(true, reason);
+      const remote = this.#parts.aggregator.find(incoming.path);
+      if (remote) return { incoming, hangup, admitted: undefined, remote: { remote, user }, record };
       const admitted = dispatcher.admit(incoming, user, asked);
       if (admitted && record) admitted.call.annotations = record.annotations;
-      return { incoming, hangup, admitted, record };
+      return { incoming, hangup, admitted, remote: undefined, record };
     } catch (error) {
       const status = toStatusError(error, log);
       record ??= audit?.begin(incoming, user, asked.attributes);
@@ -161,7 +168,7 @@ class Handler {
   }
 
   async serve(asked: LetIn, request: RawRequest, response: RawResponse, body: Buffer): Promise<void> {
-    const { incoming, hangup, admitted, record } = asked;
+    const { incoming, hangup, admitted, remote, record } = asked;
     this.#inFlight += 1;
     response.on('close', () => {
       hangup.abort(hungUp);
@@ -170,6 +177,7 @@ class Handler {
       if (this.#inFlight === 0) this.#whenIdle?.();
     });
     try {
+      if (remote) return await passOn(this.#parts.aggregator, remote, request, response, body, incoming.signal);
       if (!admitted) return await this.#path(incoming, request, response);
       admitted.call.body = body;
       await this.#resource(admitted, request, response, record);

@@ -1,5 +1,6 @@
 import type { Kind } from '../kind.ts';
 import { CustomResourceDefinition } from './custom-resource-definition.ts';
+import { APIService } from './api-service.ts';
 import { Binding } from './binding.ts';
 import { ComponentStatus } from './component-status.ts';
 import { CertificateSigningRequest } from './certificate-signing-request.ts';
@@ -103,6 +104,7 @@ export const builtinKinds: readonly Kind[] = [
   RuntimeClass,
   EndpointSlice,
   CustomResourceDefinition,
+  APIService,
   FlowSchema,
   PriorityLevelConfiguration,
   LimitRange,

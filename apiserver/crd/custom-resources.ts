@@ -4,6 +4,7 @@ import { isNotFound } from '../../api/status.ts';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import { self } from '../auth/user.ts';
+import { serverWrites } from '../call.ts';
 import type { KindTable } from '../kinds.ts';
 import type { Registry } from '../registry.ts';
 import { deleteObject } from '../verbs/delete.ts';
@@ -14,7 +15,7 @@ import { isEstablished, judgeNames, set } from './names.ts';
 
 type Crd = Readonly<CustomResourceDefinition>;
 
-const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver', admitted: true };
+const options = serverWrites(self);
 const cleanup = {
   ...options,
   gracePeriodSeconds: undefined,

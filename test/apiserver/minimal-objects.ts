@@ -83,6 +83,9 @@ export const minimalObjects: Readonly<Record<string, object>> = {
   'admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding': {
     spec: { policyName: 'p', validationActions: ['Deny'] },
   },
+  'apiregistration.k8s.io/v1/APIService': {
+    spec: { group: 'example.org', version: 'v1', groupPriorityMinimum: 100, versionPriority: 10 },
+  },
   'apiextensions.k8s.io/v1/CustomResourceDefinition': {
     spec: {
       group: 'example.com',
@@ -127,6 +130,7 @@ export const minimalObjects: Readonly<Record<string, object>> = {
 
 /** Names that a kind's own rule allows; `x` for the others. */
 export const objectNames: Readonly<Record<string, string>> = {
+  'apiregistration.k8s.io/v1/APIService': 'v1.example.org',
   'apiextensions.k8s.io/v1/CustomResourceDefinition': 'xs.example.com',
   'networking.k8s.io/v1/IPAddress': '10.200.0.7',
   'storage.k8s.io/v1/CSIDriver': 'csi.example.com',

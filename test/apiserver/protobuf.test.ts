@@ -8,7 +8,7 @@ import type { KubeObject } from '../../api/meta.ts';
 import { definitionOf } from '../../api/schema.ts';
 import { decodeProtobuf } from '../../apiserver/protobuf/decode.ts';
 import { encodeMessage, envelope } from '../../apiserver/protobuf/encode.ts';
-import { messageFor } from '../../apiserver/protobuf/fields.ts';
+import { messageFor, messageOfKind } from '../../apiserver/protobuf/fields.ts';
 import { eventually } from '../eventually.ts';
 import { adminToken, startServer, type TestServer } from './harness.ts';
 import { minimalObjects, objectNames } from './minimal-objects.ts';
@@ -61,7 +61,9 @@ const encoded = (object: { apiVersion: string; kind: string }): Buffer => {
 };
 
 describe.each(
-  builtinKinds.map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind] as const).filter(([id]) => id in minimalObjects),
+  builtinKinds
+    .filter((kind) => `${kind.apiVersion}/${kind.kind}` in minimalObjects && messageOfKind(kind) !== undefined)
+    .map((kind) => [`${kind.apiVersion}/${kind.kind}`, kind] as const),
 )('%s in protobuf', (id, kind) => {
   test('is made from it and read back as it is in JSON', async () => {
     const name = objectNames[id] ?? 'x';

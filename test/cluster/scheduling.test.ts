@@ -43,7 +43,7 @@ test('pods that want to be apart are, and the one too many is told why', async (
     const nodes = await Promise.all(names.map(nodeOf));
     const [waiting] = names.filter((_, i) => nodes[i] === undefined);
     expect(new Set(nodes).size).toBe(3);
-    expect(await messageOf(waiting!)).toContain("2 node(s) didn't match pod anti-affinity rules");
+    expect(await messageOf(waiting!)).toMatch(/\d node\(s\) didn't match pod anti-affinity rules/);
   }, 60_000);
   for (const name of names) await cluster.client.delete(Pod, { namespace: 'default', name }, { gracePeriodSeconds: 0 });
 }, 90_000);

@@ -1,0 +1,54 @@
+import type { Kind } from '../../api/kind.ts';
+import { APIService } from '../../api/kinds/api-service.ts';
+import { timestamp, type Condition } from '../../api/meta.ts';
+import { isNotFound } from '../../api/status.ts';
+import { serverWrites } from '../call.ts';
+import { self } from '../auth/user.ts';
+import type { Registry } from '../registry.ts';
+
+interface Why {
+  reason: string;
+  message: string;
+}
+
+/** What kept a group version from being discovered, in the words of its condition. */
+export function unavailableBecause({ message }: Error, { spec: { service } }: Readonly<APIService>): Why {
+  const where = `service/${service?.name} in "${service?.namespace}"`;
+  if (/^service ".*" not found/.test(message)) return { reason: 'ServiceNotFound', message: `${where} is not present` };
+  if (message.startsWith('no service port'))
+    return { reason: 'ServicePortError', message: `${where} is not listening on port ${service?.port}` };
+  if (message.startsWith('no endpoints'))
+    return { reason: 'MissingEndpoints', message: `endpoints for ${where} have no addresses` };
+  return { reason: 'FailedDiscoveryCheck', message: `failing or missing response from ${where}: ${message}` };
+}
+
+/** Writes the condition Available, if it says something new. */
+export async function tellAvailability(
+  registry: Registry,
+  { metadata }: Readonly<APIService>,
+  why: Why | undefined,
+): Promise<void> {
+  const next: Condition = why
+    ? { type: 'Available', status: 'False', ...why }
+    : { type: 'Available', status: 'True', reason: 'Passed', message: 'all checks passed' };
+  try {
+    await registry.update(APIService as Kind<never> as Kind, metadata.name!, 'server', serverWrites(self), (object) =>
+      withCondition(object as APIService, next),
+    );
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}
+
+function withCondition(service: APIService, next: Condition): APIService {
+  const conditions = service.status?.conditions ?? [];
+  const before = conditions.find(({ type }) => type === next.type);
+  if (before?.status === next.status && before.reason === next.reason && before.message === next.message)
+    return service;
+  const since = before?.status === next.status ? before.lastTransitionTime : timestamp(Date.now());
+  const others = conditions.filter(({ type }) => type !== next.type);
+  return {
+    ...service,
+    status: { ...service.status, conditions: [...others, { ...next, lastTransitionTime: since ?? null }] },
+  };
+}

@@ -1,0 +1,169 @@
+import type { IncomingMessage } from 'node:http';
+import { createServer, type Server } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { eventually } from '../eventually.ts';
+import { makeCa, type TestAuthority } from '../pki.ts';
+import { startServer, type Json, type TestServer } from './harness.ts';
+
+// https://kubernetes.io/docs/concepts/extend-kubernetes/api-extension/apiserver-aggregation/
+
+const group = 'wardle.example.com';
+const resources = [
+  { name: 'flunders', singularName: 'flunder', namespaced: true, kind: 'Flunder', verbs: ['create', 'get', 'list'] },
+  { name: 'flunders/status', singularName: '', namespaced: true, kind: 'Flunder', verbs: ['get'] },
+];
+
+let server: TestServer;
+let extension: { ca: TestAuthority; http: Server; port: number; asked: IncomingMessage[]; isBroken: boolean };
+
+beforeAll(async () => {
+  server = await startServer();
+  extension = await startExtension();
+});
+afterAll(async () => {
+  await server.stop();
+  extension.http.closeAllConnections();
+  await new Promise((resolve) => extension.http.close(resolve));
+});
+
+/** A small server of a group version, as somebody would put behind an APIService. */
+async function startExtension(): Promise<typeof extension> {
+  const ca = await makeCa('extension-ca');
+  const own = { ca, asked: [] as IncomingMessage[], isBroken: false, port: 0, http: undefined as unknown as Server };
+  own.http = createServer(
+    { ...(await ca.issueFor('wardle.default.svc')), requestCert: true, rejectUnauthorized: false },
+    (request, response) => {
+      own.asked.push(request);
+      response.setHeader('content-type', 'application/json');
+      if (own.isBroken) return void response.writeHead(500).end('{}');
+      if (request.url === `/apis/${group}/v1alpha1`)
+        return void response.end(
+          JSON.stringify({ kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${group}/v1alpha1`, resources }),
+        );
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () =>
+        response.end(
+          JSON.stringify({
+            kind: 'Echo',
+            url: request.url,
+            method: request.method,
+            body: Buffer.concat(chunks).toString(),
+          }),
+        ),
+      );
+    },
+  );
+  await new Promise<void>((resolve) => own.http.listen(0, '127.0.0.1', resolve));
+  own.port = (own.http.address() as AddressInfo).port;
+  return own;
+}
+
+const services = '/apis/apiregistration.k8s.io/v1/apiservices';
+const name = `v1alpha1.${group}`;
+const available = (json: Json) =>
+  (json['status']?.['conditions'] as unknown as Json[] | undefined)?.find((one) => String(one['type']) === 'Available');
+const saysAvailable = (expected: object) =>
+  eventually(
+    async () => expect(available((await server.call('GET', `${services}/${name}`)).json)).toMatchObject(expected),
+    15_000,
+  );
+
+describe('the aggregation layer', () => {
+  test('group versions of this server are local and available', async () => {
+    await eventually(async () => {
+      const { json } = await server.call('GET', `${services}/v1.apps`);
+      expect(json).toMatchObject({ spec: { group: 'apps', version: 'v1' } });
+      expect(available(json)).toMatchObject({ status: 'True', reason: 'Local' });
+    });
+  });
+
+  test('says what is missing until the service, its endpoints and its server are there', async () => {
+    const made = await server.call('POST', services, {
+      metadata: { name },
+      spec: {
+        group,
+        version: 'v1alpha1',
+        service: { namespace: 'default', name: 'wardle' },
+        caBundle: Buffer.from(extension.ca.pem).toString('base64'),
+        groupPriorityMinimum: 2000,
+        versionPriority: 200,
+      },
+    });
+    expect([made.status, made.json['message']]).toEqual([201, undefined]);
+    await saysAvailable({ status: 'False', reason: 'ServiceNotFound' });
+    expect((await server.call('GET', `/apis/${group}/v1alpha1/flunders`)).status).toBe(503);
+    await server.call('POST', '/api/v1/namespaces/default/services', {
+      metadata: { name: 'wardle' },
+      spec: { ports: [{ port: 443 }] },
+    });
+    await saysAvailable({ status: 'False', reason: 'MissingEndpoints' });
+    await server.call('POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', {
+      metadata: { name: 'wardle-1', labels: { 'kubernetes.io/service-name': 'wardle' } },
+      addressType: 'IPv4',
+      endpoints: [{ addresses: ['127.0.0.1'], conditions: { ready: true } }],
+      ports: [{ name: '', port: extension.port, protocol: 'TCP' }],
+    });
+    await saysAvailable({ status: 'True', reason: 'Passed' });
+  });
+
+  test('passes requests on with who asks, and never what callers claim to be', async () => {
+    const { status, json } = await server.call(
+      'POST',
+      `/apis/${group}/v1alpha1/namespaces/default/flunders?x=1`,
+      { a: 1 },
+      { 'x-remote-user': 'root', 'x-remote-group': 'system:masters' },
+    );
+    expect([status, json]).toEqual([
+      200,
+      { kind: 'Echo', url: `/apis/${group}/v1alpha1/namespaces/default/flunders?x=1`, method: 'POST', body: '{"a":1}' },
+    ]);
+    const { headers } = extension.asked.at(-1)!;
+    expect(headers['x-remote-user']).toBe('admin');
+    expect(headers['x-remote-group']).toBe('system:masters, system:authenticated');
+    expect(headers['authorization']).toBeUndefined();
+  });
+
+  test('who may not is refused here, not there', async () => {
+    const before = extension.asked.length;
+    const { status } = await server.call('DELETE', `/apis/${group}/v1alpha1/namespaces/default/flunders/x`, undefined, {
+      authorization: '',
+    });
+    expect(status).toBe(403);
+    expect(extension.asked.slice(before).filter(({ method }) => method === 'DELETE')).toEqual([]);
+  });
+
+  test('is part of discovery in every form', async () => {
+    const groups = await server.call('GET', '/apis');
+    expect((groups.json['groups'] as unknown as Json[]).map((one) => String(one['name']))).toContain(group);
+    expect((await server.call('GET', `/apis/${group}`)).json).toMatchObject({
+      preferredVersion: { version: 'v1alpha1' },
+    });
+    expect((await server.call('GET', `/apis/${group}/v1alpha1`)).json).toMatchObject({ resources });
+    const form = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
+    const { json } = await server.call('GET', '/apis', undefined, { accept: form });
+    const found = (json['items'] as unknown as Json[]).find((item) => String(item['metadata']!['name']) === group);
+    expect(found).toMatchObject({
+      versions: [
+        {
+          version: 'v1alpha1',
+          freshness: 'Current',
+          resources: [{ resource: 'flunders', scope: 'Namespaced', subresources: [{ subresource: 'status' }] }],
+        },
+      ],
+    });
+  });
+
+  test('a server that fails is unavailable, its discovery stale, and back when it answers again', async () => {
+    extension.isBroken = true;
+    await saysAvailable({ status: 'False', reason: 'FailedDiscoveryCheck' });
+    extension.isBroken = false;
+    await saysAvailable({ status: 'True' });
+  });
+
+  test('goes with its APIService', async () => {
+    await server.call('DELETE', `${services}/${name}`);
+    await eventually(async () => expect((await server.call('GET', `/apis/${group}`)).status).toBe(404));
+  });
+});
