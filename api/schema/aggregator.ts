@@ -6,7 +6,7 @@ const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1';
 const text: Schema = { type: 'string' };
 const emptyText: Schema = { type: 'string', default: '' };
 const int32: Schema = { type: 'integer', format: 'int32' };
-const gvk = (kind: string) => [{ group: 'apiregistration.k8s.io', version: 'v1', kind }];
+const gvk = (kind: string) => [{ group: 'apiregistration.k8s.io', kind, version: 'v1' }];
 
 /** apiregistration.k8s.io/v1, which the schema facts lack. https://kubernetes.io/docs/reference/kubernetes-api/cluster-resources/api-service-v1/ */
 export const aggregatorDefinitions: Readonly<Record<string, Schema>> = {
