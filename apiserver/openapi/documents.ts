@@ -1,7 +1,9 @@
-import { definitionOf, definitions, type Schema } from '../../api/schema.ts';
+import type { StructuralSchema } from '../../api/structural/schema.ts';
+import { definitionOf, type Schema } from '../../api/schema.ts';
 import { resourcePath, type Kind, type Subresource } from '../../api/kind.ts';
 import { subresourceFacts, verbsOf } from '../subresources/facts.ts';
 import { version } from '../version.ts';
+import { definitionOfKind, definitionOfList, definitionsWith } from './vocabulary.ts';
 
 export type Json = { [member: string]: unknown };
 
@@ -19,7 +21,8 @@ const common = [
 const questions = (kinds: readonly Kind[]): string[] =>
   kinds
     .flatMap((kind) => [
-      ...[kind.kind, kind.listKind].map((name) => definitionOf(kind.group, kind.version, name)),
+      definitionOfKind(kind),
+      definitionOfList(kind),
       ...kind.subresources.map((subresource) => {
         const {
           group = kind.group,
@@ -32,7 +35,7 @@ const questions = (kinds: readonly Kind[]): string[] =>
     .filter((name) => name !== undefined);
 
 /** All definitions that the given ones refer to, themselves included. */
-function closure(roots: readonly string[]): string[] {
+function closure(roots: readonly string[], definitions: Readonly<Record<string, Schema>>): string[] {
   const seen = new Set<string>();
   const visit = (name: string): void => {
     if (seen.has(name) || !definitions[name]) return;
@@ -45,7 +48,8 @@ function closure(roots: readonly string[]): string[] {
 
 /** OpenAPI v3 of one group version. */
 export function documentV3(kinds: readonly Kind[], path: string): Json {
-  const names = closure([...questions(kinds), ...common]);
+  const definitions = definitionsWith(kinds);
+  const names = closure([...questions(kinds), ...common], definitions);
   return {
     openapi: '3.0.0',
     info,
@@ -56,7 +60,8 @@ export function documentV3(kinds: readonly Kind[], path: string): Json {
 
 /** Swagger 2.0 of everything. */
 export function documentV2(kinds: readonly Kind[]): Json {
-  const names = closure([...questions(kinds), ...common]);
+  const definitions = definitionsWith(kinds);
+  const names = closure([...questions(kinds), ...common], definitions);
   return {
     swagger: '2.0',
     info,
@@ -75,12 +80,24 @@ function schemaV3(schema: Schema): Json {
 function schemaV2(schema: Schema): Json {
   const given = schema['x-kubernetes-v2-schema'];
   if (given) return { ...given };
-  const { default: _default, $ref, allOf, oneOf: _oneOf, ...rest } = schema;
+  const { default: _default, $ref, allOf, oneOf: _oneOf, ...whole } = schema;
+  const rest = withoutV3(whole);
   const ref = $ref ?? allOf?.[0]?.$ref;
   return {
     ...mapChildren(rest, schemaV2),
     ...(ref === undefined ? {} : { $ref: `#/definitions/${ref.slice(refPrefix.length)}` }),
   };
+}
+
+/** What Swagger 2.0 cannot say of a structural schema: nothing is said rather than something wrong. */
+function withoutV3(schema: Omit<Schema, '$ref'>): Omit<Schema, '$ref'> {
+  const { anyOf: _anyOf, not: _not, nullable, ...rest } = schema as StructuralSchema as Omit<StructuralSchema, '$ref'>;
+  const known = rest as Omit<Schema, '$ref'>;
+  if (nullable || rest['x-kubernetes-int-or-string'] || rest['x-kubernetes-preserve-unknown-fields']) {
+    const { type: _type, items: _items, properties: _properties, ...free } = known;
+    return free;
+  }
+  return known;
 }
 
 function mapChildren(schema: Omit<Schema, '$ref'>, map: (child: Schema) => Json): Json {
@@ -90,7 +107,7 @@ function mapChildren(schema: Omit<Schema, '$ref'>, map: (child: Schema) => Json)
       Object.entries(schema.properties).map(([name, child]) => [name, map(child)]),
     );
   if (schema.items) out['items'] = map(schema.items);
-  if (schema.additionalProperties) out['additionalProperties'] = map(schema.additionalProperties);
+  if (typeof schema.additionalProperties === 'object') out['additionalProperties'] = map(schema.additionalProperties);
   return out;
 }
 
@@ -104,9 +121,9 @@ const actions: Record<string, string> = { create: 'post', update: 'put' };
 function pathsOf(kinds: readonly Kind[], _path: string, v: Version): Json {
   const paths: Json = {};
   for (const kind of kinds) {
-    const definition = definitionOf(kind.group, kind.version, kind.kind);
+    const definition = definitionOfKind(kind);
     if (!definition) continue;
-    const list = definitionOf(kind.group, kind.version, kind.listKind) ?? definition;
+    const list = definitionOfList(kind) ?? definition;
     const answers = { list, deletecollection: `${meta}.Status`, delete: `${meta}.Status` } as Record<string, string>;
     const operations = (verbs: Readonly<Record<string, string>>, scope: string) =>
       Object.fromEntries(
@@ -139,7 +156,7 @@ function subresourceOperations(kind: Kind, subresource: Subresource, v: Version)
   const facts = subresourceFacts(kind, subresource);
   const { group = kind.group, version: of = kind.version, kind: name = kind.kind } = facts;
   const isConnect = connects.has(subresource);
-  const definition = definitionOf(group, of, name) ?? definitionOf(kind.group, kind.version, kind.kind)!;
+  const definition = definitionOf(group, of, name) ?? definitionOfKind(kind)!;
   const about = { ...kind, group, version: of, kind: name };
   const word = `${kind.namespaced ? 'Namespaced' : ''}${kind.kind}${subresource[0]!.toUpperCase()}${subresource.slice(1)}`;
   return Object.fromEntries(

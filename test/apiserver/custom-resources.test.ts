@@ -211,6 +211,18 @@ describe('custom resources', () => {
     });
   });
 
+  test('OpenAPI describes it at once, so that kubectl can explain it', async () => {
+    const index = await server.call('GET', '/openapi/v3');
+    expect(Object.keys(index.json['paths']!)).toContain('apis/stable.example.com/v1');
+    const v3 = await server.call('GET', '/openapi/v3/apis/stable.example.com/v1');
+    const own = v3.json['components']!['schemas']!['com.example.stable.v1.CronTab']!;
+    expect(own).toMatchObject({ properties: { spec: { properties: { replicas: { type: 'integer', maximum: 10 } } } } });
+    const v2 = await server.call('GET', '/openapi/v2', undefined, { accept: 'application/json' });
+    expect(Object.keys(v2.json['definitions']!)).toContain('com.example.stable.v1.CronTabList');
+    expect(v2.json['paths']!['/apis/stable.example.com/v1/namespaces/{namespace}/crontabs']).toBeDefined();
+    expect(JSON.stringify(v2.json['definitions']!['com.example.stable.v1.CronTab'])).not.toContain('"default"');
+  });
+
   test('server-side apply merges lists by the keys of the schema', async () => {
     const apply = (manager: string, parts: object[]) =>
       server.call(
