@@ -7,6 +7,7 @@ import { readKubeconfig } from '../client/kubeconfig.ts';
 import { lead } from '../client/lease.ts';
 import * as controllers from '../controllers/index.ts';
 import * as devcluster from '../devcluster/index.ts';
+import * as dns from '../dns/index.ts';
 import * as executor from '../executor/index.ts';
 import * as framework from '../framework/index.ts';
 import type { Logger } from '../lib/log.ts';
@@ -117,6 +118,18 @@ export const components: readonly Component[] = [
       ready();
       log.info({ how: await closed }, 'the executor ends');
     },
+  }),
+  component({
+    name: 'dns',
+    summary: 'Names of the cluster: Services, their endpoints and pods',
+    options: { kubeconfig: clientOptions.kubeconfig, ...dns.options },
+    run: (options, running) =>
+      working('km-dns', { ...options, leaderElect: false }, running, async (client, { log, signal }) => {
+        const { address, port, closed } = await dns.start(options, { client, log, signal });
+        log.info({ address, port }, 'answering names');
+        running.ready();
+        await closed;
+      }),
   }),
   component({
     name: 'devcluster',

@@ -20,7 +20,7 @@ function km(
   });
 }
 
-const servers = ['up', 'apiserver', 'controller-manager', 'scheduler', 'executor', 'devcluster'];
+const servers = ['up', 'apiserver', 'controller-manager', 'scheduler', 'executor', 'dns', 'devcluster'];
 
 describe('km', () => {
   test('--help lists every server', async () => {
