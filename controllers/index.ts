@@ -20,14 +20,18 @@ import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import { namespaces } from './namespace.ts';
 import { replicaSets } from './replica-set.ts';
+import { replicationControllers } from './replication-controller.ts';
 import { resourceQuotas } from './resource-quota.ts';
 import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
+import { statefulSets } from './stateful-set.ts';
 
 /** Every controller by the name that --controllers takes. Adding one is a file and a line here. */
 const all: Readonly<Record<string, (world: World) => Reconciler>> = {
   deployment: deployments,
   'replica-set': replicaSets,
+  'replication-controller': replicationControllers,
+  'stateful-set': statefulSets,
   namespace: namespaces,
   'garbage-collector': garbageCollector,
   endpoints,
