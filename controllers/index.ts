@@ -19,6 +19,7 @@ import { deployments } from './deployment.ts';
 import { endpointSlices } from './endpoint-slice.ts';
 import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
+import { jobs } from './job.ts';
 import { namespaces } from './namespace.ts';
 import { replicaSets } from './replica-set.ts';
 import { replicationControllers } from './replication-controller.ts';
@@ -34,6 +35,7 @@ const all: Readonly<Record<string, (world: World) => Reconciler>> = {
   'replication-controller': replicationControllers,
   'stateful-set': statefulSets,
   'daemon-set': daemonSets,
+  job: jobs,
   namespace: namespaces,
   'garbage-collector': garbageCollector,
   endpoints,
