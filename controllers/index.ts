@@ -14,6 +14,7 @@ import { type Reconciler, type World, createWorld, run } from '../client/reconci
 import type { Logger } from '../lib/log.ts';
 import { type Values, list, text } from '../lib/options.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
+import { cronJobs } from './cron-job.ts';
 import { daemonSets } from './daemon-set.ts';
 import { deployments } from './deployment.ts';
 import { endpointSlices } from './endpoint-slice.ts';
@@ -36,6 +37,7 @@ const all: Readonly<Record<string, (world: World) => Reconciler>> = {
   'stateful-set': statefulSets,
   'daemon-set': daemonSets,
   job: jobs,
+  'cron-job': cronJobs,
   namespace: namespaces,
   'garbage-collector': garbageCollector,
   endpoints,
