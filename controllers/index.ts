@@ -14,20 +14,30 @@ import { type Reconciler, type World, createWorld, run } from '../client/reconci
 import type { Logger } from '../lib/log.ts';
 import { type Values, list, text } from '../lib/options.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
+import { cronJobs } from './cron-job.ts';
+import { daemonSets } from './daemon-set.ts';
 import { deployments } from './deployment.ts';
 import { endpointSlices } from './endpoint-slice.ts';
 import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
+import { jobs } from './job.ts';
 import { namespaces } from './namespace.ts';
 import { replicaSets } from './replica-set.ts';
+import { replicationControllers } from './replication-controller.ts';
 import { resourceQuotas } from './resource-quota.ts';
 import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
+import { statefulSets } from './stateful-set.ts';
 
 /** Every controller by the name that --controllers takes. Adding one is a file and a line here. */
 const all: Readonly<Record<string, (world: World) => Reconciler>> = {
   deployment: deployments,
   'replica-set': replicaSets,
+  'replication-controller': replicationControllers,
+  'stateful-set': statefulSets,
+  'daemon-set': daemonSets,
+  job: jobs,
+  'cron-job': cronJobs,
   namespace: namespaces,
   'garbage-collector': garbageCollector,
   endpoints,

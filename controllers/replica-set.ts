@@ -1,83 +1,78 @@
+import type { Kind } from '../api/kind.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { ReplicaSet } from '../api/kinds/replica-set.ts';
-import { type Condition, type Stored, keyOf, timestamp } from '../api/meta.ts';
-import { isForbidden, isNotFound } from '../api/status.ts';
+import { type Condition, type KubeObject, type LabelSelector, type Stored, timestamp } from '../api/meta.ts';
+import type { PodTemplate } from '../api/pod-spec-defaults.ts';
 import { type Reconciler, type World, ownerKeys, watching } from '../client/reconcile.ts';
 import { slowStart } from './common/batch.ts';
-import { Expectations } from './common/expectations.ts';
-import { claim, controllerReference } from './common/ownership.ts';
+import { byNamespace, claim, controllerReference, orphanKeys } from './common/ownership.ts';
+import { PodActions } from './common/pod-actions.ts';
 import { deletionOrder, isActive, isAvailable, isReady, podFrom } from './common/pods.ts';
 
 type StoredPod = Pod & Stored;
-type StoredSet = ReplicaSet & Stored;
+
+/** What ReplicaSets and ReplicationControllers have in common. */
+export interface Replicated extends KubeObject {
+  spec: { replicas?: number; minReadySeconds?: number; template?: PodTemplate };
+  status?: {
+    replicas?: number;
+    fullyLabeledReplicas?: number;
+    readyReplicas?: number;
+    availableReplicas?: number;
+    observedGeneration?: number;
+    conditions?: Condition[];
+  };
+}
 
 /** At most so many pods are made or deleted in one go. */
 const burst = 500;
 
 /** Keeps as many pods of a template as were asked for. */
-export function replicaSets({ client, informer, events, now }: World): Reconciler {
-  const sets = informer(ReplicaSet);
-  const pods = informer(Pod, { indexes: { namespace: (pod) => [pod.metadata.namespace ?? ''] } });
-  const expectations = new Expectations(pods, now);
+export const replicaSets = (world: World): Reconciler =>
+  replicas(world, 'replica-set', ReplicaSet, ({ spec }) => spec.selector);
 
-  const create = async (set: StoredSet, key: string, signal: AbortSignal) => {
-    const pod = podFrom(set.spec.template, set.metadata.name, set.metadata.namespace!);
-    pod.metadata.ownerReferences = [controllerReference(ReplicaSet, set)];
-    try {
-      const created = await client.create(Pod, pod, {}, signal);
-      expectations.created(key, created);
-      events.record(withKind(set), 'Normal', 'SuccessfulCreate', `Created pod: ${created.metadata.name}`);
-    } catch (error) {
-      if (!isForbidden(error) && !isNotFound(error))
-        events.record(withKind(set), 'Warning', 'FailedCreate', `Error creating: ${(error as Error).message}`);
-      throw error;
-    }
-  };
+/** The controller of any kind whose pods are alike and counted. */
+export function replicas<T extends Replicated>(
+  world: World,
+  name: string,
+  kind: Kind<T>,
+  selectorOf: (set: T) => LabelSelector,
+): Reconciler {
+  const { client, informer, now } = world;
+  const sets = informer(kind, { indexes: byNamespace });
+  const pods = informer(Pod, { indexes: byNamespace });
+  const actions = new PodActions(world, kind, pods);
 
-  const remove = async (set: StoredSet, key: string, pod: StoredPod, signal: AbortSignal) => {
+  const resize = async (
+    set: T & Stored,
+    own: readonly StoredPod[],
+    signal: AbortSignal,
+  ): Promise<Error | undefined> => {
+    if (set.metadata.deletionTimestamp || !set.spec.template) return undefined;
+    const { create, remove } = planReplicas(set, own);
+    const make = () => podFrom(set.spec.template!, set.metadata.name, set.metadata.namespace!);
     try {
-      await client.delete(Pod, pod.metadata, { preconditions: { uid: pod.metadata.uid } }, signal);
-      expectations.deleted(key, pod);
-      events.record(withKind(set), 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
+      await slowStart(Array.from({ length: Math.min(burst, create) }, make), (pod) => actions.create(set, pod, signal));
+      await Promise.all(remove.slice(0, burst).map((pod) => actions.remove(set, pod, signal)));
+      return undefined;
     } catch (error) {
-      if (!isNotFound(error)) throw error;
+      return error as Error;
     }
   };
 
   return {
-    name: 'replica-set',
+    name,
     concurrency: 8,
-    watches: [
-      watching(sets),
-      watching(pods, ownerKeys('ReplicaSet')),
-      watching(pods, ({ object }) =>
-        object.metadata.ownerReferences?.length ? [] : setsMatching(sets.list(), object),
-      ),
-    ],
+    watches: [watching(sets), watching(pods, ownerKeys(kind.kind)), watching(pods, orphanKeys(sets, selectorOf))],
     async reconcile(key, signal) {
       const set = sets.get(key);
-      if (!set || !expectations.met(key)) return;
+      if (!set || !actions.settled(set)) return;
       const candidates = pods.by('namespace', set.metadata.namespace!);
-      const own = await claim(
-        client,
-        Pod,
-        candidates,
-        set,
-        { reference: controllerReference(ReplicaSet, set), selector: set.spec.selector },
-        signal,
-      );
-      const plan = planReplicas(set, own);
-      let failure: Error | undefined;
-      if (!set.metadata.deletionTimestamp) {
-        try {
-          await slowStart(Array.from({ length: Math.min(burst, plan.create) }), () => create(set, key, signal));
-          await Promise.all(plan.remove.slice(0, burst).map((pod) => remove(set, key, pod, signal)));
-        } catch (error) {
-          failure = error as Error;
-        }
-      }
+      const claims = { reference: controllerReference(kind, set), selector: selectorOf(set) };
+      const own = await claim(client, Pod, candidates, set, claims, signal);
+      const failure = await resize(set, own, signal);
       const status = statusOf(set, own, failure, now());
-      if (status) await client.patch(ReplicaSet, set.metadata, { status }, { subresource: 'status' }, signal);
+      if (status) await client.patch(kind, set.metadata, { status }, { subresource: 'status' }, signal);
       if (failure) throw failure;
       return waitsForAvailable(set, own, now());
     },
@@ -85,7 +80,7 @@ export function replicaSets({ client, informer, events, now }: World): Reconcile
 }
 
 /** How many pods are missing, or which are too many. */
-export function planReplicas(set: ReplicaSet, own: readonly StoredPod[]): { create: number; remove: StoredPod[] } {
+export function planReplicas(set: Replicated, own: readonly StoredPod[]): { create: number; remove: StoredPod[] } {
   const active = own.filter(isActive);
   const surplus = active.length - (set.spec.replicas ?? 1);
   return surplus > 0
@@ -95,13 +90,13 @@ export function planReplicas(set: ReplicaSet, own: readonly StoredPod[]): { crea
 
 /** What the set is like now; undefined when its status says so already. */
 export function statusOf(
-  set: ReplicaSet,
+  set: Replicated,
   own: readonly Pod[],
   failure: Error | undefined,
   now: number,
-): ReplicaSet['status'] {
+): Replicated['status'] {
   const active = own.filter(isActive);
-  const template = set.spec.template.metadata?.labels ?? {};
+  const template = set.spec.template?.metadata?.labels ?? {};
   const status = {
     replicas: active.length,
     fullyLabeledReplicas: active.filter((pod) =>
@@ -137,20 +132,7 @@ function failureCondition(conditions: readonly Condition[], failure: Error | und
 }
 
 /** Pods that are ready but not long enough: look again then. */
-function waitsForAvailable(set: ReplicaSet, own: readonly Pod[], now: number): { again: number } | undefined {
+function waitsForAvailable(set: Replicated, own: readonly Pod[], now: number): { again: number } | undefined {
   const min = set.spec.minReadySeconds ?? 0;
   return min > 0 && own.some((pod) => isReady(pod) && !isAvailable(pod, min, now)) ? { again: min * 1000 } : undefined;
 }
-
-function setsMatching(sets: Iterable<StoredSet>, pod: StoredPod): string[] {
-  const keys: string[] = [];
-  for (const set of sets)
-    if (set.metadata.namespace === pod.metadata.namespace && !pod.metadata.deletionTimestamp) {
-      const wanted = Object.entries(set.spec.selector.matchLabels ?? {});
-      if (wanted.every(([k, v]) => pod.metadata.labels?.[k] === v)) keys.push(keyOf(set));
-    }
-  return keys;
-}
-
-/** Objects of a list come without their kind; events name it. */
-const withKind = (set: StoredSet): StoredSet => ({ apiVersion: 'apps/v1', kind: 'ReplicaSet', ...set });

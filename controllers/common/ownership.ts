@@ -1,8 +1,19 @@
 import type { Kind } from '../../api/kind.ts';
-import { type KubeObject, type LabelSelector, type OwnerReference, type Stored, controllerOf } from '../../api/meta.ts';
+import {
+  type KubeObject,
+  type LabelSelector,
+  type OwnerReference,
+  type Stored,
+  controllerOf,
+  keyOf,
+} from '../../api/meta.ts';
 import { matchesLabelSelector } from '../../api/selector.ts';
 import { isInvalid, isNotFound } from '../../api/status.ts';
 import type { Client } from '../../client/client.ts';
+import type { Change, Informer } from '../../client/informer.ts';
+
+/** Index by which informers answer for one namespace. */
+export const byNamespace = { namespace: (object: Stored) => [object.metadata.namespace ?? ''] };
 
 export function controllerReference<T extends KubeObject>(kind: Kind<T>, owner: T & Stored): OwnerReference {
   const { name, uid } = owner.metadata;
@@ -45,7 +56,13 @@ async function adopt<T extends KubeObject>(
 ): Promise<boolean> {
   const ownerReferences = [...(object.metadata.ownerReferences ?? []), reference];
   return patched(
-    client.patch(kind, object.metadata, { metadata: { uid: object.metadata.uid, ownerReferences } }, {}, signal),
+    client.patch(
+      kind,
+      object.metadata,
+      { metadata: { uid: object.metadata.uid, resourceVersion: object.metadata.resourceVersion, ownerReferences } },
+      {},
+      signal,
+    ),
   );
 }
 
@@ -58,7 +75,13 @@ async function release<T extends KubeObject>(
 ): Promise<void> {
   const ownerReferences = (object.metadata.ownerReferences ?? []).filter(({ uid }) => uid !== owner.metadata.uid);
   await patched(
-    client.patch(kind, object.metadata, { metadata: { uid: object.metadata.uid, ownerReferences } }, {}, signal),
+    client.patch(
+      kind,
+      object.metadata,
+      { metadata: { uid: object.metadata.uid, resourceVersion: object.metadata.resourceVersion, ownerReferences } },
+      {},
+      signal,
+    ),
   );
 }
 
@@ -71,4 +94,18 @@ async function patched(patch: Promise<unknown>): Promise<boolean> {
     if (isNotFound(error) || isInvalid(error)) return false;
     throw error;
   }
+}
+
+/** Keys of the owners that would adopt the changed object, if it belongs to nobody. */
+export function orphanKeys<O extends KubeObject>(
+  owners: Informer<O>,
+  selectorOf: (owner: O & Stored) => LabelSelector | undefined,
+): (change: Change<KubeObject & Stored>) => string[] {
+  return ({ object: { metadata } }) =>
+    metadata.ownerReferences?.length || metadata.deletionTimestamp
+      ? []
+      : owners
+          .by('namespace', metadata.namespace ?? '')
+          .filter((owner) => matchesLabelSelector(selectorOf(owner), metadata.labels))
+          .map(keyOf);
 }

@@ -2,6 +2,7 @@ import type { Deployment } from '../../api/kinds/deployment.ts';
 import type { ReplicaSet } from '../../api/kinds/replica-set.ts';
 import type { Stored } from '../../api/meta.ts';
 import { maxReplicasAnnotation } from './revisions.ts';
+import { resolveShare } from './share.ts';
 
 type StoredSet = ReplicaSet & Stored;
 
@@ -14,22 +15,17 @@ const wanted = (set: ReplicaSet): number => set.spec.replicas ?? 0;
 const total = (sets: readonly ReplicaSet[]): number => sets.reduce((sum, set) => sum + wanted(set), 0);
 const available = (set: ReplicaSet): number => set.status?.availableReplicas ?? 0;
 
-/** A count, or a share of `of`. */
-function resolve(value: number | string | undefined, of: number, round: (n: number) => number): number {
-  return typeof value === 'string' ? round((of * Number.parseInt(value, 10)) / 100) : (value ?? 0);
-}
-
 /** How many pods a rollout may have beyond the wanted ones. */
 export function surgeOf({ spec }: Deployment): number {
   if (spec.strategy?.type === 'Recreate') return 0;
-  return resolve(spec.strategy?.rollingUpdate?.maxSurge ?? '25%', spec.replicas ?? 1, Math.ceil);
+  return resolveShare(spec.strategy?.rollingUpdate?.maxSurge ?? '25%', spec.replicas ?? 1, Math.ceil);
 }
 
 /** How many of the wanted pods a rollout may be without. */
 export function unavailableOf(deployment: Deployment): number {
   const { spec } = deployment;
   if (spec.strategy?.type === 'Recreate') return 0;
-  const count = resolve(spec.strategy?.rollingUpdate?.maxUnavailable ?? '25%', spec.replicas ?? 1, Math.floor);
+  const count = resolveShare(spec.strategy?.rollingUpdate?.maxUnavailable ?? '25%', spec.replicas ?? 1, Math.floor);
   return count === 0 && surgeOf(deployment) === 0 ? 1 : Math.min(count, spec.replicas ?? 1);
 }
 

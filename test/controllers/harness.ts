@@ -1,40 +1,66 @@
 import { Pod } from '../../api/kinds/pod.ts';
 import { Client } from '../../client/client.ts';
+import { Informers } from '../../client/informer.ts';
+import type { Stored } from '../../api/meta.ts';
 import { options, start } from '../../controllers/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import { adminToken, startServer } from '../apiserver/harness.ts';
 
-/** A real apiserver with all controllers at work on it. */
-export async function startControllers() {
-  const server = await startServer();
-  const client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
+const controllerToken = 'controller-token';
+
+/** A real apiserver with all controllers at work on it, as the user they have in a cluster. */
+export async function startControllers(overrides: Partial<ReturnType<typeof defaultsOf<typeof options>>> = {}) {
+  const tokens = [
+    { token: adminToken, user: { name: 'admin', groups: ['system:masters'] } },
+    { token: controllerToken, user: { name: 'system:kube-controller-manager', groups: [] } },
+  ];
+  const server = await startServer({}, { tokens });
+  const as = (token: string) => new Client({ server: server.url, ca: server.ca.pem, token });
+  const [client, own] = [as(adminToken), as(controllerToken)];
   const stopping = new AbortController();
-  const { closed } = await start(defaultsOf(options), { client, log: silent, signal: stopping.signal });
+  const { signal } = stopping;
+  const { closed } = await start({ ...defaultsOf(options), ...overrides }, { client: own, log: silent, signal });
   return {
     client,
+    server,
     async stop() {
       stopping.abort();
       await closed;
-      await client.close();
+      await Promise.all([client.close(), own.close()]);
       await server.stop();
+    },
+    /** Plays the kubelets: whatever pod comes for which `answer` has a status gets it. */
+    async runPods(answer: (pod: Pod & Stored) => Pod['status'] | undefined = running) {
+      const informers = new Informers(client, silent);
+      informers.of(Pod).on(({ type, object }) => {
+        const status = type === 'deleted' || object.status?.phase !== 'Pending' ? undefined : answer(object);
+        if (status)
+          void client.patch(Pod, object.metadata, { status }, { subresource: 'status' }).catch(() => undefined);
+      });
+      await informers.start(signal);
     },
     /** What a kubelet would write of a pod that runs. */
     async setReady(name: string, namespace = 'default', ip = '10.0.0.1') {
-      const now = new Date().toISOString().replace(/\.\d+Z/, 'Z');
-      const condition = (type: string) => ({ type, status: 'True', lastTransitionTime: now });
-      const status = {
-        phase: 'Running',
-        podIP: ip,
-        podIPs: [{ ip }],
-        conditions: [condition('Ready'), condition('ContainersReady')],
-      };
+      const status = running(undefined, ip);
       await client.patch(Pod, { namespace, name }, { status }, { subresource: 'status' });
     },
     async podsOf(app: string, namespace = 'default') {
       const { items } = await client.list(Pod, { namespace, labelSelector: `app=${app}` });
       return items.filter(({ metadata }) => !metadata.deletionTimestamp);
     },
+  };
+}
+
+/** The status of a pod that runs and is ready. */
+export function running(_pod?: unknown, ip = '10.0.0.1'): NonNullable<Pod['status']> {
+  const lastTransitionTime = new Date().toISOString().replace(/\.\d+Z/, 'Z');
+  const condition = (type: string) => ({ type, status: 'True' as const, lastTransitionTime });
+  return {
+    phase: 'Running',
+    podIP: ip,
+    podIPs: [{ ip }],
+    conditions: [condition('Ready'), condition('ContainersReady')],
   };
 }
 
