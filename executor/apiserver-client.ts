@@ -78,9 +78,7 @@ export function apiserverOf(
     },
     event(pod, type, reason, message, container) {
       const { namespace = '', name = '', uid = '', resourceVersion = '' } = pod.metadata;
-      const isInit = pod.spec.initContainers?.some((c) => c.name === container);
-      const fieldPath =
-        container === undefined ? {} : { fieldPath: `spec.${isInit ? 'initContainers' : 'containers'}{${container}}` };
+      const fieldPath = container === undefined ? {} : { fieldPath: `spec.${listOf(pod, container)}{${container}}` };
       events.record(
         { apiVersion: 'v1', kind: 'Pod', namespace, name, uid, resourceVersion, ...fieldPath },
         type,
@@ -89,6 +87,11 @@ export function apiserverOf(
       );
     },
   };
+}
+
+function listOf({ spec }: Pod, container: string): string {
+  const lists = ['initContainers', 'ephemeralContainers'] as const;
+  return lists.find((list) => spec[list]?.some(({ name }) => name === container)) ?? 'containers';
 }
 
 interface TokenRequest {

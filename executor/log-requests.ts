@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { StatusError } from '../api/status.ts';
+import { containersOf } from './last-words.ts';
 import type { LogOptions } from './logs.ts';
 import { readLog } from './logs.ts';
 import type { Pods } from './pods.ts';
@@ -28,9 +29,10 @@ export async function answerLogs(
   const path = found?.logPath;
   if (!path || !(await stat(path).catch(() => undefined))) {
     if (previous) throw badRequest(`previous terminated container "${container}" in pod "${name}" not found`);
-    const known = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].some((c) => c.name === container);
+    const known = containersOf(pod).some((c) => c.name === container);
     if (!known) throw badRequest(`container ${container} is not valid for pod ${name}`);
-    const statuses = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])];
+    const { containerStatuses = [], initContainerStatuses = [], ephemeralContainerStatuses = [] } = pod.status ?? {};
+    const statuses = [...containerStatuses, ...initContainerStatuses, ...ephemeralContainerStatuses];
     const reason = statuses.find((c) => c.name === container)?.state.waiting?.reason ?? 'ContainerCreating';
     throw badRequest(`container "${container}" in pod "${name}" is waiting to start: ${reason}`);
   }

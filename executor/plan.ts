@@ -1,10 +1,11 @@
 import type { Container, Pod } from '../api/kinds/pod.ts';
 import { isTerminal } from '../api/kinds/pod.ts';
+import type { Health } from './probes.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
 
 /** What to do next for one pod, in this order: stop, sandbox, start. Empty and not done: wait for something to change. */
 export interface Plan {
-  stop: RuntimeContainer[];
+  stop: Stop[];
   /** The attempt of the sandbox to make; undefined: the one there is will do, or none is needed. */
   sandbox: number | undefined;
   start: Start[];
@@ -12,6 +13,13 @@ export interface Plan {
   waiting: { container: Container; failedAt: number; remaining: number }[];
   /** Nothing runs, and nothing will again: the pod has reached its end. */
   done: boolean;
+}
+
+/** `message` is what the user reads of it; `graceSeconds` what it has, when that is less than its pod has. */
+export interface Stop {
+  container: RuntimeContainer;
+  message?: string;
+  graceSeconds?: number | undefined;
 }
 
 export interface Start {
@@ -25,6 +33,7 @@ export interface PlanFacts {
   hashOf(container: Container): string;
   /** Milliseconds that a container has to wait which ended at `endedAt`. */
   remaining(container: Container, endedAt: number): number;
+  health: Pick<Health, 'isStarted' | 'failed'>;
 }
 
 /**
@@ -36,18 +45,22 @@ export function planPod(pod: Pod, runtime: RuntimePod | undefined, facts: PlanFa
   const latest = latestOf(runtime);
   const running = [...latest.values()].filter((c) => c.state === 'running');
   const end = () => {
-    plan.stop = running;
+    plan.stop = running.map((container) => ({ container }));
     plan.done = running.length === 0;
     return plan;
   };
   if (isTerminal(pod) || isOver(pod, latest)) return end();
   if (!runtime?.sandbox.ready) {
-    plan.stop = running;
+    plan.stop = running.map((container) => ({ container }));
     plan.sandbox = runtime ? runtime.sandbox.attempt + 1 : 0;
     return plan;
   }
-  for (const [name, container] of latest)
-    if (container.state === 'running' && isObsolete(pod, name, container, facts)) plan.stop.push(container);
+  for (const container of running) {
+    const stop = reasonToStop(pod, container, facts);
+    if (stop) plan.stop.push(stop);
+  }
+  for (const container of pod.spec.ephemeralContainers ?? [])
+    if (!latest.has(container.name)) plan.start.push({ container, attempt: 0, endedAt: undefined });
   if (!planInit(plan, pod, latest, facts)) return plan;
   for (const container of pod.spec.containers)
     planStart(plan, pod, container, latest, facts, pod.spec.restartPolicy ?? 'Always');
@@ -90,9 +103,8 @@ function planInit(plan: Plan, pod: Pod, latest: ReadonlyMap<string, RuntimeConta
   for (const init of pod.spec.initContainers ?? []) {
     const last = latest.get(init.name);
     if (isSidecar(init)) {
-      if (last?.state === 'running') continue;
-      planStart(plan, pod, init, latest, facts, 'Always');
-      if (!initialised) return false;
+      if (last?.state !== 'running') planStart(plan, pod, init, latest, facts, 'Always');
+      if (!initialised && !(last && facts.health.isStarted(last))) return false;
     } else if (!initialised && !(last?.state === 'exited' && last.exitCode === 0)) {
       if (last?.state !== 'running') planStart(plan, pod, init, latest, facts, pod.spec.restartPolicy ?? 'Always');
       return false;
@@ -130,7 +142,15 @@ function firstAttempt(pod: Pod, { name }: Container): number {
   return old.restartCount + (ran ? 1 : 0);
 }
 
-function isObsolete(pod: Pod, name: string, container: RuntimeContainer, facts: PlanFacts): boolean {
-  const wanted = [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].find((c) => c.name === name);
-  return wanted === undefined || facts.hashOf(wanted) !== container.specHash;
+function reasonToStop(pod: Pod, container: RuntimeContainer, facts: PlanFacts): Stop | undefined {
+  const { name } = container;
+  const { containers, initContainers = [], ephemeralContainers = [] } = pod.spec;
+  if (ephemeralContainers.some((c) => c.name === name)) return undefined;
+  const wanted = [...containers, ...initContainers].find((c) => c.name === name);
+  if (!wanted || facts.hashOf(wanted) !== container.specHash)
+    return { container, message: `Container ${name} definition changed, will be restarted` };
+  const failed = facts.health.failed(container);
+  if (!failed) return undefined;
+  const { kind, graceSeconds } = failed;
+  return { container, graceSeconds, message: `Container ${name} failed ${kind} probe, will be restarted` };
 }

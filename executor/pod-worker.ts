@@ -5,13 +5,16 @@ import { isTerminal } from '../api/kinds/pod.ts';
 import { delay } from '../lib/delay.ts';
 import { removeDead } from './dead-containers.ts';
 import type { Kubelet } from './kubelet.ts';
-import { type Start, isSidecar, latestOf, planPod } from './plan.ts';
-import type { RuntimeContainer, RuntimePod } from './runtime.ts';
+import { LastWords } from './last-words.ts';
+import { type Start, planPod } from './plan.ts';
+import { Probes } from './probes.ts';
+import type { RuntimePod } from './runtime.ts';
 import { removePodCgroup } from './runtimes/cgroups.ts';
 import { logDirectory, podCgroup, sandboxSpec, specHash } from './sandbox.ts';
 import { Setbacks } from './setbacks.ts';
 import { type SandboxNow, podFacts, startContainer, waitingFor } from './start-container.ts';
-import { podStatus } from './status.ts';
+import { type Report, reportStatus } from './status-report.ts';
+import { Stops } from './stops.ts';
 import { prepareVolumes, removeVolumes } from './volumes.ts';
 import { VolumeError } from './volumes/volume.ts';
 
@@ -21,6 +24,8 @@ export interface Ending {
   /** Remove its object too, as if it had been deleted. */
   remove: boolean;
 }
+
+type Failure = NonNullable<Report['failure']>;
 
 /** Volumes are brought up to date this often, ms. */
 const refresh = 60_000;
@@ -41,7 +46,9 @@ export class PodWorker {
   #absent = false;
   #ending: Ending | undefined;
   readonly #setbacks: Setbacks;
-  #stopping = false;
+  readonly #probes: Probes;
+  readonly #stops: Stops;
+  readonly #lastWords = new LastWords(() => this.#volumeDirectory());
   #refreshedAt = 0;
   #dirty = false;
   #isRunning = false;
@@ -56,7 +63,10 @@ export class PodWorker {
   constructor(kubelet: Kubelet, pod: Pod, onFinished: () => void) {
     this.#kubelet = kubelet;
     this.#pod = pod;
-    this.#setbacks = new Setbacks(kubelet, () => this.#pod);
+    const current = () => this.#pod;
+    this.#setbacks = new Setbacks(kubelet, current);
+    this.#probes = new Probes(kubelet, current, () => this.wake());
+    this.#stops = new Stops(kubelet, current, () => this.#grace());
     this.#onFinished = onFinished;
   }
 
@@ -99,6 +109,7 @@ export class PodWorker {
   /** Stops looking after the pod, and leaves it as it is. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#probes.close();
     clearTimeout(this.#timer);
     this.#step.abort(new Error('the executor is stopping'));
     await this.#running;
@@ -138,31 +149,33 @@ export class PodWorker {
 
   /** The soonest of a turn counts. */
   #wakeIn(ms: number): void {
-    const at = Date.now() + ms;
+    const at = Date.now() + Math.max(0, ms);
     if (this.#closed || (this.#timer && this.#wakeAt <= at)) return;
     clearTimeout(this.#timer);
     this.#wakeAt = at;
-    this.#timer = setTimeout(() => this.wake(), ms);
+    this.#timer = setTimeout(() => this.wake(), Math.max(0, ms));
   }
 
   async #sync(): Promise<void> {
     const runtime = (await this.#kubelet.view.pods()).get(this.#pod.metadata.uid!);
+    this.#probes.follow(runtime, this.#isEnding);
     if (this.#isEnding) return this.#end(runtime);
     if (!this.#admitted) return;
     const plan = planPod(this.#pod, runtime, {
       hashOf: specHash,
       remaining: (container, endedAt) => this.#setbacks.remainingRestart(container, endedAt),
+      health: this.#probes,
     });
-    for (const container of plan.stop) await this.#stop(container);
+    await Promise.all(plan.stop.map((stop) => this.#stops.one(stop)));
     if (plan.stop.length > 0) return this.#again();
     if (plan.done) return this.#done(runtime);
     for (const { container } of plan.waiting) this.#setbacks.crashLoops(container);
     this.#wakeIn(Math.min(refresh, this.#untilDeadline(), ...plan.waiting.map(({ remaining }) => remaining)));
     if (this.#untilDeadline() <= 0) return this.#overDeadline(runtime);
     if (plan.sandbox !== undefined) return this.#createSandbox(plan.sandbox, runtime);
-    this.#publish(runtime);
+    await this.#publish(runtime);
     if (await this.#startAll(plan.start, runtime!)) this.#again();
-    else this.#publish(runtime);
+    else await this.#publish(runtime);
     await removeDead(this.#kubelet.runtime, runtime!);
   }
 
@@ -173,7 +186,7 @@ export class PodWorker {
 
   async #createSandbox(attempt: number, old: RuntimePod | undefined): Promise<void> {
     const { runtime } = this.#kubelet;
-    this.#publish(old);
+    await this.#publish(old);
     const remaining = this.#setbacks.remaining('sandbox');
     if (remaining > 0) return this.#wakeIn(remaining);
     try {
@@ -226,7 +239,8 @@ export class PodWorker {
     }
     if (endedAt !== undefined) this.#setbacks.restarting(container, endedAt);
     try {
-      await startContainer(this.#kubelet, this.#pod, start, sandbox, volumes, this.#step.signal);
+      const place = { pod: this.#pod, sandbox, volumes, lastWords: this.#lastWords };
+      await startContainer(this.#kubelet, place, start, this.#step.signal);
       this.#setbacks.started(container);
       return true;
     } catch (error) {
@@ -236,48 +250,25 @@ export class PodWorker {
         { err: error, pod: this.#pod.metadata.name, container: container.name },
         'container could not be started',
       );
-      this.#wakeIn(this.#setbacks.startFailed(container, waiting));
+      // Half way through it is looked at, so that the user sees that it waits.
+      this.#wakeIn(this.#setbacks.startFailed(container, waiting) / 2);
       // The runtime may have kept a container that never ran: then that is what is restarted, with its own backoff.
-      return waiting.reason === 'RunContainerError';
+      return waiting.reason === 'RunContainerError' || waiting.reason === 'PostStartHookError';
     }
   }
 
-  #publish(runtime: RuntimePod | undefined, ended = false, failure?: { reason: string; message: string }): void {
-    const {
-      statuses,
-      nodeIp,
-      runtime: { name },
-    } = this.#kubelet;
-    const uid = this.#pod.metadata.uid!;
-    const status = podStatus({
-      pod: this.#withWritten(),
+  async #publish(runtime: RuntimePod | undefined, ended = false, failure?: Failure): Promise<void> {
+    await this.#lastWords.read(this.#pod, runtime);
+    reportStatus(this.#kubelet, this.#pod, {
       runtime,
-      runtimeName: name,
       waiting: this.#setbacks.waiting,
-      hostIp: nodeIp,
+      health: this.#probes,
+      lastWords: this.#lastWords.words,
       ended,
       failure,
-      now: Date.now(),
+      absent: this.#absent,
+      silent: this.#isEnding,
     });
-    if (!this.#absent) statuses.set(this.#pod, status);
-    if (this.#isEnding) return; // Mesos is told once, when nothing is left
-    const message = failure?.message ?? (status.phase === 'Failed' ? failedContainers(runtime) : undefined);
-    this.#kubelet.report(uid, {
-      phase: status.phase!,
-      ...(message ? { message } : {}),
-      ...(status.podIP ? { podIp: status.podIP } : {}),
-    });
-  }
-
-  /** The pod with what we have written last, though the watch may not have brought it back yet. */
-  #withWritten(): Pod {
-    const written = this.#kubelet.statuses.latest(this.#pod.metadata.uid!);
-    if (!written) return this.#pod;
-    const ours = new Set(written.conditions?.map(({ type }) => type));
-    const others = (this.#pod.status?.conditions ?? []).filter(({ type }) => !ours.has(type));
-    const theirs = new Map(this.#pod.status?.conditions?.map((c) => [c.type, c]));
-    const kept = written.conditions?.map((c) => (kubeletConditions.has(c.type) ? c : (theirs.get(c.type) ?? c))) ?? [];
-    return { ...this.#pod, status: { ...this.#pod.status, ...written, conditions: [...kept, ...others] } };
   }
 
   /** The pod came to its end by itself: its address is given back, its containers stay to be looked at. */
@@ -292,7 +283,7 @@ export class PodWorker {
         phase: phase!,
         ...((message ?? reason) ? { message: message ?? reason! } : {}),
       });
-    else this.#publish(runtime, true);
+    else await this.#publish(runtime, true);
   }
 
   #untilDeadline(): number {
@@ -308,10 +299,10 @@ export class PodWorker {
       message: 'Pod was active on the node longer than the specified deadline',
     };
     this.#kubelet.apiserver.event(this.#pod, 'Normal', failure.reason, failure.message);
-    await this.#stopAll(runtime);
+    await this.#stops.all(runtime);
     const { uid } = this.#pod.metadata;
     const now = (await this.#kubelet.view.pods()).get(uid!);
-    this.#publish(now, true, failure);
+    await this.#publish(now, true, failure);
     this.#pod = { ...this.#pod, status: { ...this.#pod.status, ...this.#kubelet.statuses.latest(uid!)! } };
     this.#again();
   }
@@ -320,12 +311,10 @@ export class PodWorker {
   async #end(found: RuntimePod | undefined): Promise<void> {
     const { runtime, statuses, apiserver, report, view } = this.#kubelet;
     const { uid } = this.#pod.metadata;
-    this.#stopping = true;
-    await this.#stopAll(found);
-    this.#stopping = false;
+    await this.#stops.all(found);
     const ended = (await view.pods()).get(uid!);
     const remove = (this.#ending?.remove ?? false) || this.#pod.metadata.deletionTimestamp !== undefined;
-    if (!this.#absent && !isTerminal(this.#pod)) this.#publish(ended, remove);
+    if (!this.#absent && !isTerminal(this.#pod)) await this.#publish(ended, remove);
     await this.#written();
     const { phase = 'Failed' } = statuses.latest(uid!) ?? this.#pod.status ?? {};
     if (ended) await runtime.removeSandbox(ended.sandbox.id);
@@ -335,6 +324,7 @@ export class PodWorker {
     report(uid!, { phase, gone: true });
     if (remove && !this.#absent) await apiserver.removePod(this.#pod);
     this.#finished = true;
+    this.#probes.close();
     clearTimeout(this.#timer);
     statuses.forget(uid!);
     this.#setbacks.forget();
@@ -347,21 +337,6 @@ export class PodWorker {
     const enough = delay(patience, late.signal).catch(() => undefined);
     await Promise.race([this.#kubelet.statuses.flush(this.#pod.metadata.uid!), enough]);
     late.abort();
-  }
-
-  /** Containers first, sidecars when they are gone. */
-  async #stopAll(runtime: RuntimePod | undefined): Promise<void> {
-    const running = [...latestOf(runtime).values()].filter((c) => c.state !== 'exited');
-    const sidecars = new Set((this.#pod.spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name));
-    await Promise.all(running.filter(({ name }) => !sidecars.has(name)).map((c) => this.#stop(c)));
-    await Promise.all(running.filter(({ name }) => sidecars.has(name)).map((c) => this.#stop(c)));
-  }
-
-  async #stop(container: RuntimeContainer): Promise<void> {
-    const { apiserver, runtime } = this.#kubelet;
-    if (container.state === 'running')
-      apiserver.event(this.#pod, 'Normal', 'Killing', `Stopping container ${container.name}`, container.name);
-    await runtime.stop(container.id, this.#grace());
   }
 
   /** Seconds that a container has from now on. */
@@ -377,34 +352,12 @@ export class PodWorker {
   /** What is under way gives way to the end; a stop that waits already waits no longer than it now should. */
   #hurry(before: number): void {
     this.#step.abort(new Error('the pod is being ended'));
-    const now = this.#grace();
-    if (!this.#stopping || now >= before) return;
-    void this.#kubelet.view
-      .pods()
-      .then((pods) => {
-        const running = [...latestOf(pods.get(this.#pod.metadata.uid!)).values()].filter((c) => c.state === 'running');
-        return Promise.all(running.map((c) => this.#kubelet.runtime.stop(c.id, now)));
-      })
+    this.#stops
+      .hurry(before)
       .catch((err: unknown) => this.#kubelet.log.warn({ err }, 'containers could not be stopped sooner'));
   }
 
   #volumeDirectory(): string {
     return join(this.#kubelet.volumes, this.#pod.metadata.uid!);
   }
-}
-
-const kubeletConditions = new Set([
-  'PodReadyToStartContainers',
-  'Initialized',
-  'Ready',
-  'ContainersReady',
-  'PodScheduled',
-]);
-
-function failedContainers(runtime: RuntimePod | undefined): string | undefined {
-  const failed = [...latestOf(runtime).values()].filter((c) => c.state === 'exited' && c.exitCode !== 0);
-  if (failed.length === 0) return undefined;
-  return failed
-    .map((c) => `container ${c.name} ended with exit code ${c.exitCode ?? 0} (${c.reason ?? 'Error'})`)
-    .join('; ');
 }

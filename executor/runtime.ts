@@ -11,6 +11,8 @@ import type { Container, Pod } from '../api/kinds/pod.ts';
 export interface Runtime {
   /** `containerd`, `process` …: the scheme of container ids in pod status. */
   readonly name: string;
+  /** Containers have a network, process ids and files of their own. */
+  readonly isolates: boolean;
   version(): Promise<RuntimeVersion>;
   /** Every pod of ours that the runtime has, running or not. */
   pods(): Promise<RuntimePod[]>;
@@ -31,6 +33,16 @@ export interface Runtime {
   onChange(listener: (podUid: string) => void): void;
   /** A command inside a running container. */
   exec(containerId: string, request: ExecRequest): Promise<Exec>;
+  /**
+   * A command inside a running container, ended with all it started after `timeoutMs`: then the answer is `late`.
+   * `output` is what it wrote on both streams, cut to some 16 KiB.
+   */
+  run(
+    containerId: string,
+    command: string[],
+    timeoutMs: number | undefined,
+    signal: AbortSignal,
+  ): Promise<Ran | 'late'>;
   /** The container's main process, as exec gives one: its output from now on, and its input. */
   attach(containerId: string, request: Omit<ExecRequest, 'command'>): Promise<Exec>;
   /** A byte stream to a port inside the sandbox. */
@@ -95,11 +107,18 @@ export interface ContainerSpec {
   attempt: number;
   specHash: string;
   imageId: string;
+  /** The container whose processes it sees and is seen by. */
+  targetId?: string;
   env: { name: string; value: string }[];
   mounts: { hostPath: string; containerPath: string; readOnly: boolean }[];
   /** Relative to the sandbox's log directory: `<container>/<attempt>.log`. */
   logPath: string;
   resources: { cpuShares: number; cpuQuotaMillicores?: number; memoryLimitBytes?: number; oomScoreAdj: number };
+}
+
+export interface Ran {
+  exitCode: number;
+  output: string;
 }
 
 export interface ExecRequest {

@@ -1,9 +1,11 @@
-import type { Container, Pod } from '../api/kinds/pod.ts';
+import type { Container, EphemeralContainer, Pod } from '../api/kinds/pod.ts';
 import { ConfigError, containerEnv, expand } from './env.ts';
 import type { Kubelet } from './kubelet.ts';
-import type { Start } from './plan.ts';
+import type { LastWords } from './last-words.ts';
+import { type Start, latestOf } from './plan.ts';
+import { runHook } from './probes/hook.ts';
 import { containerResources } from './resources.ts';
-import { ImageError, StartError } from './runtime.ts';
+import { type ContainerSpec, ImageError, type Runtime, StartError } from './runtime.ts';
 import { sandboxSpec, specHash } from './sandbox.ts';
 import { containerMounts } from './volumes.ts';
 import { VolumeError, type VolumeFacts } from './volumes/volume.ts';
@@ -34,23 +36,34 @@ export function podFacts(kubelet: Kubelet, pod: Pod, podIp: string): VolumeFacts
   };
 }
 
-/** Image, environment, mounts, start; with the events a kubelet gives. Throws what `waitingFor` can put into words. */
+export interface StartPlace {
+  pod: Pod;
+  sandbox: SandboxNow;
+  /** Where its volumes are on this machine, by name. */
+  volumes: ReadonlyMap<string, string>;
+  lastWords: LastWords;
+}
+
+/** Image, environment, mounts, start, postStart hook; with the events a kubelet gives. Throws what `waitingFor` can put into words. */
 export async function startContainer(
   kubelet: Kubelet,
-  pod: Pod,
+  place: StartPlace,
   { container, attempt }: Start,
-  sandbox: SandboxNow,
-  volumes: ReadonlyMap<string, string>,
   signal: AbortSignal,
 ): Promise<void> {
   const { apiserver, runtime } = kubelet;
+  const { pod, sandbox, volumes } = place;
   const imageId = await pullImage(kubelet, pod, container, signal);
   const facts = podFacts(kubelet, pod, sandbox.ip);
   const env = await containerEnv(pod, container, { ...facts, services: apiserver.services() });
-  const mounts = await containerMounts(container, volumes, env);
+  const mounts = [
+    ...(await containerMounts(container, volumes, env)),
+    ...(await lastWordsMount(place, container, attempt, runtime)),
+  ];
+  const targetId = await targetOf(kubelet, pod, container);
   const expanded = (texts: string[] | undefined) => texts?.map((text) => expand(text, (name) => env.get(name)));
   const [command, args] = [expanded(container.command), expanded(container.args)];
-  await runtime.start(
+  const { id } = await runtime.start(
     {
       pod,
       container: { ...container, ...(command ? { command } : {}), ...(args ? { args } : {}) },
@@ -59,6 +72,7 @@ export async function startContainer(
       attempt,
       specHash: specHash(container),
       imageId,
+      ...(targetId === undefined ? {} : { targetId }),
       env: [...env].map(([name, value]) => ({ name, value })),
       mounts,
       logPath: `${container.name}/${attempt}.log`,
@@ -68,6 +82,54 @@ export async function startContainer(
   );
   apiserver.event(pod, 'Normal', 'Created', `Created container: ${container.name}`, container.name);
   apiserver.event(pod, 'Normal', 'Started', `Started container ${container.name}`, container.name);
+  await postStart(kubelet, place, container, id, signal);
+}
+
+/** A container whose hook fails is ended: its restart is its next try. */
+async function postStart(
+  { runtime, apiserver, nodeIp }: Kubelet,
+  { pod, sandbox }: StartPlace,
+  container: Container,
+  containerId: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const hook = container.lifecycle?.postStart;
+  if (!hook) return;
+  const podIp = pod.spec.hostNetwork ? nodeIp : sandbox.ip;
+  try {
+    await runHook(hook, { container, containerId, podIp }, runtime, signal);
+  } catch (error) {
+    signal.throwIfAborted();
+    const message = `PostStartHook failed: ${(error as Error).message}`;
+    apiserver.event(pod, 'Warning', 'FailedPostStartHook', message, container.name);
+    apiserver.event(pod, 'Normal', 'Killing', 'FailedPostStartHook', container.name);
+    await runtime.stop(containerId, pod.spec.terminationGracePeriodSeconds ?? 30);
+    throw new StartError('PostStartHookError', message, { cause: error });
+  }
+}
+
+const usualLastWords = '/dev/termination-log';
+
+/** Where containers share the machine's files its usual place would be the machine's own: only another one is provided. */
+async function lastWordsMount(
+  { lastWords }: StartPlace,
+  { name, terminationMessagePath = usualLastWords }: Container,
+  attempt: number,
+  { isolates }: Runtime,
+): Promise<ContainerSpec['mounts']> {
+  if (!isolates && terminationMessagePath === usualLastWords) return [];
+  const hostPath = await lastWords.fileFor(name, attempt);
+  return [{ hostPath, containerPath: terminationMessagePath, readOnly: false }];
+}
+
+/** The container whose processes an ephemeral one wants to see. */
+async function targetOf({ view }: Kubelet, pod: Pod, container: Container): Promise<string | undefined> {
+  const { targetContainerName } = container as EphemeralContainer;
+  if (!targetContainerName) return undefined;
+  const target = latestOf((await view.pods()).get(pod.metadata.uid!)).get(targetContainerName);
+  if (target?.state !== 'running')
+    throw new StartError('CreateContainerError', `target container "${targetContainerName}" is not running`);
+  return target.id;
 }
 
 async function pullImage(
@@ -84,7 +146,7 @@ async function pullImage(
   if (pulled) {
     const took = `${((Date.now() - began) / 1000).toFixed(3)}s`;
     apiserver.event(pod, 'Normal', 'Pulled', `Successfully pulled image "${image}" in ${took}`, container.name);
-  } else if (runtime.name !== 'process') {
+  } else if (runtime.isolates) {
     const message = `Container image "${image}" already present on machine`;
     apiserver.event(pod, 'Normal', 'Pulled', message, container.name);
   }

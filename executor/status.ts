@@ -2,6 +2,7 @@ import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, Pod
 import { qosClass } from '../api/qos-class.ts';
 import { timestamp } from '../api/meta.ts';
 import { isSidecar } from './plan.ts';
+import type { Health } from './probes.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
 
 export interface StatusFacts {
@@ -12,6 +13,9 @@ export interface StatusFacts {
   /** Why a container that does not run does not: by container name. */
   waiting: ReadonlyMap<string, { reason: string; message?: string }>;
   hostIp: string;
+  health: Pick<Health, 'isStarted' | 'isReady'>;
+  /** What containers said when they ended, by container id. */
+  lastWords: ReadonlyMap<string, string>;
   /** Nothing of the pod runs any more and nothing will: phases that would wait for a restart become final. */
   ended: boolean;
   /** The pod failed as a whole: `DeadlineExceeded` … */
@@ -25,8 +29,9 @@ type Phase = NonNullable<PodStatus['phase']>;
 export function podStatus(facts: StatusFacts): PodStatus {
   const { pod, runtime, hostIp, failure, now } = facts;
   const old = pod.status ?? {};
-  const initContainers = (pod.spec.initContainers ?? []).map((c) => containerStatus(c, facts, true));
-  const containers = pod.spec.containers.map((c) => containerStatus(c, facts, false));
+  const initContainers = (pod.spec.initContainers ?? []).map((c) => containerStatus(c, facts, 'init'));
+  const containers = pod.spec.containers.map((c) => containerStatus(c, facts, 'main'));
+  const ephemeral = (pod.spec.ephemeralContainers ?? []).map((c) => containerStatus(c, facts, 'ephemeral'));
   const phase = failure ? 'Failed' : phaseOf(pod, initContainers, containers, facts.ended);
   const ip = pod.spec.hostNetwork ? hostIp : (runtime?.sandbox.ip ?? old.podIP);
   const { generation } = pod.metadata;
@@ -41,35 +46,38 @@ export function podStatus(facts: StatusFacts): PodStatus {
     startTime: old.startTime ?? timestamp(now),
     ...(pod.spec.initContainers?.length ? { initContainerStatuses: initContainers } : {}),
     containerStatuses: containers,
+    ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
     qosClass: old.qosClass ?? qosClass(pod.spec),
   };
 }
 
-function containerStatus(container: Container, facts: StatusFacts, isInit: boolean): ContainerStatus {
-  const { pod, runtime, runtimeName } = facts;
+type Part = 'init' | 'main' | 'ephemeral';
+
+function containerStatus(container: Container, facts: StatusFacts, part: Part): ContainerStatus {
+  const { pod, runtime, runtimeName, health } = facts;
+  const isInit = part === 'init';
   const tries = (runtime?.containers ?? [])
     .filter((c) => c.name === container.name)
     .sort((a, b) => b.attempt - a.attempt);
   const [last, previous] = tries;
-  const old = [...(pod.status?.containerStatuses ?? []), ...(pod.status?.initContainerStatuses ?? [])].find(
-    (status) => status.name === container.name,
-  );
+  const old = statusesOf(pod).find((status) => status.name === container.name);
   if (!last) return withoutRuntime(container, facts, old, isInit);
   const why = facts.waiting.get(container.name);
-  const state = stateOf(last, runtimeName);
+  const stateOf = (c: RuntimeContainer) => containerState(c, runtimeName, facts.lastWords);
+  const state = stateOf(last);
   const waits = last.state !== 'running' && !facts.ended && why !== undefined;
-  const before = waits && state.terminated ? state : previous ? stateOf(previous, runtimeName) : (old?.lastState ?? {});
-  const running = last.state === 'running';
+  const before = waits && state.terminated ? state : previous ? stateOf(previous) : (old?.lastState ?? {});
+  const isDone = isInit && !isSidecar(container) && last.state === 'exited' && last.exitCode === 0;
   return {
     name: container.name,
     state: waits ? { waiting: why } : last.state === 'created' ? { waiting: { reason: 'ContainerCreating' } } : state,
     lastState: before.terminated ? { terminated: before.terminated } : {},
-    ready: running || (isInit && !isSidecar(container) && last.state === 'exited' && last.exitCode === 0),
+    ready: part === 'ephemeral' ? false : isInit && !isSidecar(container) ? isDone : health.isReady(last),
     restartCount: last.attempt,
     image: /^(sha256:|$)/.test(last.image) ? (container.image ?? '') : last.image,
     imageID: last.imageId,
     containerID: `${runtimeName}://${last.id}`,
-    started: running,
+    started: health.isStarted(last),
   };
 }
 
@@ -109,11 +117,22 @@ const unknownEnd = {
   message: 'The container could not be located when the pod was terminated',
 };
 
-function stateOf(container: RuntimeContainer, runtimeName: string): ContainerState {
+const statusesOf = ({ status = {} }: Pod): ContainerStatus[] => [
+  ...(status.containerStatuses ?? []),
+  ...(status.initContainerStatuses ?? []),
+  ...(status.ephemeralContainerStatuses ?? []),
+];
+
+function containerState(
+  container: RuntimeContainer,
+  runtimeName: string,
+  lastWords: ReadonlyMap<string, string>,
+): ContainerState {
   const startedAt = container.startedAt ? { startedAt: timestamp(container.startedAt) } : {};
   if (container.state === 'running') return { running: startedAt };
   if (container.state === 'created') return { waiting: { reason: 'ContainerCreating' } };
-  const { exitCode = 0, signal, reason, message } = container;
+  const { exitCode = 0, signal, reason } = container;
+  const message = lastWords.get(container.id) || container.message;
   return {
     terminated: {
       exitCode,
@@ -172,7 +191,7 @@ function conditions(
   containers: ContainerStatus[],
 ): PodCondition[] {
   const { pod, runtime } = facts;
-  const ready = containersReady(phase, containers, pod);
+  const ready = containersReady(phase, init, containers, pod);
   const own: Record<string, Verdict> = {
     PodReadyToStartContainers: {
       status: runtime?.sandbox.ready && runtime.sandbox.ip && !facts.ended ? 'True' : 'False',
@@ -204,10 +223,12 @@ function conditionOf(
   };
 }
 
-function containersReady(phase: Phase, containers: ContainerStatus[], { spec }: Pod): Verdict {
+function containersReady(phase: Phase, init: ContainerStatus[], containers: ContainerStatus[], { spec }: Pod): Verdict {
   if (phase === 'Succeeded') return { status: 'False', reason: 'PodCompleted' };
   if (phase === 'Failed') return { status: 'False', reason: 'PodFailed' };
-  const unready = containers.filter(({ ready }) => !ready).map(({ name }) => name);
+  const sidecars = new Set((spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name));
+  const counted = [...init.filter(({ name }) => sidecars.has(name)), ...containers];
+  const unready = counted.filter(({ ready }) => !ready).map(({ name }) => name);
   if (unready.length === 0 && containers.length === spec.containers.length) return yes;
   return {
     status: 'False',

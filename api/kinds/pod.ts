@@ -15,7 +15,7 @@ export interface Pod extends KubeObject {
 export interface PodSpec {
   containers: Container[];
   initContainers?: Container[];
-  ephemeralContainers?: Container[];
+  ephemeralContainers?: EphemeralContainer[];
   volumes?: Volume[];
   restartPolicy?: 'Always' | 'OnFailure' | 'Never';
   terminationGracePeriodSeconds?: number;
@@ -41,7 +41,9 @@ export interface PodSpec {
   preemptionPolicy?: 'PreemptLowerPriority' | 'Never';
   topologySpreadConstraints?: TopologySpreadConstraint[];
   overhead?: Record<string, string>;
-  securityContext?: { runAsUser?: number; runAsGroup?: number; fsGroup?: number; supplementalGroups?: number[] };
+  securityContext?: PodSecurityContext;
+  setHostnameAsFQDN?: boolean;
+  hostUsers?: boolean;
   imagePullSecrets?: { name: string }[];
   readinessGates?: { conditionType: string }[];
   schedulingGates?: { name: string }[];
@@ -59,21 +61,14 @@ export interface Container {
   envFrom?: { prefix?: string; configMapRef?: LocalRef; secretRef?: LocalRef }[];
   resources?: ResourceRequirements;
   volumeMounts?: VolumeMount[];
-  lifecycle?: { postStart?: unknown; preStop?: unknown };
+  lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler };
   terminationMessagePath?: string;
   terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
   imagePullPolicy?: 'Always' | 'IfNotPresent' | 'Never';
-  livenessProbe?: unknown;
-  readinessProbe?: unknown;
-  startupProbe?: unknown;
-  securityContext?: {
-    runAsUser?: number;
-    runAsGroup?: number;
-    privileged?: boolean;
-    readOnlyRootFilesystem?: boolean;
-    allowPrivilegeEscalation?: boolean;
-    capabilities?: { add?: string[]; drop?: string[] };
-  };
+  livenessProbe?: Probe;
+  readinessProbe?: Probe;
+  startupProbe?: Probe;
+  securityContext?: ContainerSecurityContext;
   /** What a change of a resource needs: nothing, or a restart of the container. */
   resizePolicy?: { resourceName: string; restartPolicy: 'NotRequired' | 'RestartContainer' }[];
   stdin?: boolean;
@@ -81,6 +76,68 @@ export interface Container {
   tty?: boolean;
   /** On an init container, Always makes it a sidecar. */
   restartPolicy?: 'Always';
+}
+
+/** A container for looking into a running pod: started once, never again. */
+export interface EphemeralContainer extends Container {
+  targetContainerName?: string;
+}
+
+/** What a kubelet does to a container; exactly one is set. */
+export interface Handler {
+  exec?: { command?: string[] };
+  httpGet?: HttpGet;
+  tcpSocket?: { port: number | string; host?: string };
+}
+
+export interface HttpGet {
+  path?: string;
+  port: number | string;
+  host?: string;
+  scheme?: 'HTTP' | 'HTTPS';
+  httpHeaders?: { name: string; value: string }[];
+}
+
+export interface LifecycleHandler extends Handler {
+  sleep?: { seconds: number };
+}
+
+export interface Probe extends Handler {
+  grpc?: { port: number; service?: string };
+  initialDelaySeconds?: number;
+  timeoutSeconds?: number;
+  periodSeconds?: number;
+  successThreshold?: number;
+  failureThreshold?: number;
+  terminationGracePeriodSeconds?: number;
+}
+
+export interface SeccompProfile {
+  type: 'RuntimeDefault' | 'Unconfined' | 'Localhost';
+  localhostProfile?: string;
+}
+
+export interface PodSecurityContext {
+  runAsUser?: number;
+  runAsGroup?: number;
+  runAsNonRoot?: boolean;
+  fsGroup?: number;
+  fsGroupChangePolicy?: 'OnRootMismatch' | 'Always';
+  supplementalGroups?: number[];
+  sysctls?: { name: string; value: string }[];
+  seccompProfile?: SeccompProfile;
+}
+
+export interface ContainerSecurityContext {
+  runAsUser?: number;
+  runAsGroup?: number;
+  runAsNonRoot?: boolean;
+  privileged?: boolean;
+  readOnlyRootFilesystem?: boolean;
+  allowPrivilegeEscalation?: boolean;
+  capabilities?: { add?: string[]; drop?: string[] };
+  procMount?: 'Default' | 'Unmasked';
+  seccompProfile?: SeccompProfile;
 }
 
 export interface LocalRef {
@@ -118,6 +175,7 @@ export interface VolumeMount {
   subPath?: string;
   subPathExpr?: string;
   readOnly?: boolean;
+  mountPropagation?: 'None' | 'HostToContainer' | 'Bidirectional';
 }
 
 /** One volume: exactly one source beside the name. */

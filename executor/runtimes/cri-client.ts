@@ -60,6 +60,9 @@ export function connectCri(socket: string): CriClient {
 /** A gRPC refusal that means: it is not there. */
 export const isMissing = (error: unknown): boolean => (error as ServiceError).code === status.NOT_FOUND;
 
+/** A gRPC refusal that means: not within the time. */
+export const isLate = (error: unknown): boolean => (error as ServiceError).code === status.DEADLINE_EXCEEDED;
+
 /** gRPC's message without its code: `2 UNKNOWN: failed to …` → `failed to …`. */
 export const wordsOf = (error: unknown): string => (error as ServiceError).details || (error as Error).message;
 

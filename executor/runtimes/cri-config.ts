@@ -78,18 +78,18 @@ export function containerConfig(spec: ContainerSpec, owner: string): object {
         ...(resources.memoryLimitBytes === undefined ? {} : { memory_limit_in_bytes: resources.memoryLimitBytes }),
         oom_score_adj: resources.oomScoreAdj,
       },
-      security_context: containerSecurity(pod, container),
+      security_context: containerSecurity(spec),
     },
   };
 }
 
-function containerSecurity(pod: Pod, container: Container): object {
+function containerSecurity({ pod, container, targetId }: ContainerSpec): object {
   const own = container.securityContext;
   const shared = pod.spec.securityContext;
   const privileged = own?.privileged ?? false;
   const groups = [...(shared?.supplementalGroups ?? []), ...(shared?.fsGroup === undefined ? [] : [shared.fsGroup])];
   return {
-    namespace_options: namespaces(pod),
+    namespace_options: { ...namespaces(pod), ...(targetId ? { pid: 'TARGET', target_id: targetId } : {}) },
     privileged,
     readonly_rootfs: own?.readOnlyRootFilesystem ?? false,
     supplemental_groups: groups,

@@ -9,6 +9,7 @@ import {
   type ExecRequest,
   ImageError,
   type PullPolicy,
+  type Ran,
   type Runtime,
   type RuntimeContainer,
   type RuntimePod,
@@ -16,7 +17,7 @@ import {
   type SandboxSpec,
   StartError,
 } from '../runtime.ts';
-import { type CriClient, connectCri, isMissing, wordsOf } from './cri-client.ts';
+import { type CriClient, connectCri, isLate, isMissing, wordsOf } from './cri-client.ts';
 import { containerConfig, labels, logPathAnnotation, sandboxConfig, specHashAnnotation } from './cri-config.ts';
 import { streamCommand, streamPort } from './cri-streams.ts';
 import { logLimits, setAside } from './log-rotation.ts';
@@ -59,10 +60,19 @@ interface Status extends Listed {
   log_path: string;
 }
 
+interface ExecSync {
+  stdout: Buffer;
+  stderr: Buffer;
+  exit_code: number;
+}
+
 /** How often we look although no event told us to, ms. */
 const lookEvery = 1_000;
 /** Looks after the last event, ms: the runtime tells of an exit before CRI knows of it. */
 const settling = [50, 250];
+/** A command without a limit of its own: a hook, which the grace of its pod bounds. */
+const longestCommand = 24 * 3_600_000;
+const longestOutput = 16 * 1024;
 const pullTimeout = 30 * 60_000;
 const stopTries = 5;
 
@@ -72,6 +82,7 @@ const stopTries = 5;
  */
 export class CriRuntime implements Runtime {
   readonly name: string;
+  readonly isolates = true;
   readonly #version: string;
   readonly #options: CriRuntimeOptions;
   readonly #cri: CriClient;
@@ -254,6 +265,32 @@ export class CriRuntime implements Runtime {
     });
     const asked = streams.stdin ?? streams.stdout ?? streams.stderr;
     return streamCommand(url, asked ? streams : { ...streams, stdout: new PassThrough().resume() });
+  }
+
+  async run(
+    containerId: string,
+    command: string[],
+    timeoutMs: number | undefined,
+    signal: AbortSignal,
+  ): Promise<Ran | 'late'> {
+    const timeout = timeoutMs === undefined ? 0 : Math.max(1, Math.ceil(timeoutMs / 1000));
+    const request = { container_id: containerId, cmd: command, timeout };
+    try {
+      const {
+        stdout,
+        stderr,
+        exit_code: exitCode,
+      } = await this.#cri.runtime<ExecSync>('ExecSync', request, {
+        timeoutMs: timeoutMs === undefined ? longestCommand : timeoutMs + 5_000,
+        signal,
+      });
+      const output = Buffer.concat([stdout, stderr]).subarray(0, longestOutput);
+      return { exitCode, output: output.toString('utf8') };
+    } catch (error) {
+      if (isLate(error)) return 'late';
+      signal.throwIfAborted();
+      throw new Error(wordsOf(error), { cause: error });
+    }
   }
 
   async attach(containerId: string, streams: Omit<ExecRequest, 'command'>): Promise<Exec> {

@@ -1,8 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { constants as os } from 'node:os';
-import type { Readable, Writable } from 'node:stream';
-import type { Exec, ExecRequest } from '../runtime.ts';
+import { PassThrough, type Readable, type Writable } from 'node:stream';
+import { delay } from '../../lib/delay.ts';
+import type { Exec, ExecRequest, Ran } from '../runtime.ts';
 import { pseudoTerminal } from './process-command.ts';
 import type { ContainerRecord } from './process-records.ts';
 import { signalSession } from './process-table.ts';
@@ -29,6 +30,42 @@ export function execProcess(record: ContainerRecord, request: ExecRequest): Exec
     },
   };
 }
+
+const longestOutput = 16 * 1024;
+
+/** The same with its output as text; ended when its time is over or nobody waits for it. */
+export async function runProcess(
+  record: ContainerRecord,
+  command: string[],
+  timeoutMs: number | undefined,
+  signal: AbortSignal,
+): Promise<Ran | 'late'> {
+  const stdout = new PassThrough();
+  let output = Buffer.alloc(0);
+  stdout.on('data', (chunk: Buffer) => {
+    if (output.length < longestOutput) output = Buffer.concat([output, chunk]).subarray(0, longestOutput);
+  });
+  const exec = execProcess(record, { command, stdout, stderr: stdout, tty: false });
+  const over = new AbortController();
+  const ends = AbortSignal.any([signal, over.signal]);
+  const late = delay(timeoutMs ?? longestWait, ends).then(
+    () => 'late' as const,
+    () => undefined,
+  );
+  try {
+    const first = await Promise.race([exec.done, late]);
+    signal.throwIfAborted();
+    if (typeof first !== 'number') exec.kill();
+    return typeof first === 'number' ? { exitCode: first, output: output.toString('utf8') } : 'late';
+  } finally {
+    if (signal.aborted) exec.kill();
+    exec.done.catch(() => undefined); // it was told in the race, or nobody waits for it
+    over.abort();
+  }
+}
+
+/** As long as a timer can be, ms. */
+const longestWait = 2 ** 31 - 1;
 
 /** The main process's output from now on, and its input. */
 export function attachProcess(

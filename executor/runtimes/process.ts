@@ -12,6 +12,7 @@ import {
   type ContainerSpec,
   type Exec,
   type ExecRequest,
+  type Ran,
   type Runtime,
   type RuntimePod,
   type RuntimeVersion,
@@ -20,7 +21,7 @@ import {
 } from '../runtime.ts';
 import { LogFile, type LogStream } from './log-file.ts';
 import { containerCommand, powersOf } from './process-command.ts';
-import { attachProcess, execProcess } from './process-exec.ts';
+import { attachProcess, execProcess, runProcess } from './process-exec.ts';
 import { type ContainerRecord, ProcessRecords, type SandboxRecord } from './process-records.ts';
 import { isAlive, processId, signalOne, signalSession } from './process-table.ts';
 
@@ -56,6 +57,7 @@ const noCommand = 'the process runtime runs commands of this machine, not images
  */
 export class ProcessRuntime implements Runtime {
   readonly name = 'process';
+  readonly isolates = false;
   readonly #options: ProcessRuntimeOptions;
   readonly #records: ProcessRecords;
   readonly #powers = powersOf();
@@ -198,6 +200,17 @@ export class ProcessRuntime implements Runtime {
     const { record, mounted } = this.#running(containerId);
     await mounted;
     return execProcess(record, request);
+  }
+
+  async run(
+    containerId: string,
+    command: string[],
+    timeoutMs: number | undefined,
+    signal: AbortSignal,
+  ): Promise<Ran | 'late'> {
+    const { record, mounted } = this.#running(containerId);
+    await mounted;
+    return runProcess(record, command, timeoutMs, signal);
   }
 
   async attach(containerId: string, request: Omit<ExecRequest, 'command'>): Promise<Exec> {

@@ -189,6 +189,17 @@ export function describeRuntime(name: string, open: (directory: string) => Promi
         }, 'the command to be gone');
       });
 
+      test('runs a command to its end, or until its time is over', async () => {
+        const run = (script: string, ms?: number) =>
+          runtime.run(id, ['sh', '-c', script], ms, AbortSignal.timeout(10_000));
+        expect(await run('echo $ONE; echo e >&2; exit 6')).toEqual({ exitCode: 6, output: '1\ne\n' });
+        expect(await run('sleep 100', 1_000)).toBe('late');
+        const gone = new AbortController();
+        const left = runtime.run(id, ['sleep', '100'], undefined, gone.signal);
+        gone.abort(new Error('enough'));
+        await expect(left).rejects.toThrow('enough');
+      });
+
       test('refuses a container that is not there', async () => {
         await expect(runtime.exec('nope', { command: ['true'], tty: false })).rejects.toThrow();
       });

@@ -40,6 +40,11 @@ const status = (pod: Pod, found: RuntimePod | undefined, more = {}) =>
     runtimeName: 'containerd',
     waiting: new Map(),
     hostIp: '10.0.0.1',
+    health: {
+      isStarted: (c: RuntimeContainer) => c.state === 'running',
+      isReady: (c: RuntimeContainer) => c.state === 'running',
+    },
+    lastWords: new Map(),
     ended: false,
     now: 10_000,
     ...more,
