@@ -17,6 +17,7 @@ import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { cronJobs } from './cron-job.ts';
 import { daemonSets } from './daemon-set.ts';
 import { deployments } from './deployment.ts';
+import { disruption } from './disruption.ts';
 import { endpointSlices } from './endpoint-slice.ts';
 import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
@@ -38,6 +39,7 @@ const all: Readonly<Record<string, (world: World) => Reconciler>> = {
   'daemon-set': daemonSets,
   job: jobs,
   'cron-job': cronJobs,
+  disruption,
   namespace: namespaces,
   'garbage-collector': garbageCollector,
   endpoints,

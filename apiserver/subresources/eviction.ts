@@ -1,8 +1,10 @@
+import type { Pod } from '../../api/kinds/pod.ts';
 import type { KubeObject } from '../../api/meta.ts';
-import { badRequest } from '../../api/status.ts';
+import { badRequest, notFound } from '../../api/status.ts';
 import { decodeBody } from '../body.ts';
 import { keyIn, readDryRun, writeOptions, type Answer, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
+import { spendDisruption } from './disruption-budget.ts';
 import { deleteObject } from '../verbs/delete.ts';
 
 interface Eviction extends KubeObject {
@@ -13,7 +15,7 @@ interface Eviction extends KubeObject {
   };
 }
 
-/** POST to `pods/<name>/eviction`: a deletion that may be refused; there are no disruption budgets to refuse it yet. */
+/** POST to `pods/<name>/eviction`: a deletion that a disruption budget may refuse. */
 export async function evict(registry: Registry, call: Call): Promise<Answer> {
   const type = { group: 'policy', version: 'v1', kind: 'Eviction', definition: 'io.k8s.api.policy.v1.Eviction' };
   const { object } = decodeBody<Eviction>(call.contentType, call.body, type);
@@ -21,9 +23,14 @@ export async function evict(registry: Registry, call: Call): Promise<Answer> {
   if (metadata.name && metadata.name !== call.name)
     throw badRequest('name in URL does not match name in Eviction object');
   const common = writeOptions(call);
-  await deleteObject(registry, call.kind, keyIn(call.kind, call.namespace, call.name), {
+  const dryRun = common.dryRun || readDryRun(deleteOptions.dryRun ?? []);
+  const key = keyIn(call.kind, call.namespace, call.name);
+  const entry = await registry.read(call.kind, key);
+  if (!entry) throw notFound(call.kind, call.name);
+  await spendDisruption(registry, entry.object as Readonly<Pod>, { ...common, dryRun });
+  await deleteObject(registry, call.kind, key, {
     ...common,
-    dryRun: common.dryRun || readDryRun(deleteOptions.dryRun ?? []),
+    dryRun,
     gracePeriodSeconds: deleteOptions.gracePeriodSeconds,
     propagation: undefined,
     uid: deleteOptions.preconditions?.uid,
