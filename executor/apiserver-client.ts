@@ -1,5 +1,6 @@
 import { ConfigMap } from '../api/kinds/config-map.ts';
 import { Pod, type PodStatus } from '../api/kinds/pod.ts';
+import { RuntimeClass } from '../api/kinds/runtime-class.ts';
 import { Secret } from '../api/kinds/secret.ts';
 import type { Service } from '../api/kinds/service.ts';
 import type { KubeObject, Stored } from '../api/meta.ts';
@@ -37,6 +38,7 @@ export function apiserverOf(
     services,
     configMap: (namespace, name) => find(ConfigMap, namespace, name),
     secret: (namespace, name) => find(Secret, namespace, name),
+    runtimeHandler: async (name) => (await find(RuntimeClass, '', name))?.handler,
     async writeStatus(pod, status) {
       const patch = { metadata: { uid: pod.metadata.uid }, status: statusPatch(pod, status) };
       try {

@@ -11,6 +11,8 @@ export interface Apiserver {
   removePod(pod: Pod): Promise<void>;
   configMap(namespace: string, name: string): Promise<ConfigMap | undefined>;
   secret(namespace: string, name: string): Promise<Secret | undefined>;
+  /** The handler of a RuntimeClass; undefined when there is no such class. */
+  runtimeHandler(name: string): Promise<string | undefined>;
   services(): readonly Service[];
   token(pod: Pod, audience: string | undefined, seconds: number): Promise<{ token: string; expiresAt: number }>;
   /** `container` names the part of the pod that it is about. */

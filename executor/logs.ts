@@ -1,4 +1,4 @@
-import { type FSWatcher, watch } from 'node:fs';
+import { constants, type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
@@ -76,6 +76,8 @@ class Presenter {
   }
 }
 
+/** Never through a link: what it leads to is not this container's log. */
+const plainFile = constants.O_RDONLY | constants.O_NOFOLLOW;
 const newline = Buffer.from('\n');
 const empty = Buffer.alloc(0);
 
@@ -86,7 +88,7 @@ async function* readLines(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void, undefined> {
   const changes = follow ? new Changes(path) : undefined;
-  let file = await open(path, 'r');
+  let file = await open(path, plainFile);
   try {
     let at = tailLines === undefined ? 0 : await tailOffset(file, tailLines);
     let rest: Buffer = empty;
@@ -101,7 +103,7 @@ async function* readLines(
       if (signal.aborted) return;
       if (follow && (await isRotated(path, file))) {
         await file.close();
-        file = await open(path, 'r');
+        file = await open(path, plainFile);
         at = 0;
       } else if (mayGrow) await changes!.next(signal);
       else return;

@@ -150,6 +150,7 @@ export class NodeAgent {
       cgroupParent: o.runtime === 'cri' ? o.cgroupParent || join(ownCgroup(), 'km') : '',
       clusterDns: o.clusterDns,
       clusterDomain: o.clusterDomain,
+      seccompProfiles: join(directory, 'seccomp'),
       report: (uid, report) => tell({ type: 'report', uid, report }),
       log,
     };

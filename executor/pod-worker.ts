@@ -9,6 +9,7 @@ import { LastWords } from './last-words.ts';
 import { type Start, planPod } from './plan.ts';
 import { Probes } from './probes.ts';
 import type { RuntimePod } from './runtime.ts';
+import { runtimeHandler } from './runtime-handler.ts';
 import { removePodCgroup } from './runtimes/cgroups.ts';
 import { logDirectory, podCgroup, sandboxSpec, specHash } from './sandbox.ts';
 import { Setbacks } from './setbacks.ts';
@@ -191,7 +192,8 @@ export class PodWorker {
     if (remaining > 0) return this.#wakeIn(remaining);
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);
-      await runtime.createSandbox(sandboxSpec(this.#pod, attempt, this.#kubelet), this.#step.signal);
+      const handler = await runtimeHandler(this.#kubelet, this.#pod);
+      await runtime.createSandbox(sandboxSpec(this.#pod, attempt, this.#kubelet, handler), this.#step.signal);
       this.#setbacks.overcame('sandbox');
       this.#again();
     } catch (error) {
@@ -239,7 +241,8 @@ export class PodWorker {
     }
     if (endedAt !== undefined) this.#setbacks.restarting(container, endedAt);
     try {
-      const place = { pod: this.#pod, sandbox, volumes, lastWords: this.#lastWords };
+      const directory = this.#volumeDirectory();
+      const place = { pod: this.#pod, sandbox, volumes, directory, lastWords: this.#lastWords };
       await startContainer(this.#kubelet, place, start, this.#step.signal);
       this.#setbacks.started(container);
       return true;

@@ -22,8 +22,13 @@ export interface Runtime {
   stopSandbox(id: string): Promise<void>;
   /** Stops and removes a sandbox and whatever is left in it. Absent is fine. */
   removeSandbox(id: string): Promise<void>;
-  /** Makes the image present as the policy says. Throws ImageError. */
-  pullImage(image: string, policy: PullPolicy, signal?: AbortSignal): Promise<{ id: string; pulled: boolean }>;
+  /** Makes the image present as the policy says, with the first credential that will do, or none. Throws ImageError. */
+  pullImage(
+    image: string,
+    policy: PullPolicy,
+    credentials?: readonly Credential[],
+    signal?: AbortSignal,
+  ): Promise<PulledImage>;
   /** Creates and starts one container; `attempt` counts its restarts. Throws StartError. */
   start(spec: ContainerSpec, signal?: AbortSignal): Promise<{ id: string }>;
   /** SIGTERM (or the image's stop signal), then after `graceSeconds` SIGKILL. Resolves when it is gone. */
@@ -51,6 +56,18 @@ export interface Runtime {
 }
 
 export type PullPolicy = 'Always' | 'IfNotPresent' | 'Never';
+
+export interface PulledImage {
+  id: string;
+  pulled: boolean;
+  /** Whom its containers run as unless told otherwise: a number, or a name that only the image can resolve. */
+  user: number | string;
+}
+
+export interface Credential {
+  username: string;
+  password: string;
+}
 
 export interface RuntimeVersion {
   /** `containerd://1.6.20`: goes to node status. */
@@ -96,6 +113,10 @@ export interface SandboxSpec {
   dns?: { nameservers: string[]; searches: string[]; options: string[] };
   portMappings: { containerPort: number; hostPort: number; protocol: 'TCP' | 'UDP' | 'SCTP'; hostIP: string }[];
   cgroupParent?: string;
+  /** Of the pod's RuntimeClass; empty: the usual one. */
+  runtimeHandler: string;
+  /** Where seccomp profiles of this machine are. */
+  seccompProfiles: string;
 }
 
 /** Everything resolved: env expanded, volumes on host paths, security decided. */
@@ -107,14 +128,18 @@ export interface ContainerSpec {
   attempt: number;
   specHash: string;
   imageId: string;
+  imageUser: number | string;
   /** The container whose processes it sees and is seen by. */
   targetId?: string;
   env: { name: string; value: string }[];
-  mounts: { hostPath: string; containerPath: string; readOnly: boolean }[];
+  mounts: { hostPath: string; containerPath: string; readOnly: boolean; propagation?: MountPropagation }[];
   /** Relative to the sandbox's log directory: `<container>/<attempt>.log`. */
   logPath: string;
   resources: { cpuShares: number; cpuQuotaMillicores?: number; memoryLimitBytes?: number; oomScoreAdj: number };
 }
+
+/** Which later mounts below one are seen: the machine's in the container, or both ways. */
+export type MountPropagation = 'HostToContainer' | 'Bidirectional';
 
 export interface Ran {
   exitCode: number;

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Container, Pod } from '../api/kinds/pod.ts';
-import type { SandboxSpec } from './runtime.ts';
+import { type SandboxSpec, StartError } from './runtime.ts';
 
 export interface SandboxFacts {
   nodeName: string;
@@ -11,21 +11,44 @@ export interface SandboxFacts {
   cgroupParent: string;
   clusterDns: readonly string[];
   clusterDomain: string;
+  /** Seccomp profiles that pods may name. */
+  seccompProfiles: string;
 }
 
-/** What the runtime is told of a pod as a whole. */
-export function sandboxSpec(pod: Pod, attempt: number, facts: SandboxFacts): SandboxSpec {
+/** The kernel keeps no longer one. */
+const longestHostname = 64;
+
+/** What the runtime is told of a pod as a whole. Throws StartError for a hostname that cannot be. */
+export function sandboxSpec(pod: Pod, attempt: number, facts: SandboxFacts, runtimeHandler = ''): SandboxSpec {
   const dns = dnsOf(pod, facts);
+  const full = pod.spec.setHostnameAsFQDN ? fullName(pod, facts) : undefined;
+  if (full !== undefined && full.length > longestHostname)
+    throw new StartError(
+      'FailedCreatePodSandBox',
+      `failed to construct FQDN from pod hostname and cluster domain, FQDN ${full} is too long (${longestHostname} characters is the max, ${full.length} characters requested)`,
+    );
   return {
     pod,
     attempt,
-    hostname: pod.spec.hostNetwork ? facts.nodeName : (pod.spec.hostname ?? pod.metadata.name ?? '').slice(0, 63),
+    hostname: pod.spec.hostNetwork ? facts.nodeName : (full ?? hostnameOf(pod)),
     logDirectory: logDirectory(pod, facts.logs),
     ...(dns ? { dns } : {}),
     portMappings: pod.spec.hostNetwork ? [] : portMappings(pod),
     ...(facts.cgroupParent ? { cgroupParent: podCgroup(pod, facts.cgroupParent) } : {}),
+    runtimeHandler,
+    seccompProfiles: facts.seccompProfiles,
   };
 }
+
+/** A name that is cut must not end in what no name may end in. */
+export const hostnameOf = ({ spec, metadata }: Pod): string =>
+  (spec.hostname || metadata.name || '').slice(0, 63).replace(/[-.]+$/, '');
+
+/** The name by which DNS knows a pod that has a subdomain. */
+export const fullName = (pod: Pod, { clusterDomain }: Pick<SandboxFacts, 'clusterDomain'>): string | undefined =>
+  pod.spec.subdomain
+    ? `${hostnameOf(pod)}.${pod.spec.subdomain}.${pod.metadata.namespace ?? 'default'}.svc.${clusterDomain}`
+    : undefined;
 
 export const logDirectory = ({ metadata: { namespace, name, uid } }: Pod, logs: string): string =>
   join(logs, `${namespace ?? ''}_${name ?? ''}_${uid ?? ''}`);

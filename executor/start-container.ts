@@ -1,9 +1,11 @@
 import type { Container, EphemeralContainer, Pod } from '../api/kinds/pod.ts';
 import { ConfigError, containerEnv, expand } from './env.ts';
+import { hostsMount } from './hosts-file.ts';
 import type { Kubelet } from './kubelet.ts';
 import type { LastWords } from './last-words.ts';
 import { type Start, latestOf } from './plan.ts';
 import { runHook } from './probes/hook.ts';
+import { checkNonRoot, pullImage } from './pull-image.ts';
 import { containerResources } from './resources.ts';
 import { type ContainerSpec, ImageError, type Runtime, StartError } from './runtime.ts';
 import { sandboxSpec, specHash } from './sandbox.ts';
@@ -41,6 +43,8 @@ export interface StartPlace {
   sandbox: SandboxNow;
   /** Where its volumes are on this machine, by name. */
   volumes: ReadonlyMap<string, string>;
+  /** The pod's own, where they are. */
+  directory: string;
   lastWords: LastWords;
 }
 
@@ -53,11 +57,13 @@ export async function startContainer(
 ): Promise<void> {
   const { apiserver, runtime } = kubelet;
   const { pod, sandbox, volumes } = place;
-  const imageId = await pullImage(kubelet, pod, container, signal);
+  const image = await pullImage(kubelet, pod, container, signal);
+  checkNonRoot(pod, container, image);
   const facts = podFacts(kubelet, pod, sandbox.ip);
   const env = await containerEnv(pod, container, { ...facts, services: apiserver.services() });
   const mounts = [
     ...(await containerMounts(container, volumes, env)),
+    ...(await hostsMount(pod, container, facts.podIp, place.directory, kubelet, runtime)),
     ...(await lastWordsMount(place, container, attempt, runtime)),
   ];
   const targetId = await targetOf(kubelet, pod, container);
@@ -71,7 +77,8 @@ export async function startContainer(
       sandbox: sandboxSpec(pod, sandbox.attempt, kubelet),
       attempt,
       specHash: specHash(container),
-      imageId,
+      imageId: image.id,
+      imageUser: image.user,
       ...(targetId === undefined ? {} : { targetId }),
       env: [...env].map(([name, value]) => ({ name, value })),
       mounts,
@@ -130,27 +137,6 @@ async function targetOf({ view }: Kubelet, pod: Pod, container: Container): Prom
   if (target?.state !== 'running')
     throw new StartError('CreateContainerError', `target container "${targetContainerName}" is not running`);
   return target.id;
-}
-
-async function pullImage(
-  { runtime, apiserver }: Kubelet,
-  pod: Pod,
-  container: Container,
-  signal: AbortSignal,
-): Promise<string> {
-  const image = container.image ?? '';
-  const policy = container.imagePullPolicy ?? 'IfNotPresent';
-  if (policy === 'Always') apiserver.event(pod, 'Normal', 'Pulling', `Pulling image "${image}"`, container.name);
-  const began = Date.now();
-  const { id, pulled } = await runtime.pullImage(image, policy, signal);
-  if (pulled) {
-    const took = `${((Date.now() - began) / 1000).toFixed(3)}s`;
-    apiserver.event(pod, 'Normal', 'Pulled', `Successfully pulled image "${image}" in ${took}`, container.name);
-  } else if (runtime.isolates) {
-    const message = `Container image "${image}" already present on machine`;
-    apiserver.event(pod, 'Normal', 'Pulled', message, container.name);
-  }
-  return id;
 }
 
 /** The reason and words for an error of startContainer; undefined when it is none of those a user can do something about. */

@@ -58,6 +58,7 @@ export async function containerMounts(
         hostPath: await withinVolume(root, mount, env),
         containerPath: normalize(mount.mountPath).replace(/(.)\/$/, '$1'),
         readOnly: mount.readOnly ?? false,
+        ...(mount.mountPropagation && mount.mountPropagation !== 'None' ? { propagation: mount.mountPropagation } : {}),
       };
     }),
   );

@@ -166,5 +166,5 @@ function references({ spec }: Readonly<Pod>, resource: string, name: string): bo
   const inContainer = ({ env, envFrom }: Container) =>
     env?.some(({ valueFrom: from }) => (isSecret ? from?.secretKeyRef : from?.configMapKeyRef)?.name === name) ||
     envFrom?.some((from) => (isSecret ? from.secretRef : from.configMapRef)?.name === name);
-  return [...(spec.initContainers ?? []), ...spec.containers].some(inContainer);
+  return [...(spec.initContainers ?? []), ...spec.containers, ...(spec.ephemeralContainers ?? [])].some(inContainer);
 }

@@ -1,5 +1,6 @@
 import { prefix } from '../../api/kinds/names.ts';
-import type { Container, Pod } from '../../api/kinds/pod.ts';
+import { join } from 'node:path';
+import type { Container, Pod, SeccompProfile } from '../../api/kinds/pod.ts';
 import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
 
 /** Labels and annotations by which pods and containers are found again; the first four are a kubelet's own. */
@@ -14,6 +15,10 @@ export const labels = {
 export const specHashAnnotation = 'io.kubernetes.container.hash';
 export const logPathAnnotation = `${prefix}log-path`;
 
+const propagations = {
+  HostToContainer: 'PROPAGATION_HOST_TO_CONTAINER',
+  Bidirectional: 'PROPAGATION_BIDIRECTIONAL',
+} as const;
 const cpuPeriod = 100_000;
 
 /** What CRI wants to know of a sandbox; the same again with every container of it. */
@@ -40,8 +45,11 @@ export function sandboxConfig(spec: SandboxSpec, owner: string): object {
       security_context: {
         namespace_options: namespaces(pod),
         privileged,
-        ...users(securityContext?.runAsUser, securityContext?.runAsGroup),
+        supplemental_groups: groupsOf(pod),
+        seccomp: { profile_type: 'RuntimeDefault' },
+        ...users(securityContext?.runAsUser, securityContext?.runAsGroup, 0),
       },
+      sysctls: Object.fromEntries((securityContext?.sysctls ?? []).map(({ name, value }) => [name, value])),
     },
   };
 }
@@ -59,6 +67,7 @@ export function containerConfig(spec: ContainerSpec, owner: string): object {
       container_path: m.containerPath,
       host_path: m.hostPath,
       readonly: m.readOnly,
+      propagation: m.propagation ? propagations[m.propagation] : 'PROPAGATION_PRIVATE',
     })),
     labels: { ...podLabels(pod, owner), [labels.containerName]: container.name },
     annotations: {
@@ -83,26 +92,44 @@ export function containerConfig(spec: ContainerSpec, owner: string): object {
   };
 }
 
-function containerSecurity({ pod, container, targetId }: ContainerSpec): object {
+function containerSecurity({ pod, container, targetId, imageUser, sandbox }: ContainerSpec): object {
   const own = container.securityContext;
   const shared = pod.spec.securityContext;
   const privileged = own?.privileged ?? false;
-  const groups = [...(shared?.supplementalGroups ?? []), ...(shared?.fsGroup === undefined ? [] : [shared.fsGroup])];
+  const hides = !privileged && own?.procMount !== 'Unmasked';
+  const { add = [], drop = [] } = own?.capabilities ?? {};
   return {
+    capabilities: { add_capabilities: add, drop_capabilities: drop },
     namespace_options: { ...namespaces(pod), ...(targetId ? { pid: 'TARGET', target_id: targetId } : {}) },
     privileged,
     readonly_rootfs: own?.readOnlyRootFilesystem ?? false,
-    supplemental_groups: groups,
-    ...users(own?.runAsUser ?? shared?.runAsUser, own?.runAsGroup ?? shared?.runAsGroup),
-    ...(privileged ? {} : { masked_paths: maskedPaths, readonly_paths: readonlyPaths }),
+    no_new_privs: own?.allowPrivilegeEscalation === false,
+    supplemental_groups: groupsOf(pod),
+    seccomp: seccompOf(own?.seccompProfile ?? shared?.seccompProfile, sandbox.seccompProfiles),
+    ...users(own?.runAsUser ?? shared?.runAsUser, own?.runAsGroup ?? shared?.runAsGroup, imageUser),
+    ...(hides ? { masked_paths: maskedPaths, readonly_paths: readonlyPaths } : {}),
   };
 }
 
-/** CRI refuses a group without a user. */
-const users = (user: number | undefined, group: number | undefined): object =>
-  user === undefined
-    ? {}
-    : { run_as_user: { value: user }, ...(group === undefined ? {} : { run_as_group: { value: group } }) };
+const groupsOf = ({ spec: { securityContext: shared } }: Pod): number[] => [
+  ...(shared?.supplementalGroups ?? []),
+  ...(shared?.fsGroup === undefined ? [] : [shared.fsGroup]),
+];
+
+function seccompOf(profile: SeccompProfile | undefined, directory: string): object {
+  if (profile?.type !== 'Localhost') return { profile_type: profile?.type ?? 'Unconfined' };
+  return { profile_type: 'Localhost', localhost_ref: join(directory, profile.localhostProfile ?? '') };
+}
+
+/** CRI refuses a group without a user, so the image's is named with it. */
+function users(user: number | undefined, group: number | undefined, imageUser: number | string): object {
+  if (user === undefined && group === undefined) return {};
+  const who = user ?? imageUser;
+  return {
+    ...(typeof who === 'number' ? { run_as_user: { value: who } } : { run_as_username: who }),
+    ...(group === undefined ? {} : { run_as_group: { value: group } }),
+  };
+}
 
 const namespaces = (pod: Pod): object => ({
   network: pod.spec.hostNetwork ? 'NODE' : 'POD',
@@ -121,7 +148,11 @@ function podLabels(pod: Pod, owner: string): Record<string, string> {
   return { [labels.podName]: name, [labels.podNamespace]: namespace, [labels.podUid]: uid, [labels.owner]: owner };
 }
 
-const allContainers = (pod: Pod): Container[] => [...(pod.spec.initContainers ?? []), ...pod.spec.containers];
+const allContainers = ({ spec }: Pod): Container[] => [
+  ...(spec.initContainers ?? []),
+  ...spec.containers,
+  ...(spec.ephemeralContainers ?? []),
+];
 
 /** What Kubernetes hides of /proc and /sys unless a container is privileged. */
 const maskedPaths = [

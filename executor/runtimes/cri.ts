@@ -5,10 +5,12 @@ import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
   type ContainerSpec,
+  type Credential,
   type Exec,
   type ExecRequest,
   ImageError,
   type PullPolicy,
+  type PulledImage,
   type Ran,
   type Runtime,
   type RuntimeContainer,
@@ -58,6 +60,12 @@ interface Status extends Listed {
   message: string;
   annotations: Record<string, string>;
   log_path: string;
+}
+
+interface Image {
+  id: string;
+  uid: { value: number } | null;
+  username: string;
 }
 
 interface ExecSync {
@@ -163,7 +171,11 @@ export class CriRuntime implements Runtime {
   async createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }> {
     const config = sandboxConfig(spec, this.#options.owner);
     const { pod_sandbox_id: id } = await this.#cri
-      .runtime<{ pod_sandbox_id: string }>('RunPodSandbox', { config }, signal ? { signal } : {})
+      .runtime<{ pod_sandbox_id: string }>(
+        'RunPodSandbox',
+        { config, runtime_handler: spec.runtimeHandler },
+        signal ? { signal } : {},
+      )
       .catch((error: unknown) => {
         throw new StartError('FailedCreatePodSandBox', wordsOf(error), { cause: error });
       });
@@ -197,26 +209,39 @@ export class CriRuntime implements Runtime {
     }
   }
 
-  async pullImage(image: string, policy: PullPolicy, signal?: AbortSignal): Promise<{ id: string; pulled: boolean }> {
+  async pullImage(
+    image: string,
+    policy: PullPolicy,
+    credentials: readonly Credential[] = [],
+    signal?: AbortSignal,
+  ): Promise<PulledImage> {
     if (image === '' || /\s/.test(image))
       throw new ImageError(
         'InvalidImageName',
         `Failed to apply default image tag "${image}": invalid reference format`,
       );
-    const present = policy === 'Always' ? undefined : await this.#imageId(image);
-    if (present) return { id: present, pulled: false };
+    const present = policy === 'Always' ? undefined : await this.#image(image);
+    if (present) return { id: present.id, pulled: false, user: userOf(present) };
     if (policy === 'Never')
       throw new ImageError('ErrImageNeverPull', `Container image "${image}" is not present with pull policy of Never`);
-    const { image_ref } = await this.#cri
-      .image<{ image_ref: string }>(
-        'PullImage',
-        { image: { image } },
-        { timeoutMs: pullTimeout, ...(signal ? { signal } : {}) },
-      )
-      .catch((error: unknown) => {
-        throw new ImageError('ErrImagePull', wordsOf(error), { cause: error });
-      });
-    return { id: image_ref, pulled: true };
+    const id = await this.#pull(image, credentials, signal);
+    const pulled = (await this.#image(id)) ?? (await this.#image(image));
+    return { id, pulled: true, user: pulled ? userOf(pulled) : 0 };
+  }
+
+  /** With one credential after the other; the last refusal is what the user reads. */
+  async #pull(image: string, credentials: readonly Credential[], signal?: AbortSignal): Promise<string> {
+    const options = { timeoutMs: pullTimeout, ...(signal ? { signal } : {}) };
+    let refusal: unknown;
+    for (const auth of credentials.length > 0 ? credentials : [undefined])
+      try {
+        const request = { image: { image }, ...(auth ? { auth } : {}) };
+        return (await this.#cri.image<{ image_ref: string }>('PullImage', request, options)).image_ref;
+      } catch (error) {
+        signal?.throwIfAborted();
+        refusal = error;
+      }
+    throw new ImageError('ErrImagePull', wordsOf(refusal), { cause: refusal });
   }
 
   async start(spec: ContainerSpec, signal?: AbortSignal): Promise<{ id: string }> {
@@ -361,11 +386,9 @@ export class CriRuntime implements Runtime {
     return answer?.status.network?.ip || (answer ? this.#options.nodeIp : '');
   }
 
-  async #imageId(image: string): Promise<string | undefined> {
-    const { image: found } = await this.#cri.image<{ image?: { id: string } | null }>('ImageStatus', {
-      image: { image },
-    });
-    return found?.id;
+  async #image(image: string): Promise<Image | undefined> {
+    const { image: found } = await this.#cri.image<{ image?: Image | null }>('ImageStatus', { image: { image } });
+    return found ?? undefined;
   }
 
   async #orMissing<A>(method: string, request: object, timeoutMs?: number): Promise<A | undefined> {
@@ -432,6 +455,9 @@ export class CriRuntime implements Runtime {
     }
   }
 }
+
+/** An image that says nothing runs as root. */
+const userOf = ({ uid, username }: Image): number | string => uid?.value ?? (username || 0);
 
 /** At least one stream has to be asked for. */
 const wanted = ({ stdin, stdout, stderr, tty }: Omit<ExecRequest, 'command'>) => ({

@@ -1,6 +1,9 @@
-import { closeSync, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { logLimits, setAside } from './log-rotation.ts';
+
+/** Never through a link. */
+const appending = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NOFOLLOW;
 
 export type LogStream = 'stdout' | 'stderr';
 
@@ -28,7 +31,7 @@ export class LogFile {
     this.#maxBytes = maxBytes;
     this.#keep = keep;
     mkdirSync(dirname(path), { recursive: true });
-    this.#fd = openSync(path, 'a', 0o640);
+    this.#fd = openSync(path, appending, 0o640);
     this.#size = fstatSync(this.#fd).size;
   }
 
@@ -75,7 +78,7 @@ export class LogFile {
   #rotate(): void {
     closeSync(this.#fd);
     setAside(this.#path, this.#keep);
-    this.#fd = openSync(this.#path, 'a', 0o640);
+    this.#fd = openSync(this.#path, appending, 0o640);
     this.#size = 0;
   }
 }

@@ -48,7 +48,9 @@ export function containerCommand(
   }
   const user = container.securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser;
   const group = container.securityContext?.runAsGroup ?? pod.spec.securityContext?.runAsGroup;
-  const inner = [...setpriv(powers, user, group), ...(container.tty ? pseudoTerminal(argv) : argv)];
+  const { supplementalGroups = [], fsGroup } = pod.spec.securityContext ?? {};
+  const groups = [...supplementalGroups, ...(fsGroup === undefined ? [] : [fsGroup])];
+  const inner = [...setpriv(powers, user, group, groups), ...(container.tty ? pseudoTerminal(argv) : argv)];
   const start = `cd -- ${quote(container.workingDir || directory.work)}; exec "$@"`;
   const script = needsOwnRoot(mounts)
     ? [
@@ -67,7 +69,12 @@ export function containerCommand(
 }
 
 /** A change of user clears the death signal, so it is set again with it. */
-function setpriv(powers: ProcessPowers, user: number | undefined, group: number | undefined): string[] {
+function setpriv(
+  powers: ProcessPowers,
+  user: number | undefined,
+  group: number | undefined,
+  groups: readonly number[],
+): string[] {
   if (user === undefined && group === undefined) return [];
   if (!powers.pdeathsig || process.getuid?.() !== 0)
     throw new StartError(
@@ -79,7 +86,7 @@ function setpriv(powers: ProcessPowers, user: number | undefined, group: number 
     '--pdeathsig=KILL',
     ...(user === undefined ? [] : [`--reuid=${user}`]),
     `--regid=${group ?? 0}`,
-    '--clear-groups',
+    groups.length > 0 ? `--groups=${groups.join()}` : '--clear-groups',
     '--',
   ];
 }

@@ -12,6 +12,7 @@ import {
   type ContainerSpec,
   type Exec,
   type ExecRequest,
+  type PulledImage,
   type Ran,
   type Runtime,
   type RuntimePod,
@@ -122,8 +123,8 @@ export class ProcessRuntime implements Runtime {
     this.#records.removeSandbox(id);
   }
 
-  pullImage(image: string): Promise<{ id: string; pulled: boolean }> {
-    return Promise.resolve({ id: image, pulled: false });
+  pullImage(image: string): Promise<PulledImage> {
+    return Promise.resolve({ id: image, pulled: false, user: process.getuid?.() ?? 0 });
   }
 
   async start(spec: ContainerSpec): Promise<{ id: string }> {

@@ -20,6 +20,7 @@ export class RecordingApiserver implements Apiserver {
   events: string[] = [];
   configMaps = new Map<string, ConfigMap>();
   secrets = new Map<string, Secret>();
+  handlers = new Map<string, string>();
   down = false;
 
   writeStatus(pod: Pod, status: PodStatus): Promise<void> {
@@ -37,6 +38,9 @@ export class RecordingApiserver implements Apiserver {
   }
   secret(namespace: string, name: string): Promise<Secret | undefined> {
     return Promise.resolve(this.secrets.get(`${namespace}/${name}`));
+  }
+  runtimeHandler(name: string): Promise<string | undefined> {
+    return Promise.resolve(this.handlers.get(name));
   }
   services(): [] {
     return [];
@@ -86,6 +90,7 @@ export function testKubelet({
     cgroupParent,
     clusterDns: [],
     clusterDomain: 'cluster.local',
+    seccompProfiles: join(directory, 'seccomp'),
     report: (uid, report) => reports.set(uid, report),
     log: silent,
   };

@@ -32,7 +32,8 @@ export function aPod(container: Partial<Container> = {}, spec: Partial<Pod['spec
 export function sandboxFor(pod: Pod, directory: string): SandboxSpec {
   const logDirectory = join(directory, pod.metadata.uid!);
   mkdirSync(logDirectory, { recursive: true });
-  return { pod, attempt: 0, hostname: pod.metadata.name!, logDirectory, portMappings: [] };
+  const hostname = pod.metadata.name!;
+  return { pod, attempt: 0, hostname, logDirectory, portMappings: [], runtimeHandler: '', seccompProfiles: directory };
 }
 
 export function containerFor(
@@ -51,6 +52,7 @@ export function containerFor(
     attempt,
     specHash: 'h1',
     imageId: container.image ?? '',
+    imageUser: 0,
     env: [],
     mounts: [],
     logPath: `${container.name}/${attempt}.log`,

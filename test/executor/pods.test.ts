@@ -275,6 +275,8 @@ describe('the end of a pod', () => {
       hostname: 'p',
       logDirectory: join(kubelet.directory, 'logs/x'),
       portMappings: [],
+      runtimeHandler: '',
+      seccompProfiles: '',
     });
     await kubelet.pods.sweep();
     await eventually(

@@ -1,0 +1,65 @@
+import { afterAll, describe, expect, test } from '@jest/globals';
+import {
+  chmodSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { readLog } from '../../executor/logs.ts';
+import { LogFile } from '../../executor/runtimes/log-file.ts';
+import { selectFiles, writeFiles } from '../../executor/volumes/files.ts';
+
+const directory = mkdtempSync('/dev/shm/km-files-');
+afterAll(() => rmSync(directory, { recursive: true, force: true }));
+const bytes = (data: Record<string, string>) =>
+  Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text)]));
+
+describe('the files of a config map', () => {
+  test.each(['../x', 'a/../../x', '/etc/passwd', '..', '..data', 'a//b', ''])('never leave the volume: %j', (path) => {
+    expect(() => selectFiles('configmap "c"', bytes({ [path]: 'x' }), undefined, 0o644, false)).toThrow(
+      'would leave the volume',
+    );
+    expect(() => selectFiles('configmap "c"', bytes({ k: 'x' }), [{ key: 'k', path }], 0o644, false)).toThrow(
+      'would leave the volume',
+    );
+  });
+
+  test('change all at once: a reader sees the old ones or the new ones, and no directory is left over', async () => {
+    const volume = join(directory, 'volume');
+    const files = (data: Record<string, string>) => selectFiles('c', bytes(data), undefined, 0o640, false);
+    await writeFiles(volume, files({ a: '1', b: '1' }));
+    const before = readlinkSync(join(volume, '..data'));
+    await writeFiles(volume, files({ a: '1', b: '1' }));
+    expect(readlinkSync(join(volume, '..data'))).toBe(before);
+    await writeFiles(volume, files({ a: '2', c: '2' }));
+    expect(readFileSync(join(volume, 'a'), 'utf8')).toBe('2');
+    expect(statSync(join(volume, 'a')).mode & 0o777).toBe(0o640);
+    expect(
+      readdirSync(volume)
+        .filter((name) => !name.startsWith('..'))
+        .sort(),
+    ).toEqual(['a', 'c']);
+    expect(readdirSync(volume).filter((name) => name.startsWith('..'))).toHaveLength(2);
+  });
+});
+
+test('a log that is a link to somewhere else is neither read nor written', async () => {
+  const outside = join(directory, 'outside');
+  writeFileSync(outside, 'private\n');
+  chmodSync(outside, 0o600);
+  const link = join(directory, '0.log');
+  symlinkSync(outside, link);
+  const read = async () => {
+    for await (const part of readLog(link, {}, () => Promise.resolve(false), AbortSignal.timeout(5_000))) return part;
+    return undefined;
+  };
+  await expect(read()).rejects.toThrow('ELOOP');
+  expect(() => new LogFile(link)).toThrow('ELOOP');
+  expect(readFileSync(outside, 'utf8')).toBe('private\n');
+});
