@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { aggregatorDefinitions } from './schema/aggregator.ts';
+import { metricsDefinitions } from './schema/metrics.ts';
 
 /** An OpenAPI v3 schema as the facts hold it. */
 export interface Schema {
@@ -31,6 +32,7 @@ export const definitions: Readonly<Record<string, Schema>> = {
     Schema
   >),
   ...aggregatorDefinitions,
+  ...metricsDefinitions,
 };
 
 const prefix = '#/components/schemas/';

@@ -20,6 +20,7 @@ import { evict } from './subresources/eviction.ts';
 import { finalize } from './subresources/finalize.ts';
 import { scale } from './subresources/scale.ts';
 import { requestToken, type TokenGiver } from './subresources/token.ts';
+import { readComputed, type Compute } from './verbs/computed.ts';
 import { create } from './verbs/create.ts';
 import { deleteCollection } from './verbs/delete-collection.ts';
 import { remove } from './verbs/delete.ts';
@@ -68,8 +69,10 @@ export class Dispatcher {
   readonly #kinds: KindTable;
   readonly #registry: Registry;
   readonly #gate: Gate;
+  readonly #computed: ReadonlyMap<Kind, Compute>;
 
-  constructor(kinds: KindTable, registry: Registry, gate: Gate) {
+  constructor(kinds: KindTable, registry: Registry, gate: Gate, computed: ReadonlyMap<Kind, Compute>) {
+    this.#computed = computed;
     this.#kinds = kinds;
     this.#registry = registry;
     this.#gate = gate;
@@ -173,6 +176,8 @@ export class Dispatcher {
     }
     if (call.subresource !== '') return this.#subresource(call, verb);
     if (call.kind.verbs?.includes(verb) === false) throw notAllowedHere();
+    const compute = this.#computed.get(call.kind);
+    if (compute) return readComputed(compute, call);
     switch (verb) {
       case 'get':
         return get(this.#registry, call);

@@ -11,6 +11,8 @@
  * any number of them may serve one etcd.
  */
 import { readFileSync } from 'node:fs';
+import type { Kind } from '../api/kind.ts';
+import { NodeMetrics, PodMetrics } from '../api/kinds/metrics.ts';
 import { builtinKinds, questionKinds } from '../api/kinds/index.ts';
 import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
@@ -45,6 +47,8 @@ import { WebhookCaller } from './webhooks/caller.ts';
 import { KindTable } from './kinds.ts';
 import { ServerMetrics } from './metrics.ts';
 import { OpenApi } from './openapi.ts';
+import { ResourceMetrics } from './resource-metrics/resource-metrics.ts';
+import type { Compute } from './verbs/computed.ts';
 import { Registry } from './registry.ts';
 import { createServer, type Server } from './server.ts';
 import type { Store } from './store.ts';
@@ -131,6 +135,15 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const gate = openGate(o, lookup, authorizer, deps.tokens ?? [], log);
     await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
     const audit = openAudit(o, log);
+    const kubelets = new KubeletProxy(registry, {
+      ...(o.kubeletClientCertFile ? { cert: readFileSync(o.kubeletClientCertFile) } : {}),
+      ...(o.kubeletClientKeyFile ? { key: readFileSync(o.kubeletClientKeyFile) } : {}),
+    });
+    const usage = new ResourceMetrics(feed, kubelets, log);
+    const computed = new Map<Kind, Compute>([
+      [NodeMetrics as Kind<never> as Kind, () => usage.nodes()],
+      [PodMetrics as Kind<never> as Kind, () => usage.pods()],
+    ]);
     const aggregator = new Aggregator(
       registry,
       kinds,
@@ -140,7 +153,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     let address = '';
     const server = createServer(
       {
-        dispatcher: new Dispatcher(kinds, registry, gate),
+        dispatcher: new Dispatcher(kinds, registry, gate, computed),
         audit,
         documents: gate.documents,
         discovery: new Discovery(kinds, aggregator),
@@ -148,10 +161,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
         metrics: new ServerMetrics(feed),
-        kubelets: new KubeletProxy(registry, {
-          ...(o.kubeletClientCertFile ? { cert: readFileSync(o.kubeletClientCertFile) } : {}),
-          ...(o.kubeletClientKeyFile ? { key: readFileSync(o.kubeletClientKeyFile) } : {}),
-        }),
+        kubelets,
         log,
         signal: stopping.signal,
         address: () => address,

@@ -29,6 +29,7 @@ import { Lease } from './lease.ts';
 import { MutatingWebhookConfiguration } from './mutating-webhook-configuration.ts';
 import { LimitRange } from './limit-range.ts';
 import { Namespace } from './namespace.ts';
+import { NodeMetrics, PodMetrics } from './metrics.ts';
 import { NetworkPolicy } from './network-policy.ts';
 import { Node } from './node.ts';
 import { PersistentVolumeClaim } from './persistent-volume-claim.ts';
@@ -105,6 +106,8 @@ export const builtinKinds: readonly Kind[] = [
   EndpointSlice,
   CustomResourceDefinition,
   APIService,
+  NodeMetrics,
+  PodMetrics,
   FlowSchema,
   PriorityLevelConfiguration,
   LimitRange,

@@ -56,6 +56,21 @@ export class KubeletProxy {
     await relay(answer, response as ServerResponse, call);
   }
 
+  /** The JSON at a path of a node's kubelet; throws a StatusError when it cannot be had. */
+  async read(node: string, path: string, signal: AbortSignal): Promise<unknown> {
+    const answer = await this.#ask(await this.#reach(node, path), 'GET', {}, Buffer.alloc(0), signal);
+    const chunks: Buffer[] = [];
+    for await (const chunk of answer) chunks.push(chunk as Buffer);
+    const text = Buffer.concat(chunks).toString();
+    if (answer.statusCode !== 200)
+      throw new StatusError(
+        502,
+        undefined,
+        `the kubelet of ${node} answered ${answer.statusCode}: ${text.slice(0, 200)}`,
+      );
+    return JSON.parse(text) as unknown;
+  }
+
   /** Requests that leave HTTP: SPDY or WebSocket, whichever the caller speaks, byte for byte. */
   async upgrade(call: Call, request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     await admitConnection(this.#registry, call);

@@ -16,6 +16,23 @@ let s: TestServer;
 let kubelet: Server;
 const asked: { url: string; client: string; authorization: string | undefined }[] = [];
 
+/** A node of which half a core is busy, and a pod that uses a tenth of one and 20 MiB. */
+function summary(now: number): object {
+  const used = (cores: number) => ({
+    time: new Date(now).toISOString(),
+    usageCoreNanoSeconds: Math.round(now * cores * 1e6),
+  });
+  return {
+    node: { nodeName: 'n1', cpu: used(0.5), memory: { workingSetBytes: 512 * 1024 * 1024 } },
+    pods: [
+      {
+        podRef: { name: 'one', namespace: 'default' },
+        containers: [{ name: 'main', cpu: used(0.1), memory: { workingSetBytes: 20 * 1024 * 1024 } }],
+      },
+    ],
+  };
+}
+
 beforeAll(async () => {
   const clients = await makeCa();
   const identity = await clients.issue('kube-apiserver-kubelet-client', 'system:masters');
@@ -32,6 +49,7 @@ beforeAll(async () => {
         client: (request.socket as TLSSocket).getPeerX509Certificate()!.subject,
         authorization: request.headers.authorization,
       });
+      if (request.url!.startsWith('/stats/summary')) return void response.end(JSON.stringify(summary(Date.now())));
       response.end('line 1\nline 2\n');
     },
   );
@@ -148,4 +166,21 @@ test('an upgrade that is refused reads a Status', async () => {
   const [head] = (await once(socket, 'data')) as [Buffer];
   expect(head.toString()).toMatch(/^HTTP\/1.1 404 [^]*"message":"pods \\"none\\" not found"/);
   socket.destroy();
+});
+
+test('what nodes and pods use is asked of the kubelets, for kubectl top', async () => {
+  const nodes = await s.call('GET', '/apis/metrics.k8s.io/v1beta1/nodes');
+  expect(nodes.json).toMatchObject({
+    kind: 'NodeMetricsList',
+    items: [{ metadata: { name: 'n1' }, usage: { memory: '524288Ki' }, window: '1s' }],
+  });
+  const cores = Number.parseInt(String(nodes.json['items']![0]!['usage']!['cpu']), 10) / 1e9;
+  expect(cores).toBeCloseTo(0.5, 1);
+  const list = await s.call('GET', '/apis/metrics.k8s.io/v1beta1/namespaces/default/pods');
+  expect(list.json['items']).toMatchObject([
+    { metadata: { name: 'one', namespace: 'default' }, containers: [{ name: 'main', usage: { memory: '20480Ki' } }] },
+  ]);
+  expect((await s.call('GET', '/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/two')).status).toBe(404);
+  expect((await s.call('GET', '/apis/metrics.k8s.io/v1beta1/nodes/n1')).json).toMatchObject({ kind: 'NodeMetrics' });
+  expect((await s.call('DELETE', '/apis/metrics.k8s.io/v1beta1/nodes/n1')).status).toBe(405);
 });
