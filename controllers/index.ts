@@ -24,6 +24,7 @@ import { garbageCollector } from './garbage-collector.ts';
 import { jobs } from './job.ts';
 import { namespaces } from './namespace.ts';
 import { nodeLifecycle } from './node-lifecycle.ts';
+import { persistentVolumeBinder } from './persistent-volume-binder.ts';
 import { podGc } from './pod-gc.ts';
 import { replicaSets } from './replica-set.ts';
 import { replicationControllers } from './replication-controller.ts';
@@ -31,6 +32,7 @@ import { resourceQuotas } from './resource-quota.ts';
 import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
 import { statefulSets } from './stateful-set.ts';
+import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-protection.ts';
 import { taintEviction } from './taint-eviction.ts';
 
 export const options = {
@@ -62,6 +64,10 @@ const all: Readonly<Record<string, (world: World, options: Options) => Reconcile
   'node-lifecycle': (world, o) => nodeLifecycle(o)(world),
   'taint-eviction': taintEviction,
   'pod-gc': (world, o) => podGc(o)(world),
+  'persistent-volume-binder': persistentVolumeBinder,
+  'pvc-protection': claimProtection,
+  'pv-protection': volumeProtection,
+  'ephemeral-volume': ephemeralVolumes,
   namespace: namespaces,
   'garbage-collector': garbageCollector,
   endpoints,
