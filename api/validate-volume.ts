@@ -124,8 +124,10 @@ export function validateClaimUpdate({ spec }: PersistentVolumeClaim, old: Persis
   if (before.storageClassName === undefined && !before.volumeName) restore(kept, before, 'storageClassName');
   if (!equal(kept, before)) return [forbiddenField('spec', claimRule)];
   const size = spec.resources?.requests?.['storage'];
-  const least = old.status?.capacity?.['storage'] ?? before.resources?.requests?.['storage'];
-  return size !== undefined && least !== undefined && compareQuantities(size, least) < 0
+  const asked = before.resources?.requests?.['storage'];
+  const least = old.status?.capacity?.['storage'] ?? asked;
+  // A claim may have got more than it asked for, and goes on asking for less.
+  return size !== undefined && size !== asked && least !== undefined && compareQuantities(size, least) < 0
     ? [forbiddenField('spec.resources.requests.storage', 'field can not be less than status.capacity')]
     : [];
 }

@@ -12,7 +12,7 @@ import { EventRecorder } from '../client/events.ts';
 import { Informers } from '../client/informer.ts';
 import { type Reconciler, type World, createWorld, run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Values, list, text } from '../lib/options.ts';
+import { type Values, duration, list, number, text } from '../lib/options.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { cronJobs } from './cron-job.ts';
 import { daemonSets } from './daemon-set.ts';
@@ -23,15 +23,36 @@ import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import { jobs } from './job.ts';
 import { namespaces } from './namespace.ts';
+import { nodeLifecycle } from './node-lifecycle.ts';
+import { persistentVolumeBinder } from './persistent-volume-binder.ts';
+import { podGc } from './pod-gc.ts';
 import { replicaSets } from './replica-set.ts';
 import { replicationControllers } from './replication-controller.ts';
 import { resourceQuotas } from './resource-quota.ts';
 import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
 import { statefulSets } from './stateful-set.ts';
+import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-protection.ts';
+import { taintEviction } from './taint-eviction.ts';
+
+export const options = {
+  controllers: list('Controllers to run: * for all, name for one more, -name for one less', ['*'], '<*,name,-name>'),
+  rootCaFile: text('CA of the apiserver (PEM), given to the pods of every namespace', '', '<file>'),
+  nodeMonitorGracePeriod: duration('How long a kubelet may be silent before its node is unknown', 50_000),
+  nodeEvictionRate: number('Nodes a second and zone that may lose their pods', 0.1),
+  secondaryNodeEvictionRate: number('Likewise in a large zone of which a large part is not ready', 0.01),
+  largeClusterSizeThreshold: number(
+    'Nodes up to which a zone is small: its pods stay if a large part is not ready',
+    50,
+  ),
+  unhealthyZoneThreshold: number('From which part of nodes that are not ready on it is a large part', 0.55),
+  terminatedPodGcThreshold: number('Ended pods that are kept; 0 keeps all', 12_500),
+} as const;
+
+type Options = Values<typeof options>;
 
 /** Every controller by the name that --controllers takes. Adding one is a file and a line here. */
-const all: Readonly<Record<string, (world: World) => Reconciler>> = {
+const all: Readonly<Record<string, (world: World, options: Options) => Reconciler>> = {
   deployment: deployments,
   'replica-set': replicaSets,
   'replication-controller': replicationControllers,
@@ -40,6 +61,13 @@ const all: Readonly<Record<string, (world: World) => Reconciler>> = {
   job: jobs,
   'cron-job': cronJobs,
   disruption,
+  'node-lifecycle': (world, o) => nodeLifecycle(o)(world),
+  'taint-eviction': taintEviction,
+  'pod-gc': (world, o) => podGc(o)(world),
+  'persistent-volume-binder': persistentVolumeBinder,
+  'pvc-protection': claimProtection,
+  'pv-protection': volumeProtection,
+  'ephemeral-volume': ephemeralVolumes,
   namespace: namespaces,
   'garbage-collector': garbageCollector,
   endpoints,
@@ -49,20 +77,16 @@ const all: Readonly<Record<string, (world: World) => Reconciler>> = {
   'cluster-role-aggregation': clusterRoleAggregation,
 };
 
-export const options = {
-  controllers: list('Controllers to run: * for all, name for one more, -name for one less', ['*'], '<*,name,-name>'),
-  rootCaFile: text('CA of the apiserver (PEM), given to the pods of every namespace', '', '<file>'),
-} as const;
-
 /** Resolves when all caches are in sync and every controller works; `closed` when the signal has stopped them. */
 export async function start(
-  { controllers, rootCaFile }: Values<typeof options>,
+  given: Options,
   { client, log, signal }: { client: Client; log: Logger; signal: AbortSignal },
 ): Promise<{ closed: Promise<void> }> {
+  const { controllers, rootCaFile } = given;
   const own = log.child({ component: 'controller-manager' });
   const informers = new Informers(client, own);
   const world = createWorld(client, informers, new EventRecorder(client, 'km-controller-manager', own), own);
-  const reconcilers = chosen(controllers).map((name) => all[name]!(world));
+  const reconcilers = chosen(controllers).map((name) => all[name]!(world, given));
   if (rootCaFile) reconcilers.push(rootCa(readFileSync(rootCaFile, 'utf8'))(world));
   await informers.start(signal);
   const running = reconcilers.map((reconciler) => run(reconciler, { log: own, signal }));

@@ -68,15 +68,15 @@ const on = (name: string, make: Plugin['make']): Plugin => ({ name, isOn: true, 
 const off = (name: string, make: Plugin['make']): Plugin => ({ name, isOn: false, make });
 
 /**
- * Every plugin in Kubernetes' order, and whether it is on by default. Two that Kubernetes has on wait here for the
- * controllers that undo what they do: without these, nodes would stay tainted and claims could not be deleted.
+ * Every plugin in Kubernetes' order, and whether it is on by default. Two of them need controllers that undo what they do:
+ * without km controller-manager nodes stay tainted and claims cannot be deleted.
  */
 const plugins: readonly Plugin[] = [
   on('NamespaceLifecycle', ({ feed, store }) => namespaceLifecycle(feed, store)),
   on('LimitRanger', ({ feed }) => limitRanger(feed)),
   on('ServiceAccount', ({ lookup, mountsTokens }) => serviceAccount(lookup, mountsTokens)),
   on('NodeRestriction', () => nodeRestriction),
-  off('TaintNodesByCondition', () => taintNodesByCondition),
+  on('TaintNodesByCondition', () => taintNodesByCondition),
   off('AlwaysPullImages', () => alwaysPullImages),
   on('PodSecurity', ({ feed }) => podSecurity(feed)),
   off('PodNodeSelector', ({ feed }) => podNodeSelector(feed)),
@@ -96,7 +96,7 @@ const plugins: readonly Plugin[] = [
     }),
   ),
   on('DefaultStorageClass', ({ feed }) => defaultStorageClass(feed)),
-  off('StorageObjectInUseProtection', () => storageObjectInUseProtection),
+  on('StorageObjectInUseProtection', () => storageObjectInUseProtection),
   off('OwnerReferencesPermissionEnforcement', ({ authorizer, table }) =>
     ownerReferencesPermission(authorizer, () => table.kinds),
   ),

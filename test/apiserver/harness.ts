@@ -45,8 +45,8 @@ export async function startServer(overrides: Partial<Options> = {}, deps: Partia
     {
       ...defaultsOf(options),
       port: 0,
-      // No controller makes accounts here.
-      disableAdmissionPlugins: ['ServiceAccount'],
+      // No controller makes accounts here, nor looks after nodes and volumes.
+      disableAdmissionPlugins: ['ServiceAccount', 'TaintNodesByCondition', 'StorageObjectInUseProtection'],
       tlsCertFile: write('server.pem', serving.cert),
       tlsKeyFile: write('server.key', serving.key),
       clientCaFile: write('ca.pem', ca.pem),

@@ -15,7 +15,7 @@ export async function startControllers(overrides: Partial<ReturnType<typeof defa
     { token: adminToken, user: { name: 'admin', groups: ['system:masters'] } },
     { token: controllerToken, user: { name: 'system:kube-controller-manager', groups: [] } },
   ];
-  const server = await startServer({}, { tokens });
+  const server = await startServer({ disableAdmissionPlugins: ['ServiceAccount'] }, { tokens });
   const as = (token: string) => new Client({ server: server.url, ca: server.ca.pem, token });
   const [client, own] = [as(adminToken), as(controllerToken)];
   const stopping = new AbortController();

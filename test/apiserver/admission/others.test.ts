@@ -12,10 +12,10 @@ beforeAll(async () => {
     {
       enableAdmissionPlugins: [
         'OwnerReferencesPermissionEnforcement',
-        'TaintNodesByCondition',
         'DenyServiceExternalIPs',
         'MesosResourceDefaults',
       ],
+      disableAdmissionPlugins: ['ServiceAccount'],
     },
     {
       tokens: [
