@@ -3,15 +3,17 @@ import { Client } from '../../client/client.ts';
 import { options, start } from '../../controllers/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
+import type { Options as ApiServerOptions } from '../../apiserver/index.ts';
 import { adminToken, startServer } from '../apiserver/harness.ts';
 
 /** A real apiserver with all controllers at work on it. */
-export async function startControllers() {
-  const server = await startServer();
+export async function startControllers(overrides: Partial<ApiServerOptions> = {}) {
+  const server = await startServer(overrides);
   const client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
   const stopping = new AbortController();
   const { closed } = await start(defaultsOf(options), { client, log: silent, signal: stopping.signal });
   return {
+    server,
     client,
     async stop() {
       stopping.abort();
