@@ -110,8 +110,8 @@ export interface KindSpec<T extends KubeObject> {
   columns?: readonly Column<T>[];
   /** Fields that `--field-selector` may name besides metadata.name and metadata.namespace. */
   selectableFields?: Readonly<Record<string, (object: T) => string>>;
-  /** metadata.generation counts changes of spec. True unless told. */
-  generation?: boolean;
+  /** metadata.generation counts changes of spec; of Deployments those of annotations too. True unless told. */
+  generation?: boolean | 'with annotations';
   /** Put on an object when its deletion is asked for; whoever finishes the object takes it off. */
   deletionFinalizer?: string;
   /** Cleans a parsed object in place and notes what it does not know; built-in kinds follow their schema. */

@@ -1,6 +1,6 @@
 import { internalError, StatusError, timedOut } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
-import { StoreUnavailable } from './store.ts';
+import { StoreUnavailable, TooLarge } from './store.ts';
 
 /** The refusal of a body over the limit, in bytes. */
 export const bodyTooLarge = (limit: number): StatusError =>
@@ -15,6 +15,8 @@ export function toStatusError(error: unknown, log: Logger): StatusError {
       retryAfterSeconds: 1,
     });
   }
+  if (error instanceof TooLarge)
+    return new StatusError(413, 'RequestEntityTooLarge', `Request entity too large: ${error.message}`);
   if (error instanceof RangeError && error.message.includes('call stack'))
     return new StatusError(400, 'BadRequest', 'the object is nested too deeply');
   const { statusCode } = error as { statusCode?: unknown };

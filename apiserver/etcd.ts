@@ -8,6 +8,7 @@ import {
   Compacted,
   FutureRevision,
   StoreUnavailable,
+  TooLarge,
   type Batch,
   type Change,
   type Item,
@@ -25,6 +26,8 @@ export interface EtcdOptions {
   user: string;
   password: string;
   log: Logger;
+  /** How often the connection is tried, milliseconds; ten seconds unless told. */
+  pingEveryMs?: number;
 }
 
 const kv = '/etcdserverpb.KV';
@@ -32,6 +35,7 @@ const outOfRange = 11;
 const unauthenticated = 16;
 const permissionDenied = 7;
 const invalidArgument = 3;
+const resourceExhausted = 8;
 
 /** Batches that may wait for one watcher. */
 const watcherLimit = 65536;
@@ -181,12 +185,7 @@ class Etcd implements Store {
       if (!this.#options.user) return await this.#client.unary(path, body, isWrite);
       return await this.#callAsUser(path, body, isWrite);
     } catch (error) {
-      if (!(error instanceof GrpcError) || error.code !== permissionDenied) throw error;
-      throw new StoreUnavailable(
-        `etcd does not let us in: ${error.message}; check its user and certificate`,
-        false,
-        error,
-      );
+      throw error instanceof GrpcError ? meaningOf(error) : error;
     }
   }
 
@@ -225,6 +224,18 @@ class Etcd implements Store {
       );
     return this.#login;
   }
+}
+
+/** What a refusal of etcd means to whoever asked; refusals with a meaning only here stay what they are. */
+function meaningOf(error: GrpcError): Error {
+  const { code, message } = error;
+  const refused = (words: string) => new StoreUnavailable(words, false, error);
+  if (code === permissionDenied) return refused(`etcd does not let us in: ${message}; check its user and certificate`);
+  if (code === invalidArgument && message.includes('request is too large')) return new TooLarge(error);
+  if (code !== resourceExhausted) return error;
+  if (message.includes('space exceeded'))
+    return refused(`etcd is out of space: ${message}; compact and defragment it, then disarm its alarm`);
+  return refused(`etcd is overloaded: ${message}`);
 }
 
 /** Tokens run out, and end when somebody changes a user or a role. */

@@ -56,6 +56,11 @@ export class Registry {
     setNamespace(object, kind, namespace);
     prepareNew(object, kind);
     const generated = !metadata.name && Boolean(metadata.generateName);
+    // What the server sets below is not the caller's.
+    if (!options.applied) {
+      kind.defaults?.(object);
+      recordUpdate(kind, undefined, object, undefined, writerOf(options, Date.now()));
+    }
     for (let attempt = 1; ; attempt++) {
       if (generated) metadata.name = `${metadata.generateName!.slice(0, 58)}${randomSuffix()}`;
       kind.prepareCreate?.(object);
@@ -69,7 +74,6 @@ export class Registry {
   async #tryCreate(kind: Kind, object: KubeObject, options: WriteOptions): Promise<Entry | undefined> {
     const { metadata } = object;
     kind.defaults?.(object);
-    if (!options.applied) recordUpdate(kind, undefined, object, undefined, writerOf(options, Date.now()));
     const request = { operation: 'create' as const, kind, object, old: undefined, options };
     await this.#admission.mutate(request);
     const errors = [
@@ -152,7 +156,7 @@ export class Registry {
       recordUpdate(kind, old, object, options.subresource ? undefined : given, writerOf(options, Date.now()));
     const request = { operation: 'update' as const, kind, object, old, options };
     if (!options.admitted) await this.#admission.mutate(request);
-    countGeneration(object, old, kind);
+    countGeneration(object, old, kind, door);
     this.#check(kind, object, old, door);
     if (!options.admitted) await this.#admission.validate(request);
     const value = encode(kind, object);
@@ -277,7 +281,7 @@ function keep<T extends object>(target: T, source: Readonly<T>, field: keyof T):
   else target[field] = structuredClone(source[field]);
 }
 
-function countGeneration(object: KubeObject, old: Readonly<KubeObject>, kind: Kind): void {
+function countGeneration(object: KubeObject, old: Readonly<KubeObject>, kind: Kind, door: Door): void {
   if (kind.generation === false) return;
   const part = ({ metadata: _m, kind: _k, apiVersion: _a, ...rest }: KubeObject & { status?: unknown }) => {
     delete rest.status;
@@ -285,7 +289,11 @@ function countGeneration(object: KubeObject, old: Readonly<KubeObject>, kind: Ki
   };
   const before = old.metadata.generation ?? 1;
   const ends = object.metadata.deletionTimestamp && !old.metadata.deletionTimestamp;
-  object.metadata.generation = ends || !equal(part(object), part(old)) ? before + 1 : before;
+  const isAnnotated =
+    kind.generation === 'with annotations' &&
+    door === 'main' &&
+    !equal(object.metadata.annotations ?? {}, old.metadata.annotations ?? {});
+  object.metadata.generation = ends || isAnnotated || !equal(part(object), part(old)) ? before + 1 : before;
 }
 
 /** Nothing has changed, the order of members aside. */

@@ -82,6 +82,14 @@ export class FutureRevision extends Error {
   }
 }
 
+/** The store takes no value of this size. */
+export class TooLarge extends Error {
+  constructor(cause?: unknown) {
+    super('the object is larger than the store takes', { cause });
+    this.name = 'TooLarge';
+  }
+}
+
 /** The store cannot be reached, or did not answer in time. `maybeWritten`: a write may have happened all the same. */
 export class StoreUnavailable extends Error {
   readonly maybeWritten: boolean;

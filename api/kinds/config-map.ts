@@ -53,7 +53,7 @@ export const ConfigMap = kind<ConfigMap>({
     {
       name: 'Data',
       type: 'string',
-      value: (map) => String(Object.keys(map.data ?? {}).length + Object.keys(map.binaryData ?? {}).length),
+      value: (map) => Object.keys(map.data ?? {}).length + Object.keys(map.binaryData ?? {}).length,
     },
     ageColumn,
   ],

@@ -45,6 +45,7 @@ export const Deployment = kind<Deployment>({
   categories: ['all'],
   namespaced: true,
   subresources: ['status', 'scale'],
+  generation: 'with annotations',
   defaults: ({ spec }) => {
     if (!spec) return;
     spec.replicas ??= 1;
@@ -72,8 +73,8 @@ export const Deployment = kind<Deployment>({
   columns: [
     nameColumn,
     { name: 'Ready', value: ({ spec, status }) => `${status?.readyReplicas ?? 0}/${spec.replicas ?? 0}` },
-    { name: 'Up-to-date', value: ({ status }) => String(status?.updatedReplicas ?? 0) },
-    { name: 'Available', value: ({ status }) => String(status?.availableReplicas ?? 0) },
+    { name: 'Up-to-date', value: ({ status }) => status?.updatedReplicas ?? 0 },
+    { name: 'Available', value: ({ status }) => status?.availableReplicas ?? 0 },
     ageColumn,
     ...wideColumns,
   ],

@@ -54,7 +54,7 @@ export const eventColumns: readonly Column<Event>[] = [
     priority: 1,
     value: (event, now) => age(event.firstTimestamp ?? event.eventTime ?? event.metadata.creationTimestamp, now),
   },
-  { name: 'Count', priority: 1, value: (event) => String(event.series?.count ?? event.count ?? 1) },
+  { name: 'Count', priority: 1, value: (event) => event.series?.count ?? event.count ?? 1 },
   { name: 'Name', format: 'name', priority: 1, value: (event) => event.metadata.name },
 ];
 

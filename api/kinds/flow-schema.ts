@@ -49,7 +49,7 @@ export const FlowSchema = kind<FlowSchema>({
   columns: [
     nameColumn,
     { name: 'PriorityLevel', value: ({ spec }) => spec?.priorityLevelConfiguration.name ?? '' },
-    { name: 'MatchingPrecedence', value: ({ spec }) => String(spec?.matchingPrecedence ?? 0) },
+    { name: 'MatchingPrecedence', value: ({ spec }) => spec?.matchingPrecedence ?? 0 },
     { name: 'DistinguisherMethod', value: ({ spec }) => spec?.distinguisherMethod?.type ?? '<none>' },
     ageColumn,
     {

@@ -159,8 +159,8 @@ export const HorizontalPodAutoscalerV1 = kind<HorizontalPodAutoscalerV1>({
       value: (autoscaler, now) => Newer.columns?.[2]?.value(toNewer(autoscaler) as Newer, now),
     },
     { name: 'MinPods', value: ({ spec }) => (spec.minReplicas === undefined ? '<unset>' : String(spec.minReplicas)) },
-    { name: 'MaxPods', value: ({ spec }) => String(spec.maxReplicas) },
-    { name: 'Replicas', value: ({ status }) => String(status?.currentReplicas ?? 0) },
+    { name: 'MaxPods', value: ({ spec }) => spec.maxReplicas },
+    { name: 'Replicas', value: ({ status }) => status?.currentReplicas ?? 0 },
     ageColumn,
   ],
 });

@@ -87,8 +87,8 @@ export const HorizontalPodAutoscaler = kind<HorizontalPodAutoscaler>({
     { name: 'Reference', value: ({ spec }) => `${spec.scaleTargetRef.kind}/${spec.scaleTargetRef.name}` },
     { name: 'Targets', value: targets },
     { name: 'MinPods', value: ({ spec }) => (spec.minReplicas === undefined ? '<unset>' : String(spec.minReplicas)) },
-    { name: 'MaxPods', value: ({ spec }) => String(spec.maxReplicas) },
-    { name: 'Replicas', value: ({ status }) => String(status?.currentReplicas ?? 0) },
+    { name: 'MaxPods', value: ({ spec }) => spec.maxReplicas },
+    { name: 'Replicas', value: ({ status }) => status?.currentReplicas ?? 0 },
     ageColumn,
   ],
 });

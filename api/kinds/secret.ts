@@ -66,7 +66,7 @@ export const Secret = kind<Secret>({
   columns: [
     nameColumn,
     { name: 'Type', value: (secret) => secret.type ?? '' },
-    { name: 'Data', value: (secret) => String(Object.keys(secret.data ?? {}).length) },
+    { name: 'Data', value: (secret) => Object.keys(secret.data ?? {}).length },
     ageColumn,
   ],
   selectableFields: { type: (secret) => secret.type ?? '' },

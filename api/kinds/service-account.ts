@@ -19,7 +19,7 @@ export const ServiceAccount = kind<ServiceAccount>({
   generation: false,
   columns: [
     nameColumn,
-    { name: 'Secrets', type: 'string', value: (account) => String(account.secrets?.length ?? 0) },
+    { name: 'Secrets', type: 'string', value: (account) => account.secrets?.length ?? 0 },
     ageColumn,
   ],
 });

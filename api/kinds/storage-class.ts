@@ -54,7 +54,7 @@ export const StorageClass = kind<StorageClass>({
     { name: 'Provisioner', value: (storage) => storage.provisioner },
     { name: 'ReclaimPolicy', value: (storage) => storage.reclaimPolicy ?? 'Delete' },
     { name: 'VolumeBindingMode', value: (storage) => storage.volumeBindingMode ?? 'Immediate' },
-    { name: 'AllowVolumeExpansion', value: (storage) => String(storage.allowVolumeExpansion ?? false) },
+    { name: 'AllowVolumeExpansion', value: (storage) => storage.allowVolumeExpansion ?? false },
     ageColumn,
   ],
 });

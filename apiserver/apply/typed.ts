@@ -81,7 +81,7 @@ function compareInside(before: unknown, after: unknown, shape: Shape, out: Compa
     const [a, b] = [(before ?? {}) as Json, (after ?? {}) as Json];
     for (const name of new Set([...Object.keys(a), ...Object.keys(b)])) {
       const { schema } = fieldOf(shape.schema, name);
-      const absent = before !== undefined && after !== undefined && isAlwaysThere(schema) ? {} : undefined;
+      const absent = before !== undefined && after !== undefined ? absentOf(shape.schema, name, schema) : undefined;
       compareChild(member(a, name) ?? absent, member(b, name) ?? absent, schema, `f:${name}`, out);
     }
   } else if (shape.as === 'list') {
@@ -89,6 +89,12 @@ function compareInside(before: unknown, after: unknown, shape: Shape, out: Compa
     for (const element of new Set([...a.keys(), ...b.keys()]))
       compareChild(a.get(element), b.get(element), shape.schema, element, out);
   }
+}
+
+/** How a field looks in Go that nobody sets: structs are there, and lists that a struct demands. */
+function absentOf(parent: Schema | undefined, name: string, field: Schema | undefined): object | undefined {
+  if (isAlwaysThere(field)) return {};
+  return field?.type === 'array' && parent?.required?.includes(name) ? [] : undefined;
 }
 
 const member = (object: Json, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);

@@ -21,11 +21,15 @@ export interface GrpcOptions {
   cert: Buffer | undefined;
   key: Buffer | undefined;
   log: Logger;
+  /** How often a connection is tried, milliseconds; ten seconds unless told. */
+  pingEveryMs?: number;
 }
 
 const connectTimeoutMs = 2000;
 const callTimeoutMs = 5000;
-const pingEveryMs = 5000;
+/** etcd hangs up (ENHANCE_YOUR_CALM) on who pings more often than every five seconds, or with no call open. */
+const defaultPingEveryMs = 10_000;
+const pongTimeoutMs = 5000;
 const windowBytes = 16 * 1024 * 1024;
 
 /**
@@ -37,6 +41,8 @@ export class GrpcClient {
   #at = 0;
   #session: Promise<ClientHttp2Session> | undefined;
   #closed = false;
+  /** Calls that are open, by connection. */
+  readonly #calls = new WeakMap<ClientHttp2Session, number>();
   /** Sent with every call when etcd wants passwords. */
   token = '';
 
@@ -108,17 +114,24 @@ export class GrpcClient {
 
   #open(session: ClientHttp2Session, path: string): ClientHttp2Stream {
     try {
-      return session.request({
+      const stream = session.request({
         ':method': 'POST',
         ':path': path,
         'content-type': 'application/grpc',
         te: 'trailers',
         ...(this.token ? { token: this.token } : {}),
       });
+      this.#count(session, 1);
+      stream.once('close', () => this.#count(session, -1));
+      return stream;
     } catch (error) {
       // The connection ended a moment ago: nothing was sent.
       throw new StoreUnavailable('the connection to etcd was lost', false, error);
     }
+  }
+
+  #count(session: ClientHttp2Session, calls: number): void {
+    this.#calls.set(session, (this.#calls.get(session) ?? 0) + calls);
   }
 
   #connected(): Promise<ClientHttp2Session> {
@@ -167,7 +180,9 @@ export class GrpcClient {
         this.#forget(session);
         reject(new Error('the connection was closed'));
       });
-      const pings = setInterval(() => ping(session), pingEveryMs);
+      const pings = setInterval(() => {
+        if ((this.#calls.get(session) ?? 0) > 0) ping(session);
+      }, this.#options.pingEveryMs ?? defaultPingEveryMs);
     });
   }
 
@@ -211,7 +226,7 @@ export class GrpcClient {
 
 function ping(session: ClientHttp2Session): void {
   if (session.destroyed || session.connecting) return;
-  const late = setTimeout(() => session.destroy(new Error('etcd does not answer pings')), pingEveryMs);
+  const late = setTimeout(() => session.destroy(new Error('etcd does not answer pings')), pongTimeoutMs);
   session.ping(() => clearTimeout(late));
 }
 

@@ -12,6 +12,9 @@ export interface EtcdProcess {
   kill: () => Promise<void>;
   /** Starts it again on the same data and ports. */
   restart: () => Promise<void>;
+  /** Stands still, and goes on. */
+  freeze: () => void;
+  thaw: () => void;
   stop: () => Promise<void>;
 }
 
@@ -31,7 +34,7 @@ export interface EtcdTls {
 }
 
 /** A real etcd on free ports with its data in memory where there is such a place. */
-export async function startEtcd(tls?: EtcdTls): Promise<EtcdProcess> {
+export async function startEtcd(tls?: EtcdTls, more: readonly string[] = []): Promise<EtcdProcess> {
   const dir = mkdtempSync(join(existsSync('/dev/shm') ? '/dev/shm' : tmpdir(), 'km-etcd-'));
   const [client, peer, metrics] = [await freePort(), await freePort(), await freePort()];
   const url = `${tls ? 'https' : 'http'}://127.0.0.1:${client}`;
@@ -41,6 +44,7 @@ export async function startEtcd(tls?: EtcdTls): Promise<EtcdProcess> {
     ...['--name', 'n1', '--data-dir', dir, '--listen-client-urls', url, '--advertise-client-urls', url],
     ...['--listen-peer-urls', peerUrl, '--initial-advertise-peer-urls', peerUrl, '--initial-cluster', `n1=${peerUrl}`],
     ...['--listen-metrics-urls', healthUrl, '--unsafe-no-fsync', '--logger=zap', '--log-level=error'],
+    ...more,
     ...(tls ? ['--client-cert-auth', '--trusted-ca-file', tls.ca, '--cert-file', tls.cert, '--key-file', tls.key] : []),
   ];
   let child: ChildProcess | undefined;
@@ -65,6 +69,8 @@ export async function startEtcd(tls?: EtcdTls): Promise<EtcdProcess> {
     pid: () => child?.pid,
     kill,
     restart: run,
+    freeze: () => void child?.kill('SIGSTOP'),
+    thaw: () => void child?.kill('SIGCONT'),
     stop: async () => {
       await kill();
       rmSync(dir, { recursive: true, force: true });

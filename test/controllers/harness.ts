@@ -5,25 +5,29 @@ import type { Stored } from '../../api/meta.ts';
 import { options, start } from '../../controllers/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
+import type { Options as ApiServerOptions } from '../../apiserver/index.ts';
 import { adminToken, startServer } from '../apiserver/harness.ts';
 
 const controllerToken = 'controller-token';
 
 /** A real apiserver with all controllers at work on it, as the user they have in a cluster. */
-export async function startControllers(overrides: Partial<ReturnType<typeof defaultsOf<typeof options>>> = {}) {
+export async function startControllers(
+  overrides: Partial<ReturnType<typeof defaultsOf<typeof options>>> = {},
+  apiserver: Partial<ApiServerOptions> = {},
+) {
   const tokens = [
     { token: adminToken, user: { name: 'admin', groups: ['system:masters'] } },
     { token: controllerToken, user: { name: 'system:kube-controller-manager', groups: [] } },
   ];
-  const server = await startServer({ disableAdmissionPlugins: ['ServiceAccount'] }, { tokens });
+  const server = await startServer({ disableAdmissionPlugins: ['ServiceAccount'], ...apiserver }, { tokens });
   const as = (token: string) => new Client({ server: server.url, ca: server.ca.pem, token });
   const [client, own] = [as(adminToken), as(controllerToken)];
   const stopping = new AbortController();
   const { signal } = stopping;
   const { closed } = await start({ ...defaultsOf(options), ...overrides }, { client: own, log: silent, signal });
   return {
-    client,
     server,
+    client,
     async stop() {
       stopping.abort();
       await closed;
