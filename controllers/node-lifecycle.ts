@@ -106,7 +106,10 @@ export const nodeLifecycle =
         const { drives, again } = turn(node);
         const taints = taintsFor(node, drives, now());
         if (!sameTaints(taints, node.spec?.taints)) {
-          const patch = { metadata: { resourceVersion: node.metadata.resourceVersion }, spec: { taints } };
+          const patch = {
+            metadata: { resourceVersion: node.metadata.resourceVersion },
+            spec: { taints: taints.length > 0 ? taints : null },
+          };
           await client.patch(Node, node.metadata, patch, {}, signal);
         }
         if (readyOf(node)?.status === 'Unknown') await tellPods(node, signal);

@@ -1,6 +1,7 @@
 import type { Logger } from '../lib/log.ts';
 import type { Apiserver } from './apiserver.ts';
 import type { CrashBackoff } from './crash-backoff.ts';
+import type { ProbeCounts } from './probes/probe-counts.ts';
 import type { Runtime } from './runtime.ts';
 import type { RuntimeView } from './runtime-view.ts';
 import type { SandboxFacts } from './sandbox.ts';
@@ -16,6 +17,7 @@ export interface Kubelet extends SandboxFacts {
   backoff: CrashBackoff;
   /** What may be there any moment, a config map or a sandbox: from half a second. */
   retries: CrashBackoff;
+  probeCounts: ProbeCounts;
   nodeIp: string;
   /** cpu in thousandths, memory in bytes: what a container without limits is told it has. */
   allocatable: { cpu: number; memory: number };

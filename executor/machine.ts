@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, statfsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { arch, release } from 'node:os';
 
@@ -38,6 +38,45 @@ export async function machineReadings(directory: string): Promise<MachineReading
     memoryAvailable: available === undefined ? Infinity : Number(available) * 1024,
     diskFree: disk.blocks === 0 ? 1 : disk.bavail / disk.blocks,
     pidsUsed: Number(threads ?? 0) / most,
+  };
+}
+
+/** What the whole machine uses. Bytes, nanoseconds of processor time since boot; times are ms since the epoch. */
+export interface MachineUse {
+  at: number;
+  startedAt: number;
+  cpuNanos: number;
+  available: number;
+  usage: number;
+  workingSet: number;
+  disk: { availableBytes: number; capacityBytes: number; usedBytes: number; inodes: number; inodesFree: number };
+  pids: number;
+  maxPids: number;
+}
+
+export function machineUse(directory: string): MachineUse {
+  const at = Date.now();
+  const jiffies = (/^cpu\s+(.*)$/m.exec(text('/proc/stat'))?.[1] ?? '').split(/\s+/).map(Number);
+  const [user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0] = jiffies;
+  const memory = (name: string) =>
+    Number(new RegExp(`^${name}:\\s+(\\d+) kB`, 'm').exec(text('/proc/meminfo'))?.[1] ?? 0) * 1024;
+  const { bsize, blocks, bfree, bavail, files, ffree } = statfsSync(directory);
+  return {
+    at,
+    startedAt: at - Number(text('/proc/uptime').split(' ')[0] ?? 0) * 1000,
+    cpuNanos: (user + nice + system + irq + softirq) * 1e7,
+    available: memory('MemAvailable'),
+    usage: memory('MemTotal') - memory('MemFree'),
+    workingSet: memory('MemTotal') - memory('MemAvailable'),
+    disk: {
+      availableBytes: bavail * bsize,
+      capacityBytes: blocks * bsize,
+      usedBytes: (blocks - bfree) * bsize,
+      inodes: files,
+      inodesFree: ffree,
+    },
+    pids: Number(/\/(\d+) /.exec(text('/proc/loadavg'))?.[1] ?? 0),
+    maxPids: Number(text('/proc/sys/kernel/pid_max')) || 0,
   };
 }
 

@@ -8,14 +8,17 @@ import { Informer } from '../client/informer.ts';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import type { EventSubscribed } from '../mesos/executor.ts';
+import { delegatedAccess } from './access.ts';
 import { apiserverOf } from './apiserver-client.ts';
 import { servingCertificate } from './certificate.ts';
 import { CrashBackoff } from './crash-backoff.ts';
 import type { Kubelet } from './kubelet.ts';
+import { machineUse } from './machine.ts';
 import type { MesosEnv } from './mesos-env.ts';
 import { type Amounts, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
 import type { Options } from './options.ts';
 import { Pods } from './pods.ts';
+import { ProbeCounts } from './probes/probe-counts.ts';
 import { rootDirectory } from './root-dir.ts';
 import type { Runtime } from './runtime.ts';
 import { RuntimeView } from './runtime-view.ts';
@@ -25,6 +28,7 @@ import { ProcessRuntime } from './runtimes/process.ts';
 import { startServer } from './server.ts';
 import { StatusWriter } from './status-writer.ts';
 import type { TaskAction, TaskEvent } from './tasks.ts';
+import { UsageMeter } from './usage.ts';
 
 /** What tasks ask of pods. */
 export type PodAction = Exclude<TaskAction, { type: 'update' | 'exit' }>;
@@ -101,11 +105,12 @@ export class NodeAgent {
     const place = await this.#place(client);
     const runtime = await this.#openRuntime(place);
     this.#closers.push(() => runtime.close());
-    const pods = new Pods(await this.#kubelet(client, runtime, place));
+    const kubelet = await this.#kubelet(client, runtime, place);
+    const pods = new Pods(kubelet);
     this.#pods = pods;
     this.#closers.push(() => pods.close());
     await this.#followPods(client, pods, place.name);
-    await this.#serve(client, introduction.ca, runtime, pods, place);
+    await this.#serve(client, introduction.ca, kubelet, pods, place);
   }
 
   async #place(client: Client): Promise<Place> {
@@ -142,6 +147,7 @@ export class NodeAgent {
       statuses: this.#statuses,
       backoff: new CrashBackoff(),
       retries: new CrashBackoff(500),
+      probeCounts: new ProbeCounts(),
       nodeName: name,
       nodeIp: ip,
       allocatable,
@@ -169,16 +175,26 @@ export class NodeAgent {
     await pods.sweep();
   }
 
-  async #serve(client: Client, ca: string, runtime: Runtime, pods: Pods, place: Place): Promise<void> {
+  async #serve(client: Client, ca: string, kubelet: Kubelet, pods: Pods, place: Place): Promise<void> {
     const { options: o, log } = this.#given;
     const { name, ip, directory, total, allocatable } = place;
     const certificate = await servingCertificate(name, ip);
+    const { runtime, probeCounts: probes } = kubelet;
     const server = await startServer({
       address: o.bindAddress || ip,
       port: o.port,
       certificate,
       ca,
       clientNames: o.clientNames,
+      access: delegatedAccess(client, name, this.#signal),
+      node: {
+        pods,
+        meter: new UsageMeter(runtime),
+        probes,
+        nodeName: name,
+        machine: () => machineUse(directory),
+        configuration: configurationOf(o),
+      },
       pods,
       runtime,
       log,
@@ -208,6 +224,19 @@ export class NodeAgent {
     this.#closers.push(() => kept.closed);
   }
 }
+
+/** As much of KubeletConfiguration as this kubelet has. */
+const configurationOf = (o: Options): object => ({
+  kind: 'KubeletConfiguration',
+  apiVersion: 'kubelet.config.k8s.io/v1beta1',
+  port: o.port,
+  clusterDNS: o.clusterDns,
+  clusterDomain: o.clusterDomain,
+  nodeStatusUpdateFrequency: `${o.nodeStatusInterval / 1000}s`,
+  authentication: { anonymous: { enabled: false }, webhook: { enabled: true } },
+  authorization: { mode: 'Webhook' },
+  containerRuntimeEndpoint: o.runtime === 'cri' ? o.criSocket : '',
+});
 
 function introductionIn({ executor_info: { data } }: EventSubscribed): Introduction {
   let read: Partial<Introduction>;

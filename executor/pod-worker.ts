@@ -331,6 +331,7 @@ export class PodWorker {
     clearTimeout(this.#timer);
     statuses.forget(uid!);
     this.#setbacks.forget();
+    this.#kubelet.probeCounts.forget(uid!);
     this.#onFinished();
   }
 

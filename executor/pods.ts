@@ -94,6 +94,23 @@ export class Pods {
     return older.sort((a, b) => b.attempt - a.attempt)[0];
   }
 
+  /** Those whose sandbox is ready. */
+  async running(): Promise<Pod[]> {
+    const found = await this.#kubelet.view.pods();
+    return this.list().filter(({ metadata }) => found.get(metadata.uid!)?.sandbox.ready);
+  }
+
+  /** How many sandboxes are ready, and how many containers are in each state. */
+  async counts(): Promise<{ pods: number; containers: Record<string, number> }> {
+    const found = [...(await this.#kubelet.view.pods()).values()];
+    const states = Map.groupBy(
+      found.flatMap(({ containers }) => containers),
+      ({ state }) => state,
+    );
+    const containers = Object.fromEntries([...states].map(([state, all]) => [state, all.length]));
+    return { pods: found.filter(({ sandbox }) => sandbox.ready).length, containers };
+  }
+
   async sandbox(uid: string): Promise<RuntimePod['sandbox'] | undefined> {
     return (await this.#kubelet.view.pods()).get(uid)?.sandbox;
   }

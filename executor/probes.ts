@@ -89,14 +89,17 @@ export class Probes implements Health {
   }
 
   #prober(kind: ProbeKind, probe: Probe, spec: Container, container: RuntimeContainer, ip: string): Prober {
-    const { runtime, apiserver, log } = this.#kubelet;
+    const { runtime, apiserver, probeCounts, log } = this.#kubelet;
     const place = {
       container: spec,
       containerId: container.id,
       podIp: this.#pod().spec.hostNetwork ? this.#kubelet.nodeIp : ip,
     };
     const word = `${kind[0]!.toUpperCase()}${kind.slice(1)}`;
+    const { name: pod = '', namespace = '', uid: pod_uid = '' } = this.#pod().metadata;
+    const labels = { probe_type: kind, container: spec.name, pod, namespace, pod_uid };
     const answered = ({ result, output, warning }: Check) => {
+      probeCounts.add(labels, result === 'success' ? 'successful' : 'failed');
       if (result === 'success' && !warning) return;
       const [reason, words] = warning ? ['ProbeWarning', 'warning'] : ['Unhealthy', 'failed'];
       apiserver.event(this.#pod(), 'Warning', reason, `${word} probe ${words}: ${output}`, spec.name);
@@ -112,8 +115,10 @@ export class Probes implements Health {
       },
       check: (signal) => check(probe, place, runtime, signal),
       answered,
-      failed: (err) =>
-        log.debug({ err, pod: this.#pod().metadata.name, container: spec.name }, `${kind} probe could not be made`),
+      failed: (err) => {
+        probeCounts.add(labels, 'unknown');
+        log.debug({ err, pod: this.#pod().metadata.name, container: spec.name }, `${kind} probe could not be made`);
+      },
       turned: () => this.#changed(),
     });
   }

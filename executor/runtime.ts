@@ -34,6 +34,14 @@ export interface Runtime {
   /** SIGTERM (or the image's stop signal), then after `graceSeconds` SIGKILL. Resolves when it is gone. */
   stop(containerId: string, graceSeconds: number): Promise<void>;
   remove(containerId: string): Promise<void>;
+  /** What each running container uses now. */
+  usage(): Promise<ContainerUsage[]>;
+  /** The images this node has; empty where there are none to have. */
+  images(): Promise<RuntimeImage[]>;
+  /** Absent is fine. */
+  removeImage(id: string): Promise<void>;
+  /** New limits for a running container. False when this runtime enforces none. */
+  resize(containerId: string, resources: ContainerSpec['resources']): Promise<boolean>;
   /** Calls back when something about a pod may have changed; the kubelet then asks `pods()`. */
   onChange(listener: (podUid: string) => void): void;
   /** A command inside a running container. */
@@ -56,6 +64,30 @@ export interface Runtime {
 }
 
 export type PullPolicy = 'Always' | 'IfNotPresent' | 'Never';
+
+/** Bytes, and nanoseconds of processor time since it began; times are ms since the epoch. */
+export interface ContainerUsage {
+  id: string;
+  podUid: string;
+  name: string;
+  startedAt: number;
+  at: number;
+  cpuNanos: number;
+  memory: number;
+  /** What cannot be taken back when memory is short. */
+  workingSet: number;
+  rss: number;
+  /** What it wrote beside its volumes. */
+  disk?: number;
+}
+
+export interface RuntimeImage {
+  id: string;
+  names: string[];
+  bytes: number;
+  /** Never to be removed. */
+  pinned: boolean;
+}
 
 export interface PulledImage {
   id: string;

@@ -5,20 +5,25 @@ import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { StatusError } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Access } from './access.ts';
 import type { ServingCertificate } from './certificate.ts';
 import { type ContainerPath, answerLogs } from './log-requests.ts';
+import { type NodeFacts, answerNode } from './node-requests.ts';
 import type { Pods } from './pods.ts';
 import type { Runtime } from './runtime.ts';
 import { answerCommand, answerPortForward } from './stream-requests.ts';
+import { admit } from './who-may-ask.ts';
 
 export interface KubeletServerOptions {
   address: string;
   port: number;
   certificate: ServingCertificate;
-  /** PEM of the cluster's CA: only who shows a certificate signed by it is spoken to. */
+  /** PEM of the cluster's CA: certificates that it signed are believed. */
   ca: string;
   /** Common names of the certificates that may ask; members of system:masters always may. */
   clientNames: readonly string[];
+  access: Access;
+  node: NodeFacts;
   pods: Pods;
   runtime: Runtime;
   log: Logger;
@@ -30,8 +35,8 @@ export interface KubeletServer {
 }
 
 /**
- * The kubelet's port: logs, exec, attach and port-forward for the apiserver, and nobody else. Whoever has no certificate of
- * the cluster's CA does not get through the handshake; whoever has one but is not the apiserver is refused.
+ * The kubelet's port: logs, exec, attach and port-forward for the apiserver; metrics and statistics for whom the apiserver
+ * lets. who-may-ask.ts decides before anything else is looked at.
  */
 export async function startServer(options: KubeletServerOptions): Promise<KubeletServer> {
   const { certificate, ca, log } = options;
@@ -40,7 +45,7 @@ export async function startServer(options: KubeletServerOptions): Promise<Kubele
     key: certificate.key,
     ca,
     requestCert: true,
-    rejectUnauthorized: true,
+    rejectUnauthorized: false, // who shows no certificate may have a token
     minVersion: 'TLSv1.2',
     ALPNProtocols: ['http/1.1'],
   });
@@ -85,11 +90,8 @@ async function answer(
   const gone = new AbortController();
   response.once('close', () => gone.abort());
   try {
-    const url = routed(options, request);
-    if (url.pathname === '/healthz') response.end('ok');
-    else if (url.pathname === '/pods')
-      json(response, 200, { kind: 'PodList', apiVersion: 'v1', metadata: {}, items: options.pods.list() });
-    else {
+    const url = await routed(options, request);
+    if (request.method !== 'GET' || !(await answerNode(options.node, url, response))) {
       const [verb, ...rest] = parts(url);
       if (request.method !== 'GET' || verb !== 'containerLogs' || rest.length !== 3) throw notFound(url);
       await answerLogs(options.pods, containerPath(rest), url.searchParams, response, gone.signal);
@@ -110,7 +112,7 @@ async function upgrade(
   socket: Duplex,
   head: Buffer,
 ): Promise<void> {
-  const url = routed(options, request);
+  const url = await routed(options, request);
   (socket as TLSSocket).setNoDelay(true);
   const [verb, ...rest] = parts(url);
   const asked = { request, socket, head, query: url.searchParams };
@@ -121,17 +123,15 @@ async function upgrade(
 }
 
 /** The address asked for, once it is clear that the caller may ask. */
-function routed({ clientNames }: KubeletServerOptions, request: IncomingMessage): URL {
-  const { subject } = (request.socket as TLSSocket).getPeerCertificate();
-  const name = [subject?.CN].flat()[0] ?? '';
-  const groups = [subject?.O ?? []].flat();
-  if (!groups.includes('system:masters') && !clientNames.includes(name))
-    throw new StatusError(403, 'Forbidden', `"${name}" may not ask this kubelet`);
+async function routed({ clientNames, access }: KubeletServerOptions, request: IncomingMessage): Promise<URL> {
+  let url: URL;
   try {
-    return new URL(request.url ?? '/', 'https://kubelet');
+    url = new URL(request.url ?? '/', 'https://kubelet');
   } catch {
     throw new StatusError(400, 'BadRequest', 'the address cannot be read');
   }
+  await admit(request, url.pathname, clientNames, access);
+  return url;
 }
 
 function parts(url: URL): string[] {

@@ -79,18 +79,20 @@ export function containerConfig(spec: ContainerSpec, owner: string): object {
     stdin_once: container.stdinOnce ?? false,
     tty: container.tty ?? false,
     linux: {
-      resources: {
-        cpu_shares: resources.cpuShares,
-        ...(resources.cpuQuotaMillicores === undefined
-          ? {}
-          : { cpu_period: cpuPeriod, cpu_quota: Math.max(1000, (resources.cpuQuotaMillicores * cpuPeriod) / 1000) }),
-        ...(resources.memoryLimitBytes === undefined ? {} : { memory_limit_in_bytes: resources.memoryLimitBytes }),
-        oom_score_adj: resources.oomScoreAdj,
-      },
+      resources: linuxResources(resources),
       security_context: containerSecurity(spec),
     },
   };
 }
+
+export const linuxResources = (resources: ContainerSpec['resources']): object => ({
+  cpu_shares: resources.cpuShares,
+  ...(resources.cpuQuotaMillicores === undefined
+    ? {}
+    : { cpu_period: cpuPeriod, cpu_quota: Math.max(1000, (resources.cpuQuotaMillicores * cpuPeriod) / 1000) }),
+  ...(resources.memoryLimitBytes === undefined ? {} : { memory_limit_in_bytes: resources.memoryLimitBytes }),
+  oom_score_adj: resources.oomScoreAdj,
+});
 
 function containerSecurity({ pod, container, targetId, imageUser, sandbox }: ContainerSpec): object {
   const own = container.securityContext;

@@ -5,22 +5,32 @@ import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
   type ContainerSpec,
+  type ContainerUsage,
   type Credential,
   type Exec,
   type ExecRequest,
-  ImageError,
   type PullPolicy,
   type PulledImage,
   type Ran,
   type Runtime,
   type RuntimeContainer,
+  type RuntimeImage,
   type RuntimePod,
   type RuntimeVersion,
   type SandboxSpec,
   StartError,
 } from '../runtime.ts';
 import { type CriClient, connectCri, isLate, isMissing, wordsOf } from './cri-client.ts';
-import { containerConfig, labels, logPathAnnotation, sandboxConfig, specHashAnnotation } from './cri-config.ts';
+import {
+  containerConfig,
+  labels,
+  linuxResources,
+  logPathAnnotation,
+  sandboxConfig,
+  specHashAnnotation,
+} from './cri-config.ts';
+import { CriImages } from './cri-images.ts';
+import { type CriStats, usageOf } from './cri-usage.ts';
 import { streamCommand, streamPort } from './cri-streams.ts';
 import { logLimits, setAside } from './log-rotation.ts';
 
@@ -62,12 +72,6 @@ interface Status extends Listed {
   log_path: string;
 }
 
-interface Image {
-  id: string;
-  uid: { value: number } | null;
-  username: string;
-}
-
 interface ExecSync {
   stdout: Buffer;
   stderr: Buffer;
@@ -81,7 +85,6 @@ const settling = [50, 250];
 /** A command without a limit of its own: a hook, which the grace of its pod bounds. */
 const longestCommand = 24 * 3_600_000;
 const longestOutput = 16 * 1024;
-const pullTimeout = 30 * 60_000;
 const stopTries = 5;
 
 /**
@@ -94,6 +97,7 @@ export class CriRuntime implements Runtime {
   readonly #version: string;
   readonly #options: CriRuntimeOptions;
   readonly #cri: CriClient;
+  readonly #images: CriImages;
   readonly #closing = new AbortController();
   /** An exited container never changes again, a running one not until it exits: asked once per state. */
   #statuses = new Map<string, RuntimeContainer>();
@@ -130,6 +134,7 @@ export class CriRuntime implements Runtime {
     this.#version = version;
     this.#options = options;
     this.#cri = cri;
+    this.#images = new CriImages(cri);
     void this.#watch();
     this.#looking = setInterval(() => this.#relist(), lookEvery);
     this.#rotating = setInterval(() => void this.#rotateLogs(), options.logCheck ?? 10_000);
@@ -209,39 +214,37 @@ export class CriRuntime implements Runtime {
     }
   }
 
-  async pullImage(
+  pullImage(
     image: string,
     policy: PullPolicy,
     credentials: readonly Credential[] = [],
     signal?: AbortSignal,
   ): Promise<PulledImage> {
-    if (image === '' || /\s/.test(image))
-      throw new ImageError(
-        'InvalidImageName',
-        `Failed to apply default image tag "${image}": invalid reference format`,
-      );
-    const present = policy === 'Always' ? undefined : await this.#image(image);
-    if (present) return { id: present.id, pulled: false, user: userOf(present) };
-    if (policy === 'Never')
-      throw new ImageError('ErrImageNeverPull', `Container image "${image}" is not present with pull policy of Never`);
-    const id = await this.#pull(image, credentials, signal);
-    const pulled = (await this.#image(id)) ?? (await this.#image(image));
-    return { id, pulled: true, user: pulled ? userOf(pulled) : 0 };
+    return this.#images.pull(image, policy, credentials, signal);
   }
 
-  /** With one credential after the other; the last refusal is what the user reads. */
-  async #pull(image: string, credentials: readonly Credential[], signal?: AbortSignal): Promise<string> {
-    const options = { timeoutMs: pullTimeout, ...(signal ? { signal } : {}) };
-    let refusal: unknown;
-    for (const auth of credentials.length > 0 ? credentials : [undefined])
-      try {
-        const request = { image: { image }, ...(auth ? { auth } : {}) };
-        return (await this.#cri.image<{ image_ref: string }>('PullImage', request, options)).image_ref;
-      } catch (error) {
-        signal?.throwIfAborted();
-        refusal = error;
-      }
-    throw new ImageError('ErrImagePull', wordsOf(refusal), { cause: refusal });
+  images(): Promise<RuntimeImage[]> {
+    return this.#images.list();
+  }
+
+  removeImage(id: string): Promise<void> {
+    return this.#images.remove(id);
+  }
+
+  async usage(): Promise<ContainerUsage[]> {
+    const filter = { label_selector: { [labels.owner]: this.#options.owner } };
+    const { stats } = await this.#cri.runtime<{ stats: CriStats[] }>('ListContainerStats', { filter });
+    const running = new Map([...this.#statuses.values()].filter((c) => c.state === 'running').map((c) => [c.id, c]));
+    return stats.flatMap((one) => usageOf(one, running.get(one.attributes.id)) ?? []);
+  }
+
+  async resize(containerId: string, resources: ContainerSpec['resources']): Promise<boolean> {
+    await this.#cri
+      .runtime('UpdateContainerResources', { container_id: containerId, linux: linuxResources(resources) })
+      .catch((error: unknown) => {
+        throw new Error(wordsOf(error), { cause: error });
+      });
+    return true;
   }
 
   async start(spec: ContainerSpec, signal?: AbortSignal): Promise<{ id: string }> {
@@ -386,11 +389,6 @@ export class CriRuntime implements Runtime {
     return answer?.status.network?.ip || (answer ? this.#options.nodeIp : '');
   }
 
-  async #image(image: string): Promise<Image | undefined> {
-    const { image: found } = await this.#cri.image<{ image?: Image | null }>('ImageStatus', { image: { image } });
-    return found ?? undefined;
-  }
-
   async #orMissing<A>(method: string, request: object, timeoutMs?: number): Promise<A | undefined> {
     try {
       return await this.#cri.runtime<A>(method, request, timeoutMs === undefined ? {} : { timeoutMs });
@@ -455,9 +453,6 @@ export class CriRuntime implements Runtime {
     }
   }
 }
-
-/** An image that says nothing runs as root. */
-const userOf = ({ uid, username }: Image): number | string => uid?.value ?? (username || 0);
 
 /** At least one stream has to be asked for. */
 const wanted = ({ stdin, stdout, stderr, tty }: Omit<ExecRequest, 'command'>) => ({

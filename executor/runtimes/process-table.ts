@@ -34,6 +34,25 @@ export function signalSession(session: number, signal: NodeJS.Signals): number {
   return found;
 }
 
+/** What the processes of each session use together, with the processor time of children that ended and were waited for. */
+export function sessionUses(): Map<number, { cpuNanos: number; memory: number; workingSet: number; rss: number }> {
+  const uses = new Map<number, { cpuNanos: number; memory: number; workingSet: number; rss: number }>();
+  for (const name of readdirSync('/proc')) {
+    const stat = /^\d+$/.test(name) ? statOf(Number(name)) : undefined;
+    if (!stat) continue;
+    const use = uses.get(stat.session) ?? { cpuNanos: 0, memory: 0, workingSet: 0, rss: 0 };
+    use.cpuNanos += (stat.ticks * 1e9) / ticksPerSecond;
+    use.rss += stat.pages * pageBytes;
+    use.memory = use.workingSet = use.rss;
+    uses.set(stat.session, use);
+  }
+  return uses;
+}
+
+/** USER_HZ, the same on every Linux of today; and the usual page. */
+const ticksPerSecond = 100;
+const pageBytes = 4096;
+
 /** False when it is gone. */
 export function signalOne(pid: number, signal: NodeJS.Signals): boolean {
   try {
@@ -44,12 +63,23 @@ export function signalOne(pid: number, signal: NodeJS.Signals): boolean {
   }
 }
 
-function statOf(pid: number): { state: string; session: number; startedTicks: number } | undefined {
+interface Stat {
+  state: string;
+  session: number;
+  startedTicks: number;
+  /** Of the process and the children it waited for. */
+  ticks: number;
+  pages: number;
+}
+
+function statOf(pid: number): Stat | undefined {
   const text = read(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
   // The name in parentheses may hold anything, parentheses too: fields are counted from the last one.
   const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-  return { state: fields[0]!, session: Number(fields[3]), startedTicks: Number(fields[19]) };
+  const ticks = fields.slice(11, 15).reduce((sum, field) => sum + Number(field), 0);
+  const [state = '', session, startedTicks, pages] = [fields[0], fields[3], fields[19], fields[21]];
+  return { state, session: Number(session), startedTicks: Number(startedTicks), ticks, pages: Number(pages) };
 }
 
 function read(path: string): string | undefined {

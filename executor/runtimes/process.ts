@@ -10,6 +10,7 @@ import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
   type ContainerSpec,
+  type ContainerUsage,
   type Exec,
   type ExecRequest,
   type PulledImage,
@@ -24,7 +25,7 @@ import { LogFile, type LogStream } from './log-file.ts';
 import { containerCommand, powersOf } from './process-command.ts';
 import { attachProcess, execProcess, runProcess } from './process-exec.ts';
 import { type ContainerRecord, ProcessRecords, type SandboxRecord } from './process-records.ts';
-import { isAlive, processId, signalOne, signalSession } from './process-table.ts';
+import { isAlive, processId, sessionUses, signalOne, signalSession } from './process-table.ts';
 
 export interface ProcessRuntimeOptions {
   /** Where its records and the containers' directories are. */
@@ -125,6 +126,33 @@ export class ProcessRuntime implements Runtime {
 
   pullImage(image: string): Promise<PulledImage> {
     return Promise.resolve({ id: image, pulled: false, user: process.getuid?.() ?? 0 });
+  }
+
+  images(): Promise<[]> {
+    return Promise.resolve([]);
+  }
+
+  removeImage(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  /** Nothing is limited here, so there is nothing to change. */
+  resize(): Promise<boolean> {
+    return Promise.resolve(false);
+  }
+
+  usage(): Promise<ContainerUsage[]> {
+    const uses = sessionUses();
+    return Promise.resolve(
+      [...this.#live.values()].map(({ record: { id, sandboxId, name, startedAt }, child }) => ({
+        id,
+        podUid: this.#sandboxes.get(sandboxId)?.uid ?? '',
+        name,
+        startedAt,
+        at: Date.now(),
+        ...(uses.get(child.pid!) ?? { cpuNanos: 0, memory: 0, workingSet: 0, rss: 0 }),
+      })),
+    );
   }
 
   async start(spec: ContainerSpec): Promise<{ id: string }> {

@@ -7,6 +7,7 @@ import type { Apiserver } from '../../executor/apiserver.ts';
 import { CrashBackoff } from '../../executor/crash-backoff.ts';
 import type { Kubelet, PodReport } from '../../executor/kubelet.ts';
 import { Pods } from '../../executor/pods.ts';
+import { ProbeCounts } from '../../executor/probes/probe-counts.ts';
 import type { Runtime } from '../../executor/runtime.ts';
 import { RuntimeView } from '../../executor/runtime-view.ts';
 import { ProcessRuntime } from '../../executor/runtimes/process.ts';
@@ -58,6 +59,7 @@ export interface TestKubelet {
   apiserver: RecordingApiserver;
   runtime: Runtime;
   reports: Map<string, PodReport>;
+  probeCounts: ProbeCounts;
   directory: string;
   status(pod: Pod): PodStatus | undefined;
   close(): Promise<void>;
@@ -82,6 +84,7 @@ export function testKubelet({
     statuses: new StatusWriter(apiserver, stopping.signal, silent),
     backoff: new CrashBackoff(backoff),
     retries: new CrashBackoff(50),
+    probeCounts: new ProbeCounts(),
     nodeIp: '127.0.0.1',
     nodeName: 'node-1',
     allocatable: { cpu: 4000, memory: 4 * 1024 ** 3 },
@@ -100,6 +103,7 @@ export function testKubelet({
     apiserver,
     runtime: used,
     reports,
+    probeCounts: kubelet.probeCounts,
     directory,
     status: (pod) => apiserver.statuses.get(pod.metadata.uid!),
     close: async () => {

@@ -241,6 +241,19 @@ export function describeRuntime(name: string, open: (directory: string) => Promi
       expect(answer).toContain('from the pod');
     });
 
+    test('tells what its containers use', async () => {
+      const { id, spec } = await run(sh('i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done; sleep 100'));
+      const used = await eventually(async () => {
+        const found = (await runtime.usage()).find((usage) => usage.id === id);
+        return found && found.cpuNanos > 5e7 ? found : undefined;
+      }, 'its use of the processor');
+      expect(used).toMatchObject({ podUid: spec.pod.metadata.uid!, name: 'c' });
+      expect(used.workingSet).toBeGreaterThan(4096);
+      expect(Math.abs(used.at - Date.now())).toBeLessThan(60_000);
+      await runtime.stop(id, 0);
+      expect((await runtime.usage()).some((usage) => usage.id === id)).toBe(false);
+    });
+
     test('another executor finds the pods again', async () => {
       const { id, spec, sandboxId } = await run(sh('sleep 100'));
       const uid = spec.pod.metadata.uid!;

@@ -9,6 +9,9 @@ import { connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { Pod } from '../../api/kinds/pod.ts';
 import { servingCertificate, type ServingCertificate } from '../../executor/certificate.ts';
+import type { Access } from '../../executor/access.ts';
+import { machineUse } from '../../executor/machine.ts';
+import { UsageMeter } from '../../executor/usage.ts';
 import { type KubeletServer, startServer } from '../../executor/server.ts';
 import { silent } from '../../lib/log.ts';
 import { frontDoor } from './front-door.ts';
@@ -23,6 +26,13 @@ let apiserver: { cert: string; key: string };
 let stranger: { cert: string; key: string };
 let pod: Pod;
 let webPort: number;
+
+/** What the apiserver says of callers; test/executor/access.test.ts asks a real one. */
+const access: Access = {
+  reviewToken: (token) => Promise.resolve(token === 'reader' ? { name: 'reader', groups: [] } : undefined),
+  may: ({ name }, { verb, subresource }) =>
+    Promise.resolve(name === 'reader' && verb === 'get' && ['metrics', 'stats'].includes(subresource)),
+};
 
 async function freePort(): Promise<number> {
   const probe = createServer().listen(0);
@@ -43,6 +53,15 @@ beforeAll(async () => {
     certificate,
     ca: cluster.pem,
     clientNames: [],
+    access,
+    node: {
+      pods: kubelet.pods,
+      meter: new UsageMeter(kubelet.runtime),
+      probes: kubelet.probeCounts,
+      nodeName: 'node-1',
+      machine: () => machineUse(kubelet.directory),
+      configuration: { kind: 'KubeletConfiguration' },
+    },
     pods: kubelet.pods,
     runtime: kubelet.runtime,
     log: silent,
@@ -53,7 +72,13 @@ beforeAll(async () => {
     {},
     {
       containers: [
-        { name: 'c', image: 'none', command: ['sh', '-c', script], stdin: true },
+        {
+          name: 'c',
+          image: 'none',
+          command: ['sh', '-c', script],
+          stdin: true,
+          readinessProbe: { exec: { command: ['true'] } },
+        },
         {
           name: 'web',
           image: 'none',
@@ -80,7 +105,7 @@ afterAll(async () => {
 
 function get(
   path: string,
-  identity: { cert?: string; key?: string } = apiserver,
+  identity: { cert?: string; key?: string; headers?: Record<string, string> } = apiserver,
 ): Promise<{ code: number; body: string }> {
   return new Promise((resolve, reject) => {
     request({ host: '127.0.0.1', port: server.port, path, rejectUnauthorized: false, agent: false, ...identity })
@@ -95,6 +120,8 @@ function get(
   });
 }
 
+const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
+
 describe('who may ask', () => {
   test('the certificate is the one whose fingerprint we give', async () => {
     const socket = connectTls({ host: '127.0.0.1', port: server.port, rejectUnauthorized: false, ...apiserver });
@@ -105,12 +132,69 @@ describe('who may ask', () => {
     socket.destroy();
   });
 
-  test('nobody without a certificate of the cluster, and of those only the apiserver', async () => {
-    await expect(get('/healthz', {})).rejects.toThrow();
+  test('nobody without a certificate of the cluster or a token, and of those only who is let', async () => {
+    expect(await get('/healthz', {})).toMatchObject({ code: 401 });
     const other = await (await makeCa()).issue('apiserver', 'system:masters');
-    await expect(get('/healthz', other)).rejects.toThrow();
+    expect(await get('/healthz', other)).toMatchObject({ code: 401 });
     expect(await get('/healthz', stranger)).toMatchObject({ code: 403 });
     expect(await get('/healthz')).toEqual({ code: 200, body: 'ok' });
+    expect(await get('/metrics', bearer('guess'))).toMatchObject({ code: 401 });
+    expect(await get('/metrics/resource', bearer('reader'))).toMatchObject({ code: 200 });
+    expect(await get('/containerLogs/default/talker/c', bearer('reader'))).toMatchObject({
+      code: 403,
+      body: expect.stringContaining('Forbidden (user=reader, verb=get, resource=nodes, subresource=proxy)'),
+    });
+    expect(await get('/pods', bearer('reader'))).toMatchObject({ code: 403 });
+  });
+});
+
+describe('what it tells of the node', () => {
+  test('statistics of the node, of pods and of their containers', async () => {
+    const { node, pods } = JSON.parse((await get('/stats/summary')).body) as {
+      node: { nodeName: string; cpu: { usageCoreNanoSeconds: number }; memory: Record<string, number>; fs: object };
+      pods: {
+        podRef: object;
+        memory: Record<string, number>;
+        containers: { name: string; memory: Record<string, number> }[];
+      }[];
+    };
+    expect(node).toMatchObject({ nodeName: 'node-1', fs: { capacityBytes: expect.any(Number) } });
+    expect(node.cpu.usageCoreNanoSeconds).toBeGreaterThan(1e9);
+    expect(node.memory.workingSetBytes).toBeGreaterThan(1 << 20);
+    const { name, namespace, uid } = pod.metadata;
+    const own = pods.find(({ podRef }) => JSON.stringify(podRef) === JSON.stringify({ name, namespace, uid }))!;
+    const web = own.containers.find((c) => c.name === 'web')!;
+    expect(web.memory.workingSetBytes).toBeGreaterThan(5 << 20); // a Node of its own
+    expect(own.memory.workingSetBytes).toBeGreaterThanOrEqual(web.memory.workingSetBytes!);
+  });
+
+  test('metrics of resources, of probes and of itself', async () => {
+    const resource = (await get('/metrics/resource')).body;
+    const number = (pattern: RegExp) => Number(pattern.exec(resource)?.[1]);
+    expect(
+      number(/^container_cpu_usage_seconds_total\{container="web",namespace="default",pod="talker"\} (\S+) \d+$/m),
+    ).toBeGreaterThan(0.01);
+    expect(number(/^pod_memory_working_set_bytes\{namespace="default",pod="talker"\} (\d+) \d+$/m)).toBeGreaterThan(
+      5 << 20,
+    );
+    expect(number(/^node_cpu_usage_seconds_total (\S+) \d+$/m)).toBeGreaterThan(1);
+    const own = (await get('/metrics')).body;
+    expect(own).toMatch(/^kubelet_running_pods 1$/m);
+    expect(own).toMatch(/^kubelet_running_containers\{container_state="running"\} [23]$/m);
+    expect(own).toContain('process_cpu_seconds_total');
+    expect((await get('/metrics/probes')).body).toMatch(
+      /^prober_probe_total\{probe_type="Readiness",container="c",pod="talker",namespace="default",pod_uid="[^"]+",result="successful"\} \d+$/m,
+    );
+  });
+
+  test('its pods and its settings, and nothing it has not', async () => {
+    expect(JSON.parse((await get('/pods')).body)).toMatchObject({
+      kind: 'PodList',
+      items: [{ metadata: { name: 'talker' } }],
+    });
+    expect(JSON.parse((await get('/runningpods/')).body)).toMatchObject({ items: [{ metadata: { name: 'talker' } }] });
+    expect(JSON.parse((await get('/configz')).body)).toEqual({ kubeletconfig: { kind: 'KubeletConfiguration' } });
+    expect(await get('/constructor')).toMatchObject({ code: 404 });
   });
 });
 

@@ -1,0 +1,42 @@
+import type { ServerResponse } from 'node:http';
+import { type MetricsFacts, kubeletMetrics, probeMetrics, resourceMetrics } from './node-metrics.ts';
+import { statsSummary } from './stats-summary.ts';
+
+/** What the kubelet's port tells of the node as a whole. */
+export interface NodeFacts extends MetricsFacts {
+  /** What /configz shows: the settings this kubelet goes by. */
+  configuration: object;
+}
+
+type Answer = (facts: NodeFacts, query: URLSearchParams) => Promise<string | object> | string | object;
+
+const answers: Readonly<Record<string, Answer>> = {
+  '/healthz': () => 'ok',
+  '/healthz/ping': () => 'ok',
+  '/pods': ({ pods }) => ({ kind: 'PodList', apiVersion: 'v1', metadata: {}, items: pods.list() }),
+  '/runningpods/': async ({ pods }) => ({
+    kind: 'PodList',
+    apiVersion: 'v1',
+    metadata: {},
+    items: await pods.running(),
+  }),
+  '/stats/summary': (facts, query) => statsSummary(facts, query.get('only_cpu_and_memory') === 'true'),
+  '/metrics': kubeletMetrics,
+  '/metrics/resource': resourceMetrics,
+  '/metrics/probes': probeMetrics,
+  '/configz': ({ configuration }) => ({ kubeletconfig: configuration }),
+};
+
+/** Answers a question about the node; false when it is none. Text is text, everything else JSON. */
+export async function answerNode(facts: NodeFacts, url: URL, response: ServerResponse): Promise<boolean> {
+  const answer = Object.hasOwn(answers, url.pathname) ? answers[url.pathname] : undefined;
+  if (!answer) return false;
+  const said = await answer(facts, url.searchParams);
+  const type =
+    typeof said !== 'string'
+      ? 'application/json'
+      : `text/plain; ${url.pathname.startsWith('/metrics') ? 'version=0.0.4; ' : ''}charset=utf-8`;
+  response.writeHead(200, { 'content-type': type });
+  response.end(typeof said === 'string' ? said : JSON.stringify(said));
+  return true;
+}

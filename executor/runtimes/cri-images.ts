@@ -1,0 +1,82 @@
+import { type Credential, ImageError, type PullPolicy, type PulledImage, type RuntimeImage } from '../runtime.ts';
+import { type CriClient, isMissing, wordsOf } from './cri-client.ts';
+
+interface Image {
+  id: string;
+  repo_tags: string[];
+  repo_digests: string[];
+  size: number;
+  uid: { value: number } | null;
+  username: string;
+  pinned: boolean;
+}
+
+const pullTimeout = 30 * 60_000;
+
+/** The images of a runtime that speaks CRI. */
+export class CriImages {
+  readonly #cri: CriClient;
+
+  constructor(cri: CriClient) {
+    this.#cri = cri;
+  }
+
+  async pull(
+    image: string,
+    policy: PullPolicy,
+    credentials: readonly Credential[],
+    signal: AbortSignal | undefined,
+  ): Promise<PulledImage> {
+    if (image === '' || /\s/.test(image))
+      throw new ImageError(
+        'InvalidImageName',
+        `Failed to apply default image tag "${image}": invalid reference format`,
+      );
+    const present = policy === 'Always' ? undefined : await this.#find(image);
+    if (present) return { id: present.id, pulled: false, user: userOf(present) };
+    if (policy === 'Never')
+      throw new ImageError('ErrImageNeverPull', `Container image "${image}" is not present with pull policy of Never`);
+    const id = await this.#pull(image, credentials, signal);
+    const pulled = (await this.#find(id)) ?? (await this.#find(image));
+    return { id, pulled: true, user: pulled ? userOf(pulled) : 0 };
+  }
+
+  async list(): Promise<RuntimeImage[]> {
+    const { images } = await this.#cri.image<{ images: Image[] }>('ListImages', {});
+    return images.map(({ id, repo_tags, repo_digests, size, pinned }) => ({
+      id,
+      names: [...repo_digests, ...repo_tags],
+      bytes: size,
+      pinned,
+    }));
+  }
+
+  async remove(id: string): Promise<void> {
+    await this.#cri.image('RemoveImage', { image: { image: id } }).catch((error: unknown) => {
+      if (!isMissing(error)) throw new Error(wordsOf(error), { cause: error });
+    });
+  }
+
+  /** With one credential after the other; the last refusal is what the user reads. */
+  async #pull(image: string, credentials: readonly Credential[], signal: AbortSignal | undefined): Promise<string> {
+    const options = { timeoutMs: pullTimeout, ...(signal ? { signal } : {}) };
+    let refusal: unknown;
+    for (const auth of credentials.length > 0 ? credentials : [undefined])
+      try {
+        const request = { image: { image }, ...(auth ? { auth } : {}) };
+        return (await this.#cri.image<{ image_ref: string }>('PullImage', request, options)).image_ref;
+      } catch (error) {
+        signal?.throwIfAborted();
+        refusal = error;
+      }
+    throw new ImageError('ErrImagePull', wordsOf(refusal), { cause: refusal });
+  }
+
+  async #find(image: string): Promise<Image | undefined> {
+    const { image: found } = await this.#cri.image<{ image?: Image | null }>('ImageStatus', { image: { image } });
+    return found ?? undefined;
+  }
+}
+
+/** An image that says nothing runs as root. */
+const userOf = ({ uid, username }: Image): number | string => uid?.value ?? (username || 0);
