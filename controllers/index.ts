@@ -23,6 +23,7 @@ import { endpointSliceMirroring } from './endpoint-slice-mirroring.ts';
 import { endpointSlices } from './endpoint-slice.ts';
 import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
+import { horizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
 import { jobs } from './job.ts';
 import { namespaces } from './namespace.ts';
 import { nodeLifecycle } from './node-lifecycle.ts';
@@ -70,6 +71,7 @@ const all: Readonly<Record<string, (world: World, options: Options) => Reconcile
   job: jobs,
   'cron-job': cronJobs,
   disruption,
+  'horizontal-pod-autoscaler': horizontalPodAutoscaler,
   'node-lifecycle': (world, o) => nodeLifecycle(o)(world),
   'taint-eviction': taintEviction,
   'pod-gc': (world, o) => podGc(o)(world),
