@@ -106,14 +106,20 @@ function endpointOf({ pod, ip, ready, serving, terminating }: Backend, zoneOf: (
   };
 }
 
-/** Existing slices are filled anew in order; what is left over goes. Exported for its test. */
+/**
+ * Existing slices are filled anew in order, each with addresses of the family that it has; what is left over goes. Exported
+ * for its test.
+ */
 export function planSlices(existing: readonly StoredSlice[], wanted: readonly EndpointSlice[]) {
-  const inOrder = [...existing].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  const spare = [...existing].sort((a, b) => (a.metadata.name < b.metadata.name ? -1 : 1));
+  const create: EndpointSlice[] = [];
   const update: StoredSlice[] = [];
-  for (const [i, slice] of wanted.slice(0, inOrder.length).entries()) {
-    const old = inOrder[i]!;
-    const same = equal(old.endpoints, slice.endpoints) && equal(old.ports ?? [], slice.ports ?? []);
-    if (!same) update.push({ ...old, endpoints: slice.endpoints, ports: slice.ports ?? [] });
+  for (const slice of wanted) {
+    const at = spare.findIndex(({ addressType }) => addressType === slice.addressType);
+    const [old] = at < 0 ? [] : spare.splice(at, 1);
+    const same = old && equal(old.endpoints, slice.endpoints) && equal(old.ports ?? [], slice.ports ?? []);
+    if (!old) create.push(slice);
+    else if (!same) update.push({ ...old, endpoints: slice.endpoints, ports: slice.ports ?? [] });
   }
-  return { create: wanted.slice(inOrder.length), update, remove: inOrder.slice(wanted.length) };
+  return { create, update, remove: spare };
 }

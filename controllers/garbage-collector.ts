@@ -3,7 +3,9 @@ import { storedKinds } from '../api/kinds/index.ts';
 import { type KubeObject, type OwnerReference, type Stored, keyOf } from '../api/meta.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
-import type { Change, Informer } from '../client/informer.ts';
+import { type Change, Informer } from '../client/informer.ts';
+import { CustomResourceDefinition } from '../api/kinds/custom-resource-definition.ts';
+import { customKind } from './common/custom-kinds.ts';
 import { type Reconciler, type Watch, type World, watching } from '../client/reconcile.ts';
 
 type Any = KubeObject & Stored;
@@ -27,6 +29,10 @@ export function garbageCollector({ client, informer, log }: World): Reconciler {
   const kinds = storedKinds.filter(({ kind }) => !skipped.has(kind));
   const owners = { 'owner-uid': (object: Any) => (object.metadata.ownerReferences ?? []).map(({ uid }) => uid) };
   const byName = new Map(kinds.map((kind) => [idOf(kind), { kind, objects: informer(kind, { indexes: owners }) }]));
+  const definitions = informer(CustomResourceDefinition);
+  /** Custom kinds come and go while we work; so do the caches of their objects. */
+  const custom = new Map<string, { kind: Kind; stop: AbortController }>();
+  let addKey: (key: string) => void = () => undefined;
   const dependentsOf = (uid: string) =>
     [...byName.values()].flatMap(({ kind, objects }) =>
       objects.by('owner-uid', uid).map((object) => ({ kind, object })),
@@ -59,11 +65,37 @@ export function garbageCollector({ client, informer, log }: World): Reconciler {
     watching(objects, blockedOwners),
   ]);
 
+  const followDefinition = async (name: string, signal: AbortSignal): Promise<void> => {
+    const definition = definitions.get(name);
+    const kind = definition && customKind(definition);
+    const known = custom.get(name);
+    if (known && kind?.version === known.kind.version) return;
+    if (known) {
+      known.stop.abort(new Error(`${name} is served no longer`));
+      custom.delete(name);
+      byName.delete(idOf(known.kind));
+    }
+    if (!kind) return;
+    const stop = new AbortController();
+    const objects = new Informer(client, kind, { indexes: owners }, log);
+    custom.set(name, { kind, stop });
+    byName.set(idOf(kind), { kind, objects });
+    for (const watch of [watching(objects, keys(kind)), watching(objects, blockedOwners)]) watch.subscribe(addKey);
+    objects
+      .start(AbortSignal.any([signal, stop.signal]))
+      .catch((err: unknown) => log.debug({ err, kind: kind.kind }, 'stopped following a custom kind'));
+  };
+
   return {
     name: 'garbage-collector',
     concurrency: 20,
-    watches,
+    watches: [
+      ...watches,
+      { subscribe: (add) => void (addKey = add) },
+      watching(definitions, ({ object }) => [`${definitionKey}${object.metadata.name}`]),
+    ],
     async reconcile(key, signal) {
+      if (key.startsWith(definitionKey)) return followDefinition(key.slice(definitionKey.length), signal);
       const at = key.indexOf('|');
       const found = byName.get(key.slice(0, at));
       const object = found?.objects.get(key.slice(at + 1));
@@ -150,6 +182,9 @@ function needsLook(change: Change<Any>): boolean {
     JSON.stringify(change.type === 'updated' && change.old.metadata.ownerReferences) !== JSON.stringify(ownerReferences)
   );
 }
+
+/** Before the name of a definition, a key means: follow its kind, or no longer. */
+const definitionKey = 'definition of ';
 
 const idOf = ({ group, kind }: Pick<Kind, 'group' | 'kind'>): string => `${kind}.${group}`;
 const keyFor = (kind: Kind, object: { metadata: KubeObject['metadata'] }): string => `${idOf(kind)}|${keyOf(object)}`;

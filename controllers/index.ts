@@ -13,14 +13,17 @@ import { Informers } from '../client/informer.ts';
 import { type Reconciler, type World, createWorld, run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Values, duration, list, number, text } from '../lib/options.ts';
+import { certificateApproving, certificateCleaning, certificateSigning } from './certificates.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { cronJobs } from './cron-job.ts';
 import { daemonSets } from './daemon-set.ts';
 import { deployments } from './deployment.ts';
 import { disruption } from './disruption.ts';
+import { endpointSliceMirroring } from './endpoint-slice-mirroring.ts';
 import { endpointSlices } from './endpoint-slice.ts';
 import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
+import { horizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
 import { jobs } from './job.ts';
 import { namespaces } from './namespace.ts';
 import { nodeLifecycle } from './node-lifecycle.ts';
@@ -38,6 +41,13 @@ import { taintEviction } from './taint-eviction.ts';
 export const options = {
   controllers: list('Controllers to run: * for all, name for one more, -name for one less', ['*'], '<*,name,-name>'),
   rootCaFile: text('CA of the apiserver (PEM), given to the pods of every namespace', '', '<file>'),
+  clusterSigningCertFile: text(
+    'CA that signs approved certificate requests (PEM); none are signed without it',
+    '',
+    '<file>',
+  ),
+  clusterSigningKeyFile: text('Its key (PEM)', '', '<file>'),
+  clusterSigningDuration: duration('How long a signed certificate is good at most', 365 * 86_400_000),
   nodeMonitorGracePeriod: duration('How long a kubelet may be silent before its node is unknown', 50_000),
   nodeEvictionRate: number('Nodes a second and zone that may lose their pods', 0.1),
   secondaryNodeEvictionRate: number('Likewise in a large zone of which a large part is not ready', 0.01),
@@ -61,6 +71,7 @@ const all: Readonly<Record<string, (world: World, options: Options) => Reconcile
   job: jobs,
   'cron-job': cronJobs,
   disruption,
+  'horizontal-pod-autoscaler': horizontalPodAutoscaler,
   'node-lifecycle': (world, o) => nodeLifecycle(o)(world),
   'taint-eviction': taintEviction,
   'pod-gc': (world, o) => podGc(o)(world),
@@ -72,6 +83,9 @@ const all: Readonly<Record<string, (world: World, options: Options) => Reconcile
   'garbage-collector': garbageCollector,
   endpoints,
   'endpoint-slice': endpointSlices,
+  'endpoint-slice-mirroring': endpointSliceMirroring,
+  'csr-approving': certificateApproving,
+  'csr-cleaning': certificateCleaning,
   'service-account': serviceAccounts,
   'resource-quota': resourceQuotas,
   'cluster-role-aggregation': clusterRoleAggregation,
@@ -88,6 +102,7 @@ export async function start(
   const world = createWorld(client, informers, new EventRecorder(client, 'km-controller-manager', own), own);
   const reconcilers = chosen(controllers).map((name) => all[name]!(world, given));
   if (rootCaFile) reconcilers.push(rootCa(readFileSync(rootCaFile, 'utf8'))(world));
+  if (given.clusterSigningCertFile && given.clusterSigningKeyFile) reconcilers.push(certificateSigning(given)(world));
   await informers.start(signal);
   const running = reconcilers.map((reconciler) => run(reconciler, { log: own, signal }));
   return { closed: Promise.all(running).then(() => undefined) };

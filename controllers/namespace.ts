@@ -1,10 +1,12 @@
 import { storedKinds } from '../api/kinds/index.ts';
 import { type Kind, resourcePath } from '../api/kind.ts';
+import { CustomResourceDefinition } from '../api/kinds/custom-resource-definition.ts';
 import { Namespace } from '../api/kinds/namespace.ts';
-import { type Condition, type Stored, timestamp } from '../api/meta.ts';
+import { type Condition, type KubeList, type KubeObject, type Stored, timestamp } from '../api/meta.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
+import { customKind } from './common/custom-kinds.ts';
 
 type StoredNamespace = Namespace & Stored;
 
@@ -21,6 +23,9 @@ interface Left {
 /** Empties a namespace that is being deleted, then lets it go. */
 export function namespaces({ client, informer, now }: World): Reconciler {
   const all = informer(Namespace);
+  const definitions = informer(CustomResourceDefinition);
+  const customKinds = () =>
+    [...definitions.list()].flatMap((one) => customKind(one) ?? []).filter((kind) => kind.namespaced);
   // Pods first: they take longest, and what others would make anew for them is refused by the apiserver already.
   const kinds = storedKinds
     .filter(({ namespaced }) => namespaced)
@@ -31,9 +36,9 @@ export function namespaces({ client, informer, now }: World): Reconciler {
     async reconcile(key, signal) {
       const namespace = all.get(key);
       if (!namespace?.metadata.deletionTimestamp || !namespace.spec?.finalizers?.includes('kubernetes')) return;
-      const left = (await Promise.all(kinds.map((kind) => empty(client, kind, key, signal)))).filter(
-        ({ count }) => count > 0,
-      );
+      const left = (
+        await Promise.all([...kinds, ...customKinds()].map((kind) => empty(client, kind, key, signal)))
+      ).filter(({ count }) => count > 0);
       if (left.length === 0) return finalize(client, namespace, signal);
       await tell(client, namespace, left, now(), signal);
       return { again: lookAgain };
@@ -42,7 +47,11 @@ export function namespaces({ client, informer, now }: World): Reconciler {
 }
 
 async function empty(client: Client, kind: Kind, namespace: string, signal: AbortSignal): Promise<Left> {
-  const list = await client.list(kind, { namespace, limit: 100 }, signal);
+  const list = await client.list(kind, { namespace, limit: 100 }, signal).catch((error: unknown) => {
+    // A custom kind may have gone a moment ago, and its objects with it.
+    if (!isNotFound(error)) throw error;
+    return { items: [], metadata: {} } as Pick<KubeList<KubeObject>, 'items' | 'metadata'>;
+  });
   const count = list.items.length + (list.metadata.remainingItemCount ?? 0);
   if (list.items.some(({ metadata }) => !metadata.deletionTimestamp))
     await client.raw('DELETE', resourcePath(kind, namespace), { propagationPolicy: 'Background' }, signal);

@@ -1,0 +1,59 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { kind } from '../../api/kind.ts';
+import { ConfigMap } from '../../api/kinds/config-map.ts';
+import { CustomResourceDefinition } from '../../api/kinds/custom-resource-definition.ts';
+import { Namespace } from '../../api/kinds/namespace.ts';
+import type { KubeObject } from '../../api/meta.ts';
+import { isNotFound } from '../../api/status.ts';
+import { eventually } from '../eventually.ts';
+import { startControllers } from './harness.ts';
+
+let c: Awaited<ReturnType<typeof startControllers>>;
+beforeAll(async () => void (c = await startControllers()));
+afterAll(() => c.stop());
+
+const Widget = kind<KubeObject>({
+  group: 'example.com',
+  version: 'v1',
+  kind: 'Widget',
+  plural: 'widgets',
+  namespaced: true,
+});
+const gone = async (object: Promise<unknown>) => isNotFound(await object.catch((e: unknown) => e));
+
+test('custom resources own and are owned, and go with their namespace', async () => {
+  const schema = { openAPIV3Schema: { type: 'object' } };
+  await c.client.create(CustomResourceDefinition, {
+    metadata: { name: 'widgets.example.com' },
+    spec: {
+      group: 'example.com',
+      scope: 'Namespaced',
+      names: { kind: 'Widget', plural: 'widgets' },
+      versions: [{ name: 'v1', served: true, storage: true, schema }],
+    },
+  } as CustomResourceDefinition);
+  await c.client.create(Namespace, { metadata: { name: 'room' } });
+  const namespace = 'room';
+  const make = (name: string, owner?: { name: string; uid: string }) => {
+    const ownerReferences = owner
+      ? [{ apiVersion: 'example.com/v1', kind: 'Widget', name: owner.name, uid: owner.uid }]
+      : [];
+    return c.client.create(Widget, { metadata: { name, namespace, ownerReferences } });
+  };
+  const top = await eventually(() => make('top'));
+  const middle = await make('middle', top.metadata);
+  const { name, uid } = middle.metadata;
+  const ownerReferences = [{ apiVersion: 'example.com/v1', kind: 'Widget', name, uid }];
+  await c.client.create(ConfigMap, { metadata: { name: 'bottom', namespace, ownerReferences } });
+  const other = await make('other');
+  await c.client.delete(Widget, top.metadata);
+  await eventually(async () => {
+    expect(await gone(c.client.get(Widget, middle.metadata))).toBe(true);
+    expect(await gone(c.client.get(ConfigMap, { namespace, name: 'bottom' }))).toBe(true);
+  });
+  expect((await c.client.get(Widget, other.metadata)).metadata.uid).toBe(other.metadata.uid);
+
+  await c.client.delete(Namespace, { name: namespace });
+  await eventually(async () => expect(await gone(c.client.get(Namespace, { name: namespace }))).toBe(true));
+  expect(await gone(c.client.get(Widget, other.metadata))).toBe(true);
+});
