@@ -1,21 +1,9 @@
-import { execFile } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { delimiter, dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startServer, type TestServer } from './harness.ts';
-
-/** Every kubectl that is installed: those named by version beside the one in PATH, else that one. */
-function kubectls(): string[] {
-  const found = (process.env['PATH'] ?? '')
-    .split(delimiter)
-    .map((dir) => join(dir, 'kubectl'))
-    .find((path) => existsSync(path));
-  if (!found) throw new Error('no kubectl in PATH: install one, these tests speak to the server with it');
-  const dir = dirname(realpathSync(found));
-  const versioned = readdirSync(dir).filter((name) => /^kubectl\.\d+\.\d+$/.test(name));
-  return versioned.length > 0 ? versioned.map((name) => join(dir, name)) : [found];
-}
+import { kubectls, runKubectl } from './kubectls.ts';
 
 let s: TestServer;
 const home = mkdtempSync(join(tmpdir(), 'km-kubectl-'));
@@ -27,23 +15,8 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true });
 });
 
-interface Result {
-  code: number;
-  out: string;
-  err: string;
-}
-
-function run(kubectl: string, args: string[], input = ''): Promise<Result> {
-  return new Promise((resolve) => {
-    const child = execFile(
-      kubectl,
-      args,
-      { env: { PATH: process.env['PATH'], HOME: home, KUBECONFIG: s.kubeconfig }, timeout: 20_000 },
-      (error, out, err) => resolve({ code: error ? Number(error.code ?? 1) : 0, out, err }),
-    );
-    child.stdin!.end(input);
-  });
-}
+const run = (kubectl: string, args: string[], input = '') =>
+  runKubectl(kubectl, args, { input, env: { HOME: home, KUBECONFIG: s.kubeconfig } });
 
 const manifest = (image: string) => `apiVersion: apps/v1
 kind: Deployment
