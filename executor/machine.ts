@@ -41,6 +41,17 @@ export async function machineReadings(directory: string): Promise<MachineReading
   };
 }
 
+const memoryLow = 100 * 1024 * 1024;
+const diskLow = 0.1;
+const pidsHigh = 0.9;
+
+/** What the machine is short of, by the thresholds that a kubelet has unless told otherwise. */
+export const pressuresIn = ({ memoryAvailable, diskFree, pidsUsed }: MachineReadings) => ({
+  memory: memoryAvailable < memoryLow,
+  disk: diskFree < diskLow,
+  pids: pidsUsed > pidsHigh,
+});
+
 /** What the whole machine uses. Bytes, nanoseconds of processor time since boot; times are ms since the epoch. */
 export interface MachineUse {
   at: number;

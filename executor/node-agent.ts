@@ -13,11 +13,13 @@ import { apiserverOf } from './apiserver-client.ts';
 import { servingCertificate } from './certificate.ts';
 import { CrashBackoff } from './crash-backoff.ts';
 import type { Kubelet } from './kubelet.ts';
-import { machineUse } from './machine.ts';
+import { ImageCollector } from './image-collector.ts';
+import { machineReadings, machineUse } from './machine.ts';
 import type { MesosEnv } from './mesos-env.ts';
 import { type Amounts, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
 import type { Options } from './options.ts';
 import { Pods } from './pods.ts';
+import { watchPressure } from './pressure.ts';
 import { ProbeCounts } from './probes/probe-counts.ts';
 import { rootDirectory } from './root-dir.ts';
 import type { Runtime } from './runtime.ts';
@@ -179,7 +181,8 @@ export class NodeAgent {
     const { options: o, log } = this.#given;
     const { name, ip, directory, total, allocatable } = place;
     const certificate = await servingCertificate(name, ip);
-    const { runtime, probeCounts: probes } = kubelet;
+    const { runtime, probeCounts: probes, volumes, logs } = kubelet;
+    const meter = new UsageMeter(runtime);
     const server = await startServer({
       address: o.bindAddress || ip,
       port: o.port,
@@ -189,7 +192,7 @@ export class NodeAgent {
       access: delegatedAccess(client, name, this.#signal),
       node: {
         pods,
-        meter: new UsageMeter(runtime),
+        meter,
         probes,
         nodeName: name,
         machine: () => machineUse(directory),
@@ -212,6 +215,7 @@ export class NodeAgent {
         port,
         fingerprint,
         runtimeVersion,
+        images: () => runtime.images(),
         total,
         allocatable,
         directory,
@@ -222,6 +226,14 @@ export class NodeAgent {
       this.#signal,
     );
     this.#closers.push(() => kept.closed);
+    const images = new ImageCollector(runtime, log);
+    const readings = () => machineReadings(directory);
+    // Without isolation it cannot be told who uses the machine up: there only a pod's own limits count.
+    const watched = watchPressure(
+      { pods, meter, images, readings, evicts: runtime.isolates, volumes, logs, log },
+      this.#signal,
+    );
+    this.#closers.push(() => watched);
   }
 }
 

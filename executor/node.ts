@@ -9,7 +9,8 @@ import { delay } from '../lib/delay.ts';
 import { equal } from '../lib/equal.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Resource } from '../mesos/types.ts';
-import { type MachineInfo, type MachineReadings, machineInfo, machineReadings } from './machine.ts';
+import type { RuntimeImage } from './runtime.ts';
+import { type MachineInfo, type MachineReadings, machineInfo, machineReadings, pressuresIn } from './machine.ts';
 
 /** The Kubernetes whose kubelet this is, and who made it. */
 export const kubeletVersion = 'v1.36.0+km';
@@ -22,6 +23,7 @@ export interface NodeOptions {
   port: number;
   fingerprint: string;
   runtimeVersion: string;
+  images(): Promise<RuntimeImage[]>;
   total: Amounts;
   allocatable: Amounts;
   /** Whose free space counts. */
@@ -41,10 +43,9 @@ export interface Amounts {
 
 /** An unchanged status is written again this often, ms: its heartbeat. */
 const heartbeat = 5 * 60_000;
-const memoryLow = 100 * 1024 * 1024;
-const diskLow = 0.1;
-const pidsHigh = 0.9;
 const tryAgain = 1_000;
+const mostImages = 50;
+const mostNames = 5;
 
 /** Sums what Mesos counts, of all roles, to thousandths of a core. */
 export function amountsOf(resources: readonly Resource[]): Amounts {
@@ -84,7 +85,10 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
   const write = async () => {
     const node = await adopt(options, signal);
     const now = Date.now();
-    const status = nodeStatus(node, options, machineInfo(), await machineReadings(options.directory), now);
+    const status = {
+      ...nodeStatus(node, options, machineInfo(), await machineReadings(options.directory), now),
+      images: imagesOf(await options.images()),
+    };
     const stable = withoutTimes(status);
     const drifted = node.status?.conditions?.find(({ type }) => type === 'Ready')?.reason !== 'KubeletReady';
     if (!drifted && equal(stable, written) && now - writtenAt < heartbeat) return;
@@ -201,11 +205,8 @@ export function nodeStatus(
   };
 }
 
-function conditions(
-  node: Node,
-  { memoryAvailable, diskFree, pidsUsed }: MachineReadings,
-  now: number,
-): NonNullable<NodeStatus['conditions']> {
+function conditions(node: Node, readings: MachineReadings, now: number): NonNullable<NodeStatus['conditions']> {
+  const short = pressuresIn(readings);
   const pressure = (type: string, isLow: boolean, bad: [string, string], good: [string, string]) => ({
     type,
     status: isLow ? ('True' as const) : ('False' as const),
@@ -215,19 +216,19 @@ function conditions(
   const found = [
     pressure(
       'MemoryPressure',
-      memoryAvailable < memoryLow,
+      short.memory,
       ['KubeletHasInsufficientMemory', 'kubelet has insufficient memory available'],
       ['KubeletHasSufficientMemory', 'kubelet has sufficient memory available'],
     ),
     pressure(
       'DiskPressure',
-      diskFree < diskLow,
+      short.disk,
       ['KubeletHasDiskPressure', 'kubelet has disk pressure'],
       ['KubeletHasNoDiskPressure', 'kubelet has no disk pressure'],
     ),
     pressure(
       'PIDPressure',
-      pidsUsed > pidsHigh,
+      short.pids,
       ['KubeletHasInsufficientPID', 'kubelet has insufficient PID available'],
       ['KubeletHasSufficientPID', 'kubelet has sufficient PID available'],
     ),
@@ -240,6 +241,13 @@ function conditions(
     return { ...condition, lastHeartbeatTime: time, lastTransitionTime: since };
   });
 }
+
+/** As many of the largest as a kubelet tells of, each with a few of its names. */
+const imagesOf = (images: readonly RuntimeImage[]): NonNullable<NodeStatus['images']> =>
+  [...images]
+    .sort((a, b) => b.bytes - a.bytes)
+    .slice(0, mostImages)
+    .map(({ names, bytes }) => ({ names: names.slice(0, mostNames), sizeBytes: bytes }));
 
 const withoutTimes = ({ conditions: all = [], ...rest }: NodeStatus): NodeStatus => ({
   ...rest,

@@ -31,6 +31,8 @@ type Failure = NonNullable<Report['failure']>;
 /** Volumes are brought up to date this often, ms. */
 const refresh = 60_000;
 const retry = 1_000;
+/** What an evicted pod has, seconds. */
+const evictionGrace = 1;
 /** How long the end of a pod waits for its last status to be written, ms: an outage must not keep Mesos from learning of it. */
 const patience = 5_000;
 
@@ -46,6 +48,7 @@ export class PodWorker {
   /** Its object is gone from the apiserver. */
   #absent = false;
   #ending: Ending | undefined;
+  #eviction: Failure | undefined;
   readonly #setbacks: Setbacks;
   readonly #probes: Probes;
   readonly #stops: Stops;
@@ -90,6 +93,16 @@ export class PodWorker {
   end(ending: Ending): void {
     const before = this.#grace();
     this.#ending = { ...ending, remove: ending.remove || (this.#ending?.remove ?? false) };
+    this.#hurry(before);
+    this.wake();
+  }
+
+  /** It uses more than it may, or than the machine has. */
+  evict(message: string): void {
+    if (this.#eviction || isTerminal(this.#pod)) return;
+    const before = this.#grace();
+    this.#eviction = { reason: 'Evicted', message };
+    this.#kubelet.apiserver.event(this.#pod, 'Warning', 'Evicted', message);
     this.#hurry(before);
     this.wake();
   }
@@ -162,6 +175,7 @@ export class PodWorker {
     this.#probes.follow(runtime, this.#isEnding);
     if (this.#isEnding) return this.#end(runtime);
     if (!this.#admitted) return;
+    if (this.#eviction && !isTerminal(this.#pod)) return this.#fail(runtime, this.#eviction);
     const plan = planPod(this.#pod, runtime, {
       hashOf: specHash,
       remaining: (container, endedAt) => this.#setbacks.remainingRestart(container, endedAt),
@@ -302,6 +316,11 @@ export class PodWorker {
       message: 'Pod was active on the node longer than the specified deadline',
     };
     this.#kubelet.apiserver.event(this.#pod, 'Normal', failure.reason, failure.message);
+    return this.#fail(runtime, failure);
+  }
+
+  /** The pod fails as a whole. */
+  async #fail(runtime: RuntimePod | undefined, failure: Failure): Promise<void> {
     await this.#stops.all(runtime);
     const { uid } = this.#pod.metadata;
     const now = (await this.#kubelet.view.pods()).get(uid!);
@@ -347,7 +366,8 @@ export class PodWorker {
   #grace(): number {
     const { deletionTimestamp, deletionGracePeriodSeconds } = this.#pod.metadata;
     const usual = this.#pod.spec.terminationGracePeriodSeconds ?? 30;
-    const wanted = [this.#ending?.graceSeconds, deletionGracePeriodSeconds].filter((s) => s !== undefined);
+    const evicted = this.#eviction ? evictionGrace : undefined;
+    const wanted = [evicted, this.#ending?.graceSeconds, deletionGracePeriodSeconds].filter((s) => s !== undefined);
     const left =
       deletionTimestamp === undefined ? [] : [Math.max(1, (Date.parse(deletionTimestamp) - Date.now()) / 1000)];
     return Math.max(0, this.#absent ? 1 : Math.min(wanted.length > 0 ? Infinity : usual, ...wanted, ...left));

@@ -66,6 +66,11 @@ export class Pods {
     this.#workers.get(uid)?.end(ending);
   }
 
+  /** Ends a pod because of what it uses: it fails as `Evicted`, with these words. */
+  evict(uid: string, message: string): void {
+    this.#workers.get(uid)?.evict(message);
+  }
+
   /** Ends what the runtime has of ours and the apiserver does not know. To be called once all bound pods are known. */
   async sweep(): Promise<void> {
     for (const [uid, pod] of await this.#kubelet.view.pods()) {

@@ -38,6 +38,8 @@ export interface Runtime {
   usage(): Promise<ContainerUsage[]>;
   /** The images this node has; empty where there are none to have. */
   images(): Promise<RuntimeImage[]>;
+  /** Where on this machine they are; undefined where there are none. */
+  imageDirectory(): Promise<string | undefined>;
   /** Absent is fine. */
   removeImage(id: string): Promise<void>;
   /** New limits for a running container. False when this runtime enforces none. */
@@ -87,6 +89,8 @@ export interface RuntimeImage {
   bytes: number;
   /** Never to be removed. */
   pinned: boolean;
+  /** A container is made of it, be it ours or somebody else's. */
+  inUse: boolean;
 }
 
 export interface PulledImage {

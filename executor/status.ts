@@ -200,6 +200,9 @@ function conditions(
     Ready: ready.status === 'True' ? gatesReady(pod) : ready,
     ContainersReady: ready,
     PodScheduled: yes,
+    ...(facts.failure?.reason === 'Evicted'
+      ? { DisruptionTarget: { status: 'True', reason: 'TerminationByKubelet', message: facts.failure.message } }
+      : {}),
   };
   const old = new Map((pod.status?.conditions ?? []).map((c) => [c.type, c]));
   const ours = Object.entries(own).map(([type, verdict]) => conditionOf(type, verdict, old.get(type), facts));

@@ -41,14 +41,32 @@ export class CriImages {
     return { id, pulled: true, user: pulled ? userOf(pulled) : 0 };
   }
 
+  /** The image of sandboxes is pinned, whether the runtime says so or not: no container lists it. */
   async list(): Promise<RuntimeImage[]> {
-    const { images } = await this.#cri.image<{ images: Image[] }>('ListImages', {});
-    return images.map(({ id, repo_tags, repo_digests, size, pinned }) => ({
-      id,
-      names: [...repo_digests, ...repo_tags],
-      bytes: size,
-      pinned,
-    }));
+    const [{ images }, { containers }, { info }] = await Promise.all([
+      this.#cri.image<{ images: Image[] }>('ListImages', {}),
+      this.#cri.runtime<{ containers: { image: { image: string }; image_ref: string }[] }>('ListContainers', {}),
+      this.#cri.runtime<{ info: Record<string, string> }>('Status', { verbose: true }),
+    ]);
+    const used = new Set(containers.flatMap(({ image, image_ref }) => [image.image, image_ref]));
+    const sandboxImage = sandboxImageIn(info);
+    return images.map(({ id, repo_tags, repo_digests, size, pinned }) => {
+      const names = [...repo_digests, ...repo_tags];
+      return {
+        id,
+        names,
+        bytes: size,
+        pinned: pinned || (sandboxImage !== undefined && [id, ...names].includes(sandboxImage)),
+        inUse: [id, ...names].some((name) => used.has(name)),
+      };
+    });
+  }
+
+  async directory(): Promise<string | undefined> {
+    const { image_filesystems: found } = await this.#cri.image<{
+      image_filesystems: { fs_id: { mountpoint: string } | null }[];
+    }>('ImageFsInfo', {});
+    return found[0]?.fs_id?.mountpoint;
   }
 
   async remove(id: string): Promise<void> {
@@ -75,6 +93,14 @@ export class CriImages {
   async #find(image: string): Promise<Image | undefined> {
     const { image: found } = await this.#cri.image<{ image?: Image | null }>('ImageStatus', { image: { image } });
     return found ?? undefined;
+  }
+}
+
+function sandboxImageIn({ config }: Record<string, string>): string | undefined {
+  try {
+    return (JSON.parse(config ?? '{}') as { sandboxImage?: string }).sandboxImage;
+  } catch {
+    return undefined; // another runtime's own words
   }
 }
 

@@ -227,6 +227,10 @@ export class CriRuntime implements Runtime {
     return this.#images.list();
   }
 
+  imageDirectory(): Promise<string | undefined> {
+    return this.#images.directory();
+  }
+
   removeImage(id: string): Promise<void> {
     return this.#images.remove(id);
   }

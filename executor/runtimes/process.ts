@@ -132,6 +132,10 @@ export class ProcessRuntime implements Runtime {
     return Promise.resolve([]);
   }
 
+  imageDirectory(): Promise<undefined> {
+    return Promise.resolve(undefined);
+  }
+
   removeImage(): Promise<void> {
     return Promise.resolve();
   }

@@ -33,3 +33,44 @@ test('containers are isolated: their own addresses, process ids and file system'
   expect((await kubectl.try('exec', 'alone', '--', 'ls', '/usr/share/java')).code).not.toBe(0);
   await kubectl.run('delete', 'pod', 'alone', '--grace-period=1');
 });
+
+test('a web server is ready by its probe, is debugged by a container beside it, and is let go by its hook', async () => {
+  const { kubectl } = cluster;
+  const script = 'mkdir /www; echo well > /www/health; exec httpd -f -p 8080 -h /www';
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'probed', namespace: 'default' },
+    spec: {
+      terminationGracePeriodSeconds: 4,
+      containers: [
+        {
+          name: 'web',
+          image: 'k8s.test/busybox:1',
+          command: ['sh', '-c', script],
+          ports: [{ name: 'http', containerPort: 8080 }],
+          readinessProbe: { httpGet: { path: '/health', port: 'http' }, periodSeconds: 1, failureThreshold: 1 },
+          lifecycle: {
+            postStart: { exec: { command: ['sh', '-c', 'echo hello > /started'] } },
+            preStop: { sleep: { seconds: 1 } },
+          },
+        },
+      ],
+    },
+  };
+  expect(await kubectl.feed(JSON.stringify(pod), 'apply', '-f', '-')).toMatchObject({ code: 0 });
+  await kubectl.run('wait', '--for=condition=Ready', 'pod/probed', '--timeout=30s');
+  expect(await kubectl.run('exec', 'probed', '--', 'cat', '/started')).toContain('hello');
+  await kubectl.run('exec', 'probed', '--', 'rm', '/www/health');
+  await kubectl.run('wait', '--for=condition=Ready=false', 'pod/probed', '--timeout=30s');
+  expect(await kubectl.run('get', 'events')).toContain(
+    'Readiness probe failed: HTTP probe failed with statuscode: 404',
+  );
+
+  const debug = ['debug', 'probed', '--image=k8s.test/busybox:1', '--target=web', '--container=look', '--', 'ps'];
+  await kubectl.run(...debug);
+  const state = '{.status.ephemeralContainerStatuses[0].state.terminated.reason}';
+  await kubectl.run('wait', `--for=jsonpath=${state}=Completed`, 'pod/probed', '--timeout=30s');
+  expect(await kubectl.run('logs', 'probed', '-c', 'look')).toContain('httpd -f -p 8080');
+  await kubectl.run('delete', 'pod', 'probed');
+});

@@ -87,6 +87,38 @@ describeHere('with containerd', () => {
       expect(await runtime.pullImage(busyboxImage, 'IfNotPresent')).toMatchObject({ pulled: false });
     });
 
+    test('knows its images: which are used, and which it may not do without', async () => {
+      const found = (name: string) =>
+        runtime.images().then((images) => images.find(({ names }) => names.some((n) => n.includes(name))));
+      const pod = aPod({ command: ['sleep', '100'] }, {}, 'imaged');
+      const sandbox = sandboxFor(pod, logs());
+      const { id: sandboxId } = await runtime.createSandbox(sandbox);
+      const image = await runtime.pullImage(busyboxImage, 'IfNotPresent');
+      await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
+      expect(await found('k8s.test/busybox:1')).toMatchObject({ id: image.id, pinned: false, inUse: true });
+      const pause = (await found('k8s.test/pause:1'))!;
+      expect(pause).toMatchObject({ pinned: true });
+      expect(pause.bytes).toBeGreaterThan(100_000);
+      expect(existsSync((await runtime.imageDirectory())!)).toBe(true);
+      await runtime.removeImage('sha256:none');
+    });
+
+    test('gives a running container new limits', async () => {
+      const pod = aPod({ command: ['sleep', '100'] }, {}, 'resized');
+      const sandbox = sandboxFor(pod, logs());
+      const { id: sandboxId } = await runtime.createSandbox(sandbox);
+      const image = await runtime.pullImage(busyboxImage, 'IfNotPresent');
+      const { id } = await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
+      const limits = { cpuShares: 512, cpuQuotaMillicores: 250, memoryLimitBytes: 32 << 20, oomScoreAdj: 1000 };
+      expect(await runtime.resize(id, limits)).toBe(true);
+      const cgroup = await eventually(
+        () => collect((r) => runtime.exec(id, { command: ['cat', '/proc/self/cgroup'], ...r })),
+        'exec',
+      );
+      const path = /^\d+:memory:(.*)$/m.exec(cgroup.stdout.toString())![1]!;
+      expect(readFileSync(`/sys/fs/cgroup/memory${path}/memory.limit_in_bytes`, 'utf8').trim()).toBe(String(32 << 20));
+    });
+
     test('never sees pods of another owner', async () => {
       const other = await open('neighbour');
       try {

@@ -1,0 +1,64 @@
+import type { Pod } from '../api/kinds/pod.ts';
+import { formatBytes, quantity } from '../api/quantity.ts';
+import { containersOf } from './last-words.ts';
+
+export type Scarce = 'memory' | 'ephemeral-storage' | 'pids';
+
+/** A pod and what it uses of what is short; bytes, or processes. */
+export interface Candidate {
+  pod: Pod;
+  used: number;
+}
+
+/** Pods of the system are never ended for others. */
+const systemPriority = 2_000_000_000;
+
+/** What a pod asked for; of processes nobody asks for any. */
+export const requestOf = ({ spec }: Pod, what: Scarce): number =>
+  spec.containers.reduce((sum, { resources }) => sum + quantity(resources?.requests?.[what] ?? '0'), 0);
+
+/**
+ * Which pod ends when something is short: one that uses more than it asked for before one that does not, then the lower
+ * priority, then the one that is further above its request. https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/
+ */
+export function victim(candidates: readonly Candidate[], what: Scarce): Candidate | undefined {
+  const ranked = candidates
+    .filter(({ pod, used }) => (pod.spec.priority ?? 0) < systemPriority && used > 0)
+    .map((candidate) => ({ candidate, above: candidate.used - requestOf(candidate.pod, what) }))
+    .sort(
+      (a, b) =>
+        Number(b.above > 0) - Number(a.above > 0) ||
+        (a.candidate.pod.spec.priority ?? 0) - (b.candidate.pod.spec.priority ?? 0) ||
+        b.above - a.above,
+    );
+  return ranked[0]?.candidate;
+}
+
+/** What the user reads of it. */
+export function shortageWords({ pod, used }: Candidate, what: Scarce): string {
+  const low = `The node was low on resource: ${what}. `;
+  if (what === 'pids') return `${low}The pod had ${used} processes. `;
+  const requested = requestOf(pod, what);
+  const more = used > requested ? `, has larger consumption of ${what}` : '';
+  return `${low}The pod was using ${formatBytes(used)}, request is ${formatBytes(requested)}${more}. `;
+}
+
+/** A volume or a pod that has outgrown its own limit, as words for the user; undefined while none has. Bytes by volume name. */
+export function overLimit(pod: Pod, volumes: ReadonlyMap<string, number>, total: number): string | undefined {
+  for (const { name, emptyDir } of pod.spec.volumes ?? []) {
+    const limit = emptyDir?.sizeLimit;
+    if (limit && emptyDir.medium !== 'Memory' && (volumes.get(name) ?? 0) > quantity(limit))
+      return `Usage of EmptyDir volume "${name}" exceeds the limit "${limit}". `;
+  }
+  const limits = pod.spec.containers.map(({ resources }) => resources?.limits?.['ephemeral-storage']);
+  if (limits.some((limit) => limit === undefined)) return undefined;
+  const limit = limits.reduce((sum, text) => sum + quantity(text!), 0);
+  return total > limit
+    ? `Pod ephemeral local storage usage exceeds the total limit of containers ${formatBytes(limit)}. `
+    : undefined;
+}
+
+/** Whether it is worth to measure what a pod keeps on disk. */
+export const hasDiskLimit = (pod: Pod): boolean =>
+  (pod.spec.volumes ?? []).some(({ emptyDir }) => emptyDir?.sizeLimit) ||
+  containersOf(pod).some(({ resources }) => resources?.limits?.['ephemeral-storage']);

@@ -1,0 +1,206 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Pod, PodSpec } from '../../api/kinds/pod.ts';
+import { type Candidate, type Scarce, overLimit, shortageWords, victim } from '../../executor/eviction.ts';
+import { ImageCollector, imagesToRemove } from '../../executor/image-collector.ts';
+import { pressuresIn } from '../../executor/machine.ts';
+import { relieve } from '../../executor/pressure.ts';
+import type { RuntimeImage } from '../../executor/runtime.ts';
+import { UsageMeter } from '../../executor/usage.ts';
+import { silent } from '../../lib/log.ts';
+import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
+import { aPod, eventually } from './pods-for-tests.ts';
+
+const candidate = (name: string, used: number, request = '0', priority = 0): Candidate => ({
+  pod: aPod({ resources: { requests: { memory: request } } }, { priority }, name),
+  used,
+});
+
+describe('who is evicted', () => {
+  const cases: [string, Candidate[], string | undefined][] = [
+    ['nobody where nobody is', [], undefined],
+    ['who uses more than asked for', [candidate('a', 500, '600'), candidate('b', 100, '50')], 'b'],
+    ['of those the lower priority', [candidate('a', 500, '0', 10), candidate('b', 100, '0', 5)], 'b'],
+    ['of those who is further above', [candidate('a', 500, '450'), candidate('b', 100)], 'b'],
+    ['else the lower priority', [candidate('a', 1, '2', 1), candidate('b', 1, '9', 2)], 'a'],
+    ['never who is of the system', [candidate('a', 500, '0', 2_000_000_000), candidate('b', 1, '9')], 'b'],
+    ['never who uses nothing', [candidate('a', 0)], undefined],
+  ];
+  test.each(cases)('%s', (_words, candidates, name) => {
+    expect(victim(candidates, 'memory')?.pod.metadata.name).toBe(name);
+  });
+
+  const words: [Scarce, Candidate, string][] = [
+    [
+      'memory',
+      candidate('a', 2 << 20, '1Mi'),
+      'The node was low on resource: memory. The pod was using 2Mi, request is 1Mi, has larger consumption of memory. ',
+    ],
+    [
+      'memory',
+      candidate('a', 1 << 20, '2Mi'),
+      'The node was low on resource: memory. The pod was using 1Mi, request is 2Mi. ',
+    ],
+    ['pids', candidate('a', 7), 'The node was low on resource: pids. The pod had 7 processes. '],
+  ];
+  test.each(words)('in words, for %s', (what, one, expected) => {
+    expect(shortageWords(one, what)).toBe(expected);
+  });
+});
+
+describe('the limit of a pod on disk', () => {
+  const pod = (limit?: string, more: Partial<PodSpec> = {}): Pod =>
+    aPod({ ...(limit ? { resources: { limits: { 'ephemeral-storage': limit } } } : {}) }, more);
+  const volumes = [
+    { name: 'v', emptyDir: { sizeLimit: '1Mi' } },
+    { name: 'm', emptyDir: { sizeLimit: '1', medium: 'Memory' } },
+  ];
+  test('is that of a volume, and that of its containers together', () => {
+    expect(overLimit(pod(undefined, { volumes }), new Map([['v', 2 << 20]]), 0)).toContain(
+      'EmptyDir volume "v" exceeds the limit "1Mi"',
+    );
+    expect(
+      overLimit(
+        pod(undefined, { volumes }),
+        new Map([
+          ['v', 1 << 20],
+          ['m', 5],
+        ]),
+        0,
+      ),
+    ).toBeUndefined();
+    expect(overLimit(pod('1Mi'), new Map(), 2 << 20)).toContain('total limit of containers 1Mi');
+    expect(overLimit(pod(), new Map(), 2 << 20)).toBeUndefined();
+  });
+});
+
+test('what a machine is short of', () => {
+  expect(pressuresIn({ memoryAvailable: 1 << 20, diskFree: 0.5, pidsUsed: 0.1 })).toEqual({
+    memory: true,
+    disk: false,
+    pids: false,
+  });
+  expect(pressuresIn({ memoryAvailable: 1 << 30, diskFree: 0.05, pidsUsed: 0.95 })).toEqual({
+    memory: false,
+    disk: true,
+    pids: true,
+  });
+});
+
+describe('which images go', () => {
+  const image = (id: string, more: Partial<RuntimeImage> = {}): RuntimeImage => ({
+    id,
+    names: [id],
+    bytes: 100,
+    pinned: false,
+    inUse: false,
+    ...more,
+  });
+  const images = [
+    image('used', { inUse: true }),
+    image('pinned', { pinned: true }),
+    image('old'),
+    image('older'),
+    image('new'),
+    image('unseen'),
+  ];
+  const lastUsed = new Map([
+    ['used', 0],
+    ['pinned', 0],
+    ['old', 2000],
+    ['older', 1000],
+    ['new', 590_000],
+  ]);
+  const cases: [number, string[]][] = [
+    [0, []],
+    [1, ['older']],
+    [101, ['older', 'old']],
+    [Infinity, ['older', 'old']],
+  ];
+  test.each(cases)('to free %d bytes', (bytes, expected) => {
+    expect(imagesToRemove(images, lastUsed, bytes, 600_000).map(({ id }) => id)).toEqual(expected);
+  });
+});
+
+describe('a kubelet whose machine is short of something', () => {
+  let kubelet: TestKubelet;
+  beforeAll(() => {
+    kubelet = testKubelet();
+  });
+  afterAll(() => kubelet.close());
+
+  const run = (name: string, script: string, spec: Partial<PodSpec> = {}): Pod => {
+    const pod = aPod({ command: ['sh', '-c', script] }, spec, name);
+    kubelet.pods.bound(pod);
+    kubelet.pods.admit(pod.metadata.uid!);
+    return pod;
+  };
+  const running = (pod: Pod) => eventually(() => kubelet.status(pod)?.phase === 'Running', 'the pod to run');
+  const look = (evicts: boolean, readings: object = {}) => {
+    const well = { memoryAvailable: 1e12, diskFree: 1, pidsUsed: 0 };
+    const { pods, runtime, directory } = kubelet;
+    const given = {
+      pods,
+      meter: new UsageMeter(runtime),
+      images: new ImageCollector(runtime, silent),
+      readings: () => Promise.resolve({ ...well, ...readings }),
+      evicts,
+      volumes: join(directory, 'volumes'),
+      logs: join(directory, 'logs'),
+      log: silent,
+    };
+    return relieve(given, Date.now());
+  };
+
+  test('ends one pod, the one that it can most do without, and says why', async () => {
+    const script = 'sleep 1000 & wait';
+    const [humble, proud] = [
+      run('humble', script, { priority: 1, terminationGracePeriodSeconds: 600 }),
+      run('proud', script, { priority: 2 }),
+    ];
+    await Promise.all([running(humble), running(proud)]);
+    await look(false, { memoryAvailable: 0 });
+    await look(true, { memoryAvailable: 1e12 });
+    expect(kubelet.apiserver.events.join()).not.toContain('Evicted');
+    await look(true, { memoryAvailable: 0 });
+    const status = await eventually(() => {
+      const found = kubelet.status(humble);
+      return found?.phase === 'Failed' ? found : undefined;
+    }, 'its end');
+    expect(status).toMatchObject({
+      reason: 'Evicted',
+      message: expect.stringMatching(/^The node was low on resource: memory\. The pod was using /),
+    });
+    expect(status.conditions!.find((c) => c.type === 'DisruptionTarget')).toMatchObject({
+      status: 'True',
+      reason: 'TerminationByKubelet',
+    });
+    expect(kubelet.apiserver.events).toContainEqual(expect.stringMatching(/^Warning Evicted The node was low/));
+    expect(kubelet.reports.get(humble.metadata.uid!)).toMatchObject({ phase: 'Failed' });
+    expect(kubelet.status(proud)!.phase).toBe('Running');
+  });
+
+  test('ends a pod whose emptyDir has outgrown its limit, whatever the machine has', async () => {
+    mkdirSync(join(kubelet.directory, 'volumes'), { recursive: true });
+    const spec = { volumes: [{ name: 'v', emptyDir: { sizeLimit: '1Mi' } }] };
+    const pod = aPod(
+      {
+        command: ['sh', '-c', 'head -c 3000000 /dev/zero > /km-full/f; touch /km-full/done; sleep 1000'],
+        volumeMounts: [{ name: 'v', mountPath: '/km-full' }],
+        readinessProbe: { exec: { command: ['test', '-e', '/km-full/done'] }, periodSeconds: 0.05 },
+      },
+      spec,
+      'full',
+    );
+    kubelet.pods.bound(pod);
+    kubelet.pods.admit(pod.metadata.uid!);
+    await eventually(() => kubelet.status(pod)?.containerStatuses?.[0]?.ready, 'the file');
+    await look(false);
+    const status = await eventually(() => {
+      const found = kubelet.status(pod);
+      return found?.phase === 'Failed' ? found : undefined;
+    }, 'its end');
+    expect(status.message).toBe('Usage of EmptyDir volume "v" exceeds the limit "1Mi". ');
+  });
+});
