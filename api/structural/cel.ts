@@ -31,3 +31,17 @@ export function compileCel(expression: string): CelProgram {
 /** The first line of what went wrong; what follows it is a drawing for terminals. */
 export const celError = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+
+/** The text that a message expression makes; undefined when it makes none, so that the message that is written is taken. */
+export function celText(
+  program: CelProgram | undefined,
+  variables: Readonly<Record<string, unknown>>,
+): string | undefined {
+  try {
+    const text = program?.(variables);
+    return typeof text === 'string' && text.trim() !== '' ? text : undefined;
+  } catch {
+    // A message that cannot be made must not hide what it was to say.
+    return undefined;
+  }
+}

@@ -1,6 +1,6 @@
 import { forbiddenField, bad, duplicate, required } from '../field-error.ts';
 import type { FieldError } from '../kind.ts';
-import { celError, compileCel, type CelProgram } from './cel.ts';
+import { celError, celText, compileCel, type CelProgram } from './cel.ts';
 import { toCel } from './cel-values.ts';
 import { isObject, memberSchema, type StructuralSchema, type ValidationRule } from './schema.ts';
 import { elementKey } from './correlate.ts';
@@ -86,17 +86,7 @@ function broken(
   } catch (error) {
     return bad(at, typeOf(value), `rule evaluation failed: ${celError(error)}: ${rule.rule}`);
   }
-  return refusal(at, value, said(message, variables) ?? rule.message ?? `failed rule: ${rule.rule}`, rule);
-}
-
-function said(message: CelProgram | undefined, variables: Record<string, unknown>): string | undefined {
-  try {
-    const text = message?.(variables);
-    return typeof text === 'string' && text.trim() !== '' ? text : undefined;
-  } catch {
-    // A message that cannot be made falls back to the one that is written.
-    return undefined;
-  }
+  return refusal(at, value, celText(message, variables) ?? rule.message ?? `failed rule: ${rule.rule}`, rule);
 }
 
 function refusal(field: string, value: unknown, text: string, { reason }: ValidationRule): FieldError {

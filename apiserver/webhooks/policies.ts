@@ -5,7 +5,7 @@ import { ValidatingAdmissionPolicy } from '../../api/kinds/validating-admission-
 import type { KubeObject } from '../../api/meta.ts';
 import { matchesLabelSelector } from '../../api/selector.ts';
 import { forbidden, type Reason, type StatusError } from '../../api/status.ts';
-import { celError } from '../../api/structural/cel.ts';
+import { celError, celText } from '../../api/structural/cel.ts';
 import { toCel } from '../../api/structural/cel-values.ts';
 import type { MatchResources } from '../../api/webhook.ts';
 import type { AdmissionRequest, AdmissionRule } from '../admission/order.ts';
@@ -105,7 +105,10 @@ class Judgement {
         continue;
       }
       faults.push({
-        message: said(messageExpression, all) ?? message ?? `failed expression: ${expression.trim()}`,
+        message:
+          celText(messageExpression ? celOf(messageExpression) : undefined, all) ??
+          message ??
+          `failed expression: ${expression.trim()}`,
         reason: (reason ?? 'Invalid') as Reason,
       });
     }
@@ -196,14 +199,4 @@ function lazily(variables: readonly { name: string; expression: string }[], give
     });
   }
   return made;
-}
-
-function said(expression: string | undefined, variables: Record<string, unknown>): string | undefined {
-  try {
-    const text = expression ? celOf(expression)(variables) : undefined;
-    return typeof text === 'string' && text.trim() !== '' ? text : undefined;
-  } catch {
-    // A message that cannot be made falls back to the one that is written.
-    return undefined;
-  }
 }
