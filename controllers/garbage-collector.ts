@@ -47,15 +47,19 @@ export function garbageCollector({ client, informer, log }: World): Reconciler {
       return needsLook(change) ? [keyFor(kind, object)] : [];
     };
 
-  const blockedOwners = ({ type, object }: Change<Any>): string[] =>
-    type !== 'deleted'
+  /** Owners that may go on: a dependent of theirs has gone, or blocks them no longer. */
+  const blockedOwners = (change: Change<Any>): string[] =>
+    change.type === 'added' || (change.type === 'updated' && !ownersDiffer(change.object, change.old))
       ? []
-      : (object.metadata.ownerReferences ?? []).flatMap((owner) => {
+      : ((change.type === 'updated' ? change.old : change.object).metadata.ownerReferences ?? []).flatMap((owner) => {
           const kind = kindOf(owner, byName);
           const key =
             kind &&
             keyFor(kind, {
-              metadata: { namespace: kind.namespaced ? (object.metadata.namespace ?? '') : '', name: owner.name },
+              metadata: {
+                namespace: kind.namespaced ? (change.object.metadata.namespace ?? '') : '',
+                name: owner.name,
+              },
             });
           return key ? [key] : [];
         });
@@ -120,7 +124,16 @@ export function garbageCollector({ client, informer, log }: World): Reconciler {
     }
     const waiting = states.includes('waiting');
     log.debug({ kind: kind.kind, object: keyOf(object) }, 'deleting an object whose owners are gone');
-    const blocks = waiting && dependentsOf(object.metadata.uid).length > 0;
+    const dependents = dependentsOf(object.metadata.uid);
+    const blocks = waiting && dependents.length > 0;
+    // A circle: it waits for one that waits for it. Whoever closes the circle blocks nobody.
+    if (blocks && dependents.some((dependent) => isWaiting(dependent.object)) && refs.some((o) => o.blockOwnerDeletion))
+      return patchOwners(
+        kind,
+        object,
+        refs.map((owner) => ({ ...owner, blockOwnerDeletion: false })),
+        signal,
+      );
     await deleted(
       client.delete(
         kind,
@@ -172,15 +185,18 @@ export function garbageCollector({ client, informer, log }: World): Reconciler {
   }
 }
 
+const isWaiting = ({ metadata }: KubeObject): boolean =>
+  metadata.deletionTimestamp !== undefined && (metadata.finalizers?.includes(foreground) ?? false);
+
+const ownersDiffer = (a: Any, b: Any): boolean =>
+  JSON.stringify(a.metadata.ownerReferences) !== JSON.stringify(b.metadata.ownerReferences);
+
 /** New, with other owners than before, or now waiting for its dependents. */
 function needsLook(change: Change<Any>): boolean {
   const { ownerReferences = [], deletionTimestamp, finalizers = [] } = change.object.metadata;
   if (deletionTimestamp) return finalizers.includes(foreground) || finalizers.includes(orphan);
   if (ownerReferences.length === 0) return false;
-  return (
-    change.type === 'added' ||
-    JSON.stringify(change.type === 'updated' && change.old.metadata.ownerReferences) !== JSON.stringify(ownerReferences)
-  );
+  return change.type === 'added' || (change.type === 'updated' && ownersDiffer(change.object, change.old));
 }
 
 /** Before the name of a definition, a key means: follow its kind, or no longer. */
@@ -218,7 +234,7 @@ async function ownerState(
     .objects.get(keyOf({ metadata: { namespace: ref.namespace ?? '', name: owner.name } }));
   const found = cached?.metadata.uid === owner.uid ? cached : await client.get(ownerKind, ref, signal).catch(absent);
   if (found?.metadata.uid !== owner.uid) return 'absent';
-  return found.metadata.deletionTimestamp && found.metadata.finalizers?.includes(foreground) ? 'waiting' : 'solid';
+  return isWaiting(found) ? 'waiting' : 'solid';
 }
 
 function absent(error: unknown): undefined {

@@ -57,3 +57,18 @@ test('custom resources own and are owned, and go with their namespace', async ()
   await eventually(async () => expect(await gone(c.client.get(Namespace, { name: namespace }))).toBe(true));
   expect(await gone(c.client.get(Widget, other.metadata))).toBe(true);
 });
+
+test('objects that own each other in a circle all go, none waits for another for ever', async () => {
+  const namespace = 'default';
+  const made = await Promise.all(
+    ['c1', 'c2', 'c3'].map((name) => c.client.create(ConfigMap, { metadata: { name, namespace } })),
+  );
+  for (const [i, { metadata }] of made.entries()) {
+    const { name, uid } = made[(i + 2) % 3]!.metadata;
+    const owner = { apiVersion: 'v1', kind: 'ConfigMap', name, uid, controller: true, blockOwnerDeletion: true };
+    await c.client.patch(ConfigMap, metadata, { metadata: { ownerReferences: [owner] } });
+  }
+  await c.client.delete(ConfigMap, made[0]!.metadata, { propagationPolicy: 'Foreground' });
+  for (const { metadata } of made)
+    await eventually(async () => expect(await gone(c.client.get(ConfigMap, metadata))).toBe(true));
+});
