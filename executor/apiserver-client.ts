@@ -9,6 +9,7 @@ import { StatusError, isConflict, isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/events.ts';
 import type { Apiserver } from './apiserver.ts';
+import { passing } from './status.ts';
 import { VolumeError } from './volumes/volume.ts';
 
 /** Milliseconds for one question: an apiserver that hangs is one that is down. */
@@ -106,8 +107,14 @@ const clearable = ['message', 'reason'] as const;
 export function statusPatch(pod: Pod, status: PodStatus): object {
   const gone = clearable.filter((field) => pod.status?.[field] !== undefined && status[field] === undefined);
   const staleIps = (pod.status?.podIPs ?? []).filter(({ ip }) => !status.podIPs?.some((now) => now.ip === ip));
+  const over = (pod.status?.conditions ?? []).filter(
+    ({ type }) => passing.has(type) && !status.conditions?.some((now) => now.type === type),
+  );
   return {
     ...status,
+    ...(over.length > 0
+      ? { conditions: [...(status.conditions ?? []), ...over.map(({ type }) => ({ $patch: 'delete', type }))] }
+      : {}),
     ...Object.fromEntries(gone.map((field) => [field, null])),
     ...(staleIps.length > 0
       ? { podIPs: [...(status.podIPs ?? []), ...staleIps.map(({ ip }) => ({ $patch: 'delete', ip }))] }

@@ -10,6 +10,7 @@ import { type Start, planPod } from './plan.ts';
 import { Probes } from './probes.ts';
 import type { RuntimePod } from './runtime.ts';
 import { runtimeHandler } from './runtime-handler.ts';
+import { Resizes } from './resizes.ts';
 import { removePodCgroup } from './runtimes/cgroups.ts';
 import { logDirectory, podCgroup, sandboxSpec, specHash } from './sandbox.ts';
 import { Setbacks } from './setbacks.ts';
@@ -52,6 +53,7 @@ export class PodWorker {
   readonly #setbacks: Setbacks;
   readonly #probes: Probes;
   readonly #stops: Stops;
+  readonly #resizes: Resizes;
   readonly #lastWords = new LastWords(() => this.#volumeDirectory());
   #refreshedAt = 0;
   #dirty = false;
@@ -69,6 +71,7 @@ export class PodWorker {
     this.#pod = pod;
     const current = () => this.#pod;
     this.#setbacks = new Setbacks(kubelet, current);
+    this.#resizes = new Resizes(kubelet);
     this.#probes = new Probes(kubelet, current, () => this.wake());
     this.#stops = new Stops(kubelet, current, () => this.#grace());
     this.#onFinished = onFinished;
@@ -181,6 +184,8 @@ export class PodWorker {
       remaining: (container, endedAt) => this.#setbacks.remainingRestart(container, endedAt),
       health: this.#probes,
     });
+    if (!plan.done && plan.sandbox === undefined && plan.stop.length === 0)
+      plan.stop.push(...(await this.#resizes.follow(this.#pod, runtime)));
     await Promise.all(plan.stop.map((stop) => this.#stops.one(stop)));
     if (plan.stop.length > 0) return this.#again();
     if (plan.done) return this.#done(runtime);
@@ -257,7 +262,12 @@ export class PodWorker {
     try {
       const directory = this.#volumeDirectory();
       const place = { pod: this.#pod, sandbox, volumes, directory, lastWords: this.#lastWords };
-      await startContainer(this.#kubelet, place, start, this.#step.signal);
+      await startContainer(
+        this.#kubelet,
+        place,
+        { ...start, container: this.#resizes.start(container) },
+        this.#step.signal,
+      );
       this.#setbacks.started(container);
       return true;
     } catch (error) {
@@ -280,6 +290,7 @@ export class PodWorker {
       runtime,
       waiting: this.#setbacks.waiting,
       health: this.#probes,
+      resizes: this.#resizes,
       lastWords: this.#lastWords.words,
       ended,
       failure,

@@ -2,6 +2,7 @@ import type { Pod } from '../api/kinds/pod.ts';
 import type { Kubelet } from './kubelet.ts';
 import { latestOf } from './plan.ts';
 import type { Health } from './probes.ts';
+import type { Resizes } from './resizes.ts';
 import type { RuntimePod } from './runtime.ts';
 import { podStatus } from './status.ts';
 import type { Waiting } from './start-container.ts';
@@ -10,6 +11,7 @@ export interface Report {
   runtime: RuntimePod | undefined;
   waiting: ReadonlyMap<string, Waiting>;
   health: Health;
+  resizes: Resizes;
   /** What containers left in their termination message files, by container id. */
   lastWords: ReadonlyMap<string, string>;
   /** Nothing of the pod runs any more and nothing will. */

@@ -3,6 +3,7 @@ import { qosClass } from '../api/qos-class.ts';
 import { timestamp } from '../api/meta.ts';
 import { isSidecar } from './plan.ts';
 import type { Health } from './probes.ts';
+import type { Resizes } from './resizes.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
 
 export interface StatusFacts {
@@ -14,6 +15,8 @@ export interface StatusFacts {
   waiting: ReadonlyMap<string, { reason: string; message?: string }>;
   hostIp: string;
   health: Pick<Health, 'isStarted' | 'isReady'>;
+  /** Cpu and memory: what was given by container name, what runs has by container id, and a resize that is not done. */
+  resizes: Pick<Resizes, 'granted' | 'applied' | 'state'>;
   /** What containers said when they ended, by container id. */
   lastWords: ReadonlyMap<string, string>;
   /** Nothing of the pod runs any more and nothing will: phases that would wait for a restart become final. */
@@ -78,6 +81,20 @@ function containerStatus(container: Container, facts: StatusFacts, part: Part): 
     imageID: last.imageId,
     containerID: `${runtimeName}://${last.id}`,
     started: health.isStarted(last),
+    ...resourcesOf(container, last, facts),
+  };
+}
+
+function resourcesOf(
+  { name }: Container,
+  { id }: RuntimeContainer,
+  { resizes }: StatusFacts,
+): Pick<ContainerStatus, 'resources' | 'allocatedResources'> {
+  const requests = resizes.granted.get(name)?.requests;
+  const resources = resizes.applied.get(id);
+  return {
+    ...(resources && Object.keys(resources).length > 0 ? { resources } : {}),
+    ...(requests ? { allocatedResources: requests } : {}),
   };
 }
 
@@ -181,6 +198,9 @@ export function phaseOf(pod: Pod, init: ContainerStatus[], containers: Container
   return policy === 'Never' ? 'Failed' : 'Running';
 }
 
+/** Conditions that are taken away when they hold no longer. */
+export const passing: ReadonlySet<string> = new Set(['PodResizePending', 'PodResizeInProgress']);
+
 type Verdict = Pick<PodCondition, 'status' | 'reason' | 'message'>;
 const yes: Verdict = { status: 'True' };
 
@@ -191,6 +211,7 @@ function conditions(
   containers: ContainerStatus[],
 ): PodCondition[] {
   const { pod, runtime } = facts;
+  const { state } = facts.resizes;
   const ready = containersReady(phase, init, containers, pod);
   const own: Record<string, Verdict> = {
     PodReadyToStartContainers: {
@@ -200,13 +221,14 @@ function conditions(
     Ready: ready.status === 'True' ? gatesReady(pod) : ready,
     ContainersReady: ready,
     PodScheduled: yes,
+    ...(state ? { [state.type]: { status: 'True', reason: state.reason, message: state.message } } : {}),
     ...(facts.failure?.reason === 'Evicted'
       ? { DisruptionTarget: { status: 'True', reason: 'TerminationByKubelet', message: facts.failure.message } }
       : {}),
   };
   const old = new Map((pod.status?.conditions ?? []).map((c) => [c.type, c]));
   const ours = Object.entries(own).map(([type, verdict]) => conditionOf(type, verdict, old.get(type), facts));
-  return [...ours, ...[...old.values()].filter(({ type }) => !Object.hasOwn(own, type))];
+  return [...ours, ...[...old.values()].filter(({ type }) => !Object.hasOwn(own, type) && !passing.has(type))];
 }
 
 function conditionOf(

@@ -277,6 +277,9 @@ export interface ContainerStatus {
   imageID: string;
   containerID?: string;
   started?: boolean;
+  /** What it has, and what it was given of what it asked for. */
+  resources?: ResourceRequirements;
+  allocatedResources?: Record<string, string>;
 }
 
 /** Exactly one of the three is set; none means waiting. */

@@ -106,7 +106,7 @@ class Judgement {
       }
       faults.push({
         message:
-          celText(messageExpression ? celOf(messageExpression) : undefined, all) ??
+          celText(messageExpression ? (given) => celOf(messageExpression)(given) : undefined, all) ??
           message ??
           `failed expression: ${expression.trim()}`,
         reason: (reason ?? 'Invalid') as Reason,

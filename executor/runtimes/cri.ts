@@ -20,6 +20,7 @@ import {
   type SandboxSpec,
   StartError,
 } from '../runtime.ts';
+import { CriChanges } from './cri-changes.ts';
 import { type CriClient, connectCri, isLate, isMissing, wordsOf } from './cri-client.ts';
 import {
   containerConfig,
@@ -78,10 +79,6 @@ interface ExecSync {
   exit_code: number;
 }
 
-/** How often we look although no event told us to, ms. */
-const lookEvery = 1_000;
-/** Looks after the last event, ms: the runtime tells of an exit before CRI knows of it. */
-const settling = [50, 250];
 /** A command without a limit of its own: a hook, which the grace of its pod bounds. */
 const longestCommand = 24 * 3_600_000;
 const longestOutput = 16 * 1024;
@@ -98,20 +95,11 @@ export class CriRuntime implements Runtime {
   readonly #options: CriRuntimeOptions;
   readonly #cri: CriClient;
   readonly #images: CriImages;
-  readonly #closing = new AbortController();
   /** An exited container never changes again, a running one not until it exits: asked once per state. */
   #statuses = new Map<string, RuntimeContainer>();
   #addresses = new Map<string, string>();
-  #seen = new Map<string, string>();
-  #relisting: Promise<void> | undefined;
-  #isListing = false;
-  #again = false;
-  /** So that an outage is told once. */
-  #answers = true;
-  #timers: NodeJS.Timeout[] = [];
-  readonly #looking: NodeJS.Timeout;
+  readonly #changes: CriChanges;
   readonly #rotating: NodeJS.Timeout;
-  #listener: (podUid: string) => void = () => undefined;
 
   /** Rejects when nothing that speaks CRI v1 answers at the socket. */
   static async open(options: CriRuntimeOptions): Promise<CriRuntime> {
@@ -135,8 +123,7 @@ export class CriRuntime implements Runtime {
     this.#options = options;
     this.#cri = cri;
     this.#images = new CriImages(cri);
-    void this.#watch();
-    this.#looking = setInterval(() => this.#relist(), lookEvery);
+    this.#changes = new CriChanges(cri, () => this.pods(), options.log);
     this.#rotating = setInterval(() => void this.#rotateLogs(), options.logCheck ?? 10_000);
   }
 
@@ -286,7 +273,7 @@ export class CriRuntime implements Runtime {
   }
 
   onChange(listener: (podUid: string) => void): void {
-    this.#listener = listener;
+    this.#changes.listen(listener);
   }
 
   async exec(containerId: string, { command, ...streams }: ExecRequest): Promise<Exec> {
@@ -343,11 +330,8 @@ export class CriRuntime implements Runtime {
 
   /** Leaves every container running. */
   async close(): Promise<void> {
-    this.#closing.abort();
-    clearInterval(this.#looking);
     clearInterval(this.#rotating);
-    this.#timers.forEach(clearTimeout);
-    await this.#relisting;
+    await this.#changes.close();
     this.#cri.close();
   }
 
@@ -401,61 +385,6 @@ export class CriRuntime implements Runtime {
       throw error;
     }
   }
-
-  /** Follows events: they make it quick. Looking on its own every second is what makes it sure. */
-  async #watch(): Promise<void> {
-    const { signal } = this.#closing;
-    while (!signal.aborted) {
-      const { promise: ended, resolve } = Promise.withResolvers<Error | undefined>();
-      const events = this.#cri.events(() => this.#told(), resolve);
-      const stop = () => resolve(undefined);
-      signal.addEventListener('abort', stop, { once: true });
-      const err = await ended;
-      signal.removeEventListener('abort', stop);
-      events.cancel();
-      if (err) this.#options.log.debug({ err }, 'no events from the container runtime');
-      await delay(lookEvery, signal).catch(() => undefined);
-    }
-  }
-
-  #told(): void {
-    this.#relist();
-    this.#timers.forEach(clearTimeout);
-    this.#timers = settling.map((ms) => setTimeout(() => this.#relist(), ms));
-  }
-
-  /** One look at a time; what comes meanwhile causes one more. */
-  #relist(): void {
-    this.#again = true;
-    if (!this.#isListing) this.#relisting = this.#relistAll();
-  }
-
-  async #relistAll(): Promise<void> {
-    this.#isListing = true;
-    try {
-      while (this.#again && !this.#closing.signal.aborted) {
-        this.#again = false;
-        await this.#look();
-      }
-    } finally {
-      this.#isListing = false; // with the last look at #again: what comes after it starts anew
-    }
-  }
-
-  async #look(): Promise<void> {
-    try {
-      const now = new Map((await this.pods()).map((pod) => [pod.uid, fingerprint(pod)]));
-      const before = this.#seen;
-      this.#seen = now;
-      this.#answers = true;
-      for (const uid of new Set([...before.keys(), ...now.keys()]))
-        if (before.get(uid) !== now.get(uid)) this.#listener(uid);
-    } catch (err) {
-      if (this.#closing.signal.aborted) return;
-      this.#options.log[this.#answers ? 'warn' : 'debug']({ err }, 'cannot list the pods of the container runtime');
-      this.#answers = false;
-    }
-  }
 }
 
 /** At least one stream has to be asked for. */
@@ -465,9 +394,6 @@ const wanted = ({ stdin, stdout, stderr, tty }: Omit<ExecRequest, 'command'>) =>
   stdout: stdout !== undefined || (stdin === undefined && stderr === undefined),
   stderr: stderr !== undefined && !tty,
 });
-
-const fingerprint = (pod: RuntimePod): string =>
-  [pod.sandbox.id, pod.sandbox.ready, ...pod.containers.map((c) => `${c.id}${c.state}`).sort()].join();
 
 function containerOf(status: Status): RuntimeContainer {
   const exited = status.state === 'CONTAINER_EXITED' || status.state === 'CONTAINER_UNKNOWN';

@@ -221,6 +221,46 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
       expect(status.conditions!.find((c) => c.type === 'Ready')!.status).toBe('True');
     });
 
+    test('is given other limits while it runs, restarts only where it says so, and cannot grow beyond its task', async () => {
+      const resources = (cpu: string, memory: string) => ({ requests: { cpu, memory }, limits: { cpu: '1', memory } });
+      const resizePolicy = [{ resourceName: 'memory', restartPolicy: 'RestartContainer' as const }];
+      const pod = run([sh('sleep 1000', { resources: resources('100m', '64Mi'), resizePolicy })]);
+      await until(pod, 'Running', (s) => s.containerStatuses![0]!.resources?.requests?.cpu === '100m');
+      const resize = (cpu: string, memory: string) => {
+        const [container] = pod.spec.containers;
+        const spec = { ...pod.spec, containers: [{ ...container!, resources: resources(cpu, memory) }] };
+        kubelet.pods.bound({ ...pod, spec });
+      };
+      resize('50m', '64Mi');
+      const shrunk = await until(pod, 'less cpu', (s) => s.containerStatuses![0]!.resources?.requests?.cpu === '50m');
+      expect(shrunk.containerStatuses![0]).toMatchObject({
+        restartCount: 0,
+        allocatedResources: { cpu: '50m', memory: '64Mi' },
+      });
+      resize('50m', '32Mi');
+      await until(
+        pod,
+        'a restart with less memory',
+        (s) =>
+          s.containerStatuses![0]!.restartCount === 1 && s.containerStatuses![0]!.resources?.limits?.memory === '32Mi',
+      );
+      resize('200m', '32Mi');
+      const pending = (s: Status) => s.conditions!.find(({ type }) => type === 'PodResizePending');
+      const refused = await until(pod, 'the refusal', pending);
+      expect(pending(refused)).toMatchObject({
+        status: 'True',
+        reason: 'Infeasible',
+        message: expect.stringContaining('a task cannot grow'),
+      });
+      expect(refused.containerStatuses![0]).toMatchObject({ resources: { requests: { cpu: '50m' } } });
+      resize('100m', '32Mi');
+      await until(
+        pod,
+        'the growth back',
+        (s) => !pending(s) && s.containerStatuses![0]!.resources?.requests?.cpu === '100m',
+      );
+    });
+
     test('fails when it was active too long', async () => {
       const pod = run([sh('sleep 1000')], { activeDeadlineSeconds: 1 });
       const status = await until(pod, 'Failed', (s) => s.phase === 'Failed');

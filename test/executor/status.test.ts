@@ -45,6 +45,7 @@ const status = (pod: Pod, found: RuntimePod | undefined, more = {}) =>
       isReady: (c: RuntimeContainer) => c.state === 'running',
     },
     lastWords: new Map(),
+    resizes: { granted: new Map(), applied: new Map(), state: undefined },
     ended: false,
     now: 10_000,
     ...more,
@@ -151,6 +152,16 @@ test('a written status takes away what is no longer so', () => {
     message: null,
     podIPs: [{ ip: '2' }, { $patch: 'delete', ip: '1' }],
   });
+});
+
+test('a resize that is over takes its condition away, of those no others', () => {
+  const old = (type: string) => ({ type, status: 'True' as const });
+  const pod = { ...two(), status: { conditions: [old('PodResizePending'), old('example.com/gate')] } };
+  const after = status(pod, undefined);
+  expect(after.conditions!.map(({ type }) => type)).not.toContain('PodResizePending');
+  const { conditions } = statusPatch(pod, after) as { conditions: object[] };
+  expect(conditions).toContainEqual({ $patch: 'delete', type: 'PodResizePending' });
+  expect(conditions).toContainEqual(old('example.com/gate'));
 });
 
 test('restarts wait longer each time, at most 5 minutes, and start over after 10 minutes of peace', () => {
