@@ -248,7 +248,10 @@ function mapOf(values: Schema): Field {
 }
 
 function zeroOf(schema: Schema): unknown {
-  if (refOf(schema)) return {};
+  const ref = refOf(schema);
+  if (ref?.endsWith('.Quantity')) return '0';
+  if (ref?.endsWith('.IntOrString')) return 0;
+  if (ref !== undefined) return {};
   const zeros: Record<string, unknown> = { string: '', boolean: false, integer: 0, number: 0, array: [], object: {} };
   return zeros[schema.type ?? 'object'];
 }

@@ -11,7 +11,10 @@ const pattern = /^([+-]?)(\d+(?:\.\d*)?|\.\d+)(?:([eE][+-]?\d+)|(n|u|m|k|M|G|T|P
 export const quantityError =
   "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
 
-/** The amount in nano units, rounded up; throws an Error in Kubernetes' words when the text is no quantity. */
+/** What nothing is larger than. */
+const largest = 10n ** 60n * nano;
+
+/** The amount in nano units, rounded up, and no more than 10⁶⁰ units; throws an Error in Kubernetes' words when the text is no quantity. */
 export function parseNano(quantity: string | number): bigint {
   const match = pattern.exec(String(quantity));
   if (!match) throw new Error(quantityError);
@@ -19,12 +22,17 @@ export function parseNano(quantity: string | number): bigint {
   const [whole = '', fraction = ''] = digits!.split('.');
   const mantissa = BigInt(`${whole}${fraction}` || '0');
   const power = exponent ? Number(exponent.slice(1)) : (decimal[suffix] ?? 0);
-  if (Math.abs(power) > 60 || digits!.length > 60) throw new Error('quantity is out of range');
+  if (mantissa === 0n) return 0n;
+  const negative = sign === '-';
+  // Beyond these the outcome is known, and working it out could take for ever.
+  if (whole.length + power > 60 && power > -60) return negative ? -largest : largest;
+  if (whole.length + power < -60) return negative ? 0n : 1n;
   const shift = power - fraction.length + 9;
   const scaled = (mantissa << (binary[suffix] ?? 0n)) * (shift > 0 ? 10n ** BigInt(shift) : 1n);
   const divisor = shift < 0 ? 10n ** BigInt(-shift) : 1n;
   const value = (scaled + divisor - 1n) / divisor;
-  return sign === '-' ? -value : value;
+  const bounded = value > largest ? largest : value;
+  return negative ? -bounded : bounded;
 }
 
 export const isQuantity = (text: unknown): boolean => {

@@ -58,7 +58,7 @@ function validateSource(spec: PersistentVolumeSpec): FieldError[] {
   const errors = more.map((name) => forbiddenField(`spec.${name}`, 'may not specify more than 1 volume type'));
   const { hostPath, csi, local, nfs } = spec;
   if (hostPath && !hostPath.path) errors.push(required('spec.hostPath.path'));
-  if (hostPath?.path.split('/').includes('..'))
+  if (hostPath?.path?.split('/').includes('..'))
     errors.push(bad('spec.hostPath.path', hostPath.path, "must not contain '..'"));
   if (csi && !csi.driver) errors.push(required('spec.csi.driver'));
   if (csi && !csi.volumeHandle) errors.push(required('spec.csi.volumeHandle'));

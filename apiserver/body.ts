@@ -5,6 +5,7 @@ import type { KubeObject } from '../api/meta.ts';
 import { definitionOf } from '../api/schema.ts';
 import { badRequest, StatusError } from '../api/status.ts';
 import { countMembers, findDuplicates, measure } from './duplicates.ts';
+import { parseJson } from './json.ts';
 import { decodeProtobuf } from './protobuf/decode.ts';
 
 export interface Decoded<T> {
@@ -80,7 +81,7 @@ function fromJson(
   if (depth > maxDepth)
     throw unrecognized(type, "couldn't get version/kind; json parse error: exceeded max depth", body);
   try {
-    const value = JSON.parse(text) as Record<string, unknown>;
+    const value = parseJson(text) as Record<string, unknown>;
     return { value, duplicates: countMembers(value) === members ? [] : findDuplicates(text) };
   } catch (error) {
     throw unrecognized(type, `couldn't get version/kind; json parse error: ${goJsonError(text, error as Error)}`, body);
@@ -103,7 +104,7 @@ function fromYaml(
       uniqueKeys: true,
       customTags: withoutTimestamps,
     });
-    return { value: JSON.parse(JSON.stringify(value ?? null)) as Record<string, unknown>, duplicates: [] };
+    return { value: parseJson(JSON.stringify(value ?? null)) as Record<string, unknown>, duplicates: [] };
   } catch (error) {
     throw unrecognized(type, `error converting YAML to JSON: yaml: ${(error as Error).message.split('\n')[0]}`, body);
   }

@@ -178,14 +178,18 @@ export class Registry {
   }
 
   #check(kind: Kind, object: KubeObject, old: Readonly<KubeObject>, door: Door): void {
+    const own = kind.validate?.(object) ?? [];
     const errors = [
       ...validateMeta(object.metadata, kind.namespaced, () => []),
       ...finalizerErrors(kind, object),
       ...validateMetaUpdate(object.metadata, old.metadata),
-      ...(kind.validate?.(object) ?? []),
-      ...(door === 'main' ? (kind.validateUpdate?.(object, old) ?? []) : []),
-      ...(narrow(kind, door)?.validate?.(object, old) ?? []),
+      ...own,
     ];
+    // Rules on a change believe that what must be there is.
+    if (!own.some(({ type }) => type === 'Required')) {
+      if (door === 'main') errors.push(...(kind.validateUpdate?.(object, old) ?? []));
+      errors.push(...(narrow(kind, door)?.validate?.(object, old) ?? []));
+    }
     if (errors.length === 0) errors.push(...(kind.validateRules?.(object, old) ?? []));
     if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', errors);
   }

@@ -105,6 +105,9 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
 
 const empty = Buffer.alloc(0);
 
+/** How long the last of a watch may wait for its reader. */
+const unreadMs = 5000;
+
 /** One reason for all: making an Error with its stack for every finished request would cost more than many a verb. */
 const hungUp = new Error('the caller hung up');
 
@@ -255,7 +258,11 @@ class Handler {
       },
       end: () => {
         this.#parts.signal.removeEventListener('abort', stop);
-        if (!raw.destroyed && !raw.writableEnded) raw.end();
+        if (raw.destroyed || raw.writableEnded) return;
+        raw.end();
+        // Who does not read would hold what waits for them for ever.
+        const late = setTimeout(() => raw.destroy(), unreadMs);
+        raw.once('close', () => clearTimeout(late));
       },
     };
     this.#parts.signal.addEventListener('abort', stop, { once: true });

@@ -58,7 +58,10 @@ function asBody(call: Call): (before: Scale) => Scale {
 
 function asPatch(call: Call): (before: Scale) => Scale {
   const apply = patcher({ ...call, kind: { ...call.kind, ...scaleType } });
-  return (before) => apply(before as unknown as Json) as unknown as Scale;
+  return (before) => {
+    const patched = Buffer.from(JSON.stringify(apply(before as unknown as Json)));
+    return decodeBody<Scale>('application/json', patched, scaleType).object;
+  };
 }
 
 function valueAt(object: Readonly<object>, path: readonly string[]): unknown {

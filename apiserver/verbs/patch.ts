@@ -11,6 +11,7 @@ import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
 import { applyJsonPatch, isRecord, mergePatch, type Json } from '../patch/json.ts';
 import { strategicMerge } from '../patch/strategic.ts';
 import type { Door, Registry } from '../registry.ts';
+import { parseJson } from '../json.ts';
 
 export const patchTypes = [
   'application/json-patch+json',
@@ -76,7 +77,7 @@ const unsupported = (types: readonly string[]): StatusError =>
 function parse(body: Buffer): unknown {
   const text = body.toString();
   try {
-    return JSON.parse(text);
+    return parseJson(text);
   } catch (error) {
     return parseLoosely(text, error as Error);
   }
@@ -86,7 +87,7 @@ function parse(body: Buffer): unknown {
 function parseLoosely(text: string, cause: Error): unknown {
   try {
     const value: unknown = parseYaml(text, { maxAliasCount: 0 });
-    if (typeof value === 'object' && value !== null) return JSON.parse(JSON.stringify(value)) as unknown;
+    if (typeof value === 'object' && value !== null) return parseJson(JSON.stringify(value));
   } catch {
     throw badRequest(`error decoding patch: ${goJsonError(text, cause)}`);
   }
