@@ -215,6 +215,7 @@ class Launch implements LocalCluster {
     return this.#km('controller-manager', [
       ...this.#clientFlags('controller-manager'),
       ...['--root-ca-file', pki.caFile],
+      ...['--cluster-signing-cert-file', pki.caFile, '--cluster-signing-key-file', pki.caKeyFile],
     ]);
   }
 

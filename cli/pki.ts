@@ -7,6 +7,8 @@ import { type KeyPair, createAuthority, expiry, issue } from '../lib/certs.ts';
 /** Everything that proves who is who in one cluster, kept in files that only their owner reads. */
 export interface Pki {
   caFile: string;
+  /** PEM of the CA's key, with which certificate requests are signed. */
+  caKeyFile: string;
   ca: string;
   /** Files of a certificate and its key. */
   files(name: CertificateName): { cert: string; key: string };
@@ -43,6 +45,7 @@ export async function ensurePki(directory: string, hosts: readonly string[]): Pr
   return {
     tokenKeyFile: join(directory, 'service-account.key'),
     caFile: join(directory, 'ca.crt'),
+    caKeyFile: join(directory, 'ca.key'),
     ca: authority.cert,
     files: (name) => ({ cert: join(directory, `${name}.crt`), key: join(directory, `${name}.key`) }),
     pair: (name) => pairs.get(name)!,
