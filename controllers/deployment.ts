@@ -162,12 +162,13 @@ export function deployments({ client, informer, events, now }: World): Reconcile
         {},
         signal,
       );
+    // Through the door of status: a change of annotations through the main one counts as a new generation.
     if (deployment.metadata.annotations?.[revisionAnnotation] !== shown)
       await client.patch(
         Deployment,
         deployment.metadata,
         { metadata: { annotations: { [revisionAnnotation]: shown } } },
-        {},
+        { subresource: 'status' },
         signal,
       );
   }

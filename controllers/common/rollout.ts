@@ -13,7 +13,8 @@ export interface Scale {
 
 const wanted = (set: ReplicaSet): number => set.spec.replicas ?? 0;
 const total = (sets: readonly ReplicaSet[]): number => sets.reduce((sum, set) => sum + wanted(set), 0);
-const available = (set: ReplicaSet): number => set.status?.availableReplicas ?? 0;
+/** Never more than are wanted: of a set that is being shrunk, the status still counts pods that are about to go. */
+const available = (set: ReplicaSet): number => Math.min(set.status?.availableReplicas ?? 0, wanted(set));
 
 /** How many pods a rollout may have beyond the wanted ones. */
 export function surgeOf({ spec }: Deployment): number {
