@@ -8,6 +8,7 @@ import type { Logger } from '../../lib/log.ts';
 import { self } from '../auth/user.ts';
 import type { KindTable } from '../kinds.ts';
 import type { Registry } from '../registry.ts';
+import { Agents } from '../webhooks/agents.ts';
 import { endpointOf } from '../webhooks/caller.ts';
 import { tellAvailability, unavailableBecause } from './availability.ts';
 import { identityHeaders } from './identity.ts';
@@ -59,7 +60,7 @@ export class Aggregator {
   readonly #identity: ProxyIdentity;
   readonly #log: Logger;
   readonly #remotes = new Map<string, Remote>();
-  readonly #agents = new Map<string, Agent>();
+  readonly #agents = new Agents();
   #generation = 0;
 
   constructor(registry: Registry, kinds: KindTable, identity: ProxyIdentity, log: Logger) {
@@ -109,7 +110,7 @@ export class Aggregator {
       const rest = delay(this.#remotes.size > 0 ? lookAgainMs : restMs, signal);
       await Promise.race([change.then(() => delay(50, signal)), rest]).catch(() => undefined);
     }
-    await Promise.all([...this.#agents.values()].map((agent) => agent.destroy()));
+    await this.#agents.destroy();
   }
 
   async #look(signal: AbortSignal): Promise<void> {
@@ -167,9 +168,8 @@ export class Aggregator {
     const host = at.host.includes(':') ? `[${at.host}]` : at.host;
     const servername = `${name}.${namespace}.svc`;
     const id = JSON.stringify([servername, spec.insecureSkipTLSVerify, spec.caBundle]);
-    const agent = this.#agents.get(id) ?? this.#connect(servername, spec);
-    this.#agents.set(id, agent);
-    return { origin: `https://${host}:${at.port}`, dispatcher: agent };
+    const dispatcher = this.#agents.get(id, () => this.#connect(servername, spec));
+    return { origin: `https://${host}:${at.port}`, dispatcher };
   }
 
   #connect(servername: string, { caBundle, insecureSkipTLSVerify }: Stored['spec']): Agent {

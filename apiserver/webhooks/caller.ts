@@ -3,8 +3,8 @@ import { EndpointSlice } from '../../api/kinds/endpoint-slice.ts';
 import { Service } from '../../api/kinds/service.ts';
 import type { WebhookClientConfig } from '../../api/webhook.ts';
 import type { Feed } from '../feed.ts';
+import { Agents } from './agents.ts';
 
-const maxAgents = 256;
 const maxAnswerBytes = 8 * 1024 * 1024;
 
 interface Target {
@@ -19,7 +19,7 @@ interface Target {
  */
 export class WebhookCaller {
   readonly #feed: Feed;
-  readonly #agents = new Map<string, Dispatcher>();
+  readonly #agents = new Agents();
 
   constructor(feed: Feed) {
     this.#feed = feed;
@@ -49,25 +49,18 @@ export class WebhookCaller {
   }
 
   /** Ends connections that are kept open. */
-  async close(): Promise<void> {
-    await Promise.all([...this.#agents.values()].map((agent) => agent.destroy()));
+  close(): Promise<void> {
+    return this.#agents.destroy();
   }
 
   #agent(config: WebhookClientConfig, { origin }: URL, serverName: string | undefined): Dispatcher {
     const key = `${origin} ${serverName} ${config.caBundle}`;
-    const known = this.#agents.get(key);
-    if (known) return known;
-    const ca = config.caBundle ? Buffer.from(config.caBundle, 'base64').toString() : undefined;
-    const connect = { ...(ca ? { ca } : {}), ...(serverName ? { servername: serverName } : {}) };
-    const options = { connect, maxResponseSize: maxAnswerBytes, pipelining: 1 };
-    const made = config.service ? new Agent(options) : new EnvHttpProxyAgent({ ...options, requestTls: connect });
-    const oldest = this.#agents.keys().next().value;
-    if (this.#agents.size >= maxAgents && oldest !== undefined) {
-      void this.#agents.get(oldest)!.close();
-      this.#agents.delete(oldest);
-    }
-    this.#agents.set(key, made);
-    return made;
+    return this.#agents.get(key, () => {
+      const ca = config.caBundle ? Buffer.from(config.caBundle, 'base64').toString() : undefined;
+      const connect = { ...(ca ? { ca } : {}), ...(serverName ? { servername: serverName } : {}) };
+      const options = { connect, maxResponseSize: maxAnswerBytes, pipelining: 1 };
+      return config.service ? new Agent(options) : new EnvHttpProxyAgent({ ...options, requestTls: connect });
+    });
   }
 
   #target({ url, service }: WebhookClientConfig): Target {
