@@ -170,6 +170,37 @@ describe('other names', () => {
   });
 });
 
+describe('a stub domain', () => {
+  test('is asked of its own server, and nothing else is', async () => {
+    const { port } = upstream.address() as AddressInfo;
+    const stop = new AbortController();
+    const stubbed = await start(
+      {
+        ...defaultsOf(options),
+        port: 0,
+        upstream: ['127.0.0.1:1'],
+        upstreamTimeout: 200,
+        stubDomain: [`example.com=127.0.0.1:${port}`],
+      },
+      { client, log: silent, signal: stop.signal },
+    );
+    const own = new Resolver({ timeout: 2000, tries: 1 });
+    own.setServers([`127.0.0.1:${stubbed.port}`]);
+    expect(await own.resolve4('www.example.com')).toEqual(['192.0.2.1']);
+    expect(await fails(own.resolve4('www.example.org'))).toBe('ESERVFAIL');
+    stop.abort();
+    await stubbed.closed;
+  });
+
+  test('that cannot be read is refused in words', async () => {
+    const wrong = start(
+      { ...defaultsOf(options), port: 0, stubDomain: ['example.com'] },
+      { client, log: silent, signal: stopping.signal },
+    );
+    await expect(wrong).rejects.toThrow('--stub-domain: "example.com" should read <domain>=<address[:port]>');
+  });
+});
+
 describe('the wire', () => {
   async function overTcp(name: string, type: 'A' | 'SRV'): Promise<Packet> {
     const socket = connect(dns.port, '127.0.0.1');
