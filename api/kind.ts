@@ -86,6 +86,8 @@ export interface KindSpec<T extends KubeObject> {
   doors?: Partial<Record<Subresource, NarrowDoor<T>>>;
   /** Where the objects are kept, if not in this form; then rules, selectable fields and hooks are those of that kind. */
   storage?: Storage;
+  /** Makes of objects as they lie in the store what they are today: another version or older defaults may have made them. */
+  restore?: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
   /** Fills in what a user left out; called on create, update and on reads of older objects. Mutates. */
   defaults?: (object: T) => void;
   /** Rules on a whole object, after defaults. */
@@ -157,6 +159,9 @@ export function kind<T extends KubeObject>(spec: KindSpec<T>): Kind<T> {
 
 /** The form in which a kind's objects are kept. */
 export const storedAs = (kind: Kind): Kind => kind.storage?.kind ?? kind;
+
+/** What makes of the stored form the one that is shown; undefined where they are the same. */
+export const shownFrom = (kind: Kind): Storage['fromStored'] | undefined => kind.storage?.fromStored ?? kind.restore;
 
 /** The path under which the apiserver serves a kind, a namespace of it, or one object. */
 export function resourcePath(

@@ -55,8 +55,8 @@ export class Entry {
   #bytes: Buffer | undefined;
   #object: Readonly<KubeObject> | undefined;
   #protobuf: Buffer | undefined;
-  /** The same object in other versions of its kind, by apiVersion. */
-  #versions: Map<string, Entry> | undefined;
+  /** The same object as other kinds show it: other versions, or the same one with other defaults. */
+  #shown: WeakMap<Kind, Entry> | undefined;
 
   constructor(key: string, revision: number, value: Uint8Array, stale = false) {
     this.stale = stale;
@@ -95,12 +95,12 @@ export class Entry {
     return JSON.parse(this.bytes.toString()) as T;
   }
 
-  version(apiVersion: string): Entry | undefined {
-    return this.#versions?.get(apiVersion);
+  shownAs(kind: Kind): Entry | undefined {
+    return this.#shown?.get(kind);
   }
 
-  keepVersion(apiVersion: string, entry: Entry): void {
-    (this.#versions ??= new Map()).set(apiVersion, entry);
+  keepShown(kind: Kind, entry: Entry): void {
+    (this.#shown ??= new WeakMap()).set(kind, entry);
   }
 
   /** The same object seen at another revision: what a DELETED event shows. */

@@ -80,7 +80,7 @@ export class EventEncoder {
   }
 
   #object(stored: Entry): Buffer {
-    const entry = this.#kind.storage ? stored.version(this.#kind.apiVersion)! : stored;
+    const entry = stored.shownAs(this.#kind) ?? stored;
     const binary = this.#output.media === 'protobuf';
     switch (this.#output.as) {
       case 'object':

@@ -146,8 +146,10 @@ export class Registry {
     change: ChangeObject,
     isNewest: boolean,
   ): Promise<Entry | 'stale' | { current: Entry | undefined }> {
-    const old = current.object;
-    const object = await change(current.copy(), current);
+    // What lies there in an older form is written in today's, even if nothing else changes.
+    const shown = kind.restore ? (await served(kind, [current]))[0]! : current;
+    const old = shown.object;
+    const object = await change(shown.copy(), shown);
     const given = object.metadata.managedFields;
     prepareChanged(object, old, kind, door);
     kind.defaults?.(object);

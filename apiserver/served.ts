@@ -1,20 +1,21 @@
-import type { Kind } from '../api/kind.ts';
+import { shownFrom, type Kind } from '../api/kind.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { encode, Entry } from './encoding.ts';
 
 /**
- * Entries of the store as `kind` shows them: as they are, or in its own version, made once for each entry. A promise only
- * where the conversion is one.
+ * Entries of the store as `kind` shows them: as they are, or in the form that it makes of them, once for each entry. A
+ * promise only where the conversion is one.
  */
 export function served(kind: Kind, entries: readonly Entry[]): readonly Entry[] | Promise<readonly Entry[]> {
-  if (!kind.storage) return entries;
-  const missing = entries.filter((entry) => !entry.version(kind.apiVersion));
-  const done = () => entries.map((entry) => entry.version(kind.apiVersion)!);
+  const show = shownFrom(kind);
+  if (!show) return entries;
+  const missing = entries.filter((entry) => !entry.shownAs(kind));
+  const done = () => entries.map((entry) => entry.shownAs(kind)!);
   if (missing.length === 0) return done();
-  const made = kind.storage.fromStored(missing.map((entry) => entry.copy()));
+  const made = show(missing.map((entry) => entry.copy()));
   const keep = (objects: readonly KubeObject[]) => {
     for (const [i, entry] of missing.entries())
-      entry.keepVersion(kind.apiVersion, new Entry(entry.key, entry.revision, encode(kind, objects[i]!)));
+      entry.keepShown(kind, new Entry(entry.key, entry.revision, encode(kind, objects[i]!), entry.stale));
     return done();
   };
   return made instanceof Promise ? made.then(keep) : keep(made);

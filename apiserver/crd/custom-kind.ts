@@ -23,23 +23,33 @@ const metaDefinition = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 export function customKinds(crd: Readonly<CustomResourceDefinition>, convert: Convert): Kind[] {
   const { versions } = crd.spec;
   const stored = versions.find(({ storage }) => storage)!;
-  const kind = customKind(crd, stored);
+  const kind = restoring(crd, stored, convert);
   const others = versions.filter((version) => version !== stored && version.served);
   return [kind, ...others.map((version) => otherVersion(customKind(crd, version), kind, convert))];
 }
 
 /** A version whose objects are kept in another one. */
-function otherVersion(kind: Kind, stored: Kind, convert: Convert): Kind {
-  const to = (target: Kind) => async (objects: KubeObject[]) => {
-    const converted = await convert(objects, target.apiVersion);
-    for (const object of converted) {
-      target.decode?.(object, new DecodeContext());
-      target.defaults?.(object);
-    }
-    return converted;
-  };
-  return { ...kind, storage: { kind: stored, toStored: to(stored), fromStored: to(kind) } };
+const otherVersion = (kind: Kind, stored: Kind, convert: Convert): Kind => ({
+  ...kind,
+  storage: { kind: stored, toStored: conversionTo(stored, convert), fromStored: conversionTo(kind, convert) },
+});
+
+/** The stored version: objects that were written before it was, or before its schema had defaults, are shown as it has them. */
+function restoring(crd: Readonly<CustomResourceDefinition>, version: CustomVersion, convert: Convert): Kind {
+  const kind = customKind(crd, version);
+  const wasAlwaysStored = (crd.status?.storedVersions ?? []).every((name) => name === version.name);
+  const hasDefaults = JSON.stringify(version.schema ?? {}).includes('"default":');
+  return wasAlwaysStored && !hasDefaults ? kind : { ...kind, restore: conversionTo(kind, convert) };
 }
+
+const conversionTo = (target: Kind, convert: Convert) => async (objects: KubeObject[]) => {
+  const converted = await convert(objects, target.apiVersion);
+  for (const object of converted) {
+    target.decode?.(object, new DecodeContext());
+    target.defaults?.(object);
+  }
+  return converted;
+};
 
 /** The kind that one version of a CustomResourceDefinition declares: the same object that a built-in kind is. */
 export function customKind(crd: Readonly<CustomResourceDefinition>, version: CustomVersion): Kind {

@@ -1,5 +1,5 @@
 import { forbiddenField, invalid } from '../../api/field-error.ts';
-import type { Kind } from '../../api/kind.ts';
+import { shownFrom, type Kind } from '../../api/kind.ts';
 import { badRequest, expired, internalError, StatusError } from '../../api/status.ts';
 import type { Cache, CacheEvent, EventType } from '../cache.ts';
 import type { Call } from '../call.ts';
@@ -109,6 +109,8 @@ interface SessionOptions {
 class Session {
   readonly #registry: Registry;
   readonly #kind: Kind;
+  /** Whether objects are shown in another form than they are kept in. */
+  readonly #isConverted: boolean;
   readonly #cache: Cache;
   readonly #selection: Selection;
   readonly #encoder: EventEncoder;
@@ -135,6 +137,7 @@ class Session {
   ) {
     this.#registry = registry;
     this.#kind = kind;
+    this.#isConverted = shownFrom(kind) !== undefined;
     this.#cache = registry.feed.cache(kind);
     this.#selection = selection;
     this.#encoder = encoder;
@@ -177,7 +180,7 @@ class Session {
 
   /** Writes once the entries are there in the watcher's version, after all that was to be written before. */
   #inVersion(entries: readonly Entry[], write: () => void): void {
-    if (!this.#kind.storage) return write();
+    if (!this.#isConverted) return write();
     const made = this.#turn ? this.#turn.then(() => served(this.#kind, entries)) : served(this.#kind, entries);
     if (!(made instanceof Promise)) return write();
     this.#inTurn += 1;
@@ -198,7 +201,7 @@ class Session {
     if (waiting > this.#limit || this.#inTurn > turnLimit)
       return this.#fail(expired('the watcher was too slow: list again'));
     if (waiting < waitingLimit) this.#limit = waitingLimit;
-    if (this.#selection.namespace === '' && !this.#selection.matches && !this.#kind.storage && !this.#sink.oneByOne) {
+    if (this.#selection.namespace === '' && !this.#selection.matches && !this.#isConverted && !this.#sink.oneByOne) {
       this.#sink.write(this.#encoder.batch(events));
       return;
     }

@@ -112,4 +112,56 @@ describe('several versions of a custom resource', () => {
     expect(headers['warning']).toBe('299 - "use v2"');
     expect((await server.call('GET', path('v2', 'plains'))).headers['warning']).toBeUndefined();
   });
+
+  test('objects of two storage versions are listed, watched and changed as one kind', async () => {
+    const crd = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/hosts.example.com';
+    const before = (await server.call('GET', path('v1', 'hosts'))).json['items'] as unknown as Json[];
+    await server.call(
+      'PATCH',
+      crd,
+      [
+        { op: 'replace', path: '/spec/versions/0/storage', value: false },
+        { op: 'replace', path: '/spec/versions/1/storage', value: true },
+      ],
+      { 'content-type': 'application/json-patch+json' },
+    );
+    await server.call('POST', path('v2', 'hosts'), make('v2', 'Host', 'late', { host: 'l', port: '9' }));
+    for (const [of, spec] of [
+      ['v1', { hostPort: 'l:9' }],
+      ['v2', { host: 'l', port: '9' }],
+    ] as const)
+      await eventually(async () => {
+        const { json } = await server.call('GET', path(of, 'hosts'));
+        const items = json['items'] as unknown as Json[];
+        expect(items.length).toBe(before.length + 1);
+        for (const item of items)
+          expect([item['apiVersion'], Object.keys(item['spec']!)]).toEqual([`example.com/${of}`, Object.keys(spec)]);
+      });
+    const watch = await server.call('GET', `${path('v2', 'hosts')}?watch=true&resourceVersion=0&timeoutSeconds=1`);
+    expect(watch.text).not.toContain('"hostPort":');
+    const merge = { 'content-type': 'application/merge-patch+json' };
+    const changed = await server.call('PATCH', path('v2', 'hosts', 'one'), { spec: { port: '81' } }, merge);
+    expect(changed.json['spec']).toEqual({ host: 'h', port: '81' });
+    expect((await server.call('GET', path('v1', 'hosts', 'one'))).json['spec']).toEqual({ hostPort: 'h:81' });
+  });
+
+  test('a default that came later is shown in objects that were stored before it', async () => {
+    await establish('growers', 'Grower', { strategy: 'None' }, [version('v1', true, { a: text })]);
+    await server.call('POST', path('v1', 'growers'), make('v1', 'Grower', 'old', { a: 'x' }));
+    await server.call(
+      'PATCH',
+      '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/growers.example.com',
+      [
+        {
+          op: 'add',
+          path: '/spec/versions/0/schema/openAPIV3Schema/properties/spec/properties/b',
+          value: { type: 'string', default: 'y' },
+        },
+      ],
+      { 'content-type': 'application/json-patch+json' },
+    );
+    await eventually(async () =>
+      expect((await server.call('GET', path('v1', 'growers', 'old'))).json['spec']).toEqual({ a: 'x', b: 'y' }),
+    );
+  });
 });
