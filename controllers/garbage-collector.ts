@@ -111,17 +111,13 @@ export function garbageCollector({ client, informer, log }: World): Reconciler {
     },
   };
 
-  /** Deletes the object if none of its owners exists; forgets the absent ones otherwise. */
+  /** Deletes the object if none of its owners stays; forgets those that do not otherwise. */
   async function collect(kind: Kind, object: Any, signal: AbortSignal): Promise<void> {
     const refs = object.metadata.ownerReferences ?? [];
     const states = await Promise.all(refs.map((owner) => ownerState(client, kind, object, owner, byName, signal)));
-    const absent = refs.filter((_, i) => states[i] === 'absent');
     const solid = refs.filter((_, i) => states[i] === 'solid');
-    if (solid.length > 0) {
-      if (absent.length === 0) return;
-      const kept = refs.filter((owner) => !absent.includes(owner));
-      return patchOwners(kind, object, kept, signal);
-    }
+    if (solid.length === refs.length) return;
+    if (solid.length > 0) return patchOwners(kind, object, solid, signal);
     const waiting = states.includes('waiting');
     log.debug({ kind: kind.kind, object: keyOf(object) }, 'deleting an object whose owners are gone');
     const dependents = dependentsOf(object.metadata.uid);

@@ -258,3 +258,24 @@ test('an object whose owner never existed is collected; one whose owner is of an
   );
   expect((await client.get(ConfigMap, ref('unknown-kind'))).metadata.name).toBe('unknown-kind');
 });
+
+test('an object of two owners, one of them deleted in the foreground, stays with the other and holds nobody up', async () => {
+  const { client } = world;
+  const make = (name: string, more: object = {}) =>
+    client.create(ConfigMap, { metadata: { name, namespace: 'default', ...more } });
+  const [leaving, staying] = [await make('leaving'), await make('staying')];
+  const ownedBy = ({ metadata: { name, uid } }: typeof leaving, blockOwnerDeletion: boolean) => ({
+    apiVersion: 'v1',
+    kind: 'ConfigMap',
+    name: name!,
+    uid: uid!,
+    blockOwnerDeletion,
+  });
+  await make('shared', { ownerReferences: [ownedBy(leaving, true), ownedBy(staying, false)] });
+  await client.delete(ConfigMap, ref('leaving'), { propagationPolicy: 'Foreground' });
+  await eventually(async () =>
+    expect(isNotFound(await client.get(ConfigMap, ref('leaving')).catch((e: unknown) => e))).toBe(true),
+  );
+  const { metadata } = await client.get(ConfigMap, ref('shared'));
+  expect(metadata.ownerReferences?.map(({ name }) => name)).toEqual(['staying']);
+});
