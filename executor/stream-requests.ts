@@ -7,7 +7,7 @@ import { isSet } from './log-requests.ts';
 import type { Pods } from './pods.ts';
 import type { Exec, Runtime } from './runtime.ts';
 import type { CommandStreams, Wanted } from './streaming/command-streams.ts';
-import { exitStatus, failureStatus } from './streaming/exit-status.ts';
+import { type Ending, exitStatus, failureStatus } from './streaming/exit-status.ts';
 import { type Dial, spdyPortForward, websocketPortForward } from './streaming/port-forward.ts';
 import { spdyCommand } from './streaming/spdy-command.ts';
 import { commandProtocols, websocketCommand } from './streaming/websocket-command.ts';
@@ -57,16 +57,16 @@ export async function answerCommand(
 }
 
 async function run(streams: CommandStreams, open: () => Promise<Exec>): Promise<void> {
-  let status: object;
+  let ending: Ending;
   try {
     const exec = await open();
     streams.onResize((columns, rows) => exec.resize(columns, rows));
     void streams.closed.then(() => exec.kill());
-    status = exitStatus(await exec.done);
+    ending = exitStatus(await exec.done);
   } catch (error) {
-    status = failureStatus((error as Error).message);
+    ending = failureStatus((error as Error).message);
   }
-  await streams.finish(status);
+  await streams.finish(ending);
 }
 
 export async function answerPortForward(

@@ -1,4 +1,5 @@
 import type { Readable, Writable } from 'node:stream';
+import type { Ending } from './exit-status.ts';
 
 /** What a client asked of exec or attach. */
 export interface Wanted {
@@ -15,7 +16,7 @@ export interface CommandStreams {
   stderr: Writable | undefined;
   onResize(listener: (columns: number, rows: number) => void): void;
   /** Tells how it ended, after all output, and closes. */
-  finish(status: object): Promise<void>;
+  finish(ending: Ending): Promise<void>;
   /** Resolves when the client is gone, also after `finish`. */
   closed: Promise<void>;
 }

@@ -1,7 +1,14 @@
 import type { Status } from '../../api/status.ts';
 
+/** A Status, as much of it as a session's end needs. */
+export interface Ending {
+  status: 'Success' | 'Failure';
+  message?: string;
+  [member: string]: unknown;
+}
+
 /** What the error channel of exec and attach says at the end. */
-export function exitStatus(code: number): object {
+export function exitStatus(code: number): Ending {
   if (code === 0) return { metadata: {}, status: 'Success' };
   return {
     metadata: {},
@@ -13,7 +20,7 @@ export function exitStatus(code: number): object {
 }
 
 /** The same for a session that could not be run. */
-export const failureStatus = (message: string): object => ({
+export const failureStatus = (message: string): Ending => ({
   metadata: {},
   status: 'Failure',
   message,

@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
@@ -278,6 +279,33 @@ describe('exec over WebSocket', () => {
       details: { causes: [{ reason: 'ExitCode', message: '7' }] },
     });
   });
+
+  test.each(['channel.k8s.io', 'base64.channel.k8s.io'])(
+    '%s, of old clients, ends with words or none',
+    async (protocol) => {
+      const say = async (command: string) => {
+        const socket = new WebSocket(
+          `wss://127.0.0.1:${server.port}/exec/default/talker/c?${command}&output=1&input=1`,
+          protocol,
+          { rejectUnauthorized: false, ...apiserver },
+        );
+        const isText = protocol.startsWith('base64');
+        const said: string[] = [];
+        socket.on('open', () => socket.send(isText ? `0${btoa('line\n')}` : '\0line\n'));
+        socket.on('message', (message: Buffer, isBinary: boolean) => {
+          expect(isBinary).toBe(!isText);
+          const text = message.toString();
+          said.push(isText ? `${text[0]}:${atob(text.slice(1))}` : `${text.charCodeAt(0)}:${text.slice(1)}`);
+        });
+        await once(socket, 'close');
+        return said.filter((one) => one !== '1:');
+      };
+      expect(await say('command=sh&command=-c&command=read+x;echo+got+$x')).toEqual(['1:got line\n']);
+      expect(await say('command=sh&command=-c&command=exit+7')).toEqual([
+        '3:command terminated with non-zero exit code: exit code 7',
+      ]);
+    },
+  );
 
   test('v5 ends input; 5 MB come back unchanged', async () => {
     const input = randomBytes(5 * 1024 * 1024);
