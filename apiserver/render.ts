@@ -1,5 +1,6 @@
 import { stringify as stringifyYaml } from 'yaml';
-import type { Kind } from '../api/kind.ts';
+import { shownFrom, type Kind } from '../api/kind.ts';
+import type { KubeObject } from '../api/meta.ts';
 import type { Answer, ListAnswer } from './call.ts';
 import { contentTypes, notAcceptable, type Output } from './negotiate.ts';
 import { listMeta, objectBody, partialBody, protobufList, protobufPartialList, valueBody } from './protobuf/bodies.ts';
@@ -15,7 +16,10 @@ export interface Rendered {
 
 /** Gives an answer the form its caller asked for. */
 export async function render(given: Answer, output: Output, query: URLSearchParams): Promise<Rendered> {
-  const answer = 'kind' in given && given.kind.storage ? await inVersion(given) : given;
+  // A Status is no object of a kind: it goes out as it is, whatever form was asked for.
+  if ('value' in given && output.as !== 'object' && (given.value as KubeObject).kind !== 'Status')
+    throw notAcceptable();
+  const answer = 'kind' in given && shownFrom(given.kind) ? await inVersion(given) : given;
   if (output.media === 'protobuf') return sized(contentTypes.protobuf, protobufOf(answer, output));
   const chunks = chunksOf(answer, output, query);
   if (output.media === 'yaml') {

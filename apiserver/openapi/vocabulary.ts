@@ -1,5 +1,6 @@
 import type { Kind } from '../../api/kind.ts';
 import { definitionOf, definitions, type Schema } from '../../api/schema.ts';
+import type { StructuralSchema } from '../../api/structural/schema.ts';
 
 const metaRoot = 'io.k8s.apimachinery.pkg.apis.meta.v1';
 
@@ -20,10 +21,17 @@ export function definitionsWith(kinds: readonly Kind[]): Readonly<Record<string,
   if (custom.length === 0) return definitions;
   const made: Record<string, Schema> = { ...definitions };
   for (const kind of custom) {
-    made[customName(kind, kind.kind)] = { ...kind.schema, ...gvk(kind, kind.kind) };
+    made[customName(kind, kind.kind)] = customSchema(kind);
     made[customName(kind, kind.listKind)] = listOf(kind);
   }
   return made;
+}
+
+/** Where any member is allowed, Swagger 2.0 names none: kubectl would take those it does not name for wrong. */
+function customSchema(kind: Kind): Schema {
+  const schema: Schema = { ...kind.schema!, ...gvk(kind, kind.kind) };
+  if (!(schema as StructuralSchema)['x-kubernetes-preserve-unknown-fields']) return schema;
+  return { ...schema, 'x-kubernetes-v2-schema': { type: 'object', ...gvk(kind, kind.kind) } };
 }
 
 const gvk = ({ group, version }: Kind, kind: string) => ({

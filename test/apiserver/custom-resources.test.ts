@@ -212,6 +212,8 @@ describe('custom resources', () => {
   });
 
   test('OpenAPI describes it at once, so that kubectl can explain it', async () => {
+    const loose = { type: 'object', 'x-kubernetes-preserve-unknown-fields': true };
+    await establish(definition('looses', 'Loose', { schema: { openAPIV3Schema: loose } }));
     const index = await server.call('GET', '/openapi/v3');
     expect(Object.keys(index.json['paths']!)).toContain('apis/stable.example.com/v1');
     const v3 = await server.call('GET', '/openapi/v3/apis/stable.example.com/v1');
@@ -221,6 +223,10 @@ describe('custom resources', () => {
     expect(Object.keys(v2.json['definitions']!)).toContain('com.example.stable.v1.CronTabList');
     expect(v2.json['paths']!['/apis/stable.example.com/v1/namespaces/{namespace}/crontabs']).toBeDefined();
     expect(JSON.stringify(v2.json['definitions']!['com.example.stable.v1.CronTab'])).not.toContain('"default"');
+    expect(v2.json['definitions']!['com.example.stable.v1.Loose']).toEqual({
+      type: 'object',
+      'x-kubernetes-group-version-kind': [{ group: 'stable.example.com', kind: 'Loose', version: 'v1' }],
+    });
   });
 
   test('server-side apply merges lists by the keys of the schema', async () => {

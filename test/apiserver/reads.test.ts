@@ -28,6 +28,17 @@ describe.each(['embedded', 'etcd'])('reading from %s', (which) => {
   });
   afterAll(() => s.stop());
 
+  test('what is no object of a kind has no Table: 406', async () => {
+    const review = { spec: { nonResourceAttributes: { path: '/', verb: 'get' } } };
+    const path = '/apis/authorization.k8s.io/v1/selfsubjectaccessreviews';
+    expect((await call('POST', path, review, tableType)).json).toMatchObject({
+      code: 406,
+      reason: 'NotAcceptable',
+    });
+    const only = { accept: 'application/json' };
+    expect((await call('POST', path, review, only)).json['status']).toEqual({ allowed: true });
+  });
+
   test('a list follows a write at once, in key order', async () => {
     for (const name of ['b', 'c', 'a']) {
       await call('POST', cms, { metadata: { name, labels: { l: name } } });
