@@ -14,7 +14,12 @@ export interface Figure {
 /** One JSON line, with the ratio to the raw baseline. */
 export function report({ raw, value, ...rest }: Figure): void {
   const ratio = raw === undefined ? {} : { raw: Math.round(raw), ratio: Number((value / raw).toFixed(3)) };
-  process.stdout.write(`${JSON.stringify({ ...rest, value: Math.round(value), ...ratio })}\n`);
+  process.stdout.write(`${JSON.stringify({ ...rest, value: rounded(value), ...ratio })}\n`);
+}
+
+/** Whole numbers, but for small ones a tenth counts. */
+function rounded(value: number): number {
+  return Math.abs(value) < 50 ? Math.round(value * 10) / 10 : Math.round(value);
 }
 
 /** The median of `runs` measurements, one after the other. */
