@@ -111,7 +111,7 @@ function withoutRuntime(
     ...(old.containerID ? { containerID: old.containerID } : {}),
   };
   const ended = old?.state.terminated ?? lost;
-  const creating = !isInit && facts.pod.spec.initContainers?.length ? 'PodInitializing' : 'ContainerCreating';
+  const creating = facts.pod.spec.initContainers?.length ? 'PodInitializing' : 'ContainerCreating';
   const why = facts.waiting.get(container.name) ?? (facts.ended && old?.state.waiting) ?? { reason: creating };
   const isOver = facts.ended && ended !== undefined;
   const before = isOver ? old?.lastState : ended ? { terminated: ended } : old?.lastState;

@@ -144,6 +144,14 @@ test('a container that the runtime lost keeps its count and shows that its end i
   });
 });
 
+test('before anything ran of a pod with init containers, every container waits for the pod to be initialized', () => {
+  const pod = two();
+  pod.spec.initContainers = [{ name: 'i', image: 'x' }];
+  const { containerStatuses, initContainerStatuses } = status(pod, undefined);
+  for (const { state } of [...containerStatuses!, ...initContainerStatuses!])
+    expect(state).toEqual({ waiting: { reason: 'PodInitializing' } });
+});
+
 test('a written status takes away what is no longer so', () => {
   const pod = { ...two(), status: { reason: 'Old', message: 'old', podIPs: [{ ip: '1' }] } };
   expect(statusPatch(pod, { phase: 'Running', podIPs: [{ ip: '2' }] })).toEqual({
