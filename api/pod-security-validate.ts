@@ -1,5 +1,5 @@
 import { isIP } from 'node:net';
-import { bad, forbiddenField, required } from './field-error.ts';
+import { bad, duplicate, forbiddenField, required } from './field-error.ts';
 import type { FieldError } from './kind.ts';
 import type { Container, PodSpec } from './kinds/pod.ts';
 import { between, each } from './rules.ts';
@@ -16,6 +16,7 @@ export function validatePodContext(spec: PodSpec, at: string): FieldError[] {
     ...id(context.runAsGroup, `${field}.runAsGroup`),
     ...id(context.fsGroup, `${field}.fsGroup`),
     ...each(context.supplementalGroups, `${field}.supplementalGroups`, id),
+    ...validateSysctls(context.sysctls, `${field}.sysctls`),
     ...(spec.shareProcessNamespace && spec.hostPID
       ? [bad(`${at}.shareProcessNamespace`, true, 'ShareProcessNamespace and HostPID cannot both be enabled')]
       : []),
@@ -24,6 +25,22 @@ export function validatePodContext(spec: PodSpec, at: string): FieldError[] {
       isIP(ip ?? '') ? [] : [bad(`${alias}.ip`, ip ?? '', 'must be valid IP address')],
     ),
   ];
+}
+
+const sysctlLength = 253;
+const sysctlName = '^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$';
+const sysctlPattern = new RegExp(sysctlName);
+
+function validateSysctls(sysctls: { name?: string }[] | undefined, at: string): FieldError[] {
+  const seen = new Set<string>();
+  return each(sysctls, at, ({ name = '' }, field) => {
+    if (name === '') return [required(`${field}.name`, '')];
+    if (name.length > sysctlLength || !sysctlPattern.test(name))
+      return [bad(`${field}.name`, name, `must have at most ${sysctlLength} characters and match regex ${sysctlName}`)];
+    if (seen.has(name)) return [duplicate(`${field}.name`, name)];
+    seen.add(name);
+    return [];
+  });
 }
 
 const maxNameservers = 3;

@@ -23,6 +23,7 @@ export interface Schema {
   'x-kubernetes-map-type'?: 'atomic' | 'granular';
   'x-kubernetes-v2-schema'?: Schema;
   'x-kubernetes-preserve-unknown-fields'?: boolean;
+  description?: string;
 }
 
 /** Every definition of Kubernetes 1.36 by its OpenAPI name, such as `io.k8s.api.core.v1.Pod`: facts, no descriptions. */

@@ -156,9 +156,16 @@ function publishedSchema(schema: StructuralSchema): Schema {
     ...root,
     properties: {
       ...root.properties,
-      apiVersion: { type: 'string' },
-      kind: { type: 'string' },
-      metadata: { $ref: `#/components/schemas/${metaDefinition}`, default: {} },
+      apiVersion: {
+        type: 'string',
+        description: 'APIVersion defines which schema the object is written in: group/version.',
+      },
+      kind: { type: 'string', description: 'Kind says which resource of the group the object is one of.' },
+      metadata: {
+        $ref: `#/components/schemas/${metaDefinition}`,
+        default: {},
+        description: 'Name, namespace, labels and what else every object has.',
+      },
     },
   };
 }

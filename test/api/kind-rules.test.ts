@@ -71,6 +71,18 @@ describe('a create is refused', () => {
     ],
     [
       'v1/Pod',
+      spec({
+        securityContext: {
+          sysctls: [
+            { name: 'kernel.shmmax', value: '1' },
+            { name: 'bar..', value: '1' },
+          ],
+        },
+      }),
+      'spec.securityContext.sysctls[1].name: Invalid value: "bar..": must have at most 253 characters and match regex ^([a-z0-9]([-_a-z0-9]*[a-z0-9])?[\\./])*[a-z0-9]([-_a-z0-9]*[a-z0-9])?$',
+    ],
+    [
+      'v1/Pod',
       spec({ dnsPolicy: 'None' }),
       'spec.dnsConfig: Required value: must provide `dnsConfig` when `dnsPolicy` is None',
     ],
