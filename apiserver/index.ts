@@ -5,7 +5,7 @@
  *                          ├─ reads  ─▶ cache (bytes) ◀─ feed ◀─ one watch ─┐
  *                          ├─ writes ─▶ registry: defaults, admission, rules ─▶ store (etcd or embedded)
  *                          ├─ watch  ─▶ follows a cache
- *                          └─ log, exec … ─▶ the kubelet
+ *                          └─ log, exec, proxy … ─▶ the kubelet, the pod
  *
  * It must not know controllers, schedulers, Mesos or how pods run. It keeps nothing that a restart cannot rebuild, so
  * any number of them may serve one etcd.
@@ -16,7 +16,7 @@ import { NodeMetrics, PodMetrics } from '../api/kinds/metrics.ts';
 import { builtinKinds, questionKinds } from '../api/kinds/index.ts';
 import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
-import { duration, list, number, port, text, type Values } from '../lib/options.ts';
+import { duration, flag, list, number, port, text, type Values } from '../lib/options.ts';
 import { certificateRequestor } from './admission/certificate-requestor.ts';
 import { Admission } from './admission/order.ts';
 import { admissionOptions, chosenPlugins } from './admission/plugins.ts';
@@ -52,6 +52,8 @@ import type { Compute } from './verbs/computed.ts';
 import { Registry } from './registry.ts';
 import { createServer, type Server } from './server.ts';
 import type { Store } from './store.ts';
+import { ProxiedObjects } from './proxy/objects.ts';
+import { Connections } from './subresources/connections.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
 
 export const options = {
@@ -75,6 +77,7 @@ export const options = {
   kubeletClientKeyFile: text('Key of the certificate shown to kubelets (PEM)', '', '<file>'),
   proxyClientCertFile: text('Certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   proxyClientKeyFile: text('Key of the certificate shown to servers behind APIServices (PEM)', '', '<file>'),
+  proxyToLoopback: flag('Proxies pods, services and nodes also at loopback addresses: where all run on this machine'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
   maxRequestBytes: number('Largest request body, bytes', 3 * 1024 * 1024, { min: 1024 }),
   watchHistory: number('Changes per kind kept for watches that resume', 4096, { min: 16 }),
@@ -139,6 +142,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       ...(o.kubeletClientCertFile ? { cert: readFileSync(o.kubeletClientCertFile) } : {}),
       ...(o.kubeletClientKeyFile ? { key: readFileSync(o.kubeletClientKeyFile) } : {}),
     });
+    const proxied = new ProxiedObjects(registry, kubelets, o.proxyToLoopback);
     const usage = new ResourceMetrics(feed, kubelets, log);
     const computed = new Map<Kind, Compute>([
       [NodeMetrics as Kind<never> as Kind, () => usage.nodes()],
@@ -161,7 +165,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
         metrics: new ServerMetrics(feed),
-        kubelets,
+        connections: new Connections(registry, kubelets, proxied),
         log,
         signal: stopping.signal,
         address: () => address,
@@ -183,7 +187,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
     const closed = aborted(signal)
       .then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout))
-      .finally(() => Promise.all([webhooks.close(), audit?.close()]))
+      .finally(() => Promise.all([webhooks.close(), kubelets.close(), proxied.close(), audit?.close()]))
       .then(() => undefined);
     return { url: `https://${address}`, port, closed };
   } catch (error) {

@@ -12,13 +12,14 @@ import { bodyTooLarge, toStatusError } from './errors.ts';
 import type { Audit, AuditRecord } from './audit/audit.ts';
 import type { IssuerDocuments } from './auth/issuer-documents.ts';
 import type { Aggregator, Remote } from './aggregation/aggregator.ts';
-import { passOn } from './aggregation/pass-on.ts';
+import { passOn } from './proxy/pass-on.ts';
+import { passUpgrade } from './proxy/pass-upgrade.ts';
 import type { Health } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import type { OpenApi } from './openapi.ts';
 import { render } from './render.ts';
 import { jsonBody, send, sendStatus, textBody, type RawRequest, type RawResponse } from './respond.ts';
-import type { KubeletProxy } from './subresources/kubelet-proxy.ts';
+import type { Connections } from './subresources/connections.ts';
 import type { Sink, Watch } from './verbs/watch.ts';
 import { version } from './version.ts';
 import { isWebSocket, openWatchSocket } from './watch-socket.ts';
@@ -31,7 +32,7 @@ export interface Parts {
   documents: IssuerDocuments;
   health: Health;
   metrics: ServerMetrics;
-  kubelets: KubeletProxy;
+  connections: Connections;
   aggregator: Aggregator;
   log: Logger;
   /** Aborts when the server stops: watches and streams end. */
@@ -74,7 +75,12 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
   const handler = new Handler(parts);
   // Runs before the body is read: strangers cannot make us hold theirs.
   const asked = new WeakMap<RawRequest, LetIn>();
-  app.addHook('onRequest', async ({ raw }) => void asked.set(raw, await handler.letIn(raw)));
+  app.addHook('onRequest', async ({ raw }, reply) => {
+    const letIn = await handler.letIn(raw);
+    if (!isPassedOn(letIn)) return void asked.set(raw, letIn);
+    reply.hijack();
+    await handler.serve(letIn, raw, reply.raw, empty);
+  });
   app.all('/*', async (request, reply) => {
     reply.hijack();
     const body = Buffer.isBuffer(request.body) ? request.body : empty;
@@ -121,6 +127,10 @@ interface LetIn {
   remote: { remote: Remote; user: User } | undefined;
   record: AuditRecord | undefined;
 }
+
+/** Its body goes to somebody else as it comes, whatever its length. */
+const isPassedOn = ({ admitted, remote }: LetIn): boolean =>
+  remote !== undefined || (admitted !== undefined && connectSubresources.has(admitted.call.subresource));
 
 class Handler {
   readonly #parts: Parts;
@@ -180,7 +190,10 @@ class Handler {
       if (this.#inFlight === 0) this.#whenIdle?.();
     });
     try {
-      if (remote) return await passOn(this.#parts.aggregator, remote, request, response, body, incoming.signal);
+      if (remote) {
+        const target = this.#parts.aggregator.target(remote.remote, remote.user, request.url!);
+        return await passOn(target, request, response, incoming.signal);
+      }
       if (!admitted) return await this.#path(incoming, request, response);
       admitted.call.body = body;
       await this.#resource(admitted, request, response, record);
@@ -220,7 +233,7 @@ class Handler {
     });
     record?.request(call.contentType, call.body);
     try {
-      if (isConnect) await this.#parts.kubelets.serve(call, request, response);
+      if (isConnect) await this.#parts.connections.serve(call, request, response);
       else if (verb === 'watch') {
         this.#stream(await this.#parts.dispatcher.watch(admitted), response, request);
         record?.started(200);
@@ -307,23 +320,27 @@ class Handler {
     return send(request, response, 200, body, common);
   }
 
-  /** exec, attach, port-forward, and watches over a WebSocket: the connection leaves HTTP. */
+  /** exec, attach, port-forward, proxies, and watches over a WebSocket: the connection leaves HTTP. */
   async upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     try {
-      const { admitted, record, hangup } = await this.letIn(request);
+      const { admitted, remote, record, hangup, incoming } = await this.letIn(request);
       const ended = () => {
         hangup.abort(hungUp);
         record?.complete(101);
       };
       if (socket.destroyed) return ended();
       socket.on('close', ended);
+      if (remote) {
+        const target = this.#parts.aggregator.target(remote.remote, remote.user, request.url!);
+        return await passUpgrade(target, request, socket, head, incoming.signal);
+      }
       if (admitted?.verb === 'watch' && isWebSocket(request)) {
         const watch = await this.#parts.dispatcher.watch(admitted);
         return openWatchSocket(watch, request, socket, head, this.#parts.signal);
       }
       if (!admitted || !connectSubresources.has(admitted.call.subresource))
         throw new StatusError(400, 'BadRequest', 'this path takes no upgrade of the connection');
-      await this.#parts.kubelets.upgrade(admitted.call, request, socket, head);
+      await this.#parts.connections.upgrade(admitted.call, request, socket, head);
     } catch (error) {
       refuseUpgrade(socket, toStatusError(error, this.#parts.log));
     }
