@@ -41,6 +41,10 @@ import { openEtcd } from './etcd.ts';
 import { readEncryption } from './encryption/config.ts';
 import { EncryptedStore } from './encryption/encrypted-store.ts';
 import { Feed } from './feed.ts';
+import { FlowControl, type Doorkeeper } from './flow/flow-control.ts';
+import { InFlight } from './flow/in-flight.ts';
+import { addFlowMetrics } from './flow/metrics.ts';
+import { reconcileFlowControl } from './flow/reconcile.ts';
 import { Health } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
 import { WebhookCaller } from './webhooks/caller.ts';
@@ -80,6 +84,12 @@ export const options = {
   proxyToLoopback: flag('Proxies pods, services and nodes also at loopback addresses: where all run on this machine'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
   maxRequestBytes: number('Largest request body, bytes', 3 * 1024 * 1024, { min: 1024 }),
+  enablePriorityAndFairness: flag('Serves requests by FlowSchemas and PriorityLevelConfigurations', true),
+  maxRequestsInflight: number(
+    'Requests that read and are served at a time; with the next, all seats of priority and fairness',
+    400,
+  ),
+  maxMutatingRequestsInflight: number('Requests that change something and are served at a time', 200),
   watchHistory: number('Changes per kind kept for watches that resume', 4096, { min: 16 }),
   compactionInterval: duration('How often history older than one interval is forgotten; 0 never', 5 * 60_000),
   drainTimeout: duration('How long a stop waits for requests in flight', 5000),
@@ -154,17 +164,20 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       { cert: fileOf(o.proxyClientCertFile), key: fileOf(o.proxyClientKeyFile) },
       log,
     );
+    const metrics = new ServerMetrics(feed);
+    const doorkeeper = doorkeeperOf(o, feed, metrics);
     let address = '';
     const server = createServer(
       {
         dispatcher: new Dispatcher(kinds, registry, gate, computed),
+        doorkeeper,
         audit,
         documents: gate.documents,
         discovery: new Discovery(kinds, aggregator),
         aggregator,
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
-        metrics: new ServerMetrics(feed),
+        metrics,
         connections: new Connections(registry, kubelets, proxied),
         log,
         signal: stopping.signal,
@@ -178,7 +191,10 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       log,
       signal,
     );
-    const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
+    const restore = async () => {
+      await bootstrap(registry, o.serviceCidr, o.port || 6443);
+      await reconcileFlowControl(registry);
+    };
     await onceStoreAnswers(restore, log, signal);
     await onceStoreAnswers(() => reconcilePolicy(registry), log, signal);
     aggregator.start(stopping.signal);
@@ -195,6 +211,14 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     if (!deps.store) await store.close();
     throw error;
   }
+}
+
+function doorkeeperOf(o: Options, feed: Feed, { registry }: ServerMetrics): Doorkeeper {
+  const { maxRequestsInflight: reading, maxMutatingRequestsInflight: changing } = o;
+  if (!o.enablePriorityAndFairness) return new InFlight(reading, changing);
+  const control = new FlowControl(feed, reading + changing);
+  addFlowMetrics(control, registry);
+  return control;
 }
 
 const fileOf = (path: string): Buffer | undefined => (path ? readFileSync(path) : undefined);

@@ -14,6 +14,7 @@ import type { IssuerDocuments } from './auth/issuer-documents.ts';
 import type { Aggregator, Remote } from './aggregation/aggregator.ts';
 import { passOn } from './proxy/pass-on.ts';
 import { passUpgrade } from './proxy/pass-upgrade.ts';
+import type { Caller, Doorkeeper, Seat } from './flow/flow-control.ts';
 import type { Health } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import type { OpenApi } from './openapi.ts';
@@ -26,6 +27,7 @@ import { isWebSocket, openWatchSocket } from './watch-socket.ts';
 
 export interface Parts {
   dispatcher: Dispatcher;
+  doorkeeper: Doorkeeper;
   discovery: Discovery;
   openapi: OpenApi;
   audit: Audit | undefined;
@@ -76,7 +78,9 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
   // Runs before the body is read: strangers cannot make us hold theirs.
   const asked = new WeakMap<RawRequest, LetIn>();
   app.addHook('onRequest', async ({ raw }, reply) => {
-    const letIn = await handler.letIn(raw);
+    const letIn = await handler.letIn(raw, reply.raw);
+    const { seat } = letIn;
+    if (seat) showFlow(seat, reply.raw);
     if (!isPassedOn(letIn)) return void asked.set(raw, letIn);
     reply.hijack();
     await handler.serve(letIn, raw, reply.raw, empty);
@@ -126,6 +130,17 @@ interface LetIn {
   /** Who else serves the path, and who asks. */
   remote: { remote: Remote; user: User } | undefined;
   record: AuditRecord | undefined;
+  /** None for those that are served for long: logs, streams, proxies. */
+  seat: Seat | undefined;
+}
+
+const hasHungUp = (caller: Caller): boolean => (caller.stream ?? caller).destroyed === true;
+
+/** For whoever wants to know which flow the request was part of. */
+function showFlow({ schemaUid, levelUid }: Seat, response: RawResponse): void {
+  if (!schemaUid) return;
+  response.setHeader('x-kubernetes-pf-flowschema-uid', schemaUid);
+  response.setHeader('x-kubernetes-pf-prioritylevel-uid', levelUid);
 }
 
 /** Its body goes to somebody else as it comes, whatever its length. */
@@ -153,24 +168,32 @@ class Handler {
     });
   }
 
-  /** Tells who asks and whether they may; throws 401, 403 or 404. */
-  async letIn(request: RawRequest): Promise<LetIn> {
+  /** Tells who asks and whether they may, when it is their turn; throws 401, 403, 404 or 429. */
+  async letIn(request: RawRequest, caller: Caller): Promise<LetIn> {
     const hangup = new AbortController();
     const incoming = this.#incoming(request, hangup.signal);
     const { dispatcher, audit, log } = this.#parts;
     const asked = dispatcher.asked(incoming);
     let record: AuditRecord | undefined;
     let user: User | undefined;
+    let seat: Seat | undefined;
     try {
       user = await dispatcher.identify(incoming);
       record = audit?.begin(incoming, user, asked.attributes);
+      if (!connectSubresources.has(asked.attributes.subresource)) {
+        const taken = this.#parts.doorkeeper.enter(user, asked.attributes, caller);
+        seat = taken instanceof Promise ? await taken : taken;
+        caller.once('close', () => seat!.leave());
+        // It may have hung up while it was looked into.
+        if (hasHungUp(caller)) seat.leave();
+      }
       const reason = await dispatcher.authorize(user, asked.attributes);
       record?.decided(true, reason);
       const remote = this.#parts.aggregator.find(incoming.path);
-      if (remote) return { incoming, hangup, admitted: undefined, remote: { remote, user }, record };
+      if (remote) return { incoming, hangup, admitted: undefined, remote: { remote, user }, record, seat };
       const admitted = dispatcher.admit(incoming, user, asked);
       if (admitted && record) admitted.call.annotations = record.annotations;
-      return { incoming, hangup, admitted, remote: undefined, record };
+      return { incoming, hangup, admitted, remote: undefined, record, seat };
     } catch (error) {
       const status = toStatusError(error, log);
       record ??= audit?.begin(incoming, user, asked.attributes);
@@ -181,7 +204,7 @@ class Handler {
   }
 
   async serve(asked: LetIn, request: RawRequest, response: RawResponse, body: Buffer): Promise<void> {
-    const { incoming, hangup, admitted, remote, record } = asked;
+    const { incoming, hangup, admitted, remote, record, seat } = asked;
     this.#inFlight += 1;
     response.on('close', () => {
       hangup.abort(hungUp);
@@ -192,11 +215,14 @@ class Handler {
     try {
       if (remote) {
         const target = this.#parts.aggregator.target(remote.remote, remote.user, request.url!);
+        if (incoming.query.has('watch')) seat?.leave();
         return await passOn(target, request, response, incoming.signal);
       }
       if (!admitted) return await this.#path(incoming, request, response);
       admitted.call.body = body;
       await this.#resource(admitted, request, response, record);
+      // A watch that has begun costs little.
+      if (admitted.verb === 'watch') seat?.leave();
     } catch (error) {
       await sendStatus(request, response, toStatusError(error, this.#parts.log));
     }
@@ -323,7 +349,7 @@ class Handler {
   /** exec, attach, port-forward, proxies, and watches over a WebSocket: the connection leaves HTTP. */
   async upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     try {
-      const { admitted, remote, record, hangup, incoming } = await this.letIn(request);
+      const { admitted, remote, record, hangup, incoming, seat } = await this.letIn(request, socket);
       const ended = () => {
         hangup.abort(hungUp);
         record?.complete(101);
@@ -336,6 +362,7 @@ class Handler {
       }
       if (admitted?.verb === 'watch' && isWebSocket(request)) {
         const watch = await this.#parts.dispatcher.watch(admitted);
+        seat?.leave();
         return openWatchSocket(watch, request, socket, head, this.#parts.signal);
       }
       if (!admitted || !connectSubresources.has(admitted.call.subresource))
