@@ -12,6 +12,7 @@
  */
 import { readFileSync } from 'node:fs';
 import type { Kind } from '../api/kind.ts';
+import { ComponentStatus } from '../api/kinds/component-status.ts';
 import { NodeMetrics, PodMetrics } from '../api/kinds/metrics.ts';
 import { builtinKinds, questionKinds } from '../api/kinds/index.ts';
 import { aborted } from '../lib/delay.ts';
@@ -33,6 +34,7 @@ import { Rbac } from './auth/rbac.ts';
 import type { Token } from './auth/static-tokens.ts';
 import { bootstrap } from './bootstrap.ts';
 import { Aggregator } from './aggregation/aggregator.ts';
+import { componentStatuses, type Probe } from './component-status.ts';
 import { CustomResources } from './crd/custom-resources.ts';
 import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -157,6 +159,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const computed = new Map<Kind, Compute>([
       [NodeMetrics as Kind<never> as Kind, () => usage.nodes()],
       [PodMetrics as Kind<never> as Kind, () => usage.pods()],
+      [ComponentStatus as Kind<never> as Kind, () => componentStatuses(feed, storeProbes(o, store, log), Date.now())],
     ]);
     const aggregator = new Aggregator(
       registry,
@@ -223,10 +226,21 @@ function doorkeeperOf(o: Options, feed: Feed, { registry }: ServerMetrics): Door
 
 const fileOf = (path: string): Buffer | undefined => (path ? readFileSync(path) : undefined);
 
-function openStore(o: Options, log: Logger): Store {
-  if (o.etcdServers.length === 0) return openEmbedded(o.embeddedStore);
+const openStore = (o: Options, log: Logger): Store =>
+  o.etcdServers.length === 0 ? openEmbedded(o.embeddedStore) : etcdAt(o.etcdServers, o, log);
+
+/** One question for each etcd; with a single store it is asked itself. */
+function storeProbes(o: Options, store: Store, log: Logger): Probe[] {
+  if (o.etcdServers.length < 2) return [() => store.ping()];
+  return o.etcdServers.map((endpoint) => async () => {
+    const one = etcdAt([endpoint], o, log);
+    await one.ping().finally(() => one.close());
+  });
+}
+
+function etcdAt(endpoints: readonly string[], o: Options, log: Logger): Store {
   return openEtcd({
-    endpoints: o.etcdServers,
+    endpoints,
     ca: fileOf(o.etcdCaFile),
     cert: fileOf(o.etcdCertFile),
     key: fileOf(o.etcdKeyFile),
