@@ -58,6 +58,7 @@ import type { Compute } from './verbs/computed.ts';
 import { Registry } from './registry.ts';
 import { createServer, type Server } from './server.ts';
 import type { Store } from './store.ts';
+import { Profiling } from './profiling/profiling.ts';
 import { ProxiedObjects } from './proxy/objects.ts';
 import { Connections } from './subresources/connections.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
@@ -92,6 +93,7 @@ export const options = {
     400,
   ),
   maxMutatingRequestsInflight: number('Requests that change something and are served at a time', 200),
+  profiling: flag('Serves profiles of the server below /debug/pprof/', true),
   watchHistory: number('Changes per kind kept for watches that resume', 4096, { min: 16 }),
   compactionInterval: duration('How often history older than one interval is forgotten; 0 never', 5 * 60_000),
   drainTimeout: duration('How long a stop waits for requests in flight', 5000),
@@ -181,6 +183,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
         metrics,
+        profiling: o.profiling ? new Profiling() : undefined,
         connections: new Connections(registry, kubelets, proxied),
         log,
         signal: stopping.signal,

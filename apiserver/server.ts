@@ -12,6 +12,7 @@ import { bodyTooLarge, toStatusError } from './errors.ts';
 import type { Audit, AuditRecord } from './audit/audit.ts';
 import type { IssuerDocuments } from './auth/issuer-documents.ts';
 import type { Aggregator, Remote } from './aggregation/aggregator.ts';
+import type { Profiling } from './profiling/profiling.ts';
 import { passOn } from './proxy/pass-on.ts';
 import { passUpgrade } from './proxy/pass-upgrade.ts';
 import type { Caller, Doorkeeper, Seat } from './flow/flow-control.ts';
@@ -34,6 +35,7 @@ export interface Parts {
   documents: IssuerDocuments;
   health: Health;
   metrics: ServerMetrics;
+  profiling: Profiling | undefined;
   connections: Connections;
   aggregator: Aggregator;
   log: Logger;
@@ -318,6 +320,8 @@ class Handler {
       const { registry } = this.#parts.metrics;
       return send(request, response, 200, textBody(await registry.metrics(), registry.contentType));
     }
+    const profile = await this.#parts.profiling?.at(path, query, incoming.signal);
+    if (profile) return send(request, response, 200, profile, { 'x-content-type-options': 'nosniff' });
     if (path.startsWith('/openapi/')) return this.#parts.openapi.serve(path, incoming, request, response);
     const document = await this.#parts.documents.at(path, this.#parts.address());
     if (document)
