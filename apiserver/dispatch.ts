@@ -269,12 +269,12 @@ const notAllowedHere = (): StatusError =>
 export const unknownPath = (): StatusError =>
   new StatusError(404, 'NotFound', 'the server could not find the requested resource', {});
 
-function verbOf({ method, query }: Incoming, { name, watch: isWatchPath }: ResourcePath): string {
+function verbOf({ method, query }: Incoming, { name, subresource, watch: isWatchPath }: ResourcePath): string {
   switch (method) {
     case 'GET':
     case 'HEAD':
       if (isWatchPath || (name === '' && ['true', '1'].includes(query.get('watch') ?? ''))) return 'watch';
-      if (name !== '' && ['true', '1'].includes(query.get('watch') ?? '')) return 'watch';
+      if (name !== '' && subresource !== 'proxy' && ['true', '1'].includes(query.get('watch') ?? '')) return 'watch';
       return name === '' ? 'list' : 'get';
     case 'POST':
       return 'create';

@@ -44,7 +44,8 @@ export class Health {
   }
 }
 
-async function withTimeout(work: Promise<void> | void): Promise<void> {
+/** The work, or a sentence that it takes too long. */
+export async function withTimeout(work: Promise<void> | void): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error('no answer in time')), timeoutMs);

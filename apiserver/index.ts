@@ -5,18 +5,19 @@
  *                          ├─ reads  ─▶ cache (bytes) ◀─ feed ◀─ one watch ─┐
  *                          ├─ writes ─▶ registry: defaults, admission, rules ─▶ store (etcd or embedded)
  *                          ├─ watch  ─▶ follows a cache
- *                          └─ log, exec … ─▶ the kubelet
+ *                          └─ log, exec, proxy … ─▶ the kubelet, the pod
  *
  * It must not know controllers, schedulers, Mesos or how pods run. It keeps nothing that a restart cannot rebuild, so
  * any number of them may serve one etcd.
  */
 import { readFileSync } from 'node:fs';
 import type { Kind } from '../api/kind.ts';
+import { ComponentStatus } from '../api/kinds/component-status.ts';
 import { NodeMetrics, PodMetrics } from '../api/kinds/metrics.ts';
 import { builtinKinds, questionKinds } from '../api/kinds/index.ts';
 import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
-import { duration, list, number, port, text, type Values } from '../lib/options.ts';
+import { duration, flag, list, number, port, text, type Values } from '../lib/options.ts';
 import { certificateRequestor } from './admission/certificate-requestor.ts';
 import { Admission } from './admission/order.ts';
 import { admissionOptions, chosenPlugins } from './admission/plugins.ts';
@@ -33,6 +34,7 @@ import { Rbac } from './auth/rbac.ts';
 import type { Token } from './auth/static-tokens.ts';
 import { bootstrap } from './bootstrap.ts';
 import { Aggregator } from './aggregation/aggregator.ts';
+import { componentStatuses, type Probe } from './component-status.ts';
 import { CustomResources } from './crd/custom-resources.ts';
 import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -41,6 +43,10 @@ import { openEtcd } from './etcd.ts';
 import { readEncryption } from './encryption/config.ts';
 import { EncryptedStore } from './encryption/encrypted-store.ts';
 import { Feed } from './feed.ts';
+import { FlowControl, type Doorkeeper } from './flow/flow-control.ts';
+import { InFlight } from './flow/in-flight.ts';
+import { addFlowMetrics } from './flow/metrics.ts';
+import { reconcileFlowControl } from './flow/reconcile.ts';
 import { Health } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
 import { WebhookCaller } from './webhooks/caller.ts';
@@ -52,6 +58,9 @@ import type { Compute } from './verbs/computed.ts';
 import { Registry } from './registry.ts';
 import { createServer, type Server } from './server.ts';
 import type { Store } from './store.ts';
+import { Profiling } from './profiling/profiling.ts';
+import { ProxiedObjects } from './proxy/objects.ts';
+import { Connections } from './subresources/connections.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
 
 export const options = {
@@ -75,8 +84,16 @@ export const options = {
   kubeletClientKeyFile: text('Key of the certificate shown to kubelets (PEM)', '', '<file>'),
   proxyClientCertFile: text('Certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   proxyClientKeyFile: text('Key of the certificate shown to servers behind APIServices (PEM)', '', '<file>'),
+  proxyToLoopback: flag('Proxies pods, services and nodes also at loopback addresses: where all run on this machine'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
   maxRequestBytes: number('Largest request body, bytes', 3 * 1024 * 1024, { min: 1024 }),
+  enablePriorityAndFairness: flag('Serves requests by FlowSchemas and PriorityLevelConfigurations', true),
+  maxRequestsInflight: number(
+    'Requests that read and are served at a time; with the next, all seats of priority and fairness',
+    400,
+  ),
+  maxMutatingRequestsInflight: number('Requests that change something and are served at a time', 200),
+  profiling: flag('Serves profiles of the server below /debug/pprof/', true),
   watchHistory: number('Changes per kind kept for watches that resume', 4096, { min: 16 }),
   compactionInterval: duration('How often history older than one interval is forgotten; 0 never', 5 * 60_000),
   drainTimeout: duration('How long a stop waits for requests in flight', 5000),
@@ -139,10 +156,12 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       ...(o.kubeletClientCertFile ? { cert: readFileSync(o.kubeletClientCertFile) } : {}),
       ...(o.kubeletClientKeyFile ? { key: readFileSync(o.kubeletClientKeyFile) } : {}),
     });
+    const proxied = new ProxiedObjects(registry, kubelets, o.proxyToLoopback);
     const usage = new ResourceMetrics(feed, kubelets, log);
     const computed = new Map<Kind, Compute>([
       [NodeMetrics as Kind<never> as Kind, () => usage.nodes()],
       [PodMetrics as Kind<never> as Kind, () => usage.pods()],
+      [ComponentStatus as Kind<never> as Kind, () => componentStatuses(feed, storeProbes(o, store, log), Date.now())],
     ]);
     const aggregator = new Aggregator(
       registry,
@@ -150,18 +169,22 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       { cert: fileOf(o.proxyClientCertFile), key: fileOf(o.proxyClientKeyFile) },
       log,
     );
+    const metrics = new ServerMetrics(feed);
+    const doorkeeper = doorkeeperOf(o, feed, metrics);
     let address = '';
     const server = createServer(
       {
         dispatcher: new Dispatcher(kinds, registry, gate, computed),
+        doorkeeper,
         audit,
         documents: gate.documents,
         discovery: new Discovery(kinds, aggregator),
         aggregator,
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
-        metrics: new ServerMetrics(feed),
-        kubelets,
+        metrics,
+        profiling: o.profiling ? new Profiling() : undefined,
+        connections: new Connections(registry, kubelets, proxied),
         log,
         signal: stopping.signal,
         address: () => address,
@@ -174,7 +197,10 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       log,
       signal,
     );
-    const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
+    const restore = async () => {
+      await bootstrap(registry, o.serviceCidr, o.port || 6443);
+      await reconcileFlowControl(registry);
+    };
     await onceStoreAnswers(restore, log, signal);
     await onceStoreAnswers(() => reconcilePolicy(registry), log, signal);
     aggregator.start(stopping.signal);
@@ -183,7 +209,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
     const closed = aborted(signal)
       .then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout))
-      .finally(() => Promise.all([webhooks.close(), audit?.close()]))
+      .finally(() => Promise.all([webhooks.close(), kubelets.close(), proxied.close(), audit?.close()]))
       .then(() => undefined);
     return { url: `https://${address}`, port, closed };
   } catch (error) {
@@ -193,12 +219,31 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   }
 }
 
+function doorkeeperOf(o: Options, feed: Feed, { registry }: ServerMetrics): Doorkeeper {
+  const { maxRequestsInflight: reading, maxMutatingRequestsInflight: changing } = o;
+  if (!o.enablePriorityAndFairness) return new InFlight(reading, changing);
+  const control = new FlowControl(feed, reading + changing);
+  addFlowMetrics(control, registry);
+  return control;
+}
+
 const fileOf = (path: string): Buffer | undefined => (path ? readFileSync(path) : undefined);
 
-function openStore(o: Options, log: Logger): Store {
-  if (o.etcdServers.length === 0) return openEmbedded(o.embeddedStore);
+const openStore = (o: Options, log: Logger): Store =>
+  o.etcdServers.length === 0 ? openEmbedded(o.embeddedStore) : etcdAt(o.etcdServers, o, log);
+
+/** One question for each etcd; with a single store it is asked itself. */
+function storeProbes(o: Options, store: Store, log: Logger): Probe[] {
+  if (o.etcdServers.length < 2) return [() => store.ping()];
+  return o.etcdServers.map((endpoint) => async () => {
+    const one = etcdAt([endpoint], o, log);
+    await one.ping().finally(() => one.close());
+  });
+}
+
+function etcdAt(endpoints: readonly string[], o: Options, log: Logger): Store {
   return openEtcd({
-    endpoints: o.etcdServers,
+    endpoints,
     ca: fileOf(o.etcdCaFile),
     cert: fileOf(o.etcdCertFile),
     key: fileOf(o.etcdKeyFile),

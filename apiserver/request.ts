@@ -6,8 +6,9 @@ export interface ResourcePath {
   resource: string;
   name: string;
   subresource: string;
+  /** What follows the subresource; for proxies as it was written, from its first slash. */
   rest: string;
-  /** The old form `/api/v1/watch/…`. */
+  /** The old form `/api/v1/watch/…`; the old `/api/v1/proxy/…` is read as the subresource that it became. */
   watch: boolean;
 }
 
@@ -21,15 +22,22 @@ export function parseResourcePath(path: string): ResourcePath | undefined {
   let rest = parts.slice(core ? 2 : 3).map(decode);
   if (version === undefined || rest.length === 0) return undefined;
   const watch = rest[0] === 'watch' && rest.length > 1;
-  if (watch) rest = rest.slice(1);
+  const isOldProxy = core && rest[0] === 'proxy' && rest.length > 2;
+  if (watch || isOldProxy) rest = rest.slice(1);
   let namespace = '';
   if (rest[0] === 'namespaces' && rest.length > 2 && !['status', 'finalize'].includes(rest[2]!)) {
     namespace = rest[1]!;
     rest = rest.slice(2);
   }
+  if (isOldProxy) rest.splice(2, 0, 'proxy');
   const [resource = '', name = '', subresource = '', ...tail] = rest;
-  return { group, version, namespace, resource, name, subresource, rest: tail.join('/'), watch };
+  const read = parts.length - tail.length;
+  const after = subresource === 'proxy' ? behind(path, read) : tail.join('/');
+  return { group, version, namespace, resource, name, subresource, rest: after, watch };
 }
+
+/** What comes behind the first `count` parts of a path. */
+const behind = (path: string, count: number): string => path.replace(new RegExp(`^(?:/*[^/]+){${count}}`), '');
 
 function decode(part: string): string {
   try {

@@ -12,26 +12,31 @@ import { bodyTooLarge, toStatusError } from './errors.ts';
 import type { Audit, AuditRecord } from './audit/audit.ts';
 import type { IssuerDocuments } from './auth/issuer-documents.ts';
 import type { Aggregator, Remote } from './aggregation/aggregator.ts';
-import { passOn } from './aggregation/pass-on.ts';
+import type { Profiling } from './profiling/profiling.ts';
+import { passOn } from './proxy/pass-on.ts';
+import { passUpgrade } from './proxy/pass-upgrade.ts';
+import type { Caller, Doorkeeper, Seat } from './flow/flow-control.ts';
 import type { Health } from './health.ts';
 import type { ServerMetrics } from './metrics.ts';
 import type { OpenApi } from './openapi.ts';
 import { render } from './render.ts';
 import { jsonBody, send, sendStatus, textBody, type RawRequest, type RawResponse } from './respond.ts';
-import type { KubeletProxy } from './subresources/kubelet-proxy.ts';
+import type { Connections } from './subresources/connections.ts';
 import type { Sink, Watch } from './verbs/watch.ts';
 import { version } from './version.ts';
 import { isWebSocket, openWatchSocket } from './watch-socket.ts';
 
 export interface Parts {
   dispatcher: Dispatcher;
+  doorkeeper: Doorkeeper;
   discovery: Discovery;
   openapi: OpenApi;
   audit: Audit | undefined;
   documents: IssuerDocuments;
   health: Health;
   metrics: ServerMetrics;
-  kubelets: KubeletProxy;
+  profiling: Profiling | undefined;
+  connections: Connections;
   aggregator: Aggregator;
   log: Logger;
   /** Aborts when the server stops: watches and streams end. */
@@ -74,7 +79,14 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
   const handler = new Handler(parts);
   // Runs before the body is read: strangers cannot make us hold theirs.
   const asked = new WeakMap<RawRequest, LetIn>();
-  app.addHook('onRequest', async ({ raw }) => void asked.set(raw, await handler.letIn(raw)));
+  app.addHook('onRequest', async ({ raw }, reply) => {
+    const letIn = await handler.letIn(raw, reply.raw);
+    const { seat } = letIn;
+    if (seat) showFlow(seat, reply.raw);
+    if (!isPassedOn(letIn)) return void asked.set(raw, letIn);
+    reply.hijack();
+    await handler.serve(letIn, raw, reply.raw, empty);
+  });
   app.all('/*', async (request, reply) => {
     reply.hijack();
     const body = Buffer.isBuffer(request.body) ? request.body : empty;
@@ -120,7 +132,22 @@ interface LetIn {
   /** Who else serves the path, and who asks. */
   remote: { remote: Remote; user: User } | undefined;
   record: AuditRecord | undefined;
+  /** None for those that are served for long: logs, streams, proxies. */
+  seat: Seat | undefined;
 }
+
+const hasHungUp = (caller: Caller): boolean => (caller.stream ?? caller).destroyed === true;
+
+/** For whoever wants to know which flow the request was part of. */
+function showFlow({ schemaUid, levelUid }: Seat, response: RawResponse): void {
+  if (!schemaUid) return;
+  response.setHeader('x-kubernetes-pf-flowschema-uid', schemaUid);
+  response.setHeader('x-kubernetes-pf-prioritylevel-uid', levelUid);
+}
+
+/** Its body goes to somebody else as it comes, whatever its length. */
+const isPassedOn = ({ admitted, remote }: LetIn): boolean =>
+  remote !== undefined || (admitted !== undefined && connectSubresources.has(admitted.call.subresource));
 
 class Handler {
   readonly #parts: Parts;
@@ -143,24 +170,32 @@ class Handler {
     });
   }
 
-  /** Tells who asks and whether they may; throws 401, 403 or 404. */
-  async letIn(request: RawRequest): Promise<LetIn> {
+  /** Tells who asks and whether they may, when it is their turn; throws 401, 403, 404 or 429. */
+  async letIn(request: RawRequest, caller: Caller): Promise<LetIn> {
     const hangup = new AbortController();
     const incoming = this.#incoming(request, hangup.signal);
     const { dispatcher, audit, log } = this.#parts;
     const asked = dispatcher.asked(incoming);
     let record: AuditRecord | undefined;
     let user: User | undefined;
+    let seat: Seat | undefined;
     try {
       user = await dispatcher.identify(incoming);
       record = audit?.begin(incoming, user, asked.attributes);
+      if (!connectSubresources.has(asked.attributes.subresource)) {
+        const taken = this.#parts.doorkeeper.enter(user, asked.attributes, caller);
+        seat = taken instanceof Promise ? await taken : taken;
+        caller.once('close', () => seat!.leave());
+        // It may have hung up while it was looked into.
+        if (hasHungUp(caller)) seat.leave();
+      }
       const reason = await dispatcher.authorize(user, asked.attributes);
       record?.decided(true, reason);
       const remote = this.#parts.aggregator.find(incoming.path);
-      if (remote) return { incoming, hangup, admitted: undefined, remote: { remote, user }, record };
+      if (remote) return { incoming, hangup, admitted: undefined, remote: { remote, user }, record, seat };
       const admitted = dispatcher.admit(incoming, user, asked);
       if (admitted && record) admitted.call.annotations = record.annotations;
-      return { incoming, hangup, admitted, remote: undefined, record };
+      return { incoming, hangup, admitted, remote: undefined, record, seat };
     } catch (error) {
       const status = toStatusError(error, log);
       record ??= audit?.begin(incoming, user, asked.attributes);
@@ -171,7 +206,7 @@ class Handler {
   }
 
   async serve(asked: LetIn, request: RawRequest, response: RawResponse, body: Buffer): Promise<void> {
-    const { incoming, hangup, admitted, remote, record } = asked;
+    const { incoming, hangup, admitted, remote, record, seat } = asked;
     this.#inFlight += 1;
     response.on('close', () => {
       hangup.abort(hungUp);
@@ -180,10 +215,16 @@ class Handler {
       if (this.#inFlight === 0) this.#whenIdle?.();
     });
     try {
-      if (remote) return await passOn(this.#parts.aggregator, remote, request, response, body, incoming.signal);
+      if (remote) {
+        const target = this.#parts.aggregator.target(remote.remote, remote.user, request.url!);
+        if (incoming.query.has('watch')) seat?.leave();
+        return await passOn(target, request, response, incoming.signal);
+      }
       if (!admitted) return await this.#path(incoming, request, response);
       admitted.call.body = body;
       await this.#resource(admitted, request, response, record);
+      // A watch that has begun costs little.
+      if (admitted.verb === 'watch') seat?.leave();
     } catch (error) {
       await sendStatus(request, response, toStatusError(error, this.#parts.log));
     }
@@ -220,7 +261,7 @@ class Handler {
     });
     record?.request(call.contentType, call.body);
     try {
-      if (isConnect) await this.#parts.kubelets.serve(call, request, response);
+      if (isConnect) await this.#parts.connections.serve(call, request, response);
       else if (verb === 'watch') {
         this.#stream(await this.#parts.dispatcher.watch(admitted), response, request);
         record?.started(200);
@@ -279,6 +320,8 @@ class Handler {
       const { registry } = this.#parts.metrics;
       return send(request, response, 200, textBody(await registry.metrics(), registry.contentType));
     }
+    const profile = await this.#parts.profiling?.at(path, query, incoming.signal);
+    if (profile) return send(request, response, 200, profile, { 'x-content-type-options': 'nosniff' });
     if (path.startsWith('/openapi/')) return this.#parts.openapi.serve(path, incoming, request, response);
     const document = await this.#parts.documents.at(path, this.#parts.address());
     if (document)
@@ -307,23 +350,28 @@ class Handler {
     return send(request, response, 200, body, common);
   }
 
-  /** exec, attach, port-forward, and watches over a WebSocket: the connection leaves HTTP. */
+  /** exec, attach, port-forward, proxies, and watches over a WebSocket: the connection leaves HTTP. */
   async upgrade(request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     try {
-      const { admitted, record, hangup } = await this.letIn(request);
+      const { admitted, remote, record, hangup, incoming, seat } = await this.letIn(request, socket);
       const ended = () => {
         hangup.abort(hungUp);
         record?.complete(101);
       };
       if (socket.destroyed) return ended();
       socket.on('close', ended);
+      if (remote) {
+        const target = this.#parts.aggregator.target(remote.remote, remote.user, request.url!);
+        return await passUpgrade(target, request, socket, head, incoming.signal);
+      }
       if (admitted?.verb === 'watch' && isWebSocket(request)) {
         const watch = await this.#parts.dispatcher.watch(admitted);
+        seat?.leave();
         return openWatchSocket(watch, request, socket, head, this.#parts.signal);
       }
       if (!admitted || !connectSubresources.has(admitted.call.subresource))
         throw new StatusError(400, 'BadRequest', 'this path takes no upgrade of the connection');
-      await this.#parts.kubelets.upgrade(admitted.call, request, socket, head);
+      await this.#parts.connections.upgrade(admitted.call, request, socket, head);
     } catch (error) {
       refuseUpgrade(socket, toStatusError(error, this.#parts.log));
     }

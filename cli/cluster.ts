@@ -193,6 +193,8 @@ class Launch implements LocalCluster {
       ...['--port', String(ports.apiserver), '--tls-cert-file', serving.cert, '--tls-key-file', serving.key],
       ...['--client-ca-file', pki.caFile, '--token-auth-file', pki.tokenFile],
       ...['--kubelet-client-cert-file', kubelet.cert, '--kubelet-client-key-file', kubelet.key],
+      // Processes share this machine's addresses.
+      '--proxy-to-loopback',
       ...['--service-account-issuer', 'https://kubernetes.default.svc.cluster.local'],
       ...['--service-account-signing-key-file', pki.tokenKeyFile],
       ...(etcd.length > 0 ? ['--etcd-servers', etcd.join(',')] : ['--embedded-store', join(this.#o.dir, 'store.db')]),

@@ -17,6 +17,7 @@ export const ComponentStatus = kind<ComponentStatus>({
   short: ['cs'],
   namespaced: false,
   verbs: ['get', 'list'],
+  deprecation: 'v1 ComponentStatus is deprecated in v1.19+',
   columns: [
     nameColumn,
     {

@@ -313,6 +313,7 @@ export const Pod = kind<Pod>({
     'exec',
     'attach',
     'portforward',
+    'proxy',
     'ephemeralcontainers',
     'resize',
   ],

@@ -50,7 +50,7 @@ export const Service = kind<Service>({
   short: ['svc'],
   categories: ['all'],
   namespaced: true,
-  subresources: ['status'],
+  subresources: ['status', 'proxy'],
   generation: false,
   checkName: checkDns1035,
   defaults,

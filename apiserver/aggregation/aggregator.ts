@@ -5,12 +5,14 @@ import { Service } from '../../api/kinds/service.ts';
 import { equal } from '../../lib/equal.ts';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
-import { self } from '../auth/user.ts';
+import { self, type User } from '../auth/user.ts';
 import type { KindTable } from '../kinds.ts';
 import type { Registry } from '../registry.ts';
 import { Agents } from '../webhooks/agents.ts';
 import { endpointOf } from '../webhooks/caller.ts';
 import { tellAvailability, unavailableBecause } from './availability.ts';
+import { StatusError } from '../../api/status.ts';
+import { originOf, type Target } from '../proxy/target.ts';
 import { identityHeaders } from './identity.ts';
 import { localServices } from './local-services.ts';
 
@@ -147,7 +149,7 @@ export class Aggregator {
 
   async #discover(service: Stored, signal: AbortSignal): Promise<readonly RemoteResource[]> {
     const { group, version } = service.spec;
-    const { origin, dispatcher } = this.upstream(service);
+    const { origin, dispatcher } = this.#upstream(service);
     const url = `${origin}/apis/${group}/${version}`;
     const answer = await request(url, {
       dispatcher,
@@ -161,15 +163,25 @@ export class Aggregator {
     return Array.isArray(resources) ? resources : [];
   }
 
+  /** Where a request is passed on to, in the name of who asks. Throws 503. */
+  target({ isAvailable, service }: Remote, user: User, path: string): Target {
+    if (!isAvailable) throw unavailable('the server is currently unable to handle the request');
+    const unreachable = ({ message }: Error) => unavailable(`error trying to reach service: ${message}`);
+    try {
+      return { ...this.#upstream(service), path, headers: identityHeaders(user), unreachable };
+    } catch (error) {
+      throw unreachable(error as Error);
+    }
+  }
+
   /** Where a remote group version can be reached now; throws an Error when it cannot be. */
-  upstream({ spec }: Stored): { origin: string; dispatcher: Dispatcher } {
+  #upstream({ spec }: Stored): { origin: string; dispatcher: Dispatcher } {
     const { namespace = '', name = '', port = 443 } = spec.service ?? {};
     const at = endpointOf(this.#registry.feed, namespace, name, port);
-    const host = at.host.includes(':') ? `[${at.host}]` : at.host;
     const servername = `${name}.${namespace}.svc`;
     const id = JSON.stringify([servername, spec.insecureSkipTLSVerify, spec.caBundle]);
     const dispatcher = this.#agents.get(id, () => this.#connect(servername, spec));
-    return { origin: `https://${host}:${at.port}`, dispatcher };
+    return { origin: originOf('https', at.host, at.port), dispatcher };
   }
 
   #connect(servername: string, { caBundle, insecureSkipTLSVerify }: Stored['spec']): Agent {
@@ -183,5 +195,8 @@ export class Aggregator {
     return new Agent({ connect, bodyTimeout: 0, headersTimeout: 65_000 });
   }
 }
+
+const unavailable = (message: string): StatusError =>
+  new StatusError(503, 'ServiceUnavailable', message, { retryAfterSeconds: 1 });
 
 const keyOf = ({ spec }: Stored): string => `${spec.group}/${spec.version}`;

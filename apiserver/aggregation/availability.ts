@@ -1,8 +1,9 @@
 import type { Kind } from '../../api/kind.ts';
 import { APIService } from '../../api/kinds/api-service.ts';
-import { timestamp, type Condition } from '../../api/meta.ts';
+import type { Condition } from '../../api/meta.ts';
 import { isNotFound } from '../../api/status.ts';
 import { serverWrites } from '../call.ts';
+import { withCondition } from '../conditions.ts';
 import { self } from '../auth/user.ts';
 import type { Registry } from '../registry.ts';
 
@@ -32,23 +33,13 @@ export async function tellAvailability(
     ? { type: 'Available', status: 'False', ...why }
     : { type: 'Available', status: 'True', reason: 'Passed', message: 'all checks passed' };
   try {
-    await registry.update(APIService as Kind<never> as Kind, metadata.name!, 'server', serverWrites(self), (object) =>
-      withCondition(object as APIService, next),
-    );
+    await registry.update(APIService as Kind<never> as Kind, metadata.name!, 'server', serverWrites(self), (object) => {
+      const service = object as APIService;
+      const conditions = withCondition(service.status?.conditions, next, Date.now());
+      if (conditions === service.status?.conditions) return service;
+      return { ...service, status: { ...service.status, conditions: [...conditions] } };
+    });
   } catch (error) {
     if (!isNotFound(error)) throw error;
   }
-}
-
-function withCondition(service: APIService, next: Condition): APIService {
-  const conditions = service.status?.conditions ?? [];
-  const before = conditions.find(({ type }) => type === next.type);
-  if (before?.status === next.status && before.reason === next.reason && before.message === next.message)
-    return service;
-  const since = before?.status === next.status ? before.lastTransitionTime : timestamp(Date.now());
-  const others = conditions.filter(({ type }) => type !== next.type);
-  return {
-    ...service,
-    status: { ...service.status, conditions: [...others, { ...next, lastTransitionTime: since ?? null }] },
-  };
 }

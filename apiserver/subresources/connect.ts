@@ -21,6 +21,6 @@ export async function admitConnection(registry: Registry, call: Call): Promise<v
     if (query.has(flag)) object[flag] = query.get(flag) === 'true';
   if (query.has('container')) object['container'] = query.get('container');
   if (query.has('command')) object['command'] = query.getAll('command');
-  if (call.rest) object['path'] = call.rest;
+  if (call.rest) object['path'] = call.rest.slice(1);
   await registry.admit('connect', kind, object, writeOptions(call));
 }

@@ -1,16 +1,13 @@
 import { createHash } from 'node:crypto';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { request as httpsRequest, type RequestOptions } from 'node:https';
-import { pipeline } from 'node:stream/promises';
-import { connect as connectTls, type TLSSocket } from 'node:tls';
+import type { TLSSocket } from 'node:tls';
 import { annotations } from '../../api/kinds/names.ts';
 import { Node } from '../../api/kinds/node.ts';
 import { Pod, type Container } from '../../api/kinds/pod.ts';
 import { badRequest, notFound, StatusError } from '../../api/status.ts';
 import { keyIn, type Call } from '../call.ts';
+import { agentOf, originOf, type Check, type Target } from '../proxy/target.ts';
 import type { Registry } from '../registry.ts';
-import { admitConnection } from './connect.ts';
-import type { RawRequest, RawResponse } from '../respond.ts';
+import { Agents } from '../webhooks/agents.ts';
 
 /** The certificate by which kubelets know the apiserver. */
 export interface KubeletIdentity {
@@ -18,50 +15,36 @@ export interface KubeletIdentity {
   key?: string | Buffer;
 }
 
-interface Target {
+/** Where a node's kubelet listens, as its Node says. */
+export interface KubeletPlace {
   host: string;
   port: number;
-  path: string;
   /** SHA-256 of the only certificate that is accepted, lower-case hex. */
   fingerprint: string;
-  node: string;
 }
 
 /**
- * logs, exec, attach, port-forward and the node proxy: the apiserver finds the kubelet and passes bytes, it reads none.
+ * Finds the kubelet for logs, exec, attach, port-forward and the node proxy; what is asked of it passes through unread.
  *
  *   kubectl ──TLS──▶ apiserver ──TLS, our client certificate, the node's pinned certificate──▶ kubelet
  */
 export class KubeletProxy {
   readonly #registry: Registry;
   readonly #identity: KubeletIdentity;
+  readonly #agents = new Agents();
 
   constructor(registry: Registry, identity: KubeletIdentity) {
     this.#registry = registry;
     this.#identity = identity;
   }
 
-  /** Requests whose answer is plain HTTP: logs, and what the node proxy serves. */
-  async serve(call: Call, request: RawRequest, response: RawResponse): Promise<void> {
-    await admitConnection(this.#registry, call);
-    const target = await this.#target(call);
-    if (!['log', 'proxy'].includes(call.subresource)) throw badRequest('Upgrade request required');
-    const answer = await this.#ask(
-      target,
-      request.method ?? 'GET',
-      forwarded(request.headers, true),
-      call.body,
-      call.signal,
-    );
-    await relay(answer, response as ServerResponse, call);
-  }
-
   /** The JSON at a path of a node's kubelet; throws a StatusError when it cannot be had. */
   async read(node: string, path: string, signal: AbortSignal): Promise<unknown> {
-    const answer = await this.#ask(await this.#reach(node, path), 'GET', {}, Buffer.alloc(0), signal);
-    const chunks: Buffer[] = [];
-    for await (const chunk of answer) chunks.push(chunk as Buffer);
-    const text = Buffer.concat(chunks).toString();
+    const { origin, dispatcher, unreachable } = await this.reach(node, path);
+    const answer = await dispatcher.request({ origin, path, method: 'GET', signal }).catch((error: unknown) => {
+      throw unreachable(error as Error);
+    });
+    const text = await answer.body.text();
     if (answer.statusCode !== 200)
       throw new StatusError(
         502,
@@ -71,59 +54,8 @@ export class KubeletProxy {
     return JSON.parse(text) as unknown;
   }
 
-  /** Requests that leave HTTP: SPDY or WebSocket, whichever the caller speaks, byte for byte. */
-  async upgrade(call: Call, request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
-    await admitConnection(this.#registry, call);
-    const target = await this.#target(call);
-    const upstream = httpsRequest(this.#options(target, request.method ?? 'GET', forwarded(request.headers, false)));
-    const stop = () => upstream.destroy();
-    call.signal.addEventListener('abort', stop, { once: true });
-    return new Promise((resolve, reject) => {
-      upstream.once('upgrade', (answer, kubelet, early) => {
-        socket.write(headOf(answer));
-        if (early.length > 0) socket.write(early);
-        if (head.length > 0) kubelet.write(head);
-        join(socket, kubelet as TLSSocket);
-        resolve();
-      });
-      upstream.once('response', (answer) => {
-        socket.write(headOf(answer));
-        answer.pipe(socket);
-        answer.once('end', () => socket.end());
-        resolve();
-      });
-      upstream.once('error', (error) => reject(unreachable(target, error)));
-      upstream.end();
-    });
-  }
-
-  #ask(target: Target, method: string, headers: Headers, body: Buffer, signal: AbortSignal): Promise<IncomingMessage> {
-    return new Promise((resolve, reject) => {
-      const upstream = httpsRequest({ ...this.#options(target, method, headers), signal });
-      upstream.once('response', resolve);
-      upstream.once('error', (error) => reject(unreachable(target, error)));
-      upstream.end(body.length > 0 ? body : undefined);
-    });
-  }
-
-  #options(target: Target, method: string, headers: Headers): RequestOptions {
-    return {
-      host: target.host,
-      port: target.port,
-      path: target.path,
-      method,
-      headers,
-      ...(this.#identity.cert ? { cert: this.#identity.cert } : {}),
-      ...(this.#identity.key ? { key: this.#identity.key } : {}),
-      // No authority signs kubelets' certificates: the one that its node names is the only one accepted.
-      rejectUnauthorized: false,
-      createConnection: (options, done) =>
-        pinned(options as RequestOptions & { host: string; port: number }, target, done),
-    };
-  }
-
-  async #target(call: Call): Promise<Target> {
-    if (call.kind.plural === Node.plural) return this.#ofNode(call);
+  /** Where a call on a pod's log or streams leads. */
+  async ofPod(call: Call): Promise<Target> {
     const entry = await this.#registry.read(call.kind, keyIn(call.kind, call.namespace, call.name));
     if (!entry) throw notFound(Pod, call.name);
     const pod = entry.object as Pod;
@@ -140,15 +72,25 @@ export class KubeletProxy {
       portforward: `/portForward/${place}`,
     };
     const path = `${paths[call.subresource]}${query.size > 0 ? `?${kubeletQuery(query, call.subresource)}` : ''}`;
-    return this.#reach(pod.spec.nodeName, path);
+    return this.reach(pod.spec.nodeName, path);
   }
 
-  async #ofNode(call: Call): Promise<Target> {
-    const query = call.query.size > 0 ? `?${call.query}` : '';
-    return this.#reach(call.name, `/${call.rest}${query}`);
+  /** A path of a node's kubelet. */
+  async reach(name: string, path: string): Promise<Target> {
+    const { host, port, fingerprint } = await this.place(name);
+    const origin = originOf('https', host, port);
+    return {
+      origin,
+      path,
+      dispatcher: this.#agents.get(`${origin} ${fingerprint}`, () =>
+        agentOf(this.#identity, showing(fingerprint, name)),
+      ),
+      unreachable: (error) => unreachable(name, `${origin}${path}`, error),
+    };
   }
 
-  async #reach(name: string, path: string): Promise<Target> {
+  /** Throws 404 and 503. */
+  async place(name: string): Promise<KubeletPlace> {
     const entry = this.#registry.feed.cache(Node).get(name) ?? (await this.#registry.read(Node as never, name));
     if (!entry) throw notFound(Node, name);
     const node = entry.object as Node;
@@ -158,11 +100,13 @@ export class KubeletProxy {
     const fingerprint = node.metadata.annotations?.[annotations.kubeletCertificate]?.toLowerCase().replaceAll(':', '');
     if (!host || !port) throw unavailable(`the kubelet of node ${name} has not said yet where it listens`);
     if (!fingerprint) throw unavailable(`node ${name} does not say by which certificate its kubelet is known`);
-    return { host, port, path, fingerprint, node: name };
+    return { host, port, fingerprint };
+  }
+  /** Ends connections that are kept open. */
+  close(): Promise<void> {
+    return this.#agents.destroy();
   }
 }
-
-type Headers = Record<string, string | string[]>;
 
 /** kubelet calls the streams of exec and attach by other names than the API. */
 function kubeletQuery(query: URLSearchParams, subresource: string): string {
@@ -201,109 +145,18 @@ function chooseContainer(pod: Pod, asked: string, name: string): string {
   );
 }
 
-const hopByHop = new Set([
-  'connection',
-  'keep-alive',
-  'proxy-connection',
-  'te',
-  'trailer',
-  'transfer-encoding',
-  'upgrade',
-]);
-const secret = new Set(['authorization', 'cookie', 'host', 'content-length']);
-
-/** The caller's headers without its credentials; an upgrade keeps what asks for it. */
-function forwarded(headers: Readonly<Record<string, string | string[] | undefined>>, plain: boolean): Headers {
-  const out: Headers = {};
-  for (const [name, value] of Object.entries(headers))
-    if (value !== undefined && !name.startsWith(':') && !secret.has(name) && !(plain && hopByHop.has(name)))
-      out[name] = value;
-  return out;
-}
-
-function headOf(answer: IncomingMessage): string {
-  const lines = [`HTTP/1.1 ${answer.statusCode} ${answer.statusMessage}`];
-  for (let i = 0; i < answer.rawHeaders.length; i += 2) {
-    if (answer.statusCode !== 101 && answer.rawHeaders[i]!.toLowerCase() === 'transfer-encoding') continue;
-    lines.push(`${answer.rawHeaders[i]}: ${answer.rawHeaders[i + 1]}`);
-  }
-  return `${lines.join('\r\n')}\r\n\r\n`;
-}
-
-function join(client: TLSSocket, kubelet: TLSSocket): void {
-  client.setNoDelay(true);
-  kubelet.setNoDelay(true);
-  client.setTimeout(0);
-  kubelet.setTimeout(0);
-  client.pipe(kubelet);
-  kubelet.pipe(client);
-  for (const [one, other] of [
-    [client, kubelet],
-    [kubelet, client],
-  ] as const) {
-    one.on('error', () => other.destroy());
-    one.on('close', () => other.destroy());
-  }
-}
-
-async function relay(answer: IncomingMessage, response: ServerResponse, call: Call): Promise<void> {
-  const headers: Record<string, string | string[]> = {};
-  for (const [name, value] of Object.entries(answer.headers))
-    if (value !== undefined && !hopByHop.has(name)) headers[name] = value;
-  response.writeHead(answer.statusCode ?? 502, headers);
-  response.flushHeaders();
-  call.signal.addEventListener('abort', () => answer.destroy(), { once: true });
-  try {
-    await pipeline(answer, response);
-  } catch (error) {
-    // One of the two hung up: the other has been closed with it, there is nobody left to tell.
-    if (!response.destroyed) throw error;
-  }
-}
-
-/** A TLS connection that is handed out only after the server has shown the node's certificate. */
-function pinned(
-  options: RequestOptions & { host: string; port: number },
-  target: Target,
-  done: (error: Error | null, socket: TLSSocket) => void,
-): undefined {
-  const { host, port } = target;
-  const { cert, key } = options;
-  const socket = connectTls({
-    host,
-    port,
-    rejectUnauthorized: false,
-    ALPNProtocols: ['http/1.1'],
-    ...(cert ? { cert } : {}),
-    ...(key ? { key } : {}),
-    timeout: connectTimeoutMs,
-  });
-  const fail = (error: Error) => {
-    socket.destroy();
-    done(error, socket);
-  };
-  socket.once('error', fail);
-  socket.once('timeout', () => fail(new Error('no answer in time')));
-  socket.once('secureConnect', () => {
-    socket.setTimeout(0);
-    const shown = socket.getPeerX509Certificate();
+/** No authority signs kubelets' certificates: the one that its node names is the only one accepted. */
+const showing =
+  (fingerprint: string, node: string): Check =>
+  (socket) => {
+    const shown = (socket as TLSSocket).getPeerX509Certificate();
     const digest = shown && createHash('sha256').update(shown.raw).digest('hex');
-    if (digest !== target.fingerprint)
-      return fail(new Error(`it shows another certificate than node ${target.node} names`));
-    socket.off('error', fail);
-    done(null, socket);
-  });
-  return undefined;
-}
-
-const connectTimeoutMs = 10_000;
+    return digest === fingerprint ? undefined : new Error(`it shows another certificate than node ${node} names`);
+  };
 
 const unavailable = (message: string): StatusError => new StatusError(503, 'ServiceUnavailable', message);
 
-const unreachable = ({ host, port, path, node }: Target, error: Error): StatusError =>
-  new StatusError(
-    502,
-    'InternalError',
-    `error dialing the kubelet of node ${node}: GET "https://${host}:${port}${path}": ${error.message}`,
-    { causes: [{ message: error.message }] },
-  );
+const unreachable = (node: string, url: string, { message }: Error): StatusError =>
+  new StatusError(502, 'InternalError', `error dialing the kubelet of node ${node}: GET "${url}": ${message}`, {
+    causes: [{ message }],
+  });

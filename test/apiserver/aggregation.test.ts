@@ -2,9 +2,10 @@ import type { IncomingMessage } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { WebSocket, WebSocketServer } from 'ws';
 import { eventually } from '../eventually.ts';
 import { makeCa, type TestAuthority } from '../pki.ts';
-import { startServer, type Json, type TestServer } from './harness.ts';
+import { adminToken, startServer, type Json, type TestServer } from './harness.ts';
 
 // https://kubernetes.io/docs/concepts/extend-kubernetes/api-extension/apiserver-aggregation/
 
@@ -54,6 +55,9 @@ async function startExtension(): Promise<typeof extension> {
         ),
       );
     },
+  );
+  new WebSocketServer({ server: own.http }).on('connection', (socket, { headers }) =>
+    socket.on('message', (data) => socket.send(`${String(data as Buffer)} from ${String(headers['x-remote-user'])}`)),
   );
   await new Promise<void>((resolve) => own.http.listen(0, '127.0.0.1', resolve));
   own.port = (own.http.address() as AddressInfo).port;
@@ -123,6 +127,20 @@ describe('the aggregation layer', () => {
     expect(headers['x-remote-user']).toBe('admin');
     expect(headers['x-remote-group']).toBe('system:masters, system:authenticated');
     expect(headers['authorization']).toBeUndefined();
+  });
+
+  test('passes on what leaves HTTP, and bodies of any length', async () => {
+    const path = `/apis/${group}/v1alpha1/namespaces/default/flunders`;
+    const body = 'x'.repeat(4 * 1024 * 1024);
+    expect((await server.call('POST', path, body)).json['body']).toHaveLength(body.length);
+    const socket = new WebSocket(`wss://127.0.0.1:${server.port}${path}/x/chat`, {
+      ca: server.ca.pem,
+      headers: { authorization: `Bearer ${adminToken}` },
+    });
+    await new Promise((done) => socket.once('open', done));
+    socket.send('ping');
+    expect(String(await new Promise((done) => socket.once('message', done)))).toBe('ping from admin');
+    socket.terminate();
   });
 
   test('who may not is refused here, not there', async () => {

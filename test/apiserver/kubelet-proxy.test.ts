@@ -100,6 +100,20 @@ test('logs come from the kubelet, who sees the apiserver and not the caller', as
   expect(asked.at(-1)!.url).toBe('/healthz');
 });
 
+test('a node is its kubelet, whose port may be named, by the old path too', async () => {
+  const { port } = kubelet.address() as AddressInfo;
+  for (const path of ['/api/v1/nodes/n1/proxy', `/api/v1/nodes/n1:${port}/proxy`, '/api/v1/proxy/nodes/n1']) {
+    expect((await s.call('GET', `${path}/logs/?a=b`)).status).toBe(200);
+    expect(asked.at(-1)).toMatchObject({ url: '/logs/?a=b', client: expect.stringContaining('kubelet-client') });
+    expect((await s.call('GET', path)).headers['location']).toBe(`${path}/`);
+  }
+  expect((await s.call('GET', '/api/v1/nodes/n1:1/proxy/')).json).toMatchObject({
+    code: 400,
+    message: 'address not allowed',
+  });
+  expect((await s.call('GET', '/api/v1/nodes/none/proxy/')).json).toMatchObject({ code: 404 });
+});
+
 test('which container is meant must be clear', async () => {
   expect((await s.call('GET', `${pods}/two/log`)).json).toMatchObject({
     code: 400,
