@@ -24,7 +24,8 @@ import { jsonBody, send, sendStatus, textBody, type RawRequest, type RawResponse
 import type { Connections } from './subresources/connections.ts';
 import type { Sink, Watch } from './verbs/watch.ts';
 import { version } from './version.ts';
-import { isWebSocket, openWatchSocket } from './watch-socket.ts';
+import { isWebSocket, openFrameSocket } from './frame-socket.ts';
+import { watchSink } from './watch-socket.ts';
 
 export interface Parts {
   dispatcher: Dispatcher;
@@ -367,7 +368,10 @@ class Handler {
       if (admitted?.verb === 'watch' && isWebSocket(request)) {
         const watch = await this.#parts.dispatcher.watch(admitted);
         seat?.leave();
-        return openWatchSocket(watch, request, socket, head, this.#parts.signal);
+        const isText = watch.contentType === 'application/json';
+        return openFrameSocket(request, socket, head, isText, (frames) =>
+          watch.open(watchSink(frames, this.#parts.signal)),
+        );
       }
       if (!admitted || !connectSubresources.has(admitted.call.subresource))
         throw new StatusError(400, 'BadRequest', 'this path takes no upgrade of the connection');

@@ -10,6 +10,7 @@ import type { Registry } from '../registry.ts';
 import type { RawRequest, RawResponse } from '../respond.ts';
 import { admitConnection } from './connect.ts';
 import type { KubeletProxy } from './kubelet-proxy.ts';
+import { openLogSocket } from './log-socket.ts';
 
 /** log, exec, attach, portforward, proxy: the server finds who answers and passes bytes, it reads none. */
 export class Connections {
@@ -34,7 +35,9 @@ export class Connections {
 
   /** Requests that leave HTTP. */
   async upgrade(call: Call, request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
-    await passUpgrade(await this.#target(call, request), request, socket, head, call.signal);
+    const target = await this.#target(call, request);
+    if (call.subresource === 'log') return openLogSocket(target, request, socket, head, call.signal);
+    await passUpgrade(target, request, socket, head, call.signal);
   }
 
   async #target(call: Call, request: RawRequest): Promise<Target> {

@@ -7,8 +7,9 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { WebSocket } from 'ws';
 import { makeCa } from '../pki.ts';
-import { startServer, type TestServer } from './harness.ts';
+import { adminToken, startServer, type TestServer } from './harness.ts';
 
 const pods = '/api/v1/namespaces/default/pods';
 const dir = mkdtempSync(join(tmpdir(), 'km-kubelet-'));
@@ -98,6 +99,25 @@ test('logs come from the kubelet, who sees the apiserver and not the caller', as
   });
   expect((await s.call('GET', '/api/v1/nodes/n1/proxy/healthz')).status).toBe(200);
   expect(asked.at(-1)!.url).toBe('/healthz');
+});
+
+test.each([
+  ['', (frame: Buffer) => frame.toString()],
+  ['binary.k8s.io', (frame: Buffer) => frame.toString()],
+  ['base64.binary.k8s.io', (frame: Buffer) => Buffer.from(frame.toString(), 'base64').toString()],
+])('logs over a WebSocket come in frames, protocol "%s"', async (protocol, read) => {
+  const open = (pod: string) =>
+    new WebSocket(`${s.url.replace('https', 'wss')}${pods}/${pod}/log`, protocol ? [protocol] : [], {
+      ca: s.ca.pem,
+      headers: { authorization: `Bearer ${adminToken}` },
+    });
+  const socket = open('one');
+  const frames: string[] = [];
+  socket.on('message', (frame: Buffer) => frames.push(read(frame)));
+  const [code] = (await once(socket, 'close')) as [number];
+  expect([code, frames.join('')]).toEqual([1000, 'line 1\nline 2\n']);
+  const [error] = (await once(open('none'), 'error')) as [Error];
+  expect(error.message).toContain('404');
 });
 
 test('a node is its kubelet, whose port may be named, by the old path too', async () => {
