@@ -59,8 +59,9 @@ function mergeValue(original: unknown, patch: unknown, schema: Schema | undefine
   if (!isMerged(schema)) return patch.map((item) => stripDirectives(item));
   const key = schema!['x-kubernetes-patch-merge-key'];
   const before = Array.isArray(original) ? original : [];
-  if (key === undefined) return ordered(union(before, patch), order, undefined, before);
-  return ordered(mergeList(before, patch, key, resolve(schema!.items)), order, key, before);
+  const merged = key === undefined ? union(before, patch) : mergeList(before, patch, key, resolve(schema!.items));
+  // The patch orders what it names, unless it says so apart.
+  return ordered(merged, Array.isArray(order) ? order : patch, key, before);
 }
 
 const strategies = (schema: Schema | undefined): string[] => (schema?.['x-kubernetes-patch-strategy'] ?? '').split(',');
@@ -120,17 +121,22 @@ function deleteValues(out: Json, key: string, values: unknown): void {
 
 /** `$setElementOrder/x` without a patch of `x` itself orders what is there. */
 function orderUntouched(out: Json, patch: Json, key: string, schema: Schema | undefined): void {
-  if (Object.hasOwn(patch, key) || !Array.isArray(out[key])) return;
+  const order = patch[orderPrefix + key];
+  if (Object.hasOwn(patch, key) || !Array.isArray(out[key]) || !Array.isArray(order)) return;
   const field = fieldOf(schema, key);
-  setMember(out, key, ordered(out[key], patch[orderPrefix + key], field?.['x-kubernetes-patch-merge-key'], out[key]));
+  setMember(out, key, ordered(out[key], order, field?.['x-kubernetes-patch-merge-key'], out[key]));
 }
 
 /**
  * Puts items that the order names into that order, and the others where the server had them: an unnamed item goes
  * before a named one exactly if it was before it on the server.
  */
-function ordered(items: unknown[], order: unknown, key: string | undefined, server: readonly unknown[]): unknown[] {
-  if (!Array.isArray(order)) return items;
+function ordered(
+  items: unknown[],
+  order: readonly unknown[],
+  key: string | undefined,
+  server: readonly unknown[],
+): unknown[] {
   const id = (item: unknown): unknown => (key !== undefined && isRecord(item) ? item[key] : item);
   const ids = order.map(id);
   const named = items.filter((item) => ids.includes(id(item))).sort((a, b) => ids.indexOf(id(a)) - ids.indexOf(id(b)));

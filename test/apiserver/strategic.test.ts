@@ -18,13 +18,22 @@ test('merges lists by their merge key', () => {
         name: 'a',
         image: '2',
         env: [
-          { name: 'X', value: '1' },
           { name: 'Y', value: '2' },
+          { name: 'X', value: '1' },
         ],
       },
       { name: 'b', image: '1' },
     ],
   });
+});
+
+test('what a patch names stands in its order, and before what it does not name and was not before it', () => {
+  const before = { containers: [{ name: 'a' }, { name: 'b' }, { name: 'c' }] };
+  const names = (...patch: string[]) =>
+    (spec(before, { containers: patch.map((name) => ({ name })) }) as typeof before).containers.map(({ name }) => name);
+  expect(names('new')).toEqual(['new', 'a', 'b', 'c']);
+  expect(names('c', 'a')).toEqual(['b', 'c', 'a']);
+  expect(names('b', 'new')).toEqual(['a', 'b', 'new', 'c']);
 });
 
 test('replaces atomic lists and deletes by null', () => {
