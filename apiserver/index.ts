@@ -51,7 +51,7 @@ import { Health } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
 import { WebhookCaller } from './webhooks/caller.ts';
 import { KindTable } from './kinds.ts';
-import { ServerMetrics } from './metrics.ts';
+import { ServerMetrics, type Gather } from './metrics.ts';
 import { OpenApi } from './openapi.ts';
 import { ResourceMetrics } from './resource-metrics/resource-metrics.ts';
 import type { Compute } from './verbs/computed.ts';
@@ -110,6 +110,8 @@ export interface Deps {
   /** Bearer tokens beside those of the file. */
   tokens?: readonly Token[];
   authorizer?: Authorizer;
+  /** One of several processes on one port: how /metrics shows the figures of all. */
+  sharing?: { gatherMetrics: Gather };
 }
 
 export interface ApiServer {
@@ -118,6 +120,13 @@ export interface ApiServer {
   /** Resolves after a graceful stop. */
   closed: Promise<void>;
 }
+
+/** The options of one of several processes that serve together: what bounds the load is shared out. */
+export const oneOf = (o: Options, processes: number): Options => ({
+  ...o,
+  maxRequestsInflight: Math.ceil(o.maxRequestsInflight / processes),
+  maxMutatingRequestsInflight: Math.ceil(o.maxMutatingRequestsInflight / processes),
+});
 
 /** Waits for as long as etcd cannot be reached or does not let us in, saying so in the log. */
 export async function start(o: Options, deps: Deps): Promise<ApiServer> {
@@ -169,7 +178,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       { cert: fileOf(o.proxyClientCertFile), key: fileOf(o.proxyClientKeyFile) },
       log,
     );
-    const metrics = new ServerMetrics(feed);
+    const metrics = new ServerMetrics(feed, deps.sharing?.gatherMetrics);
     const doorkeeper = doorkeeperOf(o, feed, metrics);
     let address = '';
     const server = createServer(
@@ -204,7 +213,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     await onceStoreAnswers(restore, log, signal);
     await onceStoreAnswers(() => reconcilePolicy(registry), log, signal);
     aggregator.start(stopping.signal);
-    const port = await listen(server, o);
+    const port = await listen(server, o, deps.sharing !== undefined);
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
     const closed = aborted(signal)
@@ -264,9 +273,9 @@ function tlsFiles(o: Options) {
   };
 }
 
-async function listen(server: Server, o: Options): Promise<number> {
+async function listen(server: Server, o: Options, sharesPort: boolean): Promise<number> {
   try {
-    return await server.listen(o.bindAddress, o.port);
+    return await server.listen(o.bindAddress, o.port, sharesPort);
   } catch (error) {
     if ((error as { code?: string }).code !== 'EADDRINUSE') throw error;
     throw new Error(`port ${o.port} on ${o.bindAddress} is taken; choose another with --port`, { cause: error });

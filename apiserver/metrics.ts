@@ -13,16 +13,22 @@ interface Labels {
 const labelNames = ['verb', 'group', 'version', 'resource', 'subresource', 'scope'] as const;
 const longRunning = new Set(['WATCH', 'CONNECT']);
 
+/** Makes the text that is shown of the figures of this process, and maybe of others. */
+export type Gather = (own: Metrics) => () => Promise<string>;
+
 /** The server's figures, under the names Kubernetes uses. */
 export class ServerMetrics {
   readonly registry = new Metrics();
+  /** All of them, as Prometheus reads them. */
+  readonly text: () => Promise<string>;
   readonly #total: Counter;
   readonly #duration: Histogram;
   readonly #inflight: Gauge;
   readonly #long: Gauge;
 
-  constructor(feed: Feed) {
+  constructor(feed: Feed, gather: Gather = (own) => () => own.metrics()) {
     const registers = [this.registry];
+    this.text = gather(this.registry);
     collectDefaultMetrics({ register: this.registry });
     this.#total = new Counter({
       name: 'apiserver_request_total',
@@ -54,6 +60,8 @@ export class ServerMetrics {
       help: 'Objects by resource.',
       labelNames: ['resource'],
       registers,
+      // Every process sees the same objects.
+      aggregator: 'max',
       collect() {
         for (const { kind, size } of feed.caches)
           this.set({ resource: kind.group ? `${kind.plural}.${kind.group}` : kind.plural }, size);
@@ -63,7 +71,7 @@ export class ServerMetrics {
 
   /** Counts a request that begins; the answer counts its end. */
   begin(verb: string, labels: Omit<Labels, 'verb'>): (code: number) => void {
-    const all = { verb: verb.toUpperCase(), ...labels };
+    const all = { verb: shownVerbs[verb] ?? verb.toUpperCase(), ...labels };
     const started = performance.now();
     const isLong = longRunning.has(all.verb);
     const gauge = isLong
@@ -77,5 +85,8 @@ export class ServerMetrics {
     };
   }
 }
+
+/** Where the figures call a verb otherwise: by the method of HTTP. */
+const shownVerbs: Readonly<Record<string, string>> = { create: 'POST', update: 'PUT' };
 
 const isRead = (verb: string): boolean => verb === 'get' || verb === 'list';

@@ -54,8 +54,8 @@ export interface TlsFiles {
 }
 
 export interface Server {
-  /** Resolves with the bound port; rejects when the port is taken. */
-  listen: (host: string, port: number) => Promise<number>;
+  /** Resolves with the bound port; rejects when the port is taken, unless by processes that share it too. */
+  listen: (host: string, port: number, sharesPort?: boolean) => Promise<number>;
   /** Takes no new connections, lets requests in flight finish for as long as `drainMs`, then closes the rest. */
   stop: (drainMs: number) => Promise<void>;
 }
@@ -103,8 +103,9 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
     void handler.upgrade(request, socket, head);
   });
   return {
-    listen: async (host, port) => {
-      await app.listen({ host, port });
+    listen: async (host, port, sharesPort = false) => {
+      // The kernel spreads new connections over all who listen, and takes back those of one that dies.
+      await app.listen({ host, port, ...(sharesPort ? { exclusive: true, reusePort: true } : {}) });
       return (app.server.address() as AddressInfo).port;
     },
     stop: async (drainMs) => {
@@ -318,8 +319,8 @@ class Handler {
     if (health) return send(request, response, health.code, health.body, { 'x-content-type-options': 'nosniff' });
     if (path === '/version' || path === '/version/') return send(request, response, 200, jsonBody(version));
     if (path === '/metrics') {
-      const { registry } = this.#parts.metrics;
-      return send(request, response, 200, textBody(await registry.metrics(), registry.contentType));
+      const { registry, text } = this.#parts.metrics;
+      return send(request, response, 200, textBody(await text(), registry.contentType));
     }
     const profile = await this.#parts.profiling?.at(path, query, incoming.signal);
     if (profile) return send(request, response, 200, profile, { 'x-content-type-options': 'nosniff' });

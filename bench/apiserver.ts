@@ -3,15 +3,19 @@
  * client, which has neither TLS nor JSON to do. Goals are multiples of what kube-apiserver 1.23 does on such a machine.
  *
  *   node bench/apiserver.ts          (needs etcd in PATH; the load comes from this process, the server is a child)
+ *   KM_BENCH_PROCESSES=1             (of the server; one a core, up to two, unless told)
  *   KM_BENCH_CASES=create            (only the cases whose names match)
  *   KM_BENCH_PROFILE=<directory>     (leaves a CPU profile of the server there)
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { openEtcd } from '../apiserver/etcd.ts';
 import type { Store } from '../apiserver/store.ts';
-import { delay } from '../lib/delay.ts';
+import { isShare, metricsOfAll, share } from '../cli/processes.ts';
+import { freePort } from '../cli/ports.ts';
+import { aborted, delay } from '../lib/delay.ts';
 import { silent } from '../lib/log.ts';
 import { startEtcd } from '../test/apiserver/etcd-process.ts';
 import { startServer } from '../test/apiserver/harness.ts';
@@ -22,6 +26,8 @@ const seconds = Number(process.env['KM_BENCH_SECONDS'] ?? 3);
 const runs = Number(process.env['KM_BENCH_RUNS'] ?? 5);
 const wanted = new RegExp(process.env['KM_BENCH_CASES'] ?? '');
 const profile = process.env['KM_BENCH_PROFILE'];
+/** How many processes serve behind the port. */
+const processes = Number(process.env['KM_BENCH_PROCESSES'] ?? Math.min(2, availableParallelism()));
 const inFlight = 64;
 const watchers = 100;
 const creations = 1000;
@@ -62,26 +68,35 @@ const cases: Record<string, (bench: Bench) => Promise<void>> = {
 };
 
 /** The child: a server that says on which port it listens. */
-async function serve(etcdUrl: string): Promise<void> {
-  const server = await startServer({ etcdServers: [etcdUrl] });
-  process.send!(server.port);
-  process.once('disconnect', () => void server.stop());
+async function serve(etcdUrl: string, port: number): Promise<void> {
+  const ready = () => void process.send!('ready');
+  const stopping = new AbortController();
+  process.once('disconnect', () => stopping.abort());
+  if (processes > 1 && !isShare()) return share(processes, { log: silent, signal: stopping.signal, ready });
+  const server = await startServer(
+    { etcdServers: [etcdUrl], port },
+    isShare() ? { sharing: { gatherMetrics: metricsOfAll } } : {},
+  );
+  ready();
+  await aborted(stopping.signal);
+  await server.stop();
 }
 
 async function main(): Promise<void> {
   const etcd = await startEtcd();
+  const port = await freePort();
   // Whatever ends this process, etcd does not outlive it.
   process.once('exit', () => {
     const pid = etcd.pid();
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
   });
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-  const child = fork(import.meta.filename, ['serve', etcd.url], {
+  const child = fork(import.meta.filename, ['serve', etcd.url, String(port)], {
     execArgv: profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : [],
   });
   const store = openEtcd({ ...plain, endpoints: [etcd.url] });
   try {
-    const [port] = (await once(child, 'message')) as [number];
+    await once(child, 'message');
     for (const [name, run] of Object.entries(cases)) if (wanted.test(name)) await run({ port, pid: child.pid!, store });
   } finally {
     await store.close();
@@ -281,15 +296,26 @@ async function leases({ port, pid }: Bench): Promise<void> {
   for (const { socket } of nodes) socket.destroy();
 }
 
+/** A process and those that it started. */
+function family(pid: number): number[] {
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
+  return [pid, ...children.flatMap(family)];
+}
+
+const sum = (pid: number, figure: (pid: number) => number): number =>
+  family(pid).reduce((total, one) => total + figure(one), 0);
+
 function residentMegabytes(pid: number): number {
-  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024;
+  return sum(pid, (one) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${one}/status`, 'utf8'))![1]) / 1024);
 }
 
 /** User and system time so far; the kernel counts in hundredths of a second. */
 function processorSeconds(pid: number): number {
-  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ');
-  return (Number(fields[11]) + Number(fields[12])) / 100;
+  return sum(pid, (one) => {
+    const fields = readFileSync(`/proc/${one}/stat`, 'utf8').split(') ')[1]!.split(' ');
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  });
 }
 
-if (process.argv[2] === 'serve') await serve(process.argv[3]!);
+if (process.argv[2] === 'serve') await serve(process.argv[3]!, Number(process.argv[4]));
 else await main();

@@ -11,8 +11,10 @@ import * as dns from '../dns/index.ts';
 import * as executor from '../executor/index.ts';
 import * as framework from '../framework/index.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Options, type Values, flag, text } from '../lib/options.ts';
+import { type Options, type Values, flag, number, text } from '../lib/options.ts';
 import * as scheduler from '../scheduler/index.ts';
+import { checkPort } from './ports.ts';
+import { isShare, metricsOfAll, share } from './processes.ts';
 import { up } from './up.ts';
 
 /** What a command is given. */
@@ -60,9 +62,20 @@ export const components: readonly Component[] = [
   component({
     name: 'apiserver',
     summary: 'The Kubernetes API, kept in etcd',
-    options: apiserver.options,
-    run: async (options, { log, signal, ready }) => {
-      const server = await apiserver.start(options, { log, signal });
+    options: {
+      ...apiserver.options,
+      processes: number('Processes that serve together behind the port, up to one a core; needs etcd', 1, { min: 1 }),
+    },
+    run: async ({ processes, ...options }, { log, signal, ready }) => {
+      if (processes > 1 && options.etcdServers.length === 0)
+        throw new Error('--processes above 1 needs --etcd-servers: the embedded store serves one process');
+      if (processes > 1 && options.port === 0) throw new Error('--processes above 1 needs a --port to share');
+      if (processes > 1 && !isShare()) {
+        await checkPort(options.port, '--port', options.bindAddress);
+        return share(processes, { log, signal, ready });
+      }
+      const shared = isShare() ? { sharing: { gatherMetrics: metricsOfAll } } : {};
+      const server = await apiserver.start(apiserver.oneOf(options, processes), { log, signal, ...shared });
       log.info({ url: server.url }, 'apiserver is ready');
       ready();
       await server.closed;
