@@ -1,10 +1,12 @@
 /**
  * Who is offered what? Pure: a picture of the cluster in, allocations out. Dominant resource fairness: on each agent
- * the role with the smallest share is asked first, in it the framework with the smallest share (equals: who was served less
- * often, then by name); whoever takes, takes all of the agent that is free for its role.
+ * the role with the smallest share for its weight is asked first, level by level of the hierarchy, in it the framework with
+ * the smallest share (equals: who was served less often, then by name); whoever takes, takes all of the agent that is free
+ * for its role.
  */
 import type { DomainInfo, Resource } from '../mesos/types.ts';
 import { add, allocate, contains, reservedRole, scalarOf } from './resources.ts';
+import { isWithin, withAncestors } from './roles.ts';
 
 export interface AgentView {
   id: string;
@@ -36,6 +38,8 @@ export interface ClusterView {
   agents: readonly AgentView[];
   frameworks: readonly FrameworkView[];
   total: readonly Resource[];
+  /** Of roles; 1 unless told. */
+  weights: ReadonlyMap<string, number>;
   /** Region of the master; agents elsewhere are offered only to REGION_AWARE frameworks. */
   region: string | undefined;
 }
@@ -76,8 +80,8 @@ export function allocateOffers(cluster: ClusterView): Allocation[] {
   return allocations;
 }
 
-function countShares({ total, frameworks }: ClusterView): Shares {
-  const shares = new Shares(total);
+function countShares({ total, weights, frameworks }: ClusterView): Shares {
+  const shares = new Shares(total, weights);
   for (const framework of frameworks) {
     shares.count(framework.id, framework.allocated);
     for (const [role, times] of framework.served) shares.serve(framework.id, role, times);
@@ -89,7 +93,7 @@ function countShares({ total, frameworks }: ClusterView): Shares {
 function forRole(free: readonly Resource[], role: string): Resource[] {
   const mine = free.filter((resource) => {
     const reserved = reservedRole(resource);
-    return reserved === '*' || role === reserved || role.startsWith(`${reserved}/`);
+    return reserved === '*' || isWithin(role, reserved);
   });
   return [...mine.filter((r) => r.type !== 'SCALAR'), ...mine.filter((r) => r.type === 'SCALAR')];
 }
@@ -108,13 +112,22 @@ function eligible(agent: AgentView, framework: FrameworkView, region: string | u
   return there === undefined || there === region || framework.capabilities.has('REGION_AWARE');
 }
 
-/** The dominant share of each role, and of each framework within a role. */
+/** The nodes from the top of the hierarchy down to a framework in a role; `eng/.` is eng without what is below it. */
+const keysOf = (role: string, frameworkId: string): string[] => [
+  ...withAncestors(role),
+  `${role}/.`,
+  `${role} ${frameworkId}`,
+];
+
+/** The dominant share of each role with those below it, and of each framework within a role. */
 class Shares {
   readonly #total = new Map<string, number>();
   readonly #held = new Map<string, Map<string, number>>();
   readonly #served = new Map<string, number>();
+  readonly #weights: ReadonlyMap<string, number>;
 
-  constructor(total: readonly Resource[]) {
+  constructor(total: readonly Resource[], weights: ReadonlyMap<string, number>) {
+    this.#weights = weights;
     for (const resource of add([], total))
       if (resource.type === 'SCALAR')
         this.#total.set(resource.name, (this.#total.get(resource.name) ?? 0) + resource.scalar!.value);
@@ -124,7 +137,7 @@ class Shares {
     for (const { name, type, scalar, allocation_info } of resources) {
       if (type !== 'SCALAR') continue;
       const role = allocation_info?.role ?? '*';
-      for (const key of [role, `${role} ${frameworkId}`]) {
+      for (const key of keysOf(role, frameworkId)) {
         const held = this.#held.get(key) ?? new Map<string, number>();
         held.set(name, (held.get(name) ?? 0) + (scalar?.value ?? 0));
         this.#held.set(key, held);
@@ -133,20 +146,20 @@ class Shares {
   }
 
   serve(frameworkId: string, role: string, times: number): void {
-    for (const key of [role, `${role} ${frameworkId}`]) this.#served.set(key, (this.#served.get(key) ?? 0) + times);
+    for (const key of keysOf(role, frameworkId)) this.#served.set(key, (this.#served.get(key) ?? 0) + times);
   }
 
   order<T extends { framework: { id: string }; role: string }>(clients: readonly T[]): T[] {
-    const keys = new Map<T, [role: string, framework: string]>();
-    for (const client of clients) keys.set(client, [client.role, `${client.role} ${client.framework.id}`]);
+    const keys = new Map(clients.map((client) => [client, keysOf(client.role, client.framework.id)]));
     return clients.toSorted((a, b) => {
-      const [[roleA, frameworkA], [roleB, frameworkB]] = [keys.get(a)!, keys.get(b)!];
-      return this.#compare(roleA, roleB) || this.#compare(frameworkA, frameworkB);
+      const [left, right] = [keys.get(a)!, keys.get(b)!];
+      // Where two paths part, their nodes are siblings.
+      const fork = left.findIndex((key, level) => key !== right[level]);
+      return fork < 0 ? 0 : this.#compare(left[fork]!, right[fork]!);
     });
   }
 
   #compare(a: string, b: string): number {
-    if (a === b) return 0;
     const served = (key: string) => this.#served.get(key) ?? 0;
     return this.#share(a) - this.#share(b) || served(a) - served(b) || (a < b ? -1 : 1);
   }
@@ -157,7 +170,7 @@ class Shares {
       const total = this.#total.get(name) ?? 0;
       if (total > 0) share = Math.max(share, amount / total);
     }
-    return share;
+    return share / (this.#weights.get(key) ?? 1);
   }
 }
 

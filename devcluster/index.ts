@@ -6,7 +6,7 @@
  *                  agents :5051 … ──▶ executors: real child processes with sandboxes
  *
  * It answers as Mesos does, down to the wording, and has no habit of its own but /devcluster/faults.
- * It must not know pods, nor anything of Kubernetes. Not emulated: reservations, volumes, setting quota, maintenance, draining,
+ * It must not know pods, nor anything of Kubernetes. Not emulated: reservations, volumes, quota, maintenance, draining,
  * oversubscription, authentication, authorization.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -89,7 +89,12 @@ class Cluster implements Devcluster {
   readonly #o: Values<typeof options>;
   readonly #deps: Deps;
   readonly #timings: Timings;
-  readonly #registry: Registry = { admitted: new Map(), unreachable: new Map(), gone: new Map() };
+  readonly #registry: Registry = {
+    admitted: new Map(),
+    unreachable: new Map(),
+    gone: new Map(),
+    weights: new Map(),
+  };
   readonly #mischief = { delay: 0, copies: 1 };
   readonly #masters: { server: MasterServer; candidate: Candidate | undefined }[] = [];
   readonly #workDir: string;

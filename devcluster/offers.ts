@@ -32,6 +32,7 @@ export function makeOffers(master: Master, agents: Iterable<Agent>): void {
     agents: views,
     frameworks,
     total,
+    weights: master.registry.weights,
     region,
   })) {
     const framework = master.frameworks.get(frameworkId)!;

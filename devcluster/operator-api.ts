@@ -5,11 +5,12 @@ import { answer, answerMessage, HttpAnswer, negotiate, readCall, RecordStream, t
 import { removeFramework } from './frameworks.ts';
 import { markGone } from './membership.ts';
 import { flags, metrics } from './facts.ts';
-import { allocatedOf } from './offers.ts';
-import { add } from './resources.ts';
+import { rolesOf } from './role-views.ts';
+import { some } from './some.ts';
 import { describeAgent, describeFramework, version } from './snapshot.ts';
 import type { Master } from './state.ts';
 import { isTerminal } from './status.ts';
+import { updateWeights, weightsOf } from './weights.ts';
 
 /** `--max_operator_event_stream_subscribers` */
 const maxSubscribers = 1000;
@@ -31,6 +32,7 @@ export function handleOperator(master: Master, request: Request): void {
 const bodies: Partial<Record<Call['type'], string>> = {
   TEARDOWN: 'teardown',
   MARK_AGENT_GONE: 'mark_agent_gone',
+  UPDATE_WEIGHTS: 'update_weights',
   LIST_FILES: 'list_files',
   READ_FILE: 'read_file',
 };
@@ -93,9 +95,10 @@ function ask(master: Master, call: Call): Response | undefined {
       return { type, get_executors: executorsOf(master) };
     case 'GET_ROLES':
       return { type, get_roles: { roles: rolesOf(master) } };
-    // Of these there are none here, and a master without any says it so.
+    // Without any there is no list at all.
     case 'GET_WEIGHTS':
-      return { type };
+      return master.registry.weights.size === 0 ? { type } : { type, get_weights: { weight_infos: weightsOf(master) } };
+    // Of these there are none here, and a master without any says it so.
     case 'GET_QUOTA':
       return { type, get_quota: { status: {} } };
     case 'GET_MAINTENANCE_STATUS':
@@ -122,6 +125,10 @@ function order(master: Master, call: Call): number {
     if (!markGone(master, id)) throw new HttpAnswer(404, `Agent '${id}' not found`);
     return 200;
   }
+  if (call.type === 'UPDATE_WEIGHTS') {
+    updateWeights(master, call.update_weights.weight_infos ?? []);
+    return 200;
+  }
   // A master of the devcluster keeps no files.
   if (call.type === 'LIST_FILES' || call.type === 'READ_FILE')
     throw new HttpAnswer(404, '', { 'content-type': 'text/plain; charset=utf-8' });
@@ -129,9 +136,6 @@ function order(master: Master, call: Call): number {
   if (type === 'UNKNOWN') throw new HttpAnswer(501, '501 Not Implemented.');
   throw new HttpAnswer(501, `The devcluster does not emulate ${call.type}`);
 }
-
-const some = <K extends string, T>(key: K, items: T[]): { [P in K]?: T[] } =>
-  (items.length > 0 ? { [key]: items } : {}) as { [P in K]?: T[] };
 
 function stateOf(master: Master): ResponseGetState {
   return {
@@ -186,24 +190,4 @@ function tasksOf(master: Master) {
       all.flatMap((framework) => [...framework.unreachable.values()]),
     ),
   };
-}
-
-export function rolesOf(master: Master) {
-  const names = new Set([...master.frameworks.values()].flatMap((framework) => framework.roles));
-  return [...names].sort().map((name) => {
-    const members = [...master.frameworks.values()].filter((framework) => framework.roles.includes(name));
-    const held = members
-      .flatMap((framework) => allocatedOf(master, framework))
-      .filter((resource) => resource.allocation_info?.role === name)
-      .map(({ allocation_info: _role, ...resource }) => resource);
-    return {
-      name,
-      weight: 1,
-      ...some(
-        'frameworks',
-        members.map((framework) => ({ value: framework.id })),
-      ),
-      ...some('resources', add([], held)),
-    };
-  });
 }

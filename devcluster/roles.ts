@@ -16,6 +16,15 @@ export function roleError(role: string): string | undefined {
   return undefined;
 }
 
+/** `eng/web` and what it is below of: `eng`. */
+export function withAncestors(role: string): string[] {
+  const parts = role.split('/');
+  return parts.map((_, i) => parts.slice(0, i + 1).join('/'));
+}
+
+/** Whether a role is another, or below it. */
+export const isWithin = (role: string, other: string): boolean => role === other || role.startsWith(`${other}/`);
+
 /** What is wrong with an id that becomes part of a path, or undefined. */
 export function idError(id: string): string | undefined {
   if (id === '') return 'ID must not be empty';

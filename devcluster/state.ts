@@ -128,6 +128,8 @@ export interface Registry {
   /** When it became unreachable, in nanoseconds since 1970. */
   unreachable: Map<string, bigint>;
   gone: Map<string, bigint>;
+  /** Of roles, where an operator set them. */
+  weights: Map<string, number>;
 }
 
 export interface Master {

@@ -5,8 +5,8 @@ import { answer, answerJson, HttpAnswer, type Request } from './http.ts';
 import { flags, metrics } from './facts.ts';
 import { removeFramework } from './frameworks.ts';
 import { allocatedOf } from './offers.ts';
-import { rolesOf } from './operator-api.ts';
 import { add, scalarOf } from './resources.ts';
+import { rolesOf } from './role-views.ts';
 import { version } from './snapshot.ts';
 import type { Agent, Framework, Master } from './state.ts';
 
@@ -151,7 +151,7 @@ const roles = (master: Master) =>
     name,
     weight,
     frameworks: members.map(({ value }) => value),
-    resources: flat(resources as Resource[]),
+    resources: flat(resources),
   }));
 
 function head(master: Master, info: MasterInfo) {

@@ -373,6 +373,42 @@ describe('the devcluster', () => {
     expect(two.offers.length).toBeGreaterThanOrEqual(4);
   });
 
+  test('takes weights of roles from operators, offers anew, and keeps them for the next leader', async () => {
+    const devcluster = await cluster({}, { masters: 2, sessionTimeout: 50 });
+    const url = devcluster.masterUrl;
+    expect(await askMaster({ url }, { type: 'GET_WEIGHTS' })).toEqual({ type: 'GET_WEIGHTS' });
+    const framework = await Framework.open(url, { roles: ['ops', 'eng/web'] });
+    await until('offers', () => framework.offers.length === 3);
+    const update = (role: string, weight: number) =>
+      askMaster(
+        { url: devcluster.masterUrl },
+        { type: 'UPDATE_WEIGHTS', update_weights: { weight_infos: [{ role, weight }] } },
+      );
+    await update('nobody', 2);
+    expect(framework.events.some(({ type }) => type === 'RESCIND')).toBe(false);
+    await update('eng', 3.5);
+    await until('rescinded', () => framework.events.filter(({ type }) => type === 'RESCIND').length === 3);
+    await until('new offers', () => framework.offers.length === 3);
+    await expect(update('ops', -1)).rejects.toThrow("role 'ops': Invalid weight '-1': Weights must be positive");
+    await expect(update('a//b', 1)).rejects.toThrow("Invalid role 'a//b'");
+    const weight_infos = [
+      { role: 'eng', weight: 3.5 },
+      { role: 'nobody', weight: 2 },
+    ];
+    expect(await askMaster({ url }, { type: 'GET_WEIGHTS' })).toMatchObject({ get_weights: { weight_infos } });
+    const { get_roles } = await askMaster({ url }, { type: 'GET_ROLES' });
+    expect(get_roles.roles?.map(({ name, weight, frameworks }) => [name, weight, frameworks?.length])).toEqual([
+      ['eng', 3.5, undefined],
+      ['eng/web', 1, 1],
+      ['nobody', 2, undefined],
+      ['ops', 1, 1],
+    ]);
+    devcluster.faults.killMaster();
+    await until('a new leader', () => devcluster.masterUrl !== url);
+    const next = await askMaster({ url: devcluster.masterUrl }, { type: 'GET_WEIGHTS' });
+    expect(next.get_weights).toEqual({ weight_infos });
+  });
+
   test('shows the operators what happens, and answers for agents and their containers', async () => {
     const devcluster = await cluster();
     const framework = await Framework.open(devcluster.masterUrl);
@@ -389,7 +425,7 @@ describe('the devcluster', () => {
     const { get_containers } = await askAgent({ url: agent.url }, { type: 'GET_CONTAINERS', get_containers: {} });
     expect(get_containers.containers).toHaveLength(1);
     await expect(
-      askMaster({ url }, { type: 'UPDATE_WEIGHTS', update_weights: { weight_infos: [] } }),
+      askMaster({ url }, { type: 'UPDATE_QUOTA', update_quota: { quota_configs: [] } }),
     ).rejects.toMatchObject({ status: 501 });
   });
 

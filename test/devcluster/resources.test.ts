@@ -74,8 +74,8 @@ describe('the allocator', () => {
   });
   const total = parseResources('cpus:16;mem:16384');
   const agents = ['a', 'b', 'c', 'd'].map((id) => agent(id));
-  const given = (frameworks: FrameworkView[], some = agents) =>
-    allocateOffers({ agents: some, frameworks, total, region: 'eu' });
+  const given = (frameworks: FrameworkView[], some = agents, weights: Record<string, number> = {}) =>
+    allocateOffers({ agents: some, frameworks, total, weights: new Map(Object.entries(weights)), region: 'eu' });
 
   test('gives everyone the same share', () => {
     const counts = given([framework('x', { roles: ['x'] }), framework('y', { roles: ['y'] })]).map(
@@ -88,6 +88,26 @@ describe('the allocator', () => {
     const held = parseResources('cpus:8').map((resource) => ({ ...resource, allocation_info: { role: 'x' } }));
     const frameworks = [framework('x', { roles: ['x'], allocated: held }), framework('y', { roles: ['y'] })];
     expect(given(frameworks).map((a) => a.frameworkId)).toEqual(['y', 'y', 'x', 'y']);
+  });
+
+  test('gives a role by its weight', () => {
+    const frameworks = [framework('x', { roles: ['x'] }), framework('y', { roles: ['y'] })];
+    const roles = given(frameworks, agents, { y: 3 }).map((a) => a.role);
+    expect(roles.toSorted()).toEqual(['x', 'y', 'y', 'y']);
+  });
+
+  test('shares out level by level: what two roles below one get counts together', () => {
+    const frameworks = ['eng/a', 'eng/b', 'ops'].map((role) => framework(role, { roles: [role] }));
+    const roles = given(frameworks).map((a) => a.role);
+    expect(roles.toSorted()).toEqual(['eng/a', 'eng/b', 'ops', 'ops']);
+    const heavy = given(frameworks, agents, { eng: 3, 'eng/b': 2 }).map((a) => a.role);
+    expect(heavy.toSorted()).toEqual(['eng/a', 'eng/b', 'eng/b', 'ops']);
+    const parent = [framework('eng', { roles: ['eng'] }), framework('eng/a', { roles: ['eng/a'] })];
+    expect(
+      given(parent)
+        .map((a) => a.role)
+        .toSorted(),
+    ).toEqual(['eng', 'eng', 'eng/a', 'eng/a']);
   });
 
   test('passes over who refused, and who is far from the region', () => {
