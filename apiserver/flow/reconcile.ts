@@ -46,9 +46,9 @@ async function maintain(registry: Registry, kind: Kind, wanted: Configuration, i
   await change(registry, kind, name, 'main', (object: Configuration) => {
     const says = object.metadata.annotations?.[autoupdate];
     const isOurs = isMandatory || says === 'true' || (says === undefined && object.metadata.generation === 1);
-    if (!isOurs) return object;
+    if (!isOurs || (says === 'true' && equal(object.spec, spec))) return object;
     const metadata = { ...object.metadata, annotations: { ...object.metadata.annotations, ...annotations } };
-    return { ...object, metadata, ...(equal(object.spec, spec) ? {} : { spec }) };
+    return { ...object, metadata, spec };
   });
 }
 
@@ -64,19 +64,19 @@ async function tellDangling(registry: Registry, { metadata, spec }: FlowSchema):
   });
 }
 
-/** What an administrator deletes meanwhile comes back in the next round. */
-const change = <T extends KubeObject>(
+/** Asks the store only where there is something to change. What an administrator deletes meanwhile comes back in the next round. */
+async function change<T extends KubeObject>(
   registry: Registry,
   kind: Kind,
   name: string,
   door: 'main' | 'server',
   to: (object: T) => T,
-): Promise<void> =>
-  registry
-    .update(kind, name, door, options, (object) => to(object as T))
-    .then(
-      () => undefined,
-      (error: unknown) => {
-        if (!isNotFound(error)) throw error;
-      },
-    );
+): Promise<void> {
+  const known = registry.feed.cache(kind).get(name)?.object as T | undefined;
+  if (known && to(known) === known) return;
+  try {
+    await registry.update(kind, name, door, options, (object) => to(object as T));
+  } catch (error) {
+    if (!isNotFound(error)) throw error;
+  }
+}
