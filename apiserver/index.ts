@@ -76,6 +76,7 @@ export const options = {
   proxyClientCertFile: text('Certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   proxyClientKeyFile: text('Key of the certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
+  kubernetesServicePort: port('Port of the Service kubernetes', 443),
   maxRequestBytes: number('Largest request body, bytes', 3 * 1024 * 1024, { min: 1024 }),
   watchHistory: number('Changes per kind kept for watches that resume', 4096, { min: 16 }),
   compactionInterval: duration('How often history older than one interval is forgotten; 0 never', 5 * 60_000),
@@ -174,7 +175,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       log,
       signal,
     );
-    const restore = () => bootstrap(registry, o.serviceCidr, o.port || 6443);
+    const restore = () => bootstrap(registry, o, advertised(o));
     await onceStoreAnswers(restore, log, signal);
     await onceStoreAnswers(() => reconcilePolicy(registry), log, signal);
     aggregator.start(stopping.signal);
@@ -192,6 +193,10 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     throw error;
   }
 }
+
+/** Where pods find us, as an address; '' where only a name or nothing is known. */
+const advertised = (o: Options): string =>
+  o.advertiseAddress || (o.port && !['0.0.0.0', '::'].includes(o.bindAddress) ? `${o.bindAddress}:${o.port}` : '');
 
 const fileOf = (path: string): Buffer | undefined => (path ? readFileSync(path) : undefined);
 
