@@ -12,6 +12,11 @@ import type { WriterOptions } from './writer.ts';
 
 export const tableName = 'km-proxy';
 
+/**
+ * Up to so many, rules are written instead of a map: every map takes the kernel a walk over all others, which thousands of
+ * Services would feel.
+ */
+const fewEndpoints = 16;
 const loopback = { 4: '127.0.0.0/8', 6: '::1' } as const;
 const ofFamily = (family: 4 | 6) => (address: string) => familyOf(address) === family;
 const hex = (mark: number): string => `0x${mark.toString(16)}`;
@@ -161,7 +166,7 @@ class Writing implements Fragment {
     const name = this.#name(kind);
     if (this.chains.has(name)) return name;
     for (const { address } of endpoints) this.entries.set(`hairpin|${address} . ${address}`, '');
-    const choose = this.#port.affinitySeconds > 0 ? this.#faithful(endpoints) : [this.#translate(endpoints)];
+    const choose = this.#port.affinitySeconds > 0 ? this.#faithful(endpoints) : this.#translate(endpoints);
     this.chains.set(name, [...this.#masquerade(), ...choose]);
     return name;
   }
@@ -177,12 +182,18 @@ class Writing implements Fragment {
       : [];
   }
 
-  /** One map from a random number to an address: a thousand endpoints are still one rule. */
-  #translate(endpoints: readonly Endpoint[]): string {
-    const [first] = endpoints;
-    if (endpoints.length === 1) return `meta l4proto ${this.#proto} dnat to ${bracketed(first!)}`;
-    const all = endpoints.map(({ address, port }, i) => `${i} : ${address} . ${port}`).join(', ');
-    return `meta l4proto ${this.#proto} dnat ${this.#f} to numgen random mod ${endpoints.length} map { ${all} }`;
+  /** A few are thrown for one after the other, each with its fair chance; for many a map answers at once. */
+  #translate(endpoints: readonly Endpoint[]): string[] {
+    const proto = `meta l4proto ${this.#proto}`;
+    const count = endpoints.length;
+    if (count > fewEndpoints) {
+      const all = endpoints.map(({ address, port }, i) => `${i} : ${address} . ${port}`).join(', ');
+      return [`${proto} dnat ${this.#f} to numgen random mod ${count} map { ${all} }`];
+    }
+    return endpoints.map((endpoint, i) => {
+      const chance = i < count - 1 ? `numgen random mod ${count - i} == 0 ` : '';
+      return `${proto} ${chance}dnat to ${bracketed(endpoint)}`;
+    });
   }
 
   /** A client that came within the time goes where it went; each endpoint has a set of those it knows. */
@@ -194,7 +205,7 @@ class Writing implements Fragment {
       const tail = `${this.#id}-${endpoint.address.replaceAll(':', '.')}/${endpoint.port}`;
       const set = `aff-${affinitySeconds}-${tail}`;
       this.sets.set(set, `{ type ${type}; flags dynamic,timeout; timeout ${affinitySeconds}s; }`);
-      this.chains.set(`ep-${tail}`, [`update @${set} { ${this.#f} saddr }`, this.#translate([endpoint])]);
+      this.chains.set(`ep-${tail}`, [`update @${set} { ${this.#f} saddr }`, ...this.#translate([endpoint])]);
       known.push(`${this.#f} saddr @${set} goto ep-${tail}`);
       return `ep-${tail}`;
     });

@@ -1,5 +1,6 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, type Socket } from 'node:net';
+import { connect, createServer, type Socket, type TcpNetConnectOpts } from 'node:net';
+import type { DuplexOptions } from 'node:stream';
 import type { Logger } from '../lib/log.ts';
 import type { Endpoint } from './rules.ts';
 
@@ -20,6 +21,8 @@ export interface Listener {
 
 const maxConnections = 10_000;
 const maxFlows = 4096;
+/** Bytes that wait on one side before the other is held back. */
+const highWaterMark = 256 * 1024;
 /** How long an endpoint may take to accept; then the next is tried, so many in all. */
 const connectMs = 5000;
 const tries = 3;
@@ -28,7 +31,7 @@ const maxWaiting = 64;
 
 /** Pipes connections; those that are open when it closes end by themselves, for as long as the process lives. */
 export function listenTcp({ address, port, choose, failed, log }: Asked): Promise<Listener> {
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (client) => {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, highWaterMark }, (client) => {
     client.on('error', () => client.destroy());
     const from = client.remoteAddress ?? '';
     reach(() => choose(from), failed.bind(undefined, from), tries).then(
@@ -72,7 +75,11 @@ async function reach(
 
 function opened({ address, port }: Endpoint): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const socket = connect({ host: address, port, allowHalfOpen: true, noDelay: true });
+    const settings: TcpNetConnectOpts & DuplexOptions = {
+      ...{ host: address, port, allowHalfOpen: true, noDelay: true },
+      highWaterMark,
+    };
+    const socket = connect(settings);
     const timer = setTimeout(() => socket.destroy(new Error(`${address}:${port} did not accept in time`)), connectMs);
     socket.once('error', (error) => {
       clearTimeout(timer);

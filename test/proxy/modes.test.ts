@@ -153,6 +153,11 @@ describe.each(writers)('rules by %s', (mode, open) => {
     expect(await ask(client, 'tcp 10.96.0.10 80')).toMatch(/^be\d 10\.99\.0\.1$/);
   });
 
+  test('many endpoints are as good as few', async () => {
+    await put(web({ cluster: Array.from({ length: 18 }, (_, i) => endpoints((i % 3) + 1)[0]!) }));
+    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 30))).toEqual(['be1', 'be2', 'be3']);
+  });
+
   test('a pod reaches itself through its Service, and others see its own address', async () => {
     await put(web());
     const seen = new Set(await askMany(pods[0]!, 'tcp 10.96.0.10 80', 30));
