@@ -1,9 +1,13 @@
+import { isIP, isIPv6 } from 'node:net';
 import type { Kind } from '../api/kind.ts';
+import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
+import { Endpoints } from '../api/kinds/endpoints.ts';
 import { Namespace } from '../api/kinds/namespace.ts';
 import { PriorityClass, systemPriorities } from '../api/kinds/priority-class.ts';
 import { Service } from '../api/kinds/service.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { isAlreadyExists } from '../api/status.ts';
+import { equal } from '../lib/equal.ts';
 import { self } from './auth/user.ts';
 import { firstAddress } from './cidr.ts';
 import type { Registry } from './registry.ts';
@@ -15,8 +19,18 @@ const descriptions: Readonly<Record<string, string>> = {
   'system-cluster-critical': 'For pods that the cluster cannot do without, wherever they run.',
 };
 
-/** Makes what every cluster has, where it is missing: the system's namespaces and the service by which pods find the API. */
-export async function bootstrap(registry: Registry, serviceCidr: string, port: number): Promise<void> {
+interface Settings {
+  serviceCidr: string;
+  kubernetesServicePort: number;
+  port: number;
+}
+
+/**
+ * Makes what every cluster has, where it is missing: the system's namespaces and the service by which pods find the API,
+ * with the endpoint `advertised` (host:port).
+ */
+export async function bootstrap(registry: Registry, o: Settings, advertised: string): Promise<void> {
+  const { serviceCidr } = o;
   for (const name of ['default', 'kube-system', 'kube-public', 'kube-node-lease'])
     await ensure(registry, Namespace as Kind, { metadata: { name } }, '');
   for (const [name, value] of Object.entries(systemPriorities)) {
@@ -34,15 +48,49 @@ export async function bootstrap(registry: Registry, serviceCidr: string, port: n
       type: 'ClusterIP',
       clusterIP: firstAddress(serviceCidr),
       clusterIPs: [firstAddress(serviceCidr)],
-      ports: [{ name: 'https', port: 443, protocol: 'TCP', targetPort: port }],
+      ports: [{ name: 'https', port: o.kubernetesServicePort, protocol: 'TCP', targetPort: o.port || 6443 }],
     },
   };
   await ensure(registry, Service as Kind<never> as Kind, service, 'default');
+  const at = advertised.lastIndexOf(':');
+  const ip = advertised.slice(0, Math.max(0, at)).replace(/^\[|\]$/g, '');
+  if (isIP(ip)) await publish(registry, ip, Number(advertised.slice(at + 1)));
 }
 
-async function ensure(registry: Registry, kind: Kind, object: KubeObject, namespace: string): Promise<void> {
+/** Servers that stand behind one address all tell the same one; the last to start with another has the word. */
+async function publish(registry: Registry, ip: string, port: number): Promise<void> {
+  const ports = [{ name: 'https', port, protocol: 'TCP' }];
+  const metadata = (labels: Record<string, string>) => ({ name: 'kubernetes', namespace: 'default', labels });
+  const endpoints: Endpoints = {
+    metadata: metadata({ 'endpointslice.kubernetes.io/skip-mirror': 'true' }),
+    subsets: [{ addresses: [{ ip }], ports }],
+  };
+  const slice: EndpointSlice = {
+    metadata: metadata({ 'kubernetes.io/service-name': 'kubernetes' }),
+    addressType: isIPv6(ip) ? 'IPv6' : 'IPv4',
+    endpoints: [{ addresses: [ip], conditions: { ready: true } }],
+    ports,
+  };
+  await ensure(registry, Endpoints as Kind<never> as Kind, endpoints, 'default', ['subsets']);
+  await ensure(registry, EndpointSlice as Kind<never> as Kind, slice, 'default', ['endpoints', 'ports']);
+}
+
+/** What is there already stays, unless `parts` says which of it must be as told. */
+async function ensure(
+  registry: Registry,
+  kind: Kind,
+  object: KubeObject,
+  namespace: string,
+  parts: readonly string[] = [],
+): Promise<void> {
   const key = namespace ? `${namespace}/${object.metadata.name}` : object.metadata.name!;
-  if (registry.feed.cache(kind).get(key) ?? (await registry.read(kind, key))) return;
+  const there = registry.feed.cache(kind).get(key) ?? (await registry.read(kind, key));
+  if (there) {
+    const wanted = partsOf(object, parts);
+    if (equal(partsOf(there.object, parts), wanted)) return;
+    await registry.update(kind, key, 'main', options, (current) => ({ ...current, ...wanted }));
+    return;
+  }
   try {
     await registry.create(kind, object, namespace, options);
   } catch (error) {
@@ -50,3 +98,6 @@ async function ensure(registry: Registry, kind: Kind, object: KubeObject, namesp
     if (!isAlreadyExists(error)) throw error;
   }
 }
+
+const partsOf = (object: object, parts: readonly string[]): object =>
+  Object.fromEntries(Object.entries(object).filter(([part]) => parts.includes(part)));

@@ -86,6 +86,7 @@ export const options = {
   proxyClientKeyFile: text('Key of the certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   proxyToLoopback: flag('Proxies pods, services and nodes also at loopback addresses: where all run on this machine'),
   serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
+  kubernetesServicePort: port('Port of the Service kubernetes', 443),
   maxRequestBytes: number('Largest request body, bytes', 3 * 1024 * 1024, { min: 1024 }),
   enablePriorityAndFairness: flag('Serves requests by FlowSchemas and PriorityLevelConfigurations', true),
   maxRequestsInflight: number(
@@ -207,7 +208,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       signal,
     );
     const restore = async () => {
-      await bootstrap(registry, o.serviceCidr, o.port || 6443);
+      await bootstrap(registry, o, advertised(o));
       await reconcileFlowControl(registry);
     };
     await onceStoreAnswers(restore, log, signal);
@@ -235,6 +236,10 @@ function doorkeeperOf(o: Options, feed: Feed, { registry }: ServerMetrics): Door
   addFlowMetrics(control, registry);
   return control;
 }
+
+/** Where pods find us, as an address; '' where only a name or nothing is known. */
+const advertised = (o: Options): string =>
+  o.advertiseAddress || (o.port && !['0.0.0.0', '::'].includes(o.bindAddress) ? `${o.bindAddress}:${o.port}` : '');
 
 const fileOf = (path: string): Buffer | undefined => (path ? readFileSync(path) : undefined);
 

@@ -1,4 +1,4 @@
-import { accessSync, constants, mkdirSync } from 'node:fs';
+import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -29,6 +29,10 @@ export interface ClusterOptions {
   store: 'auto' | 'etcd' | 'embedded';
   runtime: 'process' | 'cri';
   criSocket: string;
+  /** How Services are served; with userspace their addresses should be loopback ones, which anybody may bind. */
+  proxy: 'userspace' | 'nftables' | 'iptables' | 'none';
+  /** Addresses of Services. */
+  serviceCidr: string;
   logLevel: string;
   /** Milliseconds. */
   readyTimeout: number;
@@ -51,7 +55,7 @@ export interface LocalCluster {
   kubeconfig: string;
   server: string;
   masterUrl: string;
-  /** Servers by name: etcd, apiserver, devcluster, controller-manager, scheduler. */
+  /** Servers by name: etcd, apiserver, devcluster, controller-manager, scheduler, proxy. */
   servers: ReadonlyMap<string, Supervised>;
   /** Stops what was started, the last first. */
   stop(): Promise<void>;
@@ -103,7 +107,7 @@ class Launch implements LocalCluster {
       'kubernetes',
       'kubernetes.default',
       'kubernetes.default.svc',
-      '10.96.0.1',
+      firstOf(this.#o.serviceCidr),
     ];
     const pki = await ensurePki(join(dir, 'pki'), hosts);
     const ownEtcd = this.#startsEtcd();
@@ -115,7 +119,7 @@ class Launch implements LocalCluster {
     this.server = `https://${this.#o.advertise}:${ports.apiserver}`;
     await this.#start(this.#apiserver(ports, pki, etcd), signal);
     ready('apiserver', `${this.server}, objects kept in ${etcd.length > 0 ? 'etcd' : 'the embedded store'}`);
-    for (const user of ['controller-manager', 'scheduler'] as const)
+    for (const user of ['controller-manager', 'scheduler', 'proxy'] as const)
       writeKubeconfig(join(dir, `${user}.kubeconfig`), this.server, pki.ca, user, pki.pair(user));
     writeKubeconfig(this.kubeconfig, this.server, pki.ca, 'kubernetes-admin', pki.pair('admin'));
     this.masterUrl = this.#o.masters || `http://127.0.0.1:${ports.mesos}`;
@@ -127,6 +131,9 @@ class Launch implements LocalCluster {
     ready('controller-manager', '');
     await this.#start(this.#scheduler(pki), signal);
     ready('scheduler', 'subscribed as a Mesos framework; executors start with the first pods');
+    if (this.#o.proxy === 'none') return;
+    await this.#start(this.#proxy(), signal);
+    ready('proxy', `Services on ${this.#o.serviceCidr}, ${this.#o.proxy}`);
   }
 
   async stop(): Promise<void> {
@@ -197,6 +204,7 @@ class Launch implements LocalCluster {
       '--proxy-to-loopback',
       ...['--service-account-issuer', 'https://kubernetes.default.svc.cluster.local'],
       ...['--service-account-signing-key-file', pki.tokenKeyFile],
+      ...['--service-cidr', this.#o.serviceCidr, '--kubernetes-service-port', String(servicePort(ports.apiserver))],
       ...(etcd.length > 0 ? ['--etcd-servers', etcd.join(',')] : ['--embedded-store', join(this.#o.dir, 'store.db')]),
     ]);
   }
@@ -237,6 +245,17 @@ class Launch implements LocalCluster {
     ]);
   }
 
+  #proxy(): Program {
+    const { apiserverPort, proxy } = this.#o;
+    // Only a cluster on its usual ports has the machine for itself, and with it kube-proxy's own ports.
+    const own = apiserverPort === 0 ? ['', ''] : ['127.0.0.1:10256', '127.0.0.1:10249'];
+    return this.#km('proxy', [
+      ...['--kubeconfig', join(this.#o.dir, 'proxy.kubeconfig'), '--mode', proxy, '--all-nodes-local'],
+      ...(proxy === 'userspace' ? ['--nodeport-addresses', '127.0.0.1/32'] : []),
+      ...['--healthz-bind-address', own[0]!, '--metrics-bind-address', own[1]!],
+    ]);
+  }
+
   #clientFlags(user: string): string[] {
     // There is one of each, so a new one need not wait until the lease of a killed one runs out.
     return ['--kubeconfig', join(this.#o.dir, `${user}.kubeconfig`), '--leader-elect=false'];
@@ -251,6 +270,16 @@ class Launch implements LocalCluster {
   #logFile(name: string): string {
     return join(this.#o.dir, 'logs', `${name}.log`);
   }
+}
+
+/** The address of the Service kubernetes. */
+const firstOf = (cidr: string): string => cidr.replace(/\d+\/\d+$/, '1');
+
+/** 443, where we may listen there; else the apiserver's own, so that pods reach it whoever we are. */
+function servicePort(apiserverPort: number): number {
+  const file = '/proc/sys/net/ipv4/ip_unprivileged_port_start';
+  const firstFree = existsSync(file) ? Number(readFileSync(file, 'utf8')) : 1024;
+  return process.getuid?.() === 0 || firstFree <= 443 ? 443 : apiserverPort;
 }
 
 const quoted = (word: string): string => (/^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);

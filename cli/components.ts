@@ -12,6 +12,7 @@ import * as executor from '../executor/index.ts';
 import * as framework from '../framework/index.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Options, type Values, flag, number, text } from '../lib/options.ts';
+import * as proxy from '../proxy/index.ts';
 import * as scheduler from '../scheduler/index.ts';
 import { checkPort } from './ports.ts';
 import { isShare, metricsOfAll, share } from './processes.ts';
@@ -143,6 +144,20 @@ export const components: readonly Component[] = [
         running.ready();
         await closed;
       }),
+  }),
+  component({
+    name: 'proxy',
+    summary: 'Addresses of Services on one node: nftables, iptables or userspace',
+    options: { kubeconfig: clientOptions.kubeconfig, ...proxy.options },
+    run: async (options, running) => {
+      if (options.cleanup) return proxy.cleanup(options, running.log);
+      await working('km-proxy', { ...options, leaderElect: false }, running, async (client, { log, signal }) => {
+        const { closed } = await proxy.start(options, { client, log, signal });
+        log.info({ mode: options.mode }, 'serving addresses of Services');
+        running.ready();
+        await closed;
+      });
+    },
   }),
   component({
     name: 'devcluster',

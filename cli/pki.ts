@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { type KeyPair, createAuthority, expiry, issue } from '../lib/certs.ts';
@@ -20,7 +21,7 @@ export interface Pki {
   tokenKeyFile: string;
 }
 
-export type CertificateName = 'apiserver' | 'kubelet-client' | 'admin' | 'controller-manager' | 'scheduler';
+export type CertificateName = 'apiserver' | 'kubelet-client' | 'admin' | 'controller-manager' | 'scheduler' | 'proxy';
 
 const renewBefore = 30 * 86_400_000;
 
@@ -34,10 +35,11 @@ export async function ensurePki(directory: string, hosts: readonly string[]): Pr
     admin: { commonName: 'kubernetes-admin', organizations: ['system:masters'] },
     'controller-manager': { commonName: 'system:kube-controller-manager' },
     scheduler: { commonName: 'system:kube-scheduler' },
+    proxy: { commonName: 'system:kube-proxy' },
   } as const;
   const pairs = new Map<string, KeyPair>();
   for (const [name, subject] of Object.entries(subjects))
-    pairs.set(name, await kept(directory, name, () => issue(authority, subject)));
+    pairs.set(name, await kept(directory, name, () => issue(authority, subject), 'hosts' in subject ? hosts : []));
   const executorToken = keptText(directory, 'executor-token', () => randomBytes(24).toString('base64url'));
   const tokenFile = join(directory, 'tokens.csv');
   writeFileSync(tokenFile, `${executorToken},system:bootstrap:executor,executor,"system:nodes"\n`, { mode: 0o600 });
@@ -54,16 +56,27 @@ export async function ensurePki(directory: string, hosts: readonly string[]): Pr
   };
 }
 
-async function kept(directory: string, name: string, make: () => Promise<KeyPair>): Promise<KeyPair> {
+async function kept(
+  directory: string,
+  name: string,
+  make: () => Promise<KeyPair>,
+  hosts: readonly string[] = [],
+): Promise<KeyPair> {
   const [certFile, keyFile] = [join(directory, `${name}.crt`), join(directory, `${name}.key`)];
   if (existsSync(certFile) && existsSync(keyFile)) {
     const pair = { cert: readFileSync(certFile, 'utf8'), key: readFileSync(keyFile, 'utf8') };
-    if (expiry(pair.cert) - Date.now() > renewBefore) return pair;
+    if (expiry(pair.cert) - Date.now() > renewBefore && isFor(pair.cert, hosts)) return pair;
   }
   const pair = await make();
   writeFileSync(keyFile, pair.key, { mode: 0o600 });
   writeFileSync(certFile, pair.cert);
   return pair;
+}
+
+/** A cluster that is started under other names needs a certificate that has them. */
+function isFor(cert: string, hosts: readonly string[]): boolean {
+  const x509 = new X509Certificate(cert);
+  return hosts.every((host) => (isIP(host) ? x509.checkIP(host) : x509.checkHost(host)) !== undefined);
 }
 
 const newKey = (): string =>

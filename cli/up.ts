@@ -14,6 +14,8 @@ const options = {
   store: oneOf('What keeps the objects', ['auto', 'etcd', 'embedded'], 'auto'),
   runtime: oneOf('What runs containers', ['process', 'cri'], 'process'),
   criSocket: text('Socket of the CRI runtime', '/run/containerd/containerd.sock', '<file>'),
+  proxy: oneOf('What serves Services', ['auto', 'userspace', 'nftables', 'iptables', 'none'], 'auto'),
+  serviceCidr: text('Addresses of Services; loopback ones unless set, where the proxy is userspace', '', '<cidr>'),
   mesos: text('Masters of a Mesos that is already there, instead of a development one', '', '<masters>'),
   etcdServers: list('Endpoints of an etcd that is already there, instead of one of our own', [], '<url,url>'),
   bindAddress: text('Address the apiserver listens on', '127.0.0.1', '<address>'),
@@ -53,6 +55,8 @@ export const up = {
 };
 
 function clusterOptions(o: Values<typeof options>, dir: string): ClusterOptions {
+  // Pods of the process runtime share our network; those of a CRI runtime have their own, which only rules reach.
+  const proxy = o.proxy === 'auto' ? (o.runtime === 'process' ? 'userspace' : 'nftables') : o.proxy;
   return {
     dir,
     apiserverPort: o.port,
@@ -66,6 +70,8 @@ function clusterOptions(o: Values<typeof options>, dir: string): ClusterOptions 
     executorCommand: o.executorCommand,
     runtime: o.runtime,
     criSocket: o.criSocket,
+    proxy,
+    serviceCidr: o.serviceCidr || (proxy === 'userspace' ? '127.96.0.0/16' : '10.96.0.0/12'),
     logLevel: o.verbose ? 'debug' : 'info',
     readyTimeout: o.readyTimeout,
   };

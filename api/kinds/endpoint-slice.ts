@@ -12,6 +12,7 @@ export interface EndpointSlice extends KubeObject {
     hostname?: string;
     nodeName?: string;
     zone?: string;
+    hints?: { forZones?: { name: string }[]; forNodes?: { name: string }[] };
     targetRef?: ObjectReference;
   }[];
   ports?: { name?: string; port?: number; protocol?: string; appProtocol?: string }[];

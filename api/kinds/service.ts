@@ -8,7 +8,10 @@ import { validateLabels } from '../validate-meta.ts';
 
 export interface Service extends KubeObject {
   spec: ServiceSpec;
-  status?: { loadBalancer?: { ingress?: { ip?: string; hostname?: string }[] }; conditions?: Condition[] };
+  status?: {
+    loadBalancer?: { ingress?: { ip?: string; hostname?: string; ipMode?: string }[] };
+    conditions?: Condition[];
+  };
 }
 
 export interface ServiceSpec {
@@ -28,6 +31,9 @@ export interface ServiceSpec {
   allocateLoadBalancerNodePorts?: boolean;
   publishNotReadyAddresses?: boolean;
   loadBalancerClass?: string;
+  loadBalancerSourceRanges?: string[];
+  healthCheckNodePort?: number;
+  trafficDistribution?: string;
 }
 
 export interface ServicePort {

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -37,6 +38,10 @@ export async function startTestCluster(overrides: Partial<ClusterOptions> = {}):
       store: 'etcd',
       runtime: 'process',
       criSocket: '',
+      // A CRI runtime's pods would need rules in this machine's own kernel tables.
+      proxy: overrides.runtime === 'cri' ? 'none' : 'userspace',
+      // Clusters that run beside each other must not meet on one address.
+      serviceCidr: `127.${96 + randomInt(100)}.0.0/16`,
       logLevel: 'debug',
       readyTimeout: 60_000,
       ...overrides,

@@ -1,0 +1,137 @@
+import { fragmentOf, hooks, sharedChains } from './iptables-rules.ts';
+import { emptyFragment, Ledger, type Delta } from './ledger.ts';
+import type { Changes } from './rules.ts';
+import { inParts, type Refusal, type Run, type Writer, type WriterOptions } from './writer.ts';
+
+const tables = ['nat', 'filter'] as const;
+const ownChain = /^:(KUBE-(?:SVC|SVL|EXT|SEP|FW)-[0-9A-F]{16}) /gm;
+
+/** Rules by iptables-restore: chains named as kube-proxy's, only those that change are written. */
+export class IptablesWriter implements Writer {
+  readonly #families: readonly Family[];
+
+  constructor(o: WriterOptions, run: Run) {
+    this.#families = [new Family(4, o, run), new Family(6, o, run)];
+  }
+
+  async apply(changes: Changes): Promise<Refusal[]> {
+    const refused = [];
+    for (const family of this.#families) refused.push(...(await family.apply(changes)));
+    return refused;
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  async cleanup(): Promise<void> {
+    for (const family of this.#families) await family.cleanup();
+  }
+}
+
+class Family {
+  readonly #family: 4 | 6;
+  readonly #program: string;
+  readonly #o: WriterOptions;
+  readonly #run: Run;
+  readonly #ledger = new Ledger();
+  #there = false;
+
+  constructor(family: 4 | 6, o: WriterOptions, run: Run) {
+    this.#family = family;
+    this.#program = family === 6 ? 'ip6tables' : 'iptables';
+    this.#o = o;
+    this.#run = run;
+  }
+
+  async apply(changes: Changes): Promise<Refusal[]> {
+    const own = new Map([...changes].filter(([key]) => key.endsWith('/6') === (this.#family === 6)));
+    if (own.size === 0 && (this.#family === 6 || this.#there)) return [];
+    if (!this.#there) await this.#lay();
+    return inParts(own, (part) => this.#write(part));
+  }
+
+  async cleanup(): Promise<void> {
+    for (const [table, chain, rule] of hooks(this.#family, this.#o))
+      await this.#run(this.#program, ['-w', '-t', table, '-D', chain, ...rule]).catch(() => undefined);
+    const left = [...sharedChains(this.#o).keys()];
+    for (const table of tables)
+      await this.#restore(
+        script(table, await this.#left(table), [], left.filter((name) => name.startsWith(table)).map(chainOf)),
+      );
+  }
+
+  async #write(changes: Changes): Promise<void> {
+    const { delta, undo } = this.#ledger.change(
+      new Map([...changes].map(([key, port]) => [key, port ? fragmentOf(port, this.#o) : emptyFragment])),
+    );
+    try {
+      await this.#restore(tables.map((table) => scriptOf(delta, table)).join(''));
+    } catch (error) {
+      undo();
+      throw error;
+    }
+  }
+
+  /** What all share; takes away what an earlier proxy has left, in the same breath. */
+  async #lay(): Promise<void> {
+    for (const table of tables) {
+      const shared = [...sharedChains(this.#o)].filter(([name]) => name.startsWith(`${table} `));
+      const rules = shared.flatMap(([name, own]) => own.map((rule) => `-A ${chainOf(name)} ${rule}`));
+      await this.#restore(
+        script(
+          table,
+          [...shared.map(([name]) => chainOf(name)), ...(await this.#left(table))],
+          rules,
+          await this.#left(table),
+        ),
+      );
+    }
+    for (const [table, chain, rule] of hooks(this.#family, this.#o)) {
+      const has = await this.#run(this.#program, ['-w', '-t', table, '-C', chain, ...rule]).catch(() => undefined);
+      if (has === undefined) await this.#run(this.#program, ['-w', '-t', table, '-A', chain, ...rule]);
+    }
+    this.#there = true;
+  }
+
+  async #left(table: string): Promise<string[]> {
+    const saved = await this.#run(`${this.#program}-save`, ['-t', table]);
+    return [...saved.matchAll(ownChain)].map(([, chain]) => chain!);
+  }
+
+  async #restore(text: string): Promise<void> {
+    if (text) await this.#run(`${this.#program}-restore`, ['-w', '--noflush'], text);
+  }
+}
+
+const chainOf = (name: string): string => name.slice(name.indexOf(' ') + 1);
+
+/** Naming a chain makes or empties it. */
+const script = (table: string, emptied: readonly string[], rules: readonly string[], gone: readonly string[]): string =>
+  [
+    `*${table}`,
+    ...new Set([...emptied, ...gone].map((chain) => `:${chain} - [0:0]`)),
+    ...rules,
+    ...gone.map((chain) => `-X ${chain}`),
+    'COMMIT',
+    '',
+  ].join('\n');
+
+function scriptOf(delta: Delta, table: string): string {
+  const here = ([name]: readonly [string, ...unknown[]]) => name.startsWith(`${table} `);
+  const entry = ([id]: readonly [string, string]) => chainOf(id).replace('|', ' ');
+  const filled = delta.filled.filter(here);
+  const rules = [
+    ...delta.goneEntries.filter(here).map((gone) => `-D ${entry(gone)}`),
+    ...filled.flatMap(([name, own]) => own.map((rule) => `-A ${chainOf(name)} ${rule}`)),
+    ...delta.newEntries.filter(here).map((made) => `-A ${entry(made)}`),
+  ];
+  const gone = delta.goneChains.filter((name) => here([name])).map(chainOf);
+  if (rules.length + gone.length === 0) return '';
+  return script(
+    table,
+    filled.map(([name]) => chainOf(name)),
+    rules,
+    gone,
+  );
+}

@@ -1,0 +1,70 @@
+import { spawn } from 'node:child_process';
+import type { Changes } from './rules.ts';
+
+/** A port whose new rules could not be put in place: its old ones go on. */
+export interface Refusal {
+  key: string;
+  reason: string;
+}
+
+/** Puts a plan into effect. One call at a time. */
+export interface Writer {
+  /**
+   * Makes the changes, all at once where the mode can; answers those that were refused.
+   * Rejects when nothing can be written at all: nothing has changed then.
+   */
+  apply(changes: Changes): Promise<Refusal[]>;
+  /** Listeners and sockets close. Rules in the kernel stay, so that a restart interrupts nobody. */
+  close(): Promise<void>;
+  /** Takes everything of ours out of the kernel. */
+  cleanup(): Promise<void>;
+}
+
+/** What decides how addresses are translated. */
+export interface WriterOptions {
+  /** Addresses of pods; what comes from elsewhere to a cluster IP is masqueraded. None: nothing is. */
+  clusterCidr: readonly string[];
+  masqueradeAll: boolean;
+  /** Where node ports answer (CIDRs); on every address of the node when it is empty. */
+  nodePortAddresses: readonly string[];
+  /** The bit of a packet's mark that asks for masquerading, 0x4000 say. */
+  masqueradeMark: number;
+}
+
+export type Run = (program: string, args: readonly string[], input?: string) => Promise<string>;
+
+/** Runs a program, by way of `prefix` (nsenter …) where there is one. Rejects with what it said. */
+export const runner =
+  (prefix: readonly string[] = []): Run =>
+  (program, args, input = '') =>
+    new Promise((resolve, reject) => {
+      const [command, ...rest] = [...prefix, program, ...args];
+      const child = spawn(command!, rest, { stdio: 'pipe' });
+      let [stdout, stderr] = ['', ''];
+      child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
+      child.stderr.on('data', (chunk: Buffer) => (stderr = (stderr + chunk.toString()).slice(0, 4000)));
+      child.on('error', (cause) => reject(new Error(`cannot run ${program}: ${cause.message}`, { cause })));
+      child.on('close', (code) =>
+        code === 0 ? resolve(stdout) : reject(new Error(`${program} ended with ${code}: ${stderr.trim()}`)),
+      );
+      // It may end before it has read everything; its exit code tells.
+      child.stdin.on('error', () => undefined);
+      child.stdin.end(input);
+    });
+
+/**
+ * Writes in one go. Where that is refused, halves are tried, down to the single port that is to blame, so that one port
+ * keeps nobody else from changing.
+ */
+export async function inParts(changes: Changes, write: (part: Changes) => Promise<void>): Promise<Refusal[]> {
+  try {
+    await write(changes);
+    return [];
+  } catch (error) {
+    const all = [...changes];
+    if (all.length === 1) return [{ key: all[0]![0], reason: (error as Error).message }];
+    const half = all.length >> 1;
+    const first = await inParts(new Map(all.slice(0, half)), write);
+    return [...first, ...(await inParts(new Map(all.slice(half)), write))];
+  }
+}

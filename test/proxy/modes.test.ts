@@ -1,0 +1,280 @@
+import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { silent } from '../../lib/log.ts';
+import { IptablesWriter } from '../../proxy/iptables.ts';
+import { forget, staleFlows } from '../../proxy/conntrack.ts';
+import { NftablesWriter } from '../../proxy/nftables.ts';
+import type { Changes, Plan, ServicePort } from '../../proxy/rules.ts';
+import { runner, type Refusal, type Writer, type WriterOptions } from '../../proxy/writer.ts';
+import { servicePort } from './plans.ts';
+
+/**
+ *   client 10.99.1.2 ── node (10.99.1.1, 10.99.0.1, our rules) ── bridge ── pods 10.99.0.11, .12, .13
+ */
+const prefix = `kmp${process.pid}`;
+const node = `${prefix}n`;
+const client = `${prefix}c`;
+const pods = [1, 2, 3].map((i) => `${prefix}p${i}`);
+const inside = (name: string) => ['nsenter', `--net=/run/netns/${name}`];
+const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' });
+const servers: ChildProcess[] = [];
+
+function link(name: string, from: string, address: string): void {
+  ip('link', 'add', name, 'netns', node, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', from);
+  ip('-n', from, 'addr', 'add', address, 'dev', 'eth0');
+  for (const [at, dev] of [
+    [node, name],
+    [from, 'eth0'],
+    [from, 'lo'],
+  ] as const)
+    ip('-n', at, 'link', 'set', dev, 'up');
+}
+
+/** Says its name and who asks: over TCP and UDP on 8080. */
+const echo = `
+const say = (from) => process.argv[1] + ' ' + from.replace('::ffff:', '');
+require('net').createServer((s) => { s.on('error', () => 0); s.end(say(s.remoteAddress)); }).listen(8080, '0.0.0.0', () => console.log('up'));
+const u = require('dgram').createSocket('udp4'); u.on('message', (_, f) => u.send(say(f.address), f.port, f.address)); u.bind(8080);
+`;
+/** Asks each line of its input, and answers a line: what it was told, or the error. */
+const asker = `
+const net = require('net'), dgram = require('dgram');
+require('readline').createInterface({ input: process.stdin }).on('line', (line) => {
+  const [protocol, host, port, local] = line.split(' ');
+  let done = (answer) => { done = () => 0; console.log(answer); };
+  const timer = setTimeout(() => done('timeout'), 700);
+  const end = (answer) => { clearTimeout(timer); done(answer); };
+  if (protocol === 'udp') {
+    const s = dgram.createSocket('udp4'); s.bind(Number(local) || 0);
+    s.on('error', (e) => end(e.code)); s.on('message', (m) => { end(String(m)); s.close(); });
+    s.connect(Number(port), host, () => s.send('x')); setTimeout(() => { try { s.close(); } catch (e) { void e; } }, 800);
+  } else {
+    let text = ''; const s = net.connect({ host, port: Number(port) });
+    s.on('error', (e) => end(e.code)); s.on('data', (d) => (text += d)); s.on('end', () => end(text));
+    setTimeout(() => s.destroy(), 800);
+  }
+});
+`;
+const askers = new Map<string, ChildProcess>();
+
+async function start(name: string, script: string, ...args: string[]): Promise<ChildProcess> {
+  const [command, ...rest] = [...inside(name), process.execPath, '-e', script, ...args];
+  const child = spawn(command!, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
+  servers.push(child);
+  return child;
+}
+
+/** `be1 10.99.1.2`: which pod answered, and whom it saw. */
+async function ask(from: string, what: string): Promise<string> {
+  const child = askers.get(from)!;
+  child.stdin!.write(`${what}\n`);
+  const [line] = (await once(child.stdout!, 'data')) as [Buffer];
+  return line.toString().trim();
+}
+
+const askMany = async (from: string, what: string, times: number) => {
+  const answers: string[] = [];
+  for (let i = 0; i < times; i++) answers.push(await ask(from, what));
+  return answers;
+};
+
+beforeAll(async () => {
+  for (const name of [node, client, ...pods]) ip('netns', 'add', name);
+  ip('-n', node, 'link', 'set', 'lo', 'up');
+  ip('-n', node, 'link', 'add', 'br0', 'type', 'bridge');
+  ip('-n', node, 'addr', 'add', '10.99.0.1/24', 'dev', 'br0');
+  ip('-n', node, 'link', 'set', 'br0', 'up');
+  link('c', client, '10.99.1.2/24');
+  ip('-n', node, 'addr', 'add', '10.99.1.1/24', 'dev', 'c');
+  ip('-n', client, 'route', 'add', 'default', 'via', '10.99.1.1');
+  for (const [i, pod] of pods.entries()) {
+    link(`p${i}`, pod, `10.99.0.1${i + 1}/24`);
+    ip('-n', node, 'link', 'set', `p${i}`, 'master', 'br0');
+    ip('-n', node, 'link', 'set', 'dev', `p${i}`, 'type', 'bridge_slave', 'hairpin', 'on');
+    ip('-n', pod, 'route', 'add', 'default', 'via', '10.99.0.1');
+  }
+  // The node has a way to everywhere, though nobody is there.
+  ip('-n', node, 'link', 'add', 'nowhere', 'type', 'bridge');
+  ip('-n', node, 'link', 'set', 'nowhere', 'up');
+  ip('-n', node, 'route', 'add', 'default', 'dev', 'nowhere');
+  const run = runner(inside(node));
+  await run('sysctl', ['-qw', 'net.ipv4.ip_forward=1']);
+  for (const [i, pod] of pods.entries()) await once((await start(pod, echo, `be${i + 1}`)).stdout!, 'data');
+  for (const name of [node, client, pods[0]!]) askers.set(name, await start(name, asker));
+}, 30_000);
+
+afterAll(() => {
+  for (const server of servers) server.kill('SIGKILL');
+  for (const name of [node, client, ...pods]) execFileSync('ip', ['netns', 'del', name]);
+});
+
+const settings: WriterOptions = {
+  clusterCidr: ['10.99.0.0/24'],
+  masqueradeAll: false,
+  nodePortAddresses: [],
+  masqueradeMark: 0x4000,
+};
+const endpoints = (...numbers: number[]) => numbers.map((i) => ({ address: `10.99.0.1${i}`, port: 8080 }));
+const web = (more: Partial<ServicePort> = {}) => servicePort({ cluster: endpoints(1, 2, 3), ...more });
+const names = (answers: readonly string[]) => [...new Set(answers.map((answer) => answer.split(' ')[0]))].sort();
+
+const writers: [string, (o: WriterOptions) => Writer][] = [
+  ['nftables', (o) => new NftablesWriter(o, runner(inside(node)))],
+  ['iptables', (o) => new IptablesWriter(o, runner(inside(node)))],
+];
+
+describe.each(writers)('rules by %s', (mode, open) => {
+  let writer: Writer;
+  let plan: Plan;
+  const put = async (...ports: ServicePort[]): Promise<Refusal[]> => {
+    const changes: Changes = new Map([
+      ...[...plan.keys()].map((key) => [key, undefined] as const),
+      ...ports.map((port) => [port.key, port] as const),
+    ]);
+    const refused = await writer.apply(changes);
+    await forget(staleFlows(plan, changes), runner(inside(node)), silent);
+    plan = new Map(ports.map((port) => [port.key, port]));
+    return refused;
+  };
+  const rules = () =>
+    mode === 'nftables' ? runner(inside(node))('nft', ['list', 'ruleset']) : runner(inside(node))('iptables-save', []);
+
+  beforeEach(() => {
+    writer = open(settings);
+    plan = new Map();
+  });
+  afterEach(() => writer.cleanup());
+
+  test('a cluster IP leads to every endpoint, for others and for the node itself', async () => {
+    expect(await put(web())).toEqual([]);
+    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 30))).toEqual(['be1', 'be2', 'be3']);
+    expect(await ask(node, 'tcp 10.96.0.10 80')).toMatch(/^be\d 10\.99\./);
+    expect(await ask(client, 'tcp 10.96.0.10 80')).toMatch(/^be\d 10\.99\.0\.1$/);
+  });
+
+  test('many endpoints are as good as few', async () => {
+    await put(web({ cluster: Array.from({ length: 18 }, (_, i) => endpoints((i % 3) + 1)[0]!) }));
+    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 30))).toEqual(['be1', 'be2', 'be3']);
+  });
+
+  test('a pod reaches itself through its Service, and others see its own address', async () => {
+    await put(web());
+    const seen = new Set(await askMany(pods[0]!, 'tcp 10.96.0.10 80', 30));
+    expect([...seen].sort()).toEqual(['be1 10.99.0.1', 'be2 10.99.0.11', 'be3 10.99.0.11']);
+  });
+
+  test('node ports, external addresses', async () => {
+    await put(web({ nodePort: 30080, externalIPs: ['203.0.113.7'] }));
+    expect(await ask(client, 'tcp 10.99.1.1 30080')).toMatch(/^be\d 10\.99\.0\.1$/);
+    expect(await ask(client, 'tcp 203.0.113.7 80')).toMatch(/^be\d/);
+    expect(await ask(client, 'tcp 10.99.1.1 30081')).toBe('ECONNREFUSED');
+  });
+
+  test('a Service without endpoints refuses, and again has some', async () => {
+    await put(web({ cluster: [], nodePort: 30080 }));
+    expect(await ask(client, 'tcp 10.96.0.10 80')).toBe('ECONNREFUSED');
+    expect(await ask(client, 'tcp 10.99.1.1 30080')).toBe('ECONNREFUSED');
+    expect(await ask(node, 'tcp 10.96.0.10 80')).toBe('ECONNREFUSED');
+    await put(web({ cluster: endpoints(2), nodePort: 30080 }));
+    expect(await ask(client, 'tcp 10.96.0.10 80')).toMatch(/^be2/);
+    expect(await ask(client, 'tcp 10.99.1.1 30080')).toMatch(/^be2/);
+  });
+
+  test('with affinity a client stays', async () => {
+    await put(web({ affinitySeconds: 60 }));
+    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 10))).toHaveLength(1);
+    await put(web());
+    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 30))).toHaveLength(3);
+  });
+
+  test('Local from outside: only our endpoints, which see the client; the node reaches all; without any, silence', async () => {
+    const outside = { externalLocal: true, nodePort: 30080 };
+    await put(web({ ...outside, local: endpoints(2) }));
+    expect([...new Set(await askMany(client, 'tcp 10.99.1.1 30080', 8))]).toEqual(['be2 10.99.1.2']);
+    expect(names(await askMany(node, 'tcp 10.99.1.1 30080', 30))).toHaveLength(3);
+    await put(web({ ...outside, local: [] }));
+    expect(await ask(client, 'tcp 10.99.1.1 30080')).toBe('timeout');
+    expect(await ask(node, 'tcp 10.99.1.1 30080')).toMatch(/^be/);
+  });
+
+  test('Local inside: only our endpoints; without any, silence', async () => {
+    await put(web({ internalLocal: true, local: endpoints(3) }));
+    expect(names(await askMany(pods[0]!, 'tcp 10.96.0.10 80', 8))).toEqual(['be3']);
+    await put(web({ internalLocal: true, local: [] }));
+    expect(await ask(pods[0]!, 'tcp 10.96.0.10 80')).toBe('timeout');
+  });
+
+  test('source ranges keep others away from the load balancer address, and from nothing else', async () => {
+    await put(web({ loadBalancerIPs: ['203.0.113.9'], sourceRanges: ['192.0.2.0/24'] }));
+    expect(await ask(client, 'tcp 203.0.113.9 80')).toBe('timeout');
+    expect(await ask(client, 'tcp 10.96.0.10 80')).toMatch(/^be/);
+    await put(web({ loadBalancerIPs: ['203.0.113.9'], sourceRanges: ['192.0.2.0/24', '10.99.1.0/24'] }));
+    expect(await ask(client, 'tcp 203.0.113.9 80')).toMatch(/^be/);
+  });
+
+  test('UDP, which follows when its endpoint goes', async () => {
+    const udp = (...own: number[]) => web({ key: 'default/web:/UDP', protocol: 'UDP', cluster: endpoints(...own) });
+    await put(udp(1));
+    expect(await ask(client, 'udp 10.96.0.10 80 5555')).toMatch(/^be1/);
+    await put(udp(2));
+    expect(await ask(client, 'udp 10.96.0.10 80 5555')).toMatch(/^be2/);
+  });
+
+  test('what is taken away is gone, and a proxy that starts anew leaves nothing old behind', async () => {
+    await put(web({ affinitySeconds: 60, nodePort: 30080 }));
+    writer = open(settings);
+    plan = new Map();
+    await put(servicePort({ key: 'default/other:/TCP', service: 'default/other', clusterIP: '10.96.0.11' }));
+    expect(await rules()).not.toMatch(/30080|10\.99\.0\.1\d/);
+    await put();
+    expect(await rules()).not.toMatch(/10\.96\.0\.1/);
+    await writer.cleanup();
+    expect(await rules()).not.toMatch(/km-proxy|-A KUBE|-j KUBE/);
+  });
+
+  test('a port whose rules are refused is named; the others are served, and its old rules stay', async () => {
+    await put(web());
+    const wrong = web({ loadBalancerIPs: ['203.0.113.9'], sourceRanges: ['300.0.0.0/8'], cluster: endpoints(1) });
+    const other = servicePort({
+      key: 'default/other:/TCP',
+      service: 'default/other',
+      clusterIP: '10.96.0.11',
+      cluster: endpoints(3),
+    });
+    const refused = await writer.apply(new Map([wrong, other].map((port) => [port.key, port])));
+    expect(refused).toEqual([{ key: 'default/web:/TCP', reason: expect.stringMatching(/nft|iptables-restore/) }]);
+    expect(await ask(client, 'tcp 10.96.0.11 80')).toMatch(/^be3/);
+    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 30))).toHaveLength(3);
+  });
+
+  test('a change touches only its own: what comes to the same by steps is the same as written at once', async () => {
+    const other = servicePort({
+      key: 'default/other:/TCP',
+      service: 'default/other',
+      clusterIP: '10.96.0.11',
+      cluster: endpoints(1, 3),
+      nodePort: 30081,
+    });
+    const last = web({ cluster: endpoints(2, 3), affinitySeconds: 30, nodePort: 30080 });
+    await put(web(), other);
+    await writer.apply(new Map([[last.key, last]]));
+    await writer.apply(new Map([[last.key, web({ cluster: [] })]]));
+    await writer.apply(new Map([[last.key, last]]));
+    const bySteps = normal(await rules());
+    writer = open(settings);
+    plan = new Map();
+    await put(last, other);
+    expect(bySteps).toEqual(normal(await rules()));
+  });
+});
+
+/** Order within a set or between Services means nothing. */
+const normal = (rules: string): string[] =>
+  rules
+    .replace(/\[\d+:\d+\]|# .*/g, '')
+    .replace(/,\s*/g, ',\n')
+    .split(/\n/)
+    .map((line) => line.replace(/elements = \{|[},]$/g, '').trim())
+    .filter(Boolean)
+    .sort();
