@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs';
 import { isIP, isIPv6 } from 'node:net';
 import type { Kind } from '../api/kind.ts';
+import { ConfigMap } from '../api/kinds/config-map.ts';
 import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
 import { Endpoints } from '../api/kinds/endpoints.ts';
 import { Namespace } from '../api/kinds/namespace.ts';
@@ -19,7 +21,7 @@ const descriptions: Readonly<Record<string, string>> = {
   'system-cluster-critical': 'For pods that the cluster cannot do without, wherever they run.',
 };
 
-interface Settings {
+interface Settings extends AuthSettings {
   serviceCidr: string;
   kubernetesServicePort: number;
   port: number;
@@ -52,9 +54,40 @@ export async function bootstrap(registry: Registry, o: Settings, advertised: str
     },
   };
   await ensure(registry, Service as Kind<never> as Kind, service, 'default');
+  await publishAuthentication(registry, o);
   const at = advertised.lastIndexOf(':');
   const ip = advertised.slice(0, Math.max(0, at)).replace(/^\[|\]$/g, '');
   if (isIP(ip)) await publish(registry, ip, Number(advertised.slice(at + 1)));
+}
+
+interface AuthSettings {
+  clientCaFile: string;
+  requestheaderClientCaFile: string;
+  requestheaderAllowedNames: readonly string[];
+  requestheaderUsernameHeaders: readonly string[];
+  requestheaderUidHeaders: readonly string[];
+  requestheaderGroupHeaders: readonly string[];
+  requestheaderExtraHeadersPrefix: readonly string[];
+}
+
+/** What servers behind APIServices need to know callers by: https://kubernetes.io/docs/tasks/extend-kubernetes/configure-aggregation-layer/ */
+async function publishAuthentication(registry: Registry, o: AuthSettings): Promise<void> {
+  const front = o.requestheaderClientCaFile;
+  const data: Record<string, string> = {
+    ...(o.clientCaFile ? { 'client-ca-file': readFileSync(o.clientCaFile, 'utf8') } : {}),
+    ...(front
+      ? {
+          'requestheader-client-ca-file': readFileSync(front, 'utf8'),
+          'requestheader-allowed-names': JSON.stringify(o.requestheaderAllowedNames),
+          'requestheader-username-headers': JSON.stringify(o.requestheaderUsernameHeaders),
+          'requestheader-uid-headers': JSON.stringify(o.requestheaderUidHeaders),
+          'requestheader-group-headers': JSON.stringify(o.requestheaderGroupHeaders),
+          'requestheader-extra-headers-prefix': JSON.stringify(o.requestheaderExtraHeadersPrefix),
+        }
+      : {}),
+  };
+  const metadata = { name: 'extension-apiserver-authentication', namespace: 'kube-system' };
+  await ensure(registry, ConfigMap as Kind, { metadata, data } as ConfigMap, 'kube-system', ['data']);
 }
 
 /** Servers that stand behind one address all tell the same one; the last to start with another has the word. */

@@ -2,6 +2,7 @@ import type { TLSSocket } from 'node:tls';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { Kind, Subresource } from '../api/kind.ts';
 import { Pod } from '../api/kinds/pod.ts';
+import { parseFieldSelector } from '../api/selector.ts';
 import { methodNotAllowed, StatusError } from '../api/status.ts';
 import type { Authenticator } from './auth/authenticate.ts';
 import { attributes, denied, type Attributes, type Authorizer } from './auth/authorize.ts';
@@ -102,18 +103,20 @@ export class Dispatcher {
       return { path, attributes: attributes({ verb, path: url }) };
     }
     const { group, version, resource, subresource, namespace, name } = path;
+    const verb = verbOf(incoming, path);
+    const fieldSelector = query.get('fieldSelector') ?? '';
     return {
       path,
       attributes: {
-        verb: verbOf(incoming, path),
+        verb,
         group,
         version,
         resource,
         subresource,
         namespace: resource === 'namespaces' && group === '' ? name : namespace,
-        name,
+        name: name === '' && collective.has(verb) ? nameSelected(fieldSelector) : name,
         path: '',
-        fieldSelector: query.get('fieldSelector') ?? '',
+        fieldSelector,
         labelSelector: query.get('labelSelector') ?? '',
       },
     };
@@ -253,6 +256,19 @@ export class Dispatcher {
       default:
         throw notAllowedHere();
     }
+  }
+}
+
+const collective = new Set(['list', 'watch']);
+
+/** Who selects one object by its name is judged by that name. */
+function nameSelected(fieldSelector: string): string {
+  if (!fieldSelector.includes('metadata.name')) return '';
+  try {
+    const term = parseFieldSelector(fieldSelector).find(({ field, equal }) => field === 'metadata.name' && equal);
+    return term && !/[/%]/.test(term.value) ? term.value : '';
+  } catch {
+    return ''; // refused later, in the words for a wrong selector
   }
 }
 

@@ -195,11 +195,19 @@ class Launch implements LocalCluster {
   #apiserver(ports: { apiserver: number }, pki: Pki, etcd: readonly string[]): Program {
     const serving = pki.files('apiserver');
     const kubelet = pki.files('kubelet-client');
+    const vouching = pki.files('front-proxy-client');
     return this.#km('apiserver', [
       ...['--bind-address', this.#o.bindAddress, '--advertise-address', `${this.#o.advertise}:${ports.apiserver}`],
       ...['--port', String(ports.apiserver), '--tls-cert-file', serving.cert, '--tls-key-file', serving.key],
       ...['--client-ca-file', pki.caFile, '--token-auth-file', pki.tokenFile],
       ...['--kubelet-client-cert-file', kubelet.cert, '--kubelet-client-key-file', kubelet.key],
+      ...['--proxy-client-cert-file', vouching.cert, '--proxy-client-key-file', vouching.key],
+      ...[
+        '--requestheader-client-ca-file',
+        pki.frontProxyCaFile,
+        '--requestheader-allowed-names',
+        'front-proxy-client',
+      ],
       // Processes share this machine's addresses.
       '--proxy-to-loopback',
       ...['--service-account-issuer', 'https://kubernetes.default.svc.cluster.local'],

@@ -11,6 +11,8 @@ export interface Pki {
   /** PEM of the CA's key, with which certificate requests are signed. */
   caKeyFile: string;
   ca: string;
+  /** The CA of who may vouch for users in headers: the apiserver, towards servers behind APIServices. */
+  frontProxyCaFile: string;
   /** Files of a certificate and its key. */
   files(name: CertificateName): { cert: string; key: string };
   pair(name: CertificateName): KeyPair;
@@ -21,7 +23,8 @@ export interface Pki {
   tokenKeyFile: string;
 }
 
-export type CertificateName = 'apiserver' | 'kubelet-client' | 'admin' | 'controller-manager' | 'scheduler' | 'proxy';
+export type CertificateName =
+  'apiserver' | 'kubelet-client' | 'front-proxy-client' | 'admin' | 'controller-manager' | 'scheduler' | 'proxy';
 
 const renewBefore = 30 * 86_400_000;
 
@@ -40,6 +43,9 @@ export async function ensurePki(directory: string, hosts: readonly string[]): Pr
   const pairs = new Map<string, KeyPair>();
   for (const [name, subject] of Object.entries(subjects))
     pairs.set(name, await kept(directory, name, () => issue(authority, subject), 'hosts' in subject ? hosts : []));
+  const frontProxy = await kept(directory, 'front-proxy-ca', () => createAuthority('km front proxy CA'));
+  const vouching = { commonName: 'front-proxy-client' };
+  pairs.set(vouching.commonName, await kept(directory, vouching.commonName, () => issue(frontProxy, vouching)));
   const executorToken = keptText(directory, 'executor-token', () => randomBytes(24).toString('base64url'));
   const tokenFile = join(directory, 'tokens.csv');
   writeFileSync(tokenFile, `${executorToken},system:bootstrap:executor,executor,"system:nodes"\n`, { mode: 0o600 });
@@ -49,6 +55,7 @@ export async function ensurePki(directory: string, hosts: readonly string[]): Pr
     caFile: join(directory, 'ca.crt'),
     caKeyFile: join(directory, 'ca.key'),
     ca: authority.cert,
+    frontProxyCaFile: join(directory, 'front-proxy-ca.crt'),
     files: (name) => ({ cert: join(directory, `${name}.crt`), key: join(directory, `${name}.key`) }),
     pair: (name) => pairs.get(name)!,
     tokenFile,

@@ -122,7 +122,7 @@ const onNode = (pod: Readonly<Pod>, self: string | undefined): boolean =>
 
 function podVerdict(self: string | undefined, a: Attributes, view: PodView): Verdict {
   const { verb, subresource, name, namespace, fieldSelector } = a;
-  if (reads.has(verb) && subresource === '' && name === '') {
+  if (reads.has(verb) && verb !== 'get' && subresource === '') {
     const asked = /(?:^|,)spec\.nodeName==?([^,]+)(?:,|$)/.exec(fieldSelector)?.[1];
     if (asked !== undefined && (self === undefined || asked === self)) return yes;
     return noBecause('can only list/watch pods with spec.nodeName field selector');
@@ -144,8 +144,8 @@ const noRelation = (self: string | undefined): string =>
 
 /** Only by name, and only what a pod on the node names. */
 function referenceVerdict(self: string | undefined, a: Attributes, view: PodView): Verdict {
-  if (a.verb !== 'get' || a.subresource !== '')
-    return reads.has(a.verb) ? noBecause('No Object name found') : noBecause('can only read resources of this type');
+  if (!reads.has(a.verb) || a.subresource !== '') return noBecause('can only read resources of this type');
+  if (a.name === '') return noBecause('No Object name found');
   for (const pod of view.podsIn(a.namespace)) if (onNode(pod, self) && references(pod, a.resource, a.name)) return yes;
   return noBecause(noRelation(self));
 }

@@ -114,7 +114,7 @@ describe('a binding counts', () => {
 
   test('for the names, subresources and paths that its rules list', async () => {
     const rules = [
-      { verbs: ['get'], apiGroups: [''], resources: ['configmaps'], resourceNames: ['mine'] },
+      { verbs: ['get', 'list'], apiGroups: [''], resources: ['configmaps'], resourceNames: ['mine'] },
       { verbs: ['get'], apiGroups: ['apps'], resources: ['*/scale'] },
       { verbs: ['get'], nonResourceURLs: ['/metrics', '/logs/*'] },
     ];
@@ -125,6 +125,11 @@ describe('a binding counts', () => {
     expect(await get(`${inDefault}/configmaps/mine`, 'carol')).toBe(404);
     expect(await get(`${inDefault}/configmaps/other`, 'carol')).toBe(403);
     expect(await get(`${inDefault}/configmaps`, 'carol')).toBe(403);
+    expect(await get(`${inDefault}/configmaps?fieldSelector=metadata.name%3Dmine`, 'carol')).toBe(200);
+    expect(
+      await get(`${inDefault}/configmaps?fieldSelector=metadata.name%3Dmine&watch=1&timeoutSeconds=1`, 'carol'),
+    ).toBe(403);
+    expect(await get(`${inDefault}/configmaps?fieldSelector=metadata.name!%3Dmine`, 'carol')).toBe(403);
     expect(await get('/apis/apps/v1/namespaces/default/deployments/x/scale', 'carol')).toBe(404);
     expect(await get('/apis/apps/v1/namespaces/default/deployments/x', 'carol')).toBe(403);
     expect(await get('/logs/x', 'carol')).toBe(404);

@@ -133,6 +133,20 @@ describe('users whom a proxy names', () => {
     expect(await whoIs(s, told)).toMatchObject({ username: 'admin' });
   });
 
+  test('servers behind APIServices find in a ConfigMap whom to believe', async () => {
+    const path = '/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication';
+    const { json } = await s.call('GET', path);
+    expect(json['data']).toEqual({
+      'client-ca-file': s.ca.pem,
+      'requestheader-client-ca-file': ca.pem,
+      'requestheader-allowed-names': '["front"]',
+      'requestheader-username-headers': '["X-Remote-User"]',
+      'requestheader-uid-headers': '["X-Remote-Uid"]',
+      'requestheader-group-headers': '["X-Remote-Group"]',
+      'requestheader-extra-headers-prefix': '["X-Remote-Extra-"]',
+    });
+  });
+
   test('and the certificate of a proxy is no user’s', async () => {
     expect(await through(ca, 'front', {})).toBe(401);
   });
