@@ -13,6 +13,7 @@ import {
   nextRevision,
   outdated,
   revisionAnnotation,
+  revisionOf,
   templateHash,
 } from './common/revisions.ts';
 import { type Scale, planRollout, surgeOf } from './common/rollout.ts';
@@ -29,7 +30,7 @@ export function deployments({ client, informer, events, now }: World): Reconcile
 
   const createSet = async (
     deployment: StoredDeployment,
-    revision: number,
+    revision: bigint,
     signal: AbortSignal,
   ): Promise<StoredSet | undefined> => {
     const hash = templateHash(deployment.spec.template, deployment.status?.collisionCount ?? 0);
@@ -149,11 +150,11 @@ export function deployments({ client, informer, events, now }: World): Reconcile
   async function keepRevision(
     deployment: StoredDeployment,
     current: StoredSet,
-    revision: number,
+    revision: bigint,
     signal: AbortSignal,
   ): Promise<void> {
-    const known = Number(current.metadata.annotations?.[revisionAnnotation] ?? 0);
-    const shown = String(Math.max(known, revision));
+    const known = revisionOf(current);
+    const shown = String(known > revision ? known : revision);
     if (known < revision)
       await client.patch(
         ReplicaSet,

@@ -164,7 +164,7 @@ function publishedSchema(schema: StructuralSchema): Schema {
       metadata: {
         $ref: `#/components/schemas/${metaDefinition}`,
         default: {},
-        description: 'Name, namespace, labels and what else every object has.',
+        description: "Standard object's metadata: its name, namespace, labels and what else every object has.",
       },
     },
   };

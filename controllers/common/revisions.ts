@@ -49,9 +49,14 @@ const byAge = (a: StoredSet, b: StoredSet): number =>
   Date.parse(a.metadata.creationTimestamp ?? '') - Date.parse(b.metadata.creationTimestamp ?? '') ||
   (a.metadata.name < b.metadata.name ? -1 : 1);
 
-const revisionOf = (set: StoredSet): number => Number(set.metadata.annotations?.[revisionAnnotation] ?? 0);
+/** Counted in 64 bits: more than a number holds. What is no count is none. */
+export function revisionOf({ metadata }: ReplicaSet): bigint {
+  const text = metadata.annotations?.[revisionAnnotation] ?? '';
+  return /^\d+$/.test(text) ? BigInt(text) : 0n;
+}
 
-export const nextRevision = (old: readonly StoredSet[]): number => Math.max(0, ...old.map(revisionOf)) + 1;
+export const nextRevision = (old: readonly StoredSet[]): bigint =>
+  old.map(revisionOf).reduce((most, revision) => (revision > most ? revision : most), 0n) + 1n;
 
 /** Old sets that nobody needs for a rollback any more. */
 export function outdated(old: readonly StoredSet[], limit: number): StoredSet[] {
@@ -62,5 +67,5 @@ export function outdated(old: readonly StoredSet[], limit: number): StoredSet[] 
       !metadata.deletionTimestamp &&
       status?.observedGeneration === metadata.generation,
   );
-  return idle.sort((a, b) => revisionOf(a) - revisionOf(b)).slice(0, Math.max(0, idle.length - limit));
+  return idle.sort((a, b) => (revisionOf(a) < revisionOf(b) ? -1 : 1)).slice(0, Math.max(0, idle.length - limit));
 }

@@ -3,7 +3,7 @@ import type { Deployment } from '../../api/kinds/deployment.ts';
 import type { ReplicaSet } from '../../api/kinds/replica-set.ts';
 import type { Stored } from '../../api/meta.ts';
 import { planRollout } from '../../controllers/common/rollout.ts';
-import { templateHash } from '../../controllers/common/revisions.ts';
+import { nextRevision, templateHash } from '../../controllers/common/revisions.ts';
 
 const makeDeployment = (
   replicas: number,
@@ -92,4 +92,14 @@ test('a template has one hash, whatever the order of its fields, and another aft
   expect(templateHash(a, 0)).toBe(templateHash(b, 0));
   expect(templateHash(a, 0)).not.toBe(templateHash(a, 1));
   expect(templateHash(a, 0)).toMatch(/^[a-z0-9]{10}$/);
+});
+
+test('revisions are counted beyond what a number holds, and what is no count is none', () => {
+  const revised = (revision: string) => {
+    const set = makeSet('s', 1);
+    set.metadata.annotations = { 'deployment.kubernetes.io/revision': revision };
+    return set;
+  };
+  expect(nextRevision([])).toBe(1n);
+  expect(nextRevision([revised('3546343826724305832'), revised('7'), revised('many')])).toBe(3546343826724305833n);
 });
