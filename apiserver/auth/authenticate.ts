@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { LRUCache } from 'lru-cache';
@@ -16,8 +16,12 @@ export interface Known {
 
 /** One kind of bearer token. Undefined: it is none of ours, or no longer good. */
 export interface TokenUsers {
-  identify: (token: string) => Known | undefined | Promise<Known | undefined>;
+  /** `digest` is `digestOf(token)`. */
+  identify: (token: string, digest: string) => Known | undefined | Promise<Known | undefined>;
 }
+
+/** What tokens are looked up by, so that nobody learns of a token by how long its look-up takes. SHA-256, hex. */
+export const digestOf = (token: string): string => hash('sha256', token, 'hex');
 
 export interface AuthenticatorParts {
   certificates: CertificateUsers;
@@ -37,7 +41,6 @@ const rememberedMs = 10_000;
 /** Tells from a request's connection and headers who asks. */
 export class Authenticator {
   readonly #parts: AuthenticatorParts;
-  /** By the token's SHA-256, so that nobody learns of a token by how long its look-up takes. */
   readonly #remembered = new LRUCache<string, Known>({ max: 8192, ttl: rememberedMs });
 
   constructor(parts: AuthenticatorParts) {
@@ -77,10 +80,10 @@ export class Authenticator {
   }
 
   #known(token: string): Known | undefined | Promise<Known | undefined> {
-    const digest = createHash('sha256').update(token).digest('base64');
+    const digest = digestOf(token);
     const remembered = this.#remembered.get(digest);
     if (remembered) return remembered;
-    const known = this.#ask(token, 0);
+    const known = this.#ask(token, digest, 0);
     if (!(known instanceof Promise)) return known;
     return known.then((late) => {
       if (late) this.#remembered.set(digest, late);
@@ -88,17 +91,17 @@ export class Authenticator {
     });
   }
 
-  #ask(token: string, from: number): Known | undefined | Promise<Known | undefined> {
+  #ask(token: string, digest: string, from: number): Known | undefined | Promise<Known | undefined> {
     const { tokens } = this.#parts;
     for (let i = from; i < tokens.length; i++) {
-      const known = tokens[i]!.identify(token);
+      const known = tokens[i]!.identify(token, digest);
       if (known instanceof Promise)
         return known
           .catch((err: unknown) => {
             this.#parts.log.warn({ err }, 'a token could not be checked');
             return undefined;
           })
-          .then((late) => late ?? this.#ask(token, i + 1));
+          .then((late) => late ?? this.#ask(token, digest, i + 1));
       if (known) return known;
     }
     return undefined;

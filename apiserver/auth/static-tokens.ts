@@ -1,6 +1,5 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import type { Known, TokenUsers } from './authenticate.ts';
+import { digestOf, type Known, type TokenUsers } from './authenticate.ts';
 import { authenticated, type User } from './user.ts';
 
 export interface Token {
@@ -10,24 +9,16 @@ export interface Token {
 
 /** Tokens that a file lists. */
 export class StaticTokens implements TokenUsers {
-  /** By the token's SHA-256, so that looking one up takes the same time for every wrong token. */
-  readonly #tokens = new Map<string, { digest: Buffer; known: Known }>();
+  readonly #byDigest: ReadonlyMap<string, Known>;
 
   constructor(tokens: readonly Token[]) {
-    for (const { token, user } of tokens) {
-      const digest = sha256(token);
-      this.#tokens.set(digest.toString('hex'), { digest, known: { user: authenticated(user) } });
-    }
+    this.#byDigest = new Map(tokens.map(({ token, user }) => [digestOf(token), { user: authenticated(user) }]));
   }
 
-  identify(token: string): Known | undefined {
-    const digest = sha256(token);
-    const found = this.#tokens.get(digest.toString('hex'));
-    return found && timingSafeEqual(found.digest, digest) ? found.known : undefined;
+  identify(_token: string, digest: string): Known | undefined {
+    return this.#byDigest.get(digest);
   }
 }
-
-const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
 
 /** Reads a file of `token,user,uid,"group,group"` lines. */
 export function readTokenFile(path: string): Token[] {
