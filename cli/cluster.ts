@@ -107,6 +107,7 @@ class Launch implements LocalCluster {
       'kubernetes',
       'kubernetes.default',
       'kubernetes.default.svc',
+      'kubernetes.default.svc.cluster.local',
       firstOf(this.#o.serviceCidr),
     ];
     const pki = await ensurePki(join(dir, 'pki'), hosts);

@@ -1,5 +1,6 @@
 import { isVerdict, stamped, type CertificateSigningRequest } from '../../api/kinds/certificate-signing-request.ts';
-import type { KubeObject } from '../../api/meta.ts';
+import { forbiddenField, invalid } from '../../api/field-error.ts';
+import type { Condition, KubeObject } from '../../api/meta.ts';
 import { bodyTypeOf, decodeBody } from '../body.ts';
 import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
@@ -7,22 +8,34 @@ import type { Json } from '../patch/json.ts';
 import { checkPreconditions } from '../verbs/update.ts';
 import { patcher } from '../verbs/patch.ts';
 
-/** PUT and PATCH of `certificatesigningrequests/<name>/approval`: only what says Approved or Denied is taken over. */
+/** PUT and PATCH of `certificatesigningrequests/<name>/approval`: of all but the metadata only conditions are taken over. */
 export async function approve(registry: Registry, call: Call): Promise<Answer> {
   const { kind, name } = call;
   const change = changeOf(call);
   const entry = await registry.update(kind, keyIn(kind, '', name), 'server', writeOptions(call), (current) => {
     const wanted = change(current) as CertificateSigningRequest;
     checkPreconditions(wanted, current, kind);
-    const request = current as CertificateSigningRequest;
-    const others = (request.status?.conditions ?? []).filter((condition) => !isVerdict(condition));
-    const verdicts = (wanted.status?.conditions ?? []).filter(isVerdict);
-    const before = structuredClone(request);
-    request.status = { ...request.status, conditions: stamped([...others, ...verdicts], before) };
-    return request;
+    const { spec, status } = current as CertificateSigningRequest;
+    const conditions = wanted.status?.conditions ?? [];
+    const taken = (status?.conditions ?? []).filter((one) => isVerdict(one) && !conditions.some(sameAs(one)));
+    if (taken.length > 0)
+      throw invalid(
+        kind,
+        name,
+        taken.map(({ type }) =>
+          forbiddenField('status.conditions', `updates may not remove a condition of type "${type}"`),
+        ),
+      );
+    const stampedOnes = stamped(conditions, current as CertificateSigningRequest);
+    return { ...wanted, spec, status: { ...status, conditions: stampedOnes } } as CertificateSigningRequest;
   });
   return { code: 200, kind, entry };
 }
+
+const sameAs =
+  (one: Condition) =>
+  ({ type }: Condition): boolean =>
+    type === one.type;
 
 function changeOf(call: Call): (current: KubeObject) => KubeObject {
   if (call.method === 'PUT') {

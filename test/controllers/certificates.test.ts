@@ -124,4 +124,28 @@ describe('against an apiserver', () => {
     );
     expect((await get('wrong')).status?.certificate).toBeUndefined();
   });
+
+  test('approval takes over conditions of any type and metadata, and gives no verdict back', async () => {
+    const spec = { signerName: 'example.com/mine', usages: ['client auth'] };
+    await c.client.create(CertificateSigningRequest, {
+      metadata: { name: 'judged' },
+      spec: { ...spec, request: await requestFor('CN=bob') },
+    });
+    const approve = async (conditions: object[]) => {
+      const { metadata } = await get('judged');
+      const patch = {
+        metadata: { annotations: { seen: 'yes' } },
+        spec: { signerName: 'other/one' },
+        status: { conditions },
+      };
+      return c.client.patch(CertificateSigningRequest, metadata, patch as object, { subresource: 'approval' });
+    };
+    const looked = { type: 'Looked', status: 'True', reason: 'Me' };
+    const approved = { type: 'Approved', status: 'True', reason: 'Me' };
+    const after = await approve([looked, approved]);
+    expect(after.metadata.annotations).toEqual({ seen: 'yes' });
+    expect(after.spec.signerName).toBe('example.com/mine');
+    expect(after.status?.conditions?.map(({ type }) => type)).toEqual(['Looked', 'Approved']);
+    await expect(approve([looked])).rejects.toThrow('updates may not remove a condition of type "Approved"');
+  });
 });
