@@ -93,6 +93,8 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
     const body = Buffer.isBuffer(request.body) ? request.body : empty;
     await handler.serve(asked.get(request.raw)!, request.raw, reply.raw, body);
   });
+  // Of HTTP/1.1; the type does not know that a server of both has it.
+  Object.assign(app.server, { keepAliveTimeout: idleMs });
   const sockets = new Set<Socket>();
   app.server.on('connection', (socket: Socket) => {
     sockets.add(socket);
@@ -118,6 +120,9 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
 }
 
 const empty = Buffer.alloc(0);
+
+/** How long a connection may be idle: those who come back every ten seconds, as kubelets do, need no new handshake. */
+const idleMs = 90_000;
 
 /** How long the last of a watch may wait for its reader. */
 const unreadMs = 5000;

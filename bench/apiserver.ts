@@ -288,7 +288,7 @@ async function leases({ port, pid }: Bench): Promise<void> {
   const [before, began] = [processorSeconds(pid), performance.now()];
   for (let round = 0; round < 2; round++)
     for (const [i, { ask }] of nodes.entries()) {
-      await ask(['PUT', `${path}/n${i}`, lease(`n${i}`)]);
+      await ask(['PATCH', `${path}/n${i}`, lease(`n${i}`)]);
       await delay(100, new AbortController().signal);
     }
   const share = (100 * (processorSeconds(pid) - before) * 1000) / (performance.now() - began);

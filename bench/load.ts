@@ -19,9 +19,10 @@ export function bytesOf([method, path, body, accept]: Request): string {
   const head =
     `${method} ${path} HTTP/1.1\r\nHost: km\r\nAuthorization: Bearer ${adminToken}\r\n` +
     (accept === undefined ? '' : `Accept: ${accept}\r\n`);
+  const type = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
   return body === undefined
     ? `${head}\r\n`
-    : `${head}Content-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+    : `${head}Content-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
 }
 
 export async function dial(port: number): Promise<TLSSocket> {
