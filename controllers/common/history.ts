@@ -26,8 +26,18 @@ export interface History {
 
 export const revisionLabel = 'controller-revision-hash';
 
-/** A template as kubectl applies it when it rolls back: a strategic merge patch that replaces the whole of it. */
-const dataOf = ({ spec }: Revised) => ({ spec: { template: { ...spec.template, $patch: 'replace' } } });
+/**
+ * A template as kubectl applies it when it rolls back: a strategic merge patch that replaces the whole of it. Members are
+ * in order of their names, so that clients who compare the text of revisions find the one that they look for.
+ */
+const dataOf = ({ spec }: Revised) => inNameOrder({ spec: { template: { ...spec.template, $patch: 'replace' } } });
+
+function inNameOrder(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(inNameOrder);
+  if (typeof value !== 'object' || value === null) return value;
+  const members = Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1));
+  return Object.fromEntries(members.map(([name, member]) => [name, inNameOrder(member)]));
+}
 
 export const templateOf = ({ data }: ControllerRevision): PodTemplate => {
   const { $patch: _, ...template } = (data as { spec: { template: PodTemplate & { $patch?: string } } }).spec.template;

@@ -163,6 +163,11 @@ describe('against an apiserver', () => {
     await eventually(async () => expect(await images()).toEqual(['x:2', 'x:2']));
     const { items } = await c.client.list(ControllerRevision, { namespace: 'default' });
     expect(items.map(({ revision }) => revision).sort()).toEqual([1, 2]);
+    for (const { data } of items) {
+      const template = (data as { spec: { template: { spec: object } } }).spec.template;
+      for (const part of [template, template.spec]) expect(Object.keys(part)).toEqual(Object.keys(part).sort());
+      expect(template).toMatchObject({ $patch: 'replace' });
+    }
 
     await c.client.patch(Node, { name: 'b' }, { metadata: { labels: { logged: null } } });
     await eventually(async () => expect(await places()).toEqual(['a']));
