@@ -12,7 +12,8 @@ import { EventRecorder } from '../client/events.ts';
 import { Informers } from '../client/informer.ts';
 import { type Reconciler, type World, createWorld, run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Values, duration, list, number, text } from '../lib/options.ts';
+import { type Values, duration, flag, list, number, text } from '../lib/options.ts';
+import { readSigningKey } from '../lib/signing-keys.ts';
 import { certificateApproving, certificateCleaning, certificateSigning } from './certificates.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { cronJobs } from './cron-job.ts';
@@ -34,6 +35,7 @@ import { replicationControllers } from './replication-controller.ts';
 import { resourceQuotas } from './resource-quota.ts';
 import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
+import { serviceAccountTokens } from './service-account-tokens.ts';
 import { statefulSets } from './stateful-set.ts';
 import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-protection.ts';
 import { taintEviction } from './taint-eviction.ts';
@@ -41,6 +43,12 @@ import { taintEviction } from './taint-eviction.ts';
 export const options = {
   controllers: list('Controllers to run: * for all, name for one more, -name for one less', ['*'], '<*,name,-name>'),
   rootCaFile: text('CA of the apiserver (PEM), given to the pods of every namespace', '', '<file>'),
+  serviceAccountPrivateKeyFile: text(
+    'Key that signs the tokens of service-account-token Secrets (PEM), that of the apiserver; none are made without it',
+    '',
+    '<file>',
+  ),
+  legacyServiceAccountTokenAutoGeneration: flag('Give every ServiceAccount a token Secret, as before Kubernetes 1.24'),
   clusterSigningCertFile: text(
     'CA that signs approved certificate requests (PEM); none are signed without it',
     '',
@@ -61,8 +69,11 @@ export const options = {
 
 type Options = Values<typeof options>;
 
+/** Undefined is a controller that lacks what it needs: nothing was said of its key, say. */
+type Make = (world: World, options: Options) => Reconciler | undefined;
+
 /** Every controller by the name that --controllers takes. Adding one is a file and a line here. */
-const all: Readonly<Record<string, (world: World, options: Options) => Reconciler>> = {
+const all: Readonly<Record<string, Make>> = {
   deployment: deployments,
   'replica-set': replicaSets,
   'replication-controller': replicationControllers,
@@ -85,8 +96,18 @@ const all: Readonly<Record<string, (world: World, options: Options) => Reconcile
   'endpoint-slice': endpointSlices,
   'endpoint-slice-mirroring': endpointSliceMirroring,
   'csr-approving': certificateApproving,
+  'csr-signing': (world, o) =>
+    o.clusterSigningCertFile && o.clusterSigningKeyFile ? certificateSigning(o)(world) : undefined,
   'csr-cleaning': certificateCleaning,
+  'root-ca': (world, o) => (o.rootCaFile ? rootCa(readFileSync(o.rootCaFile, 'utf8'))(world) : undefined),
   'service-account': serviceAccounts,
+  'service-account-token': (world, o) => {
+    const path = o.serviceAccountPrivateKeyFile;
+    if (!path) return undefined;
+    const key = readSigningKey(readFileSync(path, 'utf8'), path);
+    const ca = o.rootCaFile ? readFileSync(o.rootCaFile, 'utf8') : undefined;
+    return serviceAccountTokens({ key, ca, generate: o.legacyServiceAccountTokenAutoGeneration })(world);
+  },
   'resource-quota': resourceQuotas,
   'cluster-role-aggregation': clusterRoleAggregation,
 };
@@ -96,13 +117,10 @@ export async function start(
   given: Options,
   { client, log, signal }: { client: Client; log: Logger; signal: AbortSignal },
 ): Promise<{ closed: Promise<void> }> {
-  const { controllers, rootCaFile } = given;
   const own = log.child({ component: 'controller-manager' });
   const informers = new Informers(client, own);
   const world = createWorld(client, informers, new EventRecorder(client, 'km-controller-manager', own), own);
-  const reconcilers = chosen(controllers).map((name) => all[name]!(world, given));
-  if (rootCaFile) reconcilers.push(rootCa(readFileSync(rootCaFile, 'utf8'))(world));
-  if (given.clusterSigningCertFile && given.clusterSigningKeyFile) reconcilers.push(certificateSigning(given)(world));
+  const reconcilers = chosen(given.controllers).flatMap((name) => all[name]!(world, given) ?? []);
   await informers.start(signal);
   const running = reconcilers.map((reconciler) => run(reconciler, { log: own, signal }));
   return { closed: Promise.all(running).then(() => undefined) };
