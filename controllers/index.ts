@@ -14,6 +14,7 @@ import { type Reconciler, type World, createWorld, run } from '../client/reconci
 import type { Logger } from '../lib/log.ts';
 import { type Values, duration, flag, list, number, text } from '../lib/options.ts';
 import { readSigningKey } from '../lib/signing-keys.ts';
+import { bootstrapSigner, tokenCleaner } from './bootstrap-tokens.ts';
 import { certificateApproving, certificateCleaning, certificateSigning } from './certificates.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { cronJobs } from './cron-job.ts';
@@ -27,6 +28,7 @@ import { garbageCollector } from './garbage-collector.ts';
 import { horizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
 import { jobs } from './job.ts';
 import { namespaces } from './namespace.ts';
+import { nodeIpam } from './node-ipam.ts';
 import { nodeLifecycle } from './node-lifecycle.ts';
 import { persistentVolumeBinder } from './persistent-volume-binder.ts';
 import { podGc } from './pod-gc.ts';
@@ -64,6 +66,12 @@ export const options = {
     50,
   ),
   unhealthyZoneThreshold: number('From which part of nodes that are not ready on it is a large part', 0.55),
+  allocateNodeCidrs: flag('Give every node its own part of the addresses of pods'),
+  clusterCidr: list('Addresses of pods: one range, or one of each family', [], '<range,range>'),
+  serviceClusterIpRange: list('Addresses of Services, which no node gets', [], '<range,range>'),
+  nodeCidrMaskSize: number('Length of the prefix of a node’s range; 24 for IPv4 and 64 for IPv6 unless set', 0),
+  nodeCidrMaskSizeIpv4: number('Likewise for IPv4 where there are both', 0, { max: 32 }),
+  nodeCidrMaskSizeIpv6: number('Likewise for IPv6 where there are both', 0, { max: 128 }),
   terminatedPodGcThreshold: number('Ended pods that are kept; 0 keeps all', 12_500),
 } as const;
 
@@ -108,9 +116,15 @@ const all: Readonly<Record<string, Make>> = {
     const ca = o.rootCaFile ? readFileSync(o.rootCaFile, 'utf8') : undefined;
     return serviceAccountTokens({ key, ca, generate: o.legacyServiceAccountTokenAutoGeneration })(world);
   },
+  'bootstrap-signer': bootstrapSigner,
+  'token-cleaner': tokenCleaner,
+  'node-ipam': (world, o) => (o.allocateNodeCidrs ? nodeIpam(o)(world) : undefined),
   'resource-quota': resourceQuotas,
   'cluster-role-aggregation': clusterRoleAggregation,
 };
+
+/** Those that * does not mean: they serve clusters that kubeadm joins nodes to. */
+const unlessAsked: ReadonlySet<string> = new Set(['bootstrap-signer', 'token-cleaner']);
 
 /** Resolves when all caches are in sync and every controller works; `closed` when the signal has stopped them. */
 export async function start(
@@ -128,7 +142,7 @@ export async function start(
 
 /** Throws an Error that lists the controllers there are. */
 function chosen(wishes: readonly string[]): string[] {
-  const names = new Set(wishes.includes('*') ? Object.keys(all) : []);
+  const names = new Set(wishes.includes('*') ? Object.keys(all).filter((name) => !unlessAsked.has(name)) : []);
   for (const wish of wishes.filter((name) => name !== '*')) {
     const name = wish.replace(/^-/, '');
     if (!(name in all))

@@ -28,6 +28,18 @@ export async function startControllers(
   return {
     server,
     client,
+    /** More controllers beside or after the first ones. */
+    async another(given: Partial<ReturnType<typeof defaultsOf<typeof options>>>) {
+      const ending = new AbortController();
+      const all = AbortSignal.any([ending.signal, signal]);
+      const second = await start({ ...defaultsOf(options), ...given }, { client: own, log: silent, signal: all });
+      return {
+        async stop() {
+          ending.abort();
+          await second.closed;
+        },
+      };
+    },
     async stop() {
       stopping.abort();
       await closed;
