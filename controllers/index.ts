@@ -11,15 +11,18 @@ import { EventRecorder } from '../client/events.ts';
 import { Informers } from '../client/informer.ts';
 import { type Reconciler, createWorld, run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Figures } from './figures.ts';
 import { type Controller, chosen } from './list.ts';
 import type { Options } from './options.ts';
 
+export { openDoor } from './door.ts';
+export { Figures } from './figures.ts';
 export { options } from './options.ts';
 
 /** Resolves when all caches are in sync and every controller works; `closed` when the signal has stopped them. */
 export async function start(
   given: Options,
-  { client, log, signal }: { client: Client; log: Logger; signal: AbortSignal },
+  { client, log, signal, figures }: { client: Client; log: Logger; signal: AbortSignal; figures?: Figures },
 ): Promise<{ closed: Promise<void> }> {
   const own = log.child({ component: 'controller-manager' });
   const informers = new Informers(client, own);
@@ -31,6 +34,8 @@ export async function start(
   };
   const reconcilers = chosen(given.controllers).flatMap((one) => made(one) ?? []);
   await informers.start(signal);
-  const running = reconcilers.map((reconciler) => run(reconciler, { log: own, signal }));
+  const running = reconcilers.map((reconciler) =>
+    run(reconciler, { log: own, signal, ...(figures ? { watcher: figures.watch(reconciler.name) } : {}) }),
+  );
   return { closed: Promise.all(running).then(() => undefined) };
 }
