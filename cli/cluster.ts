@@ -235,6 +235,7 @@ class Launch implements LocalCluster {
       ...this.#clientFlags('controller-manager'),
       ...['--root-ca-file', pki.caFile],
       ...['--cluster-signing-cert-file', pki.caFile, '--cluster-signing-key-file', pki.caKeyFile],
+      ...['--service-account-private-key-file', pki.tokenKeyFile],
     ]);
   }
 

@@ -86,13 +86,24 @@ export const components: readonly Component[] = [
     name: 'controller-manager',
     summary: 'Deployments, ReplicaSets, namespaces, garbage collection, endpoints …',
     options: { ...clientOptions, ...controllers.options },
-    run: (options, running) =>
-      working('km-controller-manager', options, running, async (client, { log, signal }) => {
-        const { closed } = await controllers.start(options, { client, log, signal });
-        log.info('controllers are working');
-        running.ready();
-        await closed;
-      }),
+    run: (options, running) => {
+      const figures = new controllers.Figures();
+      return working(
+        'km-controller-manager',
+        options,
+        running,
+        async (client, { log, signal }) => {
+          const { closed } = await controllers.start(options, { client, log, signal, figures });
+          log.info('controllers are working');
+          running.ready();
+          await closed;
+        },
+        // Whoever waits for the lead is asked how he is, too.
+        async (client) => {
+          if (options.port > 0) await controllers.openDoor(options, { ...running, client, figures });
+        },
+      );
+    },
   }),
   component({
     name: 'scheduler',
@@ -181,11 +192,13 @@ async function working(
   { kubeconfig, leaderElect }: Values<typeof clientOptions>,
   { log, signal }: Running,
   work: (client: Client, running: { log: Logger; signal: AbortSignal }) => Promise<void>,
+  before: (client: Client) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
   if (!kubeconfig)
     throw new Error('--kubeconfig is missing: name the file that says where the apiserver is and who we are');
   const client = new Client({ ...readKubeconfig(kubeconfig), userAgent: name });
   try {
+    await before(client);
     if (!leaderElect) return await work(client, { log, signal });
     const identity = `${hostname()}_${randomUUID()}`;
     const leadership = await lead({ client, name, identity, log, signal });

@@ -1,5 +1,13 @@
 import { Backoff, type BackoffOptions } from '../lib/backoff.ts';
 
+/** Is told what becomes of keys: each is added, taken and done, and perhaps added again. */
+export interface QueueWatcher {
+  added(key: string): void;
+  taken(key: string): void;
+  done(key: string): void;
+  retried(key: string): void;
+}
+
 /**
  * Keys that want work, each worked on by one at a time.
  *
@@ -16,10 +24,12 @@ export class WorkQueue {
   readonly #backoffs = new Map<string, Backoff>();
   readonly #backoff: BackoffOptions;
   readonly #takers: ((key: string | undefined) => void)[] = [];
+  readonly #watcher: QueueWatcher | undefined;
   #closed = false;
 
-  constructor(backoff: BackoffOptions = { first: 10, max: 60_000 }) {
+  constructor(backoff: BackoffOptions = { first: 10, max: 60_000 }, watcher?: QueueWatcher) {
     this.#backoff = backoff;
+    this.#watcher = watcher;
   }
 
   get depth(): number {
@@ -28,17 +38,28 @@ export class WorkQueue {
 
   add(key: string): void {
     if (this.#closed) return;
+    if (this.#waiting.has(key) || this.#again.has(key)) return;
+    this.#watcher?.added(key);
     if (this.#processing.has(key)) {
       this.#again.add(key);
       return;
     }
+    this.#offer(key);
+  }
+
+  #offer(key: string): void {
     const taker = this.#takers.shift();
     if (!taker) {
       this.#waiting.add(key);
       return;
     }
-    this.#processing.add(key);
+    this.#start(key);
     taker(key);
+  }
+
+  #start(key: string): void {
+    this.#processing.add(key);
+    this.#watcher?.taken(key);
   }
 
   /** Adds the key after `ms`; of several waits for one key the shortest counts. */
@@ -60,6 +81,7 @@ export class WorkQueue {
     let backoff = this.#backoffs.get(key);
     if (!backoff) this.#backoffs.set(key, (backoff = new Backoff(this.#backoff)));
     const wait = backoff.next();
+    this.#watcher?.retried(key);
     this.addAfter(key, wait);
     return wait;
   }
@@ -73,7 +95,7 @@ export class WorkQueue {
     if (this.#closed) return Promise.resolve(undefined);
     for (const key of this.#waiting) {
       this.#waiting.delete(key);
-      this.#processing.add(key);
+      this.#start(key);
       return Promise.resolve(key);
     }
     return new Promise((resolve) => this.#takers.push(resolve));
@@ -81,7 +103,8 @@ export class WorkQueue {
 
   done(key: string): void {
     this.#processing.delete(key);
-    if (this.#again.delete(key)) this.add(key);
+    this.#watcher?.done(key);
+    if (this.#again.delete(key) && !this.#closed) this.#offer(key);
   }
 
   close(): void {

@@ -5,7 +5,7 @@ import type { Logger } from '../lib/log.ts';
 import type { Client } from './client.ts';
 import type { EventRecorder } from './events.ts';
 import type { Change, Informer, InformerOptions, Informers } from './informer.ts';
-import { WorkQueue } from './queue.ts';
+import { type QueueWatcher, WorkQueue } from './queue.ts';
 
 /** What a controller is made from. */
 export interface World {
@@ -73,9 +73,9 @@ export function createWorld(
  */
 export async function run(
   reconciler: Reconciler,
-  { log, signal }: { log: Logger; signal: AbortSignal },
+  { log, signal, watcher }: { log: Logger; signal: AbortSignal; watcher?: QueueWatcher },
 ): Promise<void> {
-  const queue = new WorkQueue();
+  const queue = new WorkQueue(undefined, watcher);
   const own = log.child({ controller: reconciler.name });
   for (const watch of reconciler.watches) watch.subscribe((key) => queue.add(key));
   signal.addEventListener('abort', () => queue.close(), { once: true });

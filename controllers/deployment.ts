@@ -139,7 +139,7 @@ export function deployments({ client, informer, events, now }: World): Reconcile
         await client.patch(
           Deployment,
           deployment.metadata,
-          { status: status.status },
+          { status: withoutZeros(status.status) },
           { subresource: 'status' },
           signal,
         );
@@ -200,6 +200,12 @@ function deploymentOf(pod: Pod & Stored, sets: { get(key: string): StoredSet | u
     ? [keyOf({ metadata: { namespace: set.metadata.namespace!, name: above.name } })]
     : [];
 }
+
+/** Kubernetes leaves counts of zero out; in a patch that is null. */
+const withoutZeros = (status: object): object =>
+  Object.fromEntries(
+    Object.entries(status).map(([field, value]: [string, unknown]) => [field, value === 0 ? null : value]),
+  );
 
 /** Objects of a list come without their kind; events name it. */
 const withKind = (deployment: StoredDeployment): StoredDeployment => ({

@@ -3,10 +3,10 @@ import { type EndpointAddress, Endpoints } from '../api/kinds/endpoints.ts';
 import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
 import { Service } from '../api/kinds/service.ts';
 import { type Stored } from '../api/meta.ts';
-import { isNotFound } from '../api/status.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { controllerReference } from './common/ownership.ts';
-import { planSlices } from './endpoint-slice.ts';
+import { planSlices } from './common/slice-plan.ts';
+import { writeSlices } from './endpoint-slice.ts';
 
 type StoredEndpoints = Endpoints & Stored;
 
@@ -31,16 +31,7 @@ export function endpointSliceMirroring({ client, informer }: World): Reconciler 
       const source = endpoints.get(key);
       const service = services.get(key);
       const wanted = source && service && isHandMade(source, service) ? mirrorOf(source) : [];
-      const { create, update, remove } = planSlices(slices.by('mirrored', key), wanted);
-      await Promise.all([
-        ...create.map((slice) => client.create(EndpointSlice, slice, {}, signal)),
-        ...update.map((slice) => client.update(EndpointSlice, slice, {}, signal)),
-        ...remove.map((slice) =>
-          client.delete(EndpointSlice, slice.metadata, {}, signal).catch((error: unknown) => {
-            if (!isNotFound(error)) throw error;
-          }),
-        ),
-      ]);
+      await writeSlices(client, planSlices(slices.by('mirrored', key), wanted, perSlice), signal);
     },
   };
 }

@@ -6,6 +6,7 @@ import { type Stored, splitKey } from '../api/meta.ts';
 import { isNotFound } from '../api/status.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { type Backend, backendsOf, byPorts, servicesOf, targetRef } from './common/service-pods.ts';
+import { TriggerTimes, withTrigger } from './common/trigger-times.ts';
 
 /** Endpoints of services with a selector. Those without one are their author's. */
 export function endpoints({ client, informer }: World): Reconciler {
@@ -13,6 +14,7 @@ export function endpoints({ client, informer }: World): Reconciler {
   const services = informer(Service, { indexes: byNamespace });
   const pods = informer(Pod, { indexes: byNamespace });
   const all = informer(Endpoints);
+  const times = new TriggerTimes();
   return {
     name: 'endpoints',
     watches: [watching(services), watching(pods, servicesOf(services)), watching(all)],
@@ -21,22 +23,36 @@ export function endpoints({ client, informer }: World): Reconciler {
       const current = all.get(key);
       const { namespace, name } = splitKey(key);
       if (!service) {
+        times.forget(key);
         if (current?.metadata.labels?.[managedLabel])
           await client.delete(Endpoints, { namespace, name }, {}, signal).catch(ignoreAbsence);
         return;
       }
       if (!service.spec.selector || Object.keys(service.spec.selector).length === 0) return;
-      const subsets = subsetsOf(service, backendsOf(service, pods.by('namespace', namespace)));
-      if (current && equal(current.subsets ?? [], subsets)) return;
-      const labels = { ...service.metadata.labels, [managedLabel]: 'endpoint-controller' };
-      const wanted: Endpoints = { metadata: { namespace, name, labels }, subsets };
-      if (!current) await client.create(Endpoints, wanted, {}, signal);
-      else await client.update(Endpoints, { ...wanted, metadata: { ...current.metadata, labels } }, {}, signal);
+      const backends = backendsOf(service, pods.by('namespace', namespace));
+      const subsets = subsetsOf(service, backends);
+      const labels = labelsOf(service);
+      if (current && equal(current.subsets ?? [], subsets) && equal(current.metadata.labels ?? {}, labels)) return;
+      const { time, note } = times.news(
+        service,
+        backends.map(({ pod }) => pod),
+      );
+      const annotations = withTrigger(current?.metadata.annotations, time);
+      const metadata = { ...(current?.metadata ?? { namespace, name }), labels, annotations };
+      if (!current) await client.create(Endpoints, { metadata, subsets }, {}, signal);
+      else await client.update(Endpoints, { metadata, subsets }, {}, signal);
+      note();
     },
   };
 }
 
 const managedLabel = 'endpoints.kubernetes.io/managed-by';
+
+const labelsOf = ({ metadata, spec }: Service): Record<string, string> => ({
+  ...metadata.labels,
+  ...(spec.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {}),
+  [managedLabel]: 'endpoint-controller',
+});
 
 function ignoreAbsence(error: unknown): void {
   if (!isNotFound(error)) throw error;

@@ -6,117 +6,36 @@
  * One file a controller, one loop for all (client/reconcile.ts). A controller knows the apiserver and nothing else: no
  * Mesos, no nodes' insides, no other controller's memory.
  */
-import { readFileSync } from 'node:fs';
 import type { Client } from '../client/client.ts';
 import { EventRecorder } from '../client/events.ts';
 import { Informers } from '../client/informer.ts';
-import { type Reconciler, type World, createWorld, run } from '../client/reconcile.ts';
+import { type Reconciler, createWorld, run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Values, duration, list, number, text } from '../lib/options.ts';
-import { certificateApproving, certificateCleaning, certificateSigning } from './certificates.ts';
-import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
-import { cronJobs } from './cron-job.ts';
-import { daemonSets } from './daemon-set.ts';
-import { deployments } from './deployment.ts';
-import { disruption } from './disruption.ts';
-import { endpointSliceMirroring } from './endpoint-slice-mirroring.ts';
-import { endpointSlices } from './endpoint-slice.ts';
-import { endpoints } from './endpoints.ts';
-import { garbageCollector } from './garbage-collector.ts';
-import { horizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
-import { jobs } from './job.ts';
-import { namespaces } from './namespace.ts';
-import { nodeLifecycle } from './node-lifecycle.ts';
-import { persistentVolumeBinder } from './persistent-volume-binder.ts';
-import { podGc } from './pod-gc.ts';
-import { replicaSets } from './replica-set.ts';
-import { replicationControllers } from './replication-controller.ts';
-import { resourceQuotas } from './resource-quota.ts';
-import { rootCa } from './root-ca.ts';
-import { serviceAccounts } from './service-account.ts';
-import { statefulSets } from './stateful-set.ts';
-import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-protection.ts';
-import { taintEviction } from './taint-eviction.ts';
+import type { Figures } from './figures.ts';
+import { type Controller, chosen } from './list.ts';
+import type { Options } from './options.ts';
 
-export const options = {
-  controllers: list('Controllers to run: * for all, name for one more, -name for one less', ['*'], '<*,name,-name>'),
-  rootCaFile: text('CA of the apiserver (PEM), given to the pods of every namespace', '', '<file>'),
-  clusterSigningCertFile: text(
-    'CA that signs approved certificate requests (PEM); none are signed without it',
-    '',
-    '<file>',
-  ),
-  clusterSigningKeyFile: text('Its key (PEM)', '', '<file>'),
-  clusterSigningDuration: duration('How long a signed certificate is good at most', 365 * 86_400_000),
-  nodeMonitorGracePeriod: duration('How long a kubelet may be silent before its node is unknown', 50_000),
-  nodeEvictionRate: number('Nodes a second and zone that may lose their pods', 0.1),
-  secondaryNodeEvictionRate: number('Likewise in a large zone of which a large part is not ready', 0.01),
-  largeClusterSizeThreshold: number(
-    'Nodes up to which a zone is small: its pods stay if a large part is not ready',
-    50,
-  ),
-  unhealthyZoneThreshold: number('From which part of nodes that are not ready on it is a large part', 0.55),
-  terminatedPodGcThreshold: number('Ended pods that are kept; 0 keeps all', 12_500),
-} as const;
-
-type Options = Values<typeof options>;
-
-/** Every controller by the name that --controllers takes. Adding one is a file and a line here. */
-const all: Readonly<Record<string, (world: World, options: Options) => Reconciler>> = {
-  deployment: deployments,
-  'replica-set': replicaSets,
-  'replication-controller': replicationControllers,
-  'stateful-set': statefulSets,
-  'daemon-set': daemonSets,
-  job: jobs,
-  'cron-job': cronJobs,
-  disruption,
-  'horizontal-pod-autoscaler': horizontalPodAutoscaler,
-  'node-lifecycle': (world, o) => nodeLifecycle(o)(world),
-  'taint-eviction': taintEviction,
-  'pod-gc': (world, o) => podGc(o)(world),
-  'persistent-volume-binder': persistentVolumeBinder,
-  'pvc-protection': claimProtection,
-  'pv-protection': volumeProtection,
-  'ephemeral-volume': ephemeralVolumes,
-  namespace: namespaces,
-  'garbage-collector': garbageCollector,
-  endpoints,
-  'endpoint-slice': endpointSlices,
-  'endpoint-slice-mirroring': endpointSliceMirroring,
-  'csr-approving': certificateApproving,
-  'csr-cleaning': certificateCleaning,
-  'service-account': serviceAccounts,
-  'resource-quota': resourceQuotas,
-  'cluster-role-aggregation': clusterRoleAggregation,
-};
+export { openDoor } from './door.ts';
+export { Figures } from './figures.ts';
+export { options } from './options.ts';
 
 /** Resolves when all caches are in sync and every controller works; `closed` when the signal has stopped them. */
 export async function start(
   given: Options,
-  { client, log, signal }: { client: Client; log: Logger; signal: AbortSignal },
+  { client, log, signal, figures }: { client: Client; log: Logger; signal: AbortSignal; figures?: Figures },
 ): Promise<{ closed: Promise<void> }> {
-  const { controllers, rootCaFile } = given;
   const own = log.child({ component: 'controller-manager' });
   const informers = new Informers(client, own);
-  const world = createWorld(client, informers, new EventRecorder(client, 'km-controller-manager', own), own);
-  const reconcilers = chosen(controllers).map((name) => all[name]!(world, given));
-  if (rootCaFile) reconcilers.push(rootCa(readFileSync(rootCaFile, 'utf8'))(world));
-  if (given.clusterSigningCertFile && given.clusterSigningKeyFile) reconcilers.push(certificateSigning(given)(world));
+  const made = ({ component, syncs, make }: Controller): Reconciler | undefined => {
+    const events = new EventRecorder(client, component, own);
+    const reconciler = make(createWorld(client, informers, events, own), given);
+    if (reconciler && syncs) reconciler.concurrency = given[syncs];
+    return reconciler;
+  };
+  const reconcilers = chosen(given.controllers).flatMap((one) => made(one) ?? []);
   await informers.start(signal);
-  const running = reconcilers.map((reconciler) => run(reconciler, { log: own, signal }));
+  const running = reconcilers.map((reconciler) =>
+    run(reconciler, { log: own, signal, ...(figures ? { watcher: figures.watch(reconciler.name) } : {}) }),
+  );
   return { closed: Promise.all(running).then(() => undefined) };
-}
-
-/** Throws an Error that lists the controllers there are. */
-function chosen(wishes: readonly string[]): string[] {
-  const names = new Set(wishes.includes('*') ? Object.keys(all) : []);
-  for (const wish of wishes.filter((name) => name !== '*')) {
-    const name = wish.replace(/^-/, '');
-    if (!(name in all))
-      throw new Error(`--controllers: there is no controller "${name}"; there are ${Object.keys(all).join(', ')}`);
-    if (wish.startsWith('-')) names.delete(name);
-    else names.add(name);
-  }
-  return [...names];
 }

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from 'node:http';
-import type { TLSSocket } from 'node:tls';
 import { StatusError } from '../api/status.ts';
-import type { Access, Caller } from './access.ts';
+import { callerOf } from '../client/delegated-access.ts';
+import type { Access } from './access.ts';
 
 const verbs: Readonly<Record<string, string>> = { POST: 'create', PUT: 'update', PATCH: 'patch', DELETE: 'delete' };
 
@@ -27,7 +27,7 @@ export async function admit(
   clientNames: readonly string[],
   access: Access,
 ): Promise<void> {
-  const caller = certificateOf(request.socket as TLSSocket) ?? (await tokenOf(request, access));
+  const caller = await callerOf(request, access);
   if (!caller) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
   if (caller.groups.includes('system:masters') || clientNames.includes(caller.name)) return;
   const verb = verbs[request.method ?? ''] ?? 'get';
@@ -35,16 +35,4 @@ export async function admit(
   const [first] = subresourcesOf(path);
   const words = `Forbidden (user=${caller.name}, verb=${verb}, resource=nodes, subresource=${first!})`;
   throw new StatusError(403, 'Forbidden', words);
-}
-
-function certificateOf(socket: TLSSocket): Caller | undefined {
-  if (!socket.authorized) return undefined;
-  const { subject } = socket.getPeerCertificate();
-  const name = [subject?.CN].flat()[0];
-  return name === undefined ? undefined : { name, groups: [...[subject.O ?? []].flat(), 'system:authenticated'] };
-}
-
-async function tokenOf({ headers }: IncomingMessage, access: Access): Promise<Caller | undefined> {
-  const token = /^Bearer\s+(\S+)$/i.exec(headers.authorization ?? '')?.[1];
-  return token === undefined ? undefined : access.reviewToken(token);
 }

@@ -1,5 +1,6 @@
 import { ageColumn, joined, nameColumn } from '../columns.ts';
-import { bad, notSupported, required } from '../field-error.ts';
+import { equal } from '../../lib/equal.ts';
+import { bad, forbiddenField, notSupported, required } from '../field-error.ts';
 import { kind } from '../kind.ts';
 import { checkQualifiedName } from '../names.ts';
 import type { Condition, KubeObject } from '../meta.ts';
@@ -45,6 +46,8 @@ export const Node = kind<Node>({
   defaults: (node) => {
     node.spec ??= {};
     node.status ??= {};
+    if (node.spec.podCIDR && !node.spec.podCIDRs?.length) node.spec.podCIDRs = [node.spec.podCIDR];
+    if (node.spec.podCIDRs?.[0]) node.spec.podCIDR ??= node.spec.podCIDRs[0];
     if (node.status.capacity) node.status.allocatable ??= { ...node.status.capacity };
   },
   // A kubelet registers its node together with the status.
@@ -60,17 +63,19 @@ export const Node = kind<Node>({
           : [notSupported(`spec.taints[${i}].effect`, taint.effect, effects)]
         : [required(`spec.taints[${i}].effect`)]),
     ]),
-  validateUpdate: (node, old) =>
-    old.spec?.providerID && node.spec?.providerID !== old.spec.providerID
+  validateUpdate: (node, old) => [
+    ...(old.spec?.podCIDRs?.length && !equal(node.spec?.podCIDRs, old.spec.podCIDRs)
+      ? [forbiddenField('spec.podCIDRs', 'node updates may not change podCIDR except from "" to valid')]
+      : []),
+    ...(old.spec?.providerID && node.spec?.providerID !== old.spec.providerID
       ? [
-          {
-            type: 'Forbidden',
-            field: 'spec.providerID',
-            detail:
-              'node updates may only change labels, taints, or capacity (or configSource, if the DynamicKubeletConfig feature gate is enabled)',
-          },
+          forbiddenField(
+            'spec.providerID',
+            'node updates may only change labels, taints, or capacity (or configSource, if the DynamicKubeletConfig feature gate is enabled)',
+          ),
         ]
-      : [],
+      : []),
+  ],
   generation: false,
   columns: [
     nameColumn,

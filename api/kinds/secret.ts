@@ -23,6 +23,10 @@ const requiredKeys: Record<string, string[]> = {
   'kubernetes.io/ssh-auth': ['ssh-privatekey'],
 };
 
+/** A secret of this type says by an annotation whose token it holds; a controller fills in the rest. */
+const tokenType = 'kubernetes.io/service-account-token';
+const accountName = 'kubernetes.io/service-account.name';
+
 export const Secret = kind<Secret>({
   group: '',
   version: 'v1',
@@ -53,6 +57,8 @@ export const Secret = kind<Secret>({
     if (size > maxDataBytes) errors.push(tooLong('data', maxDataBytes));
     for (const key of requiredKeys[secret.type ?? ''] ?? [])
       if (!Object.hasOwn(secret.data ?? {}, key)) errors.push(required(`data[${key}]`));
+    if (secret.type === tokenType && !secret.metadata.annotations?.[accountName])
+      errors.push(required(`metadata.annotations[${accountName}]`));
     return errors;
   },
   validateUpdate: (secret, old) => {

@@ -14,7 +14,7 @@ import type { AuthOptions } from './options.ts';
 import { ProxiedUsers } from './proxied-users.ts';
 import type { Rbac } from './rbac.ts';
 import { ServiceAccountTokens } from './service-account-tokens.ts';
-import { readKeys, readSigningKey } from './signing-keys.ts';
+import { readKeys, readSigningKey } from '../../lib/signing-keys.ts';
 import { readTokenFile, StaticTokens, type Token } from './static-tokens.ts';
 import { WebhookAuthorizer, WebhookTokens } from './webhooks.ts';
 import type { Gate } from '../dispatch.ts';

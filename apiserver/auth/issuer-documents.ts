@@ -1,4 +1,4 @@
-import { keySet, type TokenKey } from './signing-keys.ts';
+import { keySet, type TokenKey } from '../../lib/signing-keys.ts';
 
 /** What others need to check service-account tokens themselves: the issuer's discovery document and its keys. */
 export class IssuerDocuments {

@@ -7,7 +7,7 @@ import { ServiceAccount } from '../../api/kinds/service-account.ts';
 import type { ObjectMeta } from '../../api/meta.ts';
 import type { Known, TokenUsers } from './authenticate.ts';
 import type { Lookup } from './lookup.ts';
-import type { TokenKey } from './signing-keys.ts';
+import type { TokenKey } from '../../lib/signing-keys.ts';
 import { authenticated, type User } from './user.ts';
 
 export interface NamedUid {

@@ -2,7 +2,7 @@ import { Pod } from '../../api/kinds/pod.ts';
 import { Client } from '../../client/client.ts';
 import { Informers } from '../../client/informer.ts';
 import type { Stored } from '../../api/meta.ts';
-import { options, start } from '../../controllers/index.ts';
+import { Figures, options, start } from '../../controllers/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import type { Options as ApiServerOptions } from '../../apiserver/index.ts';
@@ -24,10 +24,30 @@ export async function startControllers(
   const [client, own] = [as(adminToken), as(controllerToken)];
   const stopping = new AbortController();
   const { signal } = stopping;
-  const { closed } = await start({ ...defaultsOf(options), ...overrides }, { client: own, log: silent, signal });
+  const figures = new Figures();
+  const { closed } = await start(
+    { ...defaultsOf(options), ...overrides },
+    { client: own, log: silent, signal, figures },
+  );
   return {
     server,
     client,
+    /** What the controllers do, and as whom. */
+    figures,
+    own,
+    signal,
+    /** More controllers beside or after the first ones. */
+    async another(given: Partial<ReturnType<typeof defaultsOf<typeof options>>>) {
+      const ending = new AbortController();
+      const all = AbortSignal.any([ending.signal, signal]);
+      const second = await start({ ...defaultsOf(options), ...given }, { client: own, log: silent, signal: all });
+      return {
+        async stop() {
+          ending.abort();
+          await second.closed;
+        },
+      };
+    },
     async stop() {
       stopping.abort();
       await closed;

@@ -1,0 +1,282 @@
+import { readFileSync } from 'node:fs';
+import type { Reconciler, World } from '../client/reconcile.ts';
+import { readSigningKey } from '../lib/signing-keys.ts';
+import { bootstrapSigner, tokenCleaner } from './bootstrap-tokens.ts';
+import { certificateApproving, certificateCleaning, certificateSigning } from './certificates.ts';
+import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
+import { cronJobs } from './cron-job.ts';
+import { daemonSets } from './daemon-set.ts';
+import { deployments } from './deployment.ts';
+import { disruption } from './disruption.ts';
+import { endpointSliceMirroring } from './endpoint-slice-mirroring.ts';
+import { endpointSlices } from './endpoint-slice.ts';
+import { endpoints } from './endpoints.ts';
+import { garbageCollector } from './garbage-collector.ts';
+import { horizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
+import { jobs } from './job.ts';
+import { namespaces } from './namespace.ts';
+import { nodeIpam } from './node-ipam.ts';
+import { nodeLifecycle } from './node-lifecycle.ts';
+import { persistentVolumeBinder } from './persistent-volume-binder.ts';
+import { podGc } from './pod-gc.ts';
+import { replicaSets } from './replica-set.ts';
+import { replicationControllers } from './replication-controller.ts';
+import { resourceQuotas } from './resource-quota.ts';
+import { rootCa } from './root-ca.ts';
+import { serviceAccounts } from './service-account.ts';
+import { serviceAccountTokens } from './service-account-tokens.ts';
+import { statefulSets } from './stateful-set.ts';
+import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-protection.ts';
+import { taintEviction } from './taint-eviction.ts';
+import type { Options, Syncs } from './options.ts';
+
+export interface Controller {
+  /** What --controllers takes, and logs, figures and checks show. */
+  name: string;
+  /** The names that kube-controller-manager takes for it, today's and those of before. */
+  also: readonly string[];
+  /** Who speaks in its events. */
+  component: string;
+  /** Which option says how many keys at once. */
+  syncs?: Syncs;
+  /** Whether `*` leaves it out: these serve clusters that kubeadm joins nodes to. */
+  off?: true;
+  /** Undefined where it lacks what it needs: nothing was said of its key, say. */
+  make: (world: World, options: Options) => Reconciler | undefined;
+}
+
+const tokens: Controller['make'] = (world, o) => {
+  const path = o.serviceAccountPrivateKeyFile;
+  if (!path) return undefined;
+  const key = readSigningKey(readFileSync(path, 'utf8'), path);
+  const ca = o.rootCaFile ? readFileSync(o.rootCaFile, 'utf8') : undefined;
+  return serviceAccountTokens({ key, ca, generate: o.legacyServiceAccountTokenAutoGeneration })(world);
+};
+
+/** Every controller. Adding one is a file and a row here. */
+export const all: readonly Controller[] = [
+  {
+    name: 'deployment',
+    also: ['deployment-controller'],
+    component: 'deployment-controller',
+    syncs: 'concurrentDeploymentSyncs',
+    make: deployments,
+  },
+  {
+    name: 'replica-set',
+    also: ['replicaset-controller', 'replicaset'],
+    component: 'replicaset-controller',
+    syncs: 'concurrentReplicasetSyncs',
+    make: replicaSets,
+  },
+  {
+    name: 'replication-controller',
+    also: ['replicationcontroller-controller', 'replicationcontroller'],
+    component: 'replication-controller',
+    syncs: 'concurrentRcSyncs',
+    make: replicationControllers,
+  },
+  {
+    name: 'stateful-set',
+    also: ['statefulset-controller', 'statefulset'],
+    component: 'statefulset-controller',
+    syncs: 'concurrentStatefulsetSyncs',
+    make: statefulSets,
+  },
+  {
+    name: 'daemon-set',
+    also: ['daemonset-controller', 'daemonset'],
+    component: 'daemonset-controller',
+    syncs: 'concurrentDaemonsetSyncs',
+    make: daemonSets,
+  },
+  { name: 'job', also: ['job-controller'], component: 'job-controller', syncs: 'concurrentJobSyncs', make: jobs },
+  {
+    name: 'cron-job',
+    also: ['cronjob-controller', 'cronjob'],
+    component: 'cronjob-controller',
+    syncs: 'concurrentCronJobSyncs',
+    make: cronJobs,
+  },
+  {
+    name: 'disruption',
+    also: ['disruption-controller'],
+    component: 'controllermanager',
+    syncs: 'concurrentDisruptionSyncs',
+    make: disruption,
+  },
+  {
+    name: 'horizontal-pod-autoscaler',
+    also: ['horizontal-pod-autoscaler-controller', 'horizontalpodautoscaling'],
+    component: 'horizontal-pod-autoscaler',
+    syncs: 'concurrentHorizontalPodAutoscalerSyncs',
+    make: horizontalPodAutoscaler,
+  },
+  {
+    name: 'node-lifecycle',
+    also: ['node-lifecycle-controller', 'nodelifecycle'],
+    component: 'node-controller',
+    make: (world, o) => nodeLifecycle(o)(world),
+  },
+  {
+    name: 'taint-eviction',
+    also: ['taint-eviction-controller'],
+    component: 'taint-eviction-controller',
+    make: taintEviction,
+  },
+  {
+    name: 'pod-gc',
+    also: ['pod-garbage-collector-controller', 'podgc'],
+    component: 'pod-garbage-collector-controller',
+    make: (world, o) => podGc(o)(world),
+  },
+  {
+    name: 'persistent-volume-binder',
+    also: ['persistentvolume-binder-controller', 'persistentvolume-binder'],
+    component: 'persistentvolume-controller',
+    make: persistentVolumeBinder,
+  },
+  {
+    name: 'pvc-protection',
+    also: ['persistentvolumeclaim-protection-controller'],
+    component: 'pvc-protection-controller',
+    make: claimProtection,
+  },
+  {
+    name: 'pv-protection',
+    also: ['persistentvolume-protection-controller'],
+    component: 'pv-protection-controller',
+    make: volumeProtection,
+  },
+  {
+    name: 'ephemeral-volume',
+    also: ['ephemeral-volume-controller'],
+    component: 'ephemeral_volume',
+    syncs: 'concurrentEphemeralvolumeSyncs',
+    make: ephemeralVolumes,
+  },
+  {
+    name: 'namespace',
+    also: ['namespace-controller'],
+    component: 'namespace-controller',
+    syncs: 'concurrentNamespaceSyncs',
+    make: namespaces,
+  },
+  {
+    name: 'garbage-collector',
+    also: ['garbage-collector-controller', 'garbagecollector'],
+    component: 'garbage-collector-controller',
+    syncs: 'concurrentGcSyncs',
+    make: garbageCollector,
+  },
+  {
+    name: 'endpoints',
+    also: ['endpoints-controller', 'endpoint'],
+    component: 'endpoint-controller',
+    syncs: 'concurrentEndpointSyncs',
+    make: endpoints,
+  },
+  {
+    name: 'endpoint-slice',
+    also: ['endpointslice-controller', 'endpointslice'],
+    component: 'endpoint-slice-controller',
+    syncs: 'concurrentServiceEndpointSyncs',
+    make: (world, o) => endpointSlices(o.maxEndpointsPerSlice)(world),
+  },
+  {
+    name: 'endpoint-slice-mirroring',
+    also: ['endpointslice-mirroring-controller', 'endpointslicemirroring'],
+    component: 'endpoint-slice-mirroring-controller',
+    syncs: 'mirroringConcurrentServiceEndpointSyncs',
+    make: endpointSliceMirroring,
+  },
+  {
+    name: 'csr-approving',
+    also: ['certificatesigningrequest-approving-controller', 'csrapproving'],
+    component: 'certificate-controller',
+    make: certificateApproving,
+  },
+  {
+    name: 'csr-signing',
+    also: ['certificatesigningrequest-signing-controller', 'csrsigning'],
+    component: 'certificate-controller',
+    make: (world, o) =>
+      o.clusterSigningCertFile && o.clusterSigningKeyFile ? certificateSigning(o)(world) : undefined,
+  },
+  {
+    name: 'csr-cleaning',
+    also: ['certificatesigningrequest-cleaner-controller', 'csrcleaner'],
+    component: 'certificate-controller',
+    make: certificateCleaning,
+  },
+  {
+    name: 'root-ca',
+    also: ['root-ca-certificate-publisher-controller', 'root-ca-cert-publisher'],
+    component: 'root-ca-cert-publisher',
+    make: (world, o) => (o.rootCaFile ? rootCa(readFileSync(o.rootCaFile, 'utf8'))(world) : undefined),
+  },
+  {
+    name: 'service-account',
+    also: ['serviceaccount-controller', 'serviceaccount'],
+    component: 'service-account-controller',
+    make: serviceAccounts,
+  },
+  {
+    name: 'service-account-token',
+    also: ['serviceaccount-token-controller', 'serviceaccount-token'],
+    component: 'serviceaccount-token-controller',
+    syncs: 'concurrentServiceaccountTokenSyncs',
+    make: tokens,
+  },
+  {
+    name: 'bootstrap-signer',
+    also: ['bootstrap-signer-controller', 'bootstrapsigner'],
+    component: 'bootstrap-signer',
+    off: true,
+    make: bootstrapSigner,
+  },
+  {
+    name: 'token-cleaner',
+    also: ['token-cleaner-controller', 'tokencleaner'],
+    component: 'token-cleaner',
+    off: true,
+    make: tokenCleaner,
+  },
+  {
+    name: 'node-ipam',
+    also: ['node-ipam-controller', 'nodeipam'],
+    component: 'cidrAllocator',
+    make: (world, o) => (o.allocateNodeCidrs ? nodeIpam(o)(world) : undefined),
+  },
+  {
+    name: 'resource-quota',
+    also: ['resourcequota-controller', 'resourcequota'],
+    component: 'resourcequota-controller',
+    syncs: 'concurrentResourceQuotaSyncs',
+    make: resourceQuotas,
+  },
+  {
+    name: 'cluster-role-aggregation',
+    also: ['clusterrole-aggregation-controller', 'clusterrole-aggregation'],
+    component: 'clusterrole-aggregation-controller',
+    make: clusterRoleAggregation,
+  },
+];
+
+/** Those that the wishes of --controllers mean. Throws an Error that lists the controllers there are. */
+export function chosen(wishes: readonly string[]): Controller[] {
+  const byName = new Map(all.flatMap((one) => [one.name, ...one.also].map((name) => [name, one] as const)));
+  const found = new Set(wishes.includes('*') ? all.filter(({ off }) => !off) : []);
+  for (const wish of wishes.filter((name) => name !== '*')) {
+    const one = byName.get(wish.replace(/^-/, ''));
+    if (!one) {
+      const name = wish.replace(/^-/, '');
+      throw new Error(
+        `--controllers: there is no controller "${name}"; there are ${all.map((c) => c.name).join(', ')}`,
+      );
+    }
+    if (wish.startsWith('-')) found.delete(one);
+    else found.add(one);
+  }
+  return [...found];
+}
