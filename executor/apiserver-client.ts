@@ -1,4 +1,6 @@
 import { ConfigMap } from '../api/kinds/config-map.ts';
+import { PersistentVolume } from '../api/kinds/persistent-volume.ts';
+import { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import { Pod, type PodStatus } from '../api/kinds/pod.ts';
 import { RuntimeClass } from '../api/kinds/runtime-class.ts';
 import { Secret } from '../api/kinds/secret.ts';
@@ -39,6 +41,8 @@ export function apiserverOf(
     services,
     configMap: (namespace, name) => find(ConfigMap, namespace, name),
     secret: (namespace, name) => find(Secret, namespace, name),
+    claim: (namespace, name) => find(PersistentVolumeClaim, namespace, name),
+    persistentVolume: (name) => find(PersistentVolume, '', name),
     runtimeHandler: async (name) => (await find(RuntimeClass, '', name))?.handler,
     async writeStatus(pod, status) {
       const patch = { metadata: { uid: pod.metadata.uid }, status: statusPatch(pod, status) };

@@ -1,4 +1,6 @@
 import type { ConfigMap } from '../api/kinds/config-map.ts';
+import type { PersistentVolume } from '../api/kinds/persistent-volume.ts';
+import type { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import type { Pod, PodStatus } from '../api/kinds/pod.ts';
 import type { Secret } from '../api/kinds/secret.ts';
 import type { Service } from '../api/kinds/service.ts';
@@ -11,6 +13,8 @@ export interface Apiserver {
   removePod(pod: Pod): Promise<void>;
   configMap(namespace: string, name: string): Promise<ConfigMap | undefined>;
   secret(namespace: string, name: string): Promise<Secret | undefined>;
+  claim(namespace: string, name: string): Promise<PersistentVolumeClaim | undefined>;
+  persistentVolume(name: string): Promise<PersistentVolume | undefined>;
   /** The handler of a RuntimeClass; undefined when there is no such class. */
   runtimeHandler(name: string): Promise<string | undefined>;
   services(): readonly Service[];

@@ -3,6 +3,7 @@ import { join, normalize } from 'node:path';
 import type { Container, Pod, Volume, VolumeMount } from '../api/kinds/pod.ts';
 import { expand } from './env.ts';
 import type { ContainerSpec } from './runtime.ts';
+import { ephemeral, isReadOnlyClaim, persistentVolumeClaim } from './volumes/claim.ts';
 import { configMap } from './volumes/config-map.ts';
 import { downwardApi } from './volumes/downward-api.ts';
 import { emptyDir } from './volumes/empty-dir.ts';
@@ -11,8 +12,11 @@ import { projected } from './volumes/projected.ts';
 import { secret } from './volumes/secret.ts';
 import { VolumeError, type VolumeFacts, type VolumeType } from './volumes/volume.ts';
 
-/** Every volume type there is; claims and CSI come with the complete kubelet. */
-const types: readonly VolumeType[] = [emptyDir, hostPath, configMap, secret, downwardApi, projected];
+/** Every volume type there is. */
+const types: readonly VolumeType[] = [
+  ...[emptyDir, hostPath, configMap, secret, downwardApi, projected],
+  ...[persistentVolumeClaim, ephemeral],
+];
 
 /** Makes a pod's volumes ready: volume name → where it is on this machine. Throws VolumeError; may be called again. */
 export async function prepareVolumes(pod: Pod, directory: string, facts: VolumeFacts): Promise<Map<string, string>> {
@@ -45,10 +49,12 @@ export async function removeVolumes(pod: Pod, directory: string): Promise<void> 
 
 /** A container's mounts on paths of this machine. Throws VolumeError for a subPath that leaves its volume. */
 export async function containerMounts(
+  pod: Pod,
   container: Container,
   volumes: ReadonlyMap<string, string>,
   env: ReadonlyMap<string, string>,
 ): Promise<ContainerSpec['mounts']> {
+  const readOnly = new Set((pod.spec.volumes ?? []).filter(isReadOnlyClaim).map(({ name }) => name));
   return Promise.all(
     (container.volumeMounts ?? []).map(async (mount) => {
       const root = volumes.get(mount.name);
@@ -57,7 +63,7 @@ export async function containerMounts(
       return {
         hostPath: await withinVolume(root, mount, env),
         containerPath: normalize(mount.mountPath).replace(/(.)\/$/, '$1'),
-        readOnly: mount.readOnly ?? false,
+        readOnly: mount.readOnly || readOnly.has(mount.name),
         ...(mount.mountPropagation && mount.mountPropagation !== 'None' ? { propagation: mount.mountPropagation } : {}),
       };
     }),

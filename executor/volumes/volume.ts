@@ -1,4 +1,6 @@
 import type { ConfigMap } from '../../api/kinds/config-map.ts';
+import type { PersistentVolume, PersistentVolumeSpec } from '../../api/kinds/persistent-volume.ts';
+import type { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import type { Pod, Volume } from '../../api/kinds/pod.ts';
 import type { Secret } from '../../api/kinds/secret.ts';
 import type { EnvFacts } from '../env.ts';
@@ -16,6 +18,14 @@ export interface VolumeType {
   remove?(path: string): Promise<void>;
 }
 
+/** One kind of PersistentVolume: a file in this directory and a line in ./claim.ts. */
+export interface PersistentType {
+  /** The field of the volume's spec that names its source. */
+  source: string;
+  /** As for a VolumeType. */
+  prepare(spec: PersistentVolumeSpec, place: VolumePlace): Promise<string>;
+}
+
 export interface VolumePlace {
   pod: Pod;
   /** The volume's own directory on this machine; it need not exist yet. */
@@ -26,6 +36,8 @@ export interface VolumePlace {
 export interface VolumeFacts extends Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIp' | 'allocatable'> {
   configMap(name: string): Promise<ConfigMap | undefined>;
   secret(name: string): Promise<Secret | undefined>;
+  claim(name: string): Promise<PersistentVolumeClaim | undefined>;
+  persistentVolume(name: string): Promise<PersistentVolume | undefined>;
   /** A token for the pod's service account; `seconds` is how long it should live. */
   token(audience: string | undefined, seconds: number): Promise<{ token: string; expiresAt: number }>;
 }

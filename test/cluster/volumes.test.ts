@@ -1,3 +1,5 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../eventually.ts';
 import { type Containerd, containerdIsHere, startContainerd } from '../executor/containerd.ts';
@@ -53,6 +55,37 @@ spec:
         - { name: keys, mountPath: /keys, readOnly: true }
         - { name: scratch, mountPath: /scratch }
         - { name: about, mountPath: /about }
+`;
+
+const kept = (path: string) => `
+apiVersion: v1
+kind: PersistentVolume
+metadata: { name: kept }
+spec:
+  capacity: { storage: 1Gi }
+  accessModes: [ReadWriteOnce]
+  storageClassName: by-hand
+  hostPath: { path: '${path}', type: Directory }
+---
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: { name: kept, namespace: default }
+spec: { accessModes: [ReadWriteOnce], storageClassName: by-hand, resources: { requests: { storage: 1Gi } } }
+`;
+
+const claimant = (name: string, command: string) => `
+apiVersion: v1
+kind: Pod
+metadata: { name: ${name}, namespace: default }
+spec:
+  restartPolicy: Never
+  volumes: [{ name: kept, persistentVolumeClaim: { claimName: kept } }]
+  containers:
+    - name: main
+      image: k8s.test/busybox:1
+      command: [sh, -c, '${command}']
+      resources: { requests: { cpu: 50m, memory: 16Mi } }
+      volumeMounts: [{ name: kept, mountPath: /kept }]
 `;
 
 interface Place {
@@ -140,5 +173,22 @@ describe.each(places)('on the %s runtime', (_name, open) => {
     await kubectl.run('wait', '--for=condition=Ready', 'pod/late', '--timeout=20s');
     expect(await kubectl.run('exec', 'late', '--', 'cat', '/settings/COLOUR')).toBe('blue');
     await kubectl.run('delete', 'pod', 'late');
+  });
+
+  test('a claim keeps what a pod wrote for the next one', async () => {
+    const { kubectl, dir } = place.cluster;
+    const data = join(dir, 'kept');
+    mkdirSync(data, { mode: 0o777 });
+    await kubectl.feed(kept(data), 'apply', '-f', '-');
+    await kubectl.feed(claimant('writer', 'echo mine > /kept/note'), 'apply', '-f', '-');
+    await kubectl.run('wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/writer', '--timeout=30s');
+    expect(readFileSync(join(data, 'note'), 'utf8')).toBe('mine\n');
+    await kubectl.feed(claimant('reader2', 'cat /kept/note'), 'apply', '-f', '-');
+    await kubectl.run('wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/reader2', '--timeout=30s');
+    expect(await kubectl.run('logs', 'reader2')).toBe('mine\n');
+    await kubectl.run('delete', 'pod/writer', 'pod/reader2', 'pvc/kept', '--timeout=20s');
+    await eventually(async () =>
+      expect(await kubectl.run('get', 'pv', 'kept', '-o', 'jsonpath={.status.phase}')).toBe('Released'),
+    );
   });
 });

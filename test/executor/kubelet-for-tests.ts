@@ -1,3 +1,5 @@
+import type { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
+import type { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { ConfigMap } from '../../api/kinds/config-map.ts';
@@ -21,6 +23,8 @@ export class RecordingApiserver implements Apiserver {
   events: string[] = [];
   configMaps = new Map<string, ConfigMap>();
   secrets = new Map<string, Secret>();
+  claims = new Map<string, PersistentVolumeClaim>();
+  volumes = new Map<string, PersistentVolume>();
   handlers = new Map<string, string>();
   down = false;
 
@@ -39,6 +43,12 @@ export class RecordingApiserver implements Apiserver {
   }
   secret(namespace: string, name: string): Promise<Secret | undefined> {
     return Promise.resolve(this.secrets.get(`${namespace}/${name}`));
+  }
+  claim(namespace: string, name: string): Promise<PersistentVolumeClaim | undefined> {
+    return Promise.resolve(this.claims.get(`${namespace}/${name}`));
+  }
+  persistentVolume(name: string): Promise<PersistentVolume | undefined> {
+    return Promise.resolve(this.volumes.get(name));
   }
   runtimeHandler(name: string): Promise<string | undefined> {
     return Promise.resolve(this.handlers.get(name));

@@ -1,0 +1,50 @@
+import type { Volume } from '../../api/kinds/pod.ts';
+import { hostPath } from './host-path.ts';
+import { local } from './local.ts';
+import { type PersistentType, VolumeError, type VolumePlace, type VolumeType } from './volume.ts';
+
+/** Every kind of PersistentVolume that this node can provide. */
+const types: readonly PersistentType[] = [
+  { source: 'hostPath', prepare: (spec, place) => hostPath.prepare({ name: '', hostPath: spec.hostPath! }, place) },
+  local,
+];
+
+/** A volume that outlives the pod, by the claim that the pod names. */
+export const persistentVolumeClaim: VolumeType = {
+  source: 'persistentVolumeClaim',
+  prepare: ({ persistentVolumeClaim: source }, place) => prepareClaim((source as ClaimSource).claimName, place),
+};
+
+/** The same by a claim that was made for the pod and goes with it. */
+export const ephemeral: VolumeType = {
+  source: 'ephemeral',
+  prepare: ({ name }, place) => prepareClaim(`${place.pod.metadata.name}-${name}`, place, true),
+};
+
+interface ClaimSource {
+  claimName: string;
+  readOnly?: boolean;
+}
+
+/** Whether the pod may only read the volume, whatever its containers ask for. */
+export const isReadOnlyClaim = ({ persistentVolumeClaim: source }: Volume): boolean =>
+  (source as ClaimSource | undefined)?.readOnly === true;
+
+async function prepareClaim(name: string, place: VolumePlace, isOwned = false): Promise<string> {
+  const { pod, facts } = place;
+  const claim = await facts.claim(name);
+  if (!claim) throw new VolumeError(`persistentvolumeclaim "${name}" not found`);
+  const { uid } = claim.metadata;
+  if (isOwned && !claim.metadata.ownerReferences?.some((owner) => owner.uid === pod.metadata.uid))
+    throw new VolumeError(`PVC "${name}" was not created for pod "${pod.metadata.name}" (pod is not owner)`);
+  if (claim.status?.phase !== 'Bound' || !claim.spec.volumeName)
+    throw new VolumeError(`persistentvolumeclaim "${name}" is not bound to a volume yet`);
+  const volume = await facts.persistentVolume(claim.spec.volumeName);
+  if (!volume || volume.spec.claimRef?.uid !== uid)
+    throw new VolumeError(`volume "${claim.spec.volumeName}" is not bound to persistentvolumeclaim "${name}"`);
+  if (volume.spec.volumeMode === 'Block')
+    throw new VolumeError(`volume "${claim.spec.volumeName}" is a block device, which this node cannot provide yet`);
+  const type = types.find(({ source }) => volume.spec[source] !== undefined);
+  if (!type) throw new VolumeError(`volume "${claim.spec.volumeName}" is of a kind that this node cannot provide yet`);
+  return type.prepare(volume.spec, place);
+}
