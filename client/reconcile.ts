@@ -1,6 +1,6 @@
 import type { Kind } from '../api/kind.ts';
 import { type KubeObject, type Stored, controllerOf, keyOf } from '../api/meta.ts';
-import { isConflict } from '../api/status.ts';
+import { isConflict, isNotFound } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Client } from './client.ts';
 import type { EventRecorder } from './events.ts';
@@ -83,6 +83,9 @@ export async function run(
   await Promise.all(Array.from({ length: reconciler.concurrency ?? 4 }, () => work(reconciler, queue, own, signal)));
 }
 
+/** What is missing is told when it has been missing for so many milliseconds of backoff. */
+const quietly = 1000;
+
 async function work(reconciler: Reconciler, queue: WorkQueue, log: Logger, signal: AbortSignal): Promise<void> {
   for (let key = await queue.take(); key !== undefined; key = await queue.take()) {
     try {
@@ -92,8 +95,9 @@ async function work(reconciler: Reconciler, queue: WorkQueue, log: Logger, signa
     } catch (err) {
       if (!signal.aborted) {
         const wait = queue.addRateLimited(key);
-        // A conflict only says that our copy was old: the informer brings the new one.
-        if (isConflict(err)) log.debug({ err, key, wait }, 'conflict; trying again');
+        // Our copy was old: the informer brings the new one, or tells that the object is gone.
+        if (isConflict(err) || (isNotFound(err) && wait < quietly))
+          log.debug({ err, key, wait }, 'stale; trying again');
         else log.warn({ err, key, wait }, 'reconcile failed; trying again');
       }
     } finally {

@@ -15,7 +15,7 @@ const lookAgain = 500;
 
 /** What is left of one kind in a namespace that is being deleted. */
 interface Left {
-  kind: Kind;
+  kind: Pick<Kind, 'plural' | 'group'>;
   count: number;
   finalizers: string[];
 }
@@ -36,11 +36,14 @@ export function namespaces({ client, informer, now }: World): Reconciler {
     async reconcile(key, signal) {
       const namespace = all.get(key);
       if (!namespace?.metadata.deletionTimestamp || !namespace.spec?.finalizers?.includes('kubernetes')) return;
-      const left = (
-        await Promise.all([...kinds, ...customKinds()].map((kind) => empty(client, kind, key, signal)))
-      ).filter(({ count }) => count > 0);
-      if (left.length === 0) return finalize(client, namespace, signal);
-      await tell(client, namespace, left, now(), signal);
+      const tries = await Promise.allSettled(
+        [...kinds, ...customKinds()].map((kind) => empty(client, kind, key, signal)),
+      );
+      const left = tries.flatMap((one) => (one.status === 'fulfilled' && one.value.count > 0 ? [one.value] : []));
+      const failures = tries.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
+      if (left.length + failures.length === 0) return finalize(client, namespace, signal);
+      await tell(client, namespace, deletionConditions(left, failures), now(), signal);
+      if (failures[0]) throw failures[0];
       return { again: lookAgain };
     },
   };
@@ -75,47 +78,67 @@ async function finalize(client: Client, namespace: StoredNamespace, signal: Abor
 async function tell(
   client: Client,
   namespace: StoredNamespace,
-  left: readonly Left[],
+  conditions: readonly Condition[],
   now: number,
   signal: AbortSignal,
 ): Promise<void> {
-  const kinds = left.map(
-    ({ kind: { plural, group, version }, count }) =>
-      `${plural}.${group ? `${group}/` : ''}${version} has ${count} resource instances`,
-  );
+  const before = namespace.status?.conditions ?? [];
+  const known = ({ type }: Condition) => before.find((one) => one.type === type);
+  const news = conditions.some((one) => known(one)?.message !== one.message || known(one)?.status !== one.status);
+  if (!news) return;
+  const dated = conditions.map((one) => {
+    const since = known(one)?.status === one.status ? known(one)?.lastTransitionTime : undefined;
+    return { ...one, lastTransitionTime: since ?? timestamp(now) };
+  });
+  const patch = { status: { conditions: dated } };
+  await client.patch(Namespace, namespace.metadata, patch, { subresource: 'status' }, signal);
+}
+
+/** What Kubernetes says while a namespace goes, in its words. Exported for its test. */
+export function deletionConditions(left: readonly Left[], failures: readonly Error[]): Condition[] {
+  const kinds = left.map(({ kind: { plural, group }, count }) => `${plural}.${group} has ${count} resource instances`);
   const finalizers = new Map<string, number>();
   for (const name of left.flatMap((one) => one.finalizers)) finalizers.set(name, (finalizers.get(name) ?? 0) + 1);
   const held = [...finalizers].map(([name, count]) => `${name} in ${count} resource instances`);
-  const conditions: Condition[] = [
-    {
-      type: 'NamespaceContentRemaining',
-      status: 'True',
-      reason: 'SomeResourcesRemain',
-      message: `Some resources are remaining: ${kinds.join(', ')}`,
-    },
-    held.length > 0
-      ? {
-          type: 'NamespaceFinalizersRemaining',
-          status: 'True',
-          reason: 'SomeFinalizersRemain',
-          message: `Some content in the namespace has finalizers remaining: ${held.join(', ')}`,
-        }
-      : {
-          type: 'NamespaceFinalizersRemaining',
-          status: 'False',
-          reason: 'ContentHasNoFinalizers',
-          message: 'All content-preserving finalizers finished',
-        },
+  const say = (type: string, bad: [reason: string, words: string] | undefined, reason: string, words: string) => ({
+    type,
+    status: bad ? ('True' as const) : ('False' as const),
+    reason: bad?.[0] ?? reason,
+    message: bad?.[1] ?? words,
+  });
+  const listed = (words: readonly string[]) => [...words].sort().join(', ');
+  return [
+    say('NamespaceDeletionDiscoveryFailure', undefined, 'ResourcesDiscovered', 'All resources successfully discovered'),
+    say(
+      'NamespaceDeletionGroupVersionParsingFailure',
+      undefined,
+      'ParsedGroupVersions',
+      'All legacy kube types successfully parsed',
+    ),
+    say(
+      'NamespaceDeletionContentFailure',
+      failures.length > 0
+        ? [
+            'ContentDeletionFailed',
+            `Failed to delete all resource types, ${failures.length} remaining: ${listed(failures.map((f) => f.message))}`,
+          ]
+        : undefined,
+      'ContentDeleted',
+      'All content successfully deleted, may be waiting on finalization',
+    ),
+    say(
+      'NamespaceContentRemaining',
+      kinds.length > 0 ? ['SomeResourcesRemain', `Some resources are remaining: ${listed(kinds)}`] : undefined,
+      'ContentRemoved',
+      'All content successfully removed',
+    ),
+    say(
+      'NamespaceFinalizersRemaining',
+      held.length > 0
+        ? ['SomeFinalizersRemain', `Some content in the namespace has finalizers remaining: ${listed(held)}`]
+        : undefined,
+      'ContentHasNoFinalizers',
+      'All content-preserving finalizers finished',
+    ),
   ];
-  const before = namespace.status?.conditions ?? [];
-  const news = conditions.some(({ type, message }) => before.find((known) => known.type === type)?.message !== message);
-  if (!news) return;
-  const dated = conditions.map((condition) => ({ ...condition, lastTransitionTime: timestamp(now) }));
-  await client.patch(
-    Namespace,
-    namespace.metadata,
-    { status: { conditions: dated } },
-    { subresource: 'status' },
-    signal,
-  );
 }

@@ -15,6 +15,7 @@ import {
   type PodPlan,
   claimOwners,
   claimsOf,
+  lostIdentity,
   ordinalOf,
   planPods,
   revisionOf,
@@ -75,6 +76,15 @@ export function statefulSets(world: World): Reconciler {
     }
   };
 
+  /** Services and claims find the pod of an ordinal by its labels. */
+  const keepIdentities = async (set: StoredSet, own: readonly StoredPod[], signal: AbortSignal): Promise<void> => {
+    for (const pod of own) {
+      const labels = pod.metadata.deletionTimestamp ? undefined : lostIdentity(set, pod);
+      const { uid } = pod.metadata;
+      if (labels) await client.patch(Pod, pod.metadata, { metadata: { uid, labels } }, {}, signal);
+    }
+  };
+
   const act = async (set: StoredSet, plan: PodPlan, history: Revisions, signal: AbortSignal): Promise<boolean> => {
     let stuck = false;
     await slowStart(plan.create, async ({ ordinal, revision }) => {
@@ -108,6 +118,7 @@ export function statefulSets(world: World): Reconciler {
       const history = await keepHistory(client, StatefulSet, set, known, signal);
       const current = currentOf(set, history);
       await keepOwners(set, own, signal);
+      await keepIdentities(set, own, signal);
       const plan = planPods(set, own, { current: current.metadata.name, update: history.update.metadata.name }, now());
       const status = statefulStatus(set, own, current.metadata.name, history, now());
       if (!equal(withoutZeros(status), withoutZeros(set.status)))

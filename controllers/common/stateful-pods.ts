@@ -114,6 +114,17 @@ function revisionFor(
   return ordinal < startOf({ spec, ...set }) + (partition ?? status?.currentReplicas ?? 0) ? 'current' : 'update';
 }
 
+const identity = (name: string, ordinal: number): Record<string, string> => ({
+  'statefulset.kubernetes.io/pod-name': name,
+  'apps.kubernetes.io/pod-index': String(ordinal),
+});
+
+/** The labels that say who the pod is, where somebody changed them; undefined when all is well. */
+export function lostIdentity(set: StatefulSet, { metadata, spec }: StoredPod): Record<string, string> | undefined {
+  const wanted = identity(metadata.name, ordinalOf(set, { metadata, spec })!);
+  return Object.entries(wanted).every(([key, value]) => metadata.labels?.[key] === value) ? undefined : wanted;
+}
+
 /** The pod of one ordinal: its name, host name and claims are its own, whatever happens to it. */
 export function statefulPod(
   set: StoredSet,
@@ -134,8 +145,7 @@ export function statefulPod(
       namespace: set.metadata.namespace!,
       labels: {
         ...template.metadata?.labels,
-        'statefulset.kubernetes.io/pod-name': name,
-        'apps.kubernetes.io/pod-index': String(ordinal),
+        ...identity(name, ordinal),
         [revisionLabel]: revision,
       },
       ...(template.metadata?.annotations ? { annotations: { ...template.metadata.annotations } } : {}),
