@@ -1,3 +1,5 @@
+import { build } from '../lib/build.ts';
+
 /** What `/version` answers: the Kubernetes whose API is served, and the km that serves it. */
 export const version = {
   major: '1',
@@ -6,11 +8,12 @@ export const version = {
   emulationMinor: '36',
   minCompatibilityMajor: '1',
   minCompatibilityMinor: '35',
-  gitVersion: 'v1.36.0+km.0.1.0',
-  gitCommit: '',
+  gitVersion: `v1.36.0+km.${build.version}`,
+  gitCommit: build.commit,
   gitTreeState: 'clean',
-  buildDate: '2026-11-21T00:00:00Z',
-  goVersion: '',
+  buildDate: build.date,
+  // Of the language there is none; clients show the text as it is.
+  goVersion: `node ${process.version}`,
   compiler: 'node',
   platform: `${process.platform}/${process.arch === 'x64' ? 'amd64' : process.arch}`,
 } as const;

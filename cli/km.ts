@@ -5,8 +5,8 @@
  *   km <command> [--flag value …]        every flag has a KM_ variable: --mesos-master, KM_MESOS_MASTER
  *   a symlink named after a command (km-apiserver, apiserver) runs it
  */
-import { readFileSync } from 'node:fs';
 import { basename } from 'node:path';
+import { build } from '../lib/build.ts';
 import { createLog } from '../lib/log.ts';
 import { describeOptions, flag, oneOf, readOptions } from '../lib/options.ts';
 import { type Component, components } from './components.ts';
@@ -16,13 +16,10 @@ const common = {
   logPretty: flag('Log for eyes instead of one JSON object a line'),
 } as const;
 
-const version = (JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as { version: string })
-  .version;
-
 async function main(): Promise<number> {
   const { command, rest } = commandOf(process.argv);
   if (command === undefined || command === 'help' || command === '--help' || command === '-h') return say(usage());
-  if (command === 'version' || command === '--version') return say(`km ${version} (Kubernetes v1.36, Mesos v1 API)`);
+  if (command === 'version' || command === '--version') return say(`km ${build.version}${build.commit && ` ${build.commit}`} (Kubernetes v1.36, Mesos v1 API)`);
   const component = components.find(({ name }) => name === command);
   if (!component) return fail(`there is no command "${command}"\n\n${usage()}`);
   if (rest.includes('--help') || rest.includes('-h')) return say(help(component));

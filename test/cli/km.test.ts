@@ -1,5 +1,5 @@
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, symlinkSync } from 'node:fs';
+import { execFile, execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -45,6 +45,15 @@ describe('km', () => {
       code: 1,
       stderr: expect.stringContaining('--port: expected a number'),
     });
+  });
+
+  test('version says which km it is, and of which commit in a clone', async () => {
+    const { stdout } = await km(['version']);
+    expect(stdout).toMatch(/^km \d+\.\d+\.\d+( [0-9a-f]{40})? \(Kubernetes v1\.36, Mesos v1 API\)$/m);
+    // A worktree keeps its .git elsewhere.
+    const isClone = existsSync('.git') && statSync('.git').isDirectory();
+    const commit = isClone ? execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim() : 'km';
+    expect(stdout).toContain(commit);
   });
 
   test('reads the environment twin of a flag', async () => {

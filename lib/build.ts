@@ -1,0 +1,26 @@
+import { existsSync, readFileSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+
+const root = join(import.meta.dirname, '..');
+const manifest = join(root, 'package.json');
+
+/** Which km this is. */
+export const build = {
+  version: (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version,
+  /** Of git, 40 hexadecimal digits; '' where km does not run from a clone. */
+  commit: commitOf(join(root, '.git')),
+  /** RFC 3339, whole seconds. */
+  date: new Date(statSync(manifest).mtimeMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+};
+
+/** What is checked out, read from git's own files: no git need be installed. */
+function commitOf(git: string): string {
+  const read = (file: string): string => (existsSync(file) && statSync(file).isFile() ? readFileSync(file, 'utf8') : '');
+  const head = read(join(git, 'HEAD')).trim();
+  const ref = /^ref: (\S+)$/.exec(head)?.[1];
+  if (ref === undefined) return /^[0-9a-f]{40}$/.test(head) ? head : '';
+  const loose = read(join(git, ref)).trim();
+  if (loose) return loose;
+  const packed = read(join(git, 'packed-refs')).split('\n');
+  return packed.find((line) => line.endsWith(` ${ref}`))?.slice(0, 40) ?? '';
+}
