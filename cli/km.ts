@@ -19,7 +19,8 @@ const common = {
 async function main(): Promise<number> {
   const { command, rest } = commandOf(process.argv);
   if (command === undefined || command === 'help' || command === '--help' || command === '-h') return say(usage());
-  if (command === 'version' || command === '--version') return say(`km ${build.version}${build.commit && ` ${build.commit}`} (Kubernetes v1.36, Mesos v1 API)`);
+  if (command === 'version' || command === '--version')
+    return say(`km ${build.version}${build.commit && ` ${build.commit}`} (Kubernetes v1.36, Mesos v1 API)`);
   const component = components.find(({ name }) => name === command);
   if (!component) return fail(`there is no command "${command}"\n\n${usage()}`);
   if (rest.includes('--help') || rest.includes('-h')) return say(help(component));

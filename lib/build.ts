@@ -15,7 +15,8 @@ export const build = {
 
 /** What is checked out, read from git's own files: no git need be installed. */
 function commitOf(git: string): string {
-  const read = (file: string): string => (existsSync(file) && statSync(file).isFile() ? readFileSync(file, 'utf8') : '');
+  const read = (file: string): string =>
+    existsSync(file) && statSync(file).isFile() ? readFileSync(file, 'utf8') : '';
   const head = read(join(git, 'HEAD')).trim();
   const ref = /^ref: (\S+)$/.exec(head)?.[1];
   if (ref === undefined) return /^[0-9a-f]{40}$/.test(head) ? head : '';
