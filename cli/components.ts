@@ -1,22 +1,13 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
-import * as apiserver from '../apiserver/index.ts';
 import { Client } from '../client/client.ts';
 import { Informers } from '../client/informer.ts';
 import { readKubeconfig } from '../client/kubeconfig.ts';
 import { lead } from '../client/lease.ts';
-import * as controllers from '../controllers/index.ts';
-import * as devcluster from '../devcluster/index.ts';
-import * as dns from '../dns/index.ts';
-import * as executor from '../executor/index.ts';
-import * as framework from '../framework/index.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Options, type Values, flag, number, text } from '../lib/options.ts';
-import * as proxy from '../proxy/index.ts';
-import * as scheduler from '../scheduler/index.ts';
 import { checkPort } from './ports.ts';
 import { isShare, metricsOfAll, share } from './processes.ts';
-import { up } from './up.ts';
 
 /** What a command is given. */
 export interface Running {
@@ -27,17 +18,22 @@ export interface Running {
   ready: () => void;
 }
 
-/** One command of km. `run` resolves when the server has ended; what it throws ends the process with its message. */
+/** One command of km, and what it takes to run it: a process loads no room but its own. */
 export interface Component {
   name: string;
   summary: string;
+  load: () => Promise<Loaded>;
+}
+
+/** `run` resolves when the server has ended; what it throws ends the process with its message. */
+export interface Loaded {
   options: Options;
   /** `values` has one for each row of `options`. */
   run(values: Record<string, unknown>, running: Running): Promise<void>;
 }
 
-/** A component whose `run` knows the types of its options; the rows that it is read by are those, so they fit. */
-interface Typed<O extends Options> extends Omit<Component, 'options' | 'run'> {
+/** A command whose `run` knows the types of its options; the rows that it is read by are those, so they fit. */
+interface Typed<O extends Options> {
   options: O;
   run(options: Values<O>, running: Running): Promise<void>;
 }
@@ -47,142 +43,157 @@ const clientOptions = {
   leaderElect: flag('Wait for the lead before working, so that several may run', true),
 } as const;
 
-const component = <O extends Options>(one: Typed<O>): Component => ({
-  ...one,
-  run: (values, running) => one.run(values as Values<O>, running),
+const component = <O extends Options>(name: string, summary: string, load: () => Promise<Typed<O>>): Component => ({
+  name,
+  summary,
+  load: async () => {
+    const { options, run } = await load();
+    return { options, run: (values, running) => run(values as Values<O>, running) };
+  },
 });
 
 /** Every server that `km` runs, in the order of --help. */
 export const components: readonly Component[] = [
-  component({
-    name: 'up',
-    summary: 'Try km out: everything on this machine, with a development Mesos',
-    options: up.options,
-    run: (options, running) => up.run(options, running),
+  component('up', 'Try km out: everything on this machine, with a development Mesos', async () => {
+    const { up } = await import('./up.ts');
+    return {
+      options: up.options,
+      run: (options, running) => up.run(options, running),
+    };
   }),
-  component({
-    name: 'apiserver',
-    summary: 'The Kubernetes API, kept in etcd',
-    options: {
-      ...apiserver.options,
-      processes: number('Processes that serve together behind the port, up to one a core; needs etcd', 1, { min: 1 }),
-    },
-    run: async ({ processes, ...options }, { log, signal, ready }) => {
-      if (processes > 1 && options.etcdServers.length === 0)
-        throw new Error('--processes above 1 needs --etcd-servers: the embedded store serves one process');
-      if (processes > 1 && options.port === 0) throw new Error('--processes above 1 needs a --port to share');
-      if (processes > 1 && !isShare()) {
-        await checkPort(options.port, '--port', options.bindAddress);
-        return share(processes, { log, signal, ready });
-      }
-      const shared = isShare() ? { sharing: { gatherMetrics: metricsOfAll } } : {};
-      const server = await apiserver.start(apiserver.oneOf(options, processes), { log, signal, ...shared });
-      log.info({ url: server.url }, 'apiserver is ready');
-      ready();
-      await server.closed;
-    },
+  component('apiserver', 'The Kubernetes API, kept in etcd', async () => {
+    const apiserver = await import('../apiserver/index.ts');
+    return {
+      options: {
+        ...apiserver.options,
+        processes: number('Processes that serve together behind the port, up to one a core; needs etcd', 1, { min: 1 }),
+      },
+      run: async ({ processes, ...options }, { log, signal, ready }) => {
+        if (processes > 1 && options.etcdServers.length === 0)
+          throw new Error('--processes above 1 needs --etcd-servers: the embedded store serves one process');
+        if (processes > 1 && options.port === 0) throw new Error('--processes above 1 needs a --port to share');
+        if (processes > 1 && !isShare()) {
+          await checkPort(options.port, '--port', options.bindAddress);
+          return share(processes, { log, signal, ready });
+        }
+        const shared = isShare() ? { sharing: { gatherMetrics: metricsOfAll } } : {};
+        const server = await apiserver.start(apiserver.oneOf(options, processes), { log, signal, ...shared });
+        log.info({ url: server.url }, 'apiserver is ready');
+        ready();
+        await server.closed;
+      },
+    };
   }),
-  component({
-    name: 'controller-manager',
-    summary: 'Deployments, ReplicaSets, namespaces, garbage collection, endpoints …',
-    options: { ...clientOptions, ...controllers.options },
-    run: (options, running) => {
-      const figures = new controllers.Figures();
-      return working(
-        'km-controller-manager',
-        options,
-        running,
-        async (client, { log, signal }) => {
-          const { closed } = await controllers.start(options, { client, log, signal, figures });
-          log.info('controllers are working');
+  component('controller-manager', 'Deployments, ReplicaSets, namespaces, garbage collection, endpoints …', async () => {
+    const controllers = await import('../controllers/index.ts');
+    return {
+      options: { ...clientOptions, ...controllers.options },
+      run: (options, running) => {
+        const figures = new controllers.Figures();
+        return working(
+          'km-controller-manager',
+          options,
+          running,
+          async (client, { log, signal }) => {
+            const { closed } = await controllers.start(options, { client, log, signal, figures });
+            log.info('controllers are working');
+            running.ready();
+            await closed;
+          },
+          // Whoever waits for the lead is asked how he is, too.
+          async (client) => {
+            if (options.port > 0) await controllers.openDoor(options, { ...running, client, figures });
+          },
+        );
+      },
+    };
+  }),
+  component('scheduler', 'The scheduler and its Mesos framework', async () => {
+    const [scheduler, framework] = await Promise.all([
+      import('../scheduler/index.ts'),
+      import('../framework/index.ts'),
+    ]);
+    return {
+      options: {
+        ...clientOptions,
+        executorApiserver: text(
+          'URL at which executors reach the apiserver; that of the kubeconfig unless set',
+          '',
+          '<url>',
+        ),
+        executorToken: text('Bootstrap token that executors show the apiserver', '', '<token>'),
+        ...scheduler.options,
+        ...framework.options,
+      },
+      run: (options, running) =>
+        working('km-scheduler', options, running, async (client, { log, signal }) => {
+          const informers = new Informers(client, log);
+          framework.watched(informers);
+          scheduler.watched(informers);
+          await informers.start(signal);
+          const { server, ca = '' } = readKubeconfig(options.kubeconfig);
+          const executorData = { server: options.executorApiserver || server, ca, token: options.executorToken };
+          const { cluster, closed } = await framework.start(options, { client, informers, log, signal, executorData });
+          await scheduler.start(options, { client, informers, cluster, log, signal });
+          log.info('scheduling');
           running.ready();
           await closed;
-        },
-        // Whoever waits for the lead is asked how he is, too.
-        async (client) => {
-          if (options.port > 0) await controllers.openDoor(options, { ...running, client, figures });
-        },
-      );
-    },
+        }),
+    };
   }),
-  component({
-    name: 'scheduler',
-    summary: 'The scheduler and its Mesos framework',
-    options: {
-      ...clientOptions,
-      executorApiserver: text(
-        'URL at which executors reach the apiserver; that of the kubeconfig unless set',
-        '',
-        '<url>',
-      ),
-      executorToken: text('Bootstrap token that executors show the apiserver', '', '<token>'),
-      ...scheduler.options,
-      ...framework.options,
-    },
-    run: (options, running) =>
-      working('km-scheduler', options, running, async (client, { log, signal }) => {
-        const informers = new Informers(client, log);
-        framework.watched(informers);
-        scheduler.watched(informers);
-        await informers.start(signal);
-        const { server, ca = '' } = readKubeconfig(options.kubeconfig);
-        const executorData = { server: options.executorApiserver || server, ca, token: options.executorToken };
-        const { cluster, closed } = await framework.start(options, { client, informers, log, signal, executorData });
-        await scheduler.start(options, { client, informers, cluster, log, signal });
-        log.info('scheduling');
-        running.ready();
-        await closed;
-      }),
+  component('executor', 'The kubelet; Mesos agents start it', async () => {
+    const executor = await import('../executor/index.ts');
+    return {
+      options: executor.options,
+      run: async (options, { log, signal, env, ready }) => {
+        const { closed } = await executor.start(options, { log, signal, env });
+        ready();
+        log.info({ how: await closed }, 'the executor ends');
+      },
+    };
   }),
-  component({
-    name: 'executor',
-    summary: 'The kubelet; Mesos agents start it',
-    options: executor.options,
-    run: async (options, { log, signal, env, ready }) => {
-      const { closed } = await executor.start(options, { log, signal, env });
-      ready();
-      log.info({ how: await closed }, 'the executor ends');
-    },
+  component('dns', 'Names of the cluster: Services, their endpoints and pods', async () => {
+    const dns = await import('../dns/index.ts');
+    return {
+      options: { kubeconfig: clientOptions.kubeconfig, ...dns.options },
+      run: (options, running) =>
+        working('km-dns', { ...options, leaderElect: false }, running, async (client, { log, signal }) => {
+          const { address, port, closed } = await dns.start(options, { client, log, signal });
+          log.info({ address, port }, 'answering names');
+          running.ready();
+          await closed;
+        }),
+    };
   }),
-  component({
-    name: 'dns',
-    summary: 'Names of the cluster: Services, their endpoints and pods',
-    options: { kubeconfig: clientOptions.kubeconfig, ...dns.options },
-    run: (options, running) =>
-      working('km-dns', { ...options, leaderElect: false }, running, async (client, { log, signal }) => {
-        const { address, port, closed } = await dns.start(options, { client, log, signal });
-        log.info({ address, port }, 'answering names');
-        running.ready();
-        await closed;
-      }),
+  component('proxy', 'Addresses of Services on one node: nftables, iptables or userspace', async () => {
+    const proxy = await import('../proxy/index.ts');
+    return {
+      options: { kubeconfig: clientOptions.kubeconfig, ...proxy.options },
+      run: async (options, running) => {
+        if (options.cleanup) return proxy.cleanup(options, running.log);
+        await working('km-proxy', { ...options, leaderElect: false }, running, async (client, { log, signal }) => {
+          const { closed } = await proxy.start(options, { client, log, signal });
+          log.info({ mode: options.mode }, 'serving addresses of Services');
+          running.ready();
+          await closed;
+        });
+      },
+    };
   }),
-  component({
-    name: 'proxy',
-    summary: 'Addresses of Services on one node: nftables, iptables or userspace',
-    options: { kubeconfig: clientOptions.kubeconfig, ...proxy.options },
-    run: async (options, running) => {
-      if (options.cleanup) return proxy.cleanup(options, running.log);
-      await working('km-proxy', { ...options, leaderElect: false }, running, async (client, { log, signal }) => {
-        const { closed } = await proxy.start(options, { client, log, signal });
-        log.info({ mode: options.mode }, 'serving addresses of Services');
-        running.ready();
-        await closed;
-      });
-    },
-  }),
-  component({
-    name: 'devcluster',
-    summary: 'A development Mesos: masters and agents, for km or any other framework',
-    options: devcluster.options,
-    run: async (options, { log, signal, ready }) => {
-      const cluster = await devcluster.start(options, { log, signal });
-      log.info(
-        { masters: cluster.masterUrls, agents: cluster.agents.map(({ url }) => url) },
-        'the development Mesos is ready',
-      );
-      ready();
-      await cluster.closed;
-    },
+  component('devcluster', 'A development Mesos: masters and agents, for km or any other framework', async () => {
+    const devcluster = await import('../devcluster/index.ts');
+    return {
+      options: devcluster.options,
+      run: async (options, { log, signal, ready }) => {
+        const cluster = await devcluster.start(options, { log, signal });
+        log.info(
+          { masters: cluster.masterUrls, agents: cluster.agents.map(({ url }) => url) },
+          'the development Mesos is ready',
+        );
+        ready();
+        await cluster.closed;
+      },
+    };
   }),
 ];
 

@@ -9,7 +9,7 @@ import { basename } from 'node:path';
 import { build } from '../lib/build.ts';
 import { createLog } from '../lib/log.ts';
 import { describeOptions, flag, oneOf, readOptions } from '../lib/options.ts';
-import { type Component, components } from './components.ts';
+import { type Component, type Loaded, components } from './components.ts';
 
 const common = {
   logLevel: oneOf('How much to log', ['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info'),
@@ -23,8 +23,9 @@ async function main(): Promise<number> {
     return say(`km ${build.version}${build.commit && ` ${build.commit}`} (Kubernetes v1.36, Mesos v1 API)`);
   const component = components.find(({ name }) => name === command);
   if (!component) return fail(`there is no command "${command}"\n\n${usage()}`);
-  if (rest.includes('--help') || rest.includes('-h')) return say(help(component));
-  return run(component, rest);
+  const loaded = await component.load();
+  if (rest.includes('--help') || rest.includes('-h')) return say(help(component, loaded));
+  return run(component.name, loaded, rest);
 }
 
 /** The command is the first argument, or the name under which the program was called. */
@@ -39,13 +40,13 @@ function commandOf([, script = '', ...args]: readonly string[]): {
   return { command: args[0], rest: args.slice(1) };
 }
 
-async function run(component: Component, args: readonly string[]): Promise<number> {
+async function run(name: string, component: Loaded, args: readonly string[]): Promise<number> {
   const stopping = new AbortController();
   let options;
   try {
     options = readOptions({ ...component.options, ...common }, args, process.env);
   } catch (error) {
-    return fail(`${(error as Error).message}\nkm ${component.name} --help lists the options`);
+    return fail(`${(error as Error).message}\nkm ${name} --help lists the options`);
   }
   const log = createLog({ level: options.logLevel as string, pretty: options.logPretty as boolean });
   const stop = (why: string) => () => {
@@ -79,7 +80,7 @@ const usage = (): string =>
     'km <command> --help lists its options; each has a twin in the environment (--log-level, KM_LOG_LEVEL).',
   ].join('\n');
 
-const help = ({ name, summary, options }: Component): string =>
+const help = ({ name, summary }: Component, { options }: Loaded): string =>
   `km ${name}: ${summary}\n\nOptions:\n${describeOptions({ ...options, ...common })}`;
 
 function say(text: string): number {
