@@ -6,7 +6,7 @@ import { Agent, request } from 'undici';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Pki, ensurePki, writeKubeconfig } from './pki.ts';
-import { checkPort, freePort } from './ports.ts';
+import { checkPort, freePort, isFree } from './ports.ts';
 import { type Program, Supervised } from './supervisor.ts';
 
 /** A whole km on this machine, each server a process of its own. Ports: 0 takes a free one. */
@@ -133,7 +133,7 @@ class Launch implements LocalCluster {
     await this.#start(this.#scheduler(pki), signal);
     ready('scheduler', 'subscribed as a Mesos framework; executors start with the first pods');
     if (this.#o.proxy === 'none') return;
-    await this.#start(this.#proxy(), signal);
+    await this.#start(await this.#proxy(), signal);
     ready('proxy', `Services on ${this.#o.serviceCidr}, ${this.#o.proxy}`);
   }
 
@@ -255,10 +255,12 @@ class Launch implements LocalCluster {
     ]);
   }
 
-  #proxy(): Program {
-    const { apiserverPort, proxy } = this.#o;
-    // Only a cluster on its usual ports has the machine for itself, and with it kube-proxy's own ports.
-    const own = apiserverPort === 0 ? ['', ''] : ['127.0.0.1:10256', '127.0.0.1:10249'];
+  async #proxy(): Promise<Program> {
+    const { proxy } = this.#o;
+    // kube-proxy's own ports, where no other proxy of this machine has them.
+    const own = await Promise.all(
+      [10_256, 10_249].map(async (port) => ((await isFree(port)) ? `127.0.0.1:${port}` : '')),
+    );
     return this.#km('proxy', [
       ...['--kubeconfig', join(this.#o.dir, 'proxy.kubeconfig'), '--mode', proxy, '--all-nodes-local'],
       ...(proxy === 'userspace' ? ['--nodeport-addresses', '127.0.0.1/32'] : []),

@@ -5,6 +5,12 @@ export function freePort(host = '127.0.0.1'): Promise<number> {
   return listenOnce(0, host);
 }
 
+export const isFree = (port: number, host = '127.0.0.1'): Promise<boolean> =>
+  listenOnce(port, host).then(
+    () => true,
+    () => false,
+  );
+
 /** Rejects with a sentence that names the port and the flag when somebody has it. */
 export async function checkPort(port: number, flag: string, host = '127.0.0.1'): Promise<void> {
   try {

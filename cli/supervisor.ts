@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
 import { Backoff } from '../lib/backoff.ts';
 import { delay } from '../lib/delay.ts';
 
@@ -25,6 +25,8 @@ export class Supervised {
   readonly #program: Program;
   readonly #onRestart: (name: string, how: string) => void;
   readonly #stopping = new AbortController();
+  /** Where in its log the program began, bytes. */
+  #logFrom = 0;
   #child: ChildProcess | undefined;
   #ended: Promise<string> = Promise.resolve('');
   #said: Promise<void> = Promise.resolve();
@@ -45,7 +47,8 @@ export class Supervised {
     this.#spawn();
     const over = new AbortController();
     const failed = this.#ended.then((how) => {
-      throw new Error(`${this.name} ${how} before it was ready; see ${this.#program.logFile}`);
+      const { logFile } = this.#program;
+      throw new Error(`${this.name} ${how} before it was ready${lastWordsIn(logFile, this.#logFrom)}; see ${logFile}`);
     });
     try {
       const within = AbortSignal.any([signal, over.signal]);
@@ -70,6 +73,7 @@ export class Supervised {
   #spawn(): void {
     const { command, args, env, logFile, ready } = this.#program;
     const log = openSync(logFile, 'a');
+    this.#logFrom = fstatSync(log).size;
     // Over the IPC channel a server of ours says that it is ready, and sees that we are gone when it closes.
     const stdio = ['ignore', log, log, ...(ready ? [] : (['ipc'] as const))] as const;
     const child = spawn(command, args, { detached: true, stdio: [...stdio], env: { ...process.env, ...env } });
@@ -109,4 +113,13 @@ function expired(name: string, signal: AbortSignal): Promise<never> {
     if (signal.aborted) fail();
     else signal.addEventListener('abort', fail, { once: true });
   });
+}
+
+/** What a program of ours said it ended of. */
+function lastWordsIn(logFile: string, from: number): string {
+  const words = readFileSync(logFile)
+    .toString('utf8', from)
+    .split('\n')
+    .findLast((line) => line.startsWith('km: '));
+  return words === undefined ? '' : ` (${words.slice('km: '.length)})`;
 }
