@@ -33,9 +33,13 @@ export function jobs(world: World): Reconciler {
     });
   };
 
+  const isNewest = async ({ metadata }: StoredJob, signal: AbortSignal): Promise<boolean> =>
+    (await client.get(Job, metadata, signal)).metadata.resourceVersion === metadata.resourceVersion;
+
   /** In this order, so that a crash in between counts nothing twice and forgets nothing. */
   const carryOut = async (job: StoredJob, plan: JobPlan, signal: AbortSignal): Promise<void> => {
-    if (!equal(withoutZeros(plan.status), withoutZeros(job.status))) {
+    const news = !equal(withoutZeros(plan.status), withoutZeros(job.status));
+    if (news) {
       const { resourceVersion } = job.metadata;
       const status = { ...emptied(job.status), ...plan.status };
       await client.patch(
@@ -55,6 +59,9 @@ export function jobs(world: World): Reconciler {
         await actions.remove(job, pod, signal);
       }),
     );
+    // A status that was written shows that our copy of the job is the newest. Without one an old copy, beside newer pods, would not
+    // know of pods that have been counted and let go, and would make others in their place.
+    if (plan.create.length > 0 && !news && !(await isNewest(job, signal))) return;
     await slowStart(plan.create.slice(0, burst), ({ index, ...before }) =>
       actions.create(job, jobPod(job, index, before), signal),
     );
