@@ -77,7 +77,7 @@ export const endpointSlices =
           service,
           backends.map(({ pod }) => pod),
         );
-        for (const { metadata } of changed) metadata.annotations = withTrigger(metadata.annotations, time);
+        for (const slice of changed) slice.metadata = withTrigger(slice.metadata, time);
         for (const written of await writeSlices(client, plan, signal)) own.note(key, written);
         note();
       },

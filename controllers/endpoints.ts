@@ -37,8 +37,7 @@ export function endpoints({ client, informer }: World): Reconciler {
         service,
         backends.map(({ pod }) => pod),
       );
-      const annotations = withTrigger(current?.metadata.annotations, time);
-      const metadata = { ...(current?.metadata ?? { namespace, name }), labels, annotations };
+      const metadata = withTrigger({ ...(current?.metadata ?? { namespace, name }), labels }, time);
       if (!current) await client.create(Endpoints, { metadata, subsets }, {}, signal);
       else await client.update(Endpoints, { metadata, subsets }, {}, signal);
       note();

@@ -84,8 +84,8 @@ function same(slice: StoredSlice, group: EndpointSlice, endpoints: readonly Endp
 
 function renewed(slice: StoredSlice, group: EndpointSlice, endpoints: Endpoint[]): StoredSlice {
   const { labels, annotations } = group.metadata;
-  const noted = withTrigger(slice.metadata.annotations, annotations?.[triggerAnnotation]);
-  const metadata = { ...slice.metadata, annotations: noted, ...(labels ? { labels } : {}) };
+  const noted = withTrigger(slice.metadata, annotations?.[triggerAnnotation]);
+  const metadata = { ...noted, ...(labels ? { labels } : {}) };
   return { ...slice, metadata, endpoints, ports: group.ports ?? [] };
 }
 

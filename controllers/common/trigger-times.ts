@@ -1,6 +1,6 @@
 import type { Pod } from '../../api/kinds/pod.ts';
 import type { Service } from '../../api/kinds/service.ts';
-import { type Stored, keyOf } from '../../api/meta.ts';
+import { type ObjectMeta, type Stored, keyOf } from '../../api/meta.ts';
 
 /** When happened what made the endpoints change: who programs them measures by it how late he is. */
 export const triggerAnnotation = 'endpoints.kubernetes.io/last-change-trigger-time';
@@ -35,11 +35,9 @@ export class TriggerTimes {
 const readyTime = ({ status }: Pod): string | null | undefined =>
   status?.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime;
 
-/** The annotations of before with this trigger time, or without any. */
-export function withTrigger(
-  annotations: Readonly<Record<string, string>> | undefined,
-  time: string | undefined,
-): Record<string, string> {
-  const { [triggerAnnotation]: _old, ...others } = annotations ?? {};
-  return time ? { ...others, [triggerAnnotation]: time } : others;
+/** The metadata with this trigger time among its annotations, or without any. */
+export function withTrigger<M extends ObjectMeta>({ annotations = {}, ...metadata }: M, time: string | undefined): M {
+  const { [triggerAnnotation]: _old, ...others } = annotations;
+  const all = time ? { ...others, [triggerAnnotation]: time } : others;
+  return { ...metadata, ...(Object.keys(all).length > 0 ? { annotations: all } : {}) } as unknown as M;
 }

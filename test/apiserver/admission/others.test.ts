@@ -99,7 +99,10 @@ describe('certificate requests', () => {
     expect(approved.json['status']!['conditions']).toMatchObject([
       { type: 'Approved', lastUpdateTime: expect.any(String) },
     ]);
-    expect((await approve('two', 'approver', 'Denied')).status).toBe(200);
+    expect((await approve('two', 'approver', 'Denied')).json).toMatchObject({
+      code: 422,
+      message: expect.stringContaining('updates may not remove a condition of type "Approved"'),
+    });
     const certificate = Buffer.from('PEM').toString('base64');
     const sign = (who: string) =>
       s.call('PATCH', `${path}/two/status`, { status: { certificate } }, { ...merge, ...as(who) });
