@@ -3,14 +3,13 @@
  * client, which has neither TLS nor JSON to do. Goals are multiples of what kube-apiserver 1.23 does on such a machine.
  *
  *   node bench/apiserver.ts          (needs etcd in PATH; the load comes from this process, the server is a child)
- *   KM_BENCH_PROCESSES=1             (of the server; one a core, up to two, unless told)
+ *   KM_BENCH_PROCESSES=2             (of the server; one unless told)
  *   KM_BENCH_CASES=create            (only the cases whose names match)
  *   KM_BENCH_PROFILE=<directory>     (leaves a CPU profile of the server there)
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
 import { openEtcd } from '../apiserver/etcd.ts';
 import type { Store } from '../apiserver/store.ts';
 import { isShare, metricsOfAll, share } from '../cli/processes.ts';
@@ -27,7 +26,7 @@ const runs = Number(process.env['KM_BENCH_RUNS'] ?? 5);
 const wanted = new RegExp(process.env['KM_BENCH_CASES'] ?? '');
 const profile = process.env['KM_BENCH_PROFILE'];
 /** How many processes serve behind the port. */
-const processes = Number(process.env['KM_BENCH_PROCESSES'] ?? Math.min(2, availableParallelism()));
+const processes = Number(process.env['KM_BENCH_PROCESSES'] ?? 1);
 const inFlight = 64;
 const watchers = 100;
 const creations = 1000;
