@@ -8,7 +8,7 @@ import { Namespace } from '../api/kinds/namespace.ts';
 import { PriorityClass, systemPriorities } from '../api/kinds/priority-class.ts';
 import { Service } from '../api/kinds/service.ts';
 import type { KubeObject } from '../api/meta.ts';
-import { isAlreadyExists } from '../api/status.ts';
+import { delay } from '../lib/delay.ts';
 import { equal } from '../lib/equal.ts';
 import { self } from './auth/user.ts';
 import { firstAddress } from './cidr.ts';
@@ -108,13 +108,17 @@ async function publish(registry: Registry, ip: string, port: number): Promise<vo
   await ensure(registry, EndpointSlice as Kind<never> as Kind, slice, 'default', ['endpoints', 'ports']);
 }
 
-/** What is there already stays, unless `parts` says which of it must be as told. */
+/**
+ * What is there already stays, unless `parts` says which of it must be as told. Several servers may start at once: one
+ * takes the service's address a moment before the service is there, so a refusal counts only when it lasts.
+ */
 async function ensure(
   registry: Registry,
   kind: Kind,
   object: KubeObject,
   namespace: string,
   parts: readonly string[] = [],
+  patience = 20,
 ): Promise<void> {
   const key = namespace ? `${namespace}/${object.metadata.name}` : object.metadata.name!;
   const there = registry.feed.cache(kind).get(key) ?? (await registry.read(kind, key));
@@ -127,8 +131,9 @@ async function ensure(
   try {
     await registry.create(kind, object, namespace, options);
   } catch (error) {
-    // Another apiserver was quicker.
-    if (!isAlreadyExists(error)) throw error;
+    if (patience === 0) throw error;
+    await delay(50);
+    await ensure(registry, kind, object, namespace, parts, patience - 1);
   }
 }
 

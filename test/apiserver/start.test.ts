@@ -63,3 +63,15 @@ test('while etcd hangs requests are refused in time, and served when it goes on'
     await etcd.stop();
   }
 });
+
+test('servers that start at once on an empty etcd all come up, and answer the same', async () => {
+  const etcd = await startEtcd();
+  const servers = await Promise.all(Array.from({ length: 4 }, () => startServer({ etcdServers: [etcd.url] })));
+  const answers = await Promise.all(
+    servers.map(({ call }) => call('GET', '/api/v1/namespaces/default/services/kubernetes')),
+  );
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 200]);
+  expect(new Set(answers.map(({ json }) => json['metadata']!['uid'])).size).toBe(1);
+  await Promise.all(servers.map((server) => server.stop()));
+  await etcd.stop();
+});
