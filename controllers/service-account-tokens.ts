@@ -80,13 +80,15 @@ export const serviceAccountTokens =
       const dead = gone.get(key);
       const kept = (account.secrets ?? []).filter(({ name }) => !dead?.has(name ?? ''));
       const needs = generate && !found.some(({ metadata }) => kept.some(({ name }) => name === metadata.name));
+      // A cache that is behind would have a second one made; what it misses comes here when it has caught up.
+      if (needs && (await ask(key, signal))?.metadata.resourceVersion !== account.metadata.resourceVersion) return;
       if (needs || kept.length < (account.secrets ?? []).length) {
         const made = needs ? await make(account, signal) : undefined;
         const secrets = [...kept, ...(made ? [{ name: made.metadata.name }] : [])];
         try {
           await client.update(ServiceAccount, { ...account, secrets }, {}, signal);
         } catch (error) {
-          if (made) await remove(made, signal);
+          if (made) await client.delete(Secret, made.metadata, {}, signal);
           throw error;
         }
       }
