@@ -1,17 +1,19 @@
 import type { Kind } from '../../api/kind.ts';
 import { cleanupFinalizer, CustomResourceDefinition } from '../../api/kinds/custom-resource-definition.ts';
+import type { Condition } from '../../api/meta.ts';
 import { isNotFound } from '../../api/status.ts';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import { self } from '../auth/user.ts';
 import { serverWrites } from '../call.ts';
+import { withCondition } from '../conditions.ts';
 import type { KindTable } from '../kinds.ts';
 import type { Registry } from '../registry.ts';
 import { deleteObject } from '../verbs/delete.ts';
 import type { WebhookCaller } from '../webhooks/caller.ts';
 import { converter } from './conversion.ts';
 import { customKinds } from './custom-kind.ts';
-import { isEstablished, judgeNames, set } from './names.ts';
+import { isEstablished, judgeNames } from './names.ts';
 
 type Crd = Readonly<CustomResourceDefinition>;
 
@@ -186,9 +188,9 @@ const isServed = ({ spec }: Crd, { version }: Kind): boolean =>
   spec.versions.some(({ name, served }) => name === version && served);
 
 function terminating(definition: CustomResourceDefinition, left: number): CustomResourceDefinition {
-  const conditions = [...(definition.status?.conditions ?? [])];
   const message = `CustomResource deletion is in progress: ${left} left`;
-  set(conditions, { type: 'Terminating', status: 'True', reason: 'InstanceDeletionInProgress', message }, Date.now());
+  const next: Condition = { type: 'Terminating', status: 'True', reason: 'InstanceDeletionInProgress', message };
+  const conditions = withCondition(definition.status?.conditions, next, Date.now());
   return { ...definition, status: { ...definition.status, conditions } };
 }
 

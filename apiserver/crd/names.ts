@@ -1,5 +1,6 @@
 import type { CustomNames, CustomResourceDefinition } from '../../api/kinds/custom-resource-definition.ts';
-import { timestamp, type Condition } from '../../api/meta.ts';
+import type { Condition } from '../../api/meta.ts';
+import { withCondition } from '../conditions.ts';
 
 type Crd = Readonly<CustomResourceDefinition>;
 
@@ -20,33 +21,22 @@ interface Verdict {
 export function judgeNames(crd: Crd, others: readonly Crd[], now: number): Verdict | undefined {
   const conflict = conflictOf(crd, others);
   const wasEstablished = isEstablished(crd);
-  const accepted: Partial<Condition> = conflict
-    ? { status: 'False', ...conflict }
-    : { status: 'True', reason: 'NoConflicts', message: 'no conflicts found' };
-  const established: Partial<Condition> =
+  const accepted: Condition = conflict
+    ? { type: 'NamesAccepted', status: 'False', ...conflict }
+    : { type: 'NamesAccepted', status: 'True', reason: 'NoConflicts', message: 'no conflicts found' };
+  const established: Condition =
     !conflict || wasEstablished
-      ? { status: 'True', reason: 'InitialNamesAccepted', message: 'the initial names have been accepted' }
-      : { status: 'False', reason: 'NotAccepted', message: 'not all names are accepted' };
-  const conditions = [...(crd.status?.conditions ?? [])];
-  const changed = [
-    set(conditions, { type: 'NamesAccepted', ...accepted } as Condition, now),
-    set(conditions, { type: 'Established', ...established } as Condition, now),
-  ].some(Boolean);
+      ? {
+          type: 'Established',
+          status: 'True',
+          reason: 'InitialNamesAccepted',
+          message: 'the initial names have been accepted',
+        }
+      : { type: 'Established', status: 'False', reason: 'NotAccepted', message: 'not all names are accepted' };
+  const conditions = withCondition(withCondition(crd.status?.conditions, accepted, now), established, now);
   const names = conflict ? (crd.status?.acceptedNames ?? { plural: '', kind: '' }) : crd.spec.names;
   const isKnown = JSON.stringify(names) === JSON.stringify(crd.status?.acceptedNames);
-  return changed || !isKnown ? { conditions, acceptedNames: names } : undefined;
-}
-
-/** Sets a condition by its type; tells whether that changed anything. The time moves with the status only. */
-export function set(conditions: Condition[], next: Condition, now: number): boolean {
-  const at = conditions.findIndex(({ type }) => type === next.type);
-  const before = conditions[at];
-  if (before && before.status === next.status && before.reason === next.reason && before.message === next.message)
-    return false;
-  const isSame = before?.status === next.status;
-  const dated = { ...next, lastTransitionTime: isSame ? (before.lastTransitionTime ?? null) : timestamp(now) };
-  conditions.splice(at < 0 ? conditions.length : at, 1, dated);
-  return true;
+  return conditions !== crd.status?.conditions || !isKnown ? { conditions, acceptedNames: names } : undefined;
 }
 
 function conflictOf(crd: Crd, others: readonly Crd[]): { reason: string; message: string } | undefined {

@@ -84,8 +84,9 @@ function same(slice: StoredSlice, group: EndpointSlice, endpoints: readonly Endp
 
 function renewed(slice: StoredSlice, group: EndpointSlice, endpoints: Endpoint[]): StoredSlice {
   const { labels, annotations } = group.metadata;
+  const { name, uid, resourceVersion } = slice.metadata;
   const noted = withTrigger(slice.metadata, annotations?.[triggerAnnotation]);
-  const metadata = { ...noted, ...(labels ? { labels } : {}) };
+  const metadata = { ...noted, name, uid, resourceVersion, ...(labels ? { labels } : {}) };
   return { ...slice, metadata, endpoints, ports: group.ports ?? [] };
 }
 

@@ -36,8 +36,9 @@ const readyTime = ({ status }: Pod): string | null | undefined =>
   status?.conditions?.find(({ type }) => type === 'Ready')?.lastTransitionTime;
 
 /** The metadata with this trigger time among its annotations, or without any. */
-export function withTrigger<M extends ObjectMeta>({ annotations = {}, ...metadata }: M, time: string | undefined): M {
+export function withTrigger(metadata: ObjectMeta, time: string | undefined): ObjectMeta {
+  const { annotations = {}, ...rest } = metadata;
   const { [triggerAnnotation]: _old, ...others } = annotations;
   const all = time ? { ...others, [triggerAnnotation]: time } : others;
-  return { ...metadata, ...(Object.keys(all).length > 0 ? { annotations: all } : {}) } as unknown as M;
+  return Object.keys(all).length > 0 ? { ...rest, annotations: all } : rest;
 }
