@@ -10,7 +10,7 @@ import { connect, createServer, type AddressInfo } from 'node:net';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { freePort } from '../cli/ports.ts';
 import { silent } from '../lib/log.ts';
-import { NftablesWriter } from '../proxy/nftables.ts';
+import { nftablesWriter } from '../proxy/nftables.ts';
 import type { ServicePort } from '../proxy/rules.ts';
 import { UserspaceWriter } from '../proxy/userspace.ts';
 import { runner } from '../proxy/writer.ts';
@@ -39,10 +39,10 @@ async function rules(): Promise<void> {
     const run = runner(['nsenter', `--net=/run/netns/${name}`]);
     const ports = Array.from({ length: services }, (_, i) => port(i, endpointsEach));
     const all = new Map(ports.map((one) => [one.key, one]));
-    let writer = new NftablesWriter(options, run);
+    let writer = nftablesWriter(options, run);
     const full = await median(3, async () => {
       await writer.cleanup();
-      writer = new NftablesWriter(options, run);
+      writer = nftablesWriter(options, run);
       return elapsed(() => writer.apply(all));
     });
     report({

@@ -17,7 +17,11 @@ export async function serveHttp(
   address: string,
   paths: Readonly<Record<string, () => HttpAnswer | Promise<HttpAnswer>>>,
 ): Promise<HttpServer> {
-  const server = createServer({ requestTimeout: 10_000 }, (request, response) => void reply(request, response, paths));
+  const server = createServer({ requestTimeout: 10_000 }, (request, response) => {
+    reply(request, response, paths).catch((error: Error) => {
+      response.writeHead(500, { 'content-type': 'text/plain' }).end(`${error.message}\n`);
+    });
+  });
   const at = address.lastIndexOf(':');
   const host = address.slice(0, at).replace(/^\[|\]$/g, '');
   if (at < 0 || !/^\d+$/.test(address.slice(at + 1))) throw new Error(`"${address}" should read <address>:<port>`);

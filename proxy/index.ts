@@ -20,9 +20,9 @@ import { duration, flag, list, number, oneOf, text, type Values } from '../lib/o
 import { forget, staleFlows } from './conntrack.ts';
 import { checksOf, HealthChecks } from './health-check.ts';
 import { serveHttp, type HttpServer } from './http.ts';
-import { IptablesWriter } from './iptables.ts';
+import { iptablesWriter } from './iptables.ts';
 import { ProxyMetrics } from './metrics.ts';
-import { NftablesWriter } from './nftables.ts';
+import { nftablesWriter } from './nftables.ts';
 import { portsOf } from './rules.ts';
 import { Sync } from './sync.ts';
 import { UserspaceWriter } from './userspace.ts';
@@ -141,7 +141,7 @@ function writerOf(o: Options, run: Run, log: Logger): Writer {
     nodePortAddresses: o.nodeportAddresses,
     masqueradeMark: 2 ** o.masqueradeBit,
   };
-  return o.mode === 'iptables' ? new IptablesWriter(settings, run) : new NftablesWriter(settings, run);
+  return o.mode === 'iptables' ? iptablesWriter(settings, run) : nftablesWriter(settings, run);
 }
 
 /** Rules that are not in place after so long mean that we are not well. */

@@ -1,16 +1,8 @@
 import { createHash } from 'node:crypto';
 import type { Fragment } from './ledger.ts';
-import {
-  externalEndpoints,
-  familyOf,
-  internalEndpoints,
-  isExternal,
-  type Endpoint,
-  type ServicePort,
-} from './rules.ts';
+import { externalEndpoints, familyOf, internalEndpoints, type Endpoint, type ServicePort } from './rules.ts';
+import { hex, PortRules } from './port-rules.ts';
 import type { WriterOptions } from './writer.ts';
-
-const hex = (mark: number): string => `0x${mark.toString(16)}`;
 
 /** Chains that all Services share, and where they hang: `table chain` → rules of its own. */
 export function sharedChains(o: WriterOptions): Map<string, string[]> {
@@ -46,40 +38,27 @@ export function hooks(family: 4 | 6, o: WriterOptions): [table: string, chain: s
 }
 
 /** The rules of one service port. Chains are named `table chain`, entries are `table chain|rule`. */
-export function fragmentOf(port: ServicePort, o: WriterOptions): Fragment {
-  const at = new Writing(port, o);
-  at.internal();
-  if (isExternal(port)) at.external();
-  return at;
-}
+export const fragmentOf = (port: ServicePort, o: WriterOptions): Fragment => new Writing(port, o).write();
 
-class Writing implements Fragment {
-  readonly chains = new Map<string, string[]>();
-  readonly sets = new Map<string, string>();
-  readonly entries = new Map<string, string>();
-  readonly #port: ServicePort;
-  readonly #o: WriterOptions;
-  readonly #proto: string;
+class Writing extends PortRules {
   readonly #unreachable: string;
 
   constructor(port: ServicePort, o: WriterOptions) {
-    this.#port = port;
-    this.#o = o;
-    this.#proto = port.protocol.toLowerCase();
+    super(port, o);
     this.#unreachable = port.family === 6 ? 'icmp6-port-unreachable' : 'icmp-port-unreachable';
   }
 
-  internal(): void {
-    const { clusterIP, port, cluster, internalLocal } = this.#port;
+  protected internal(): void {
+    const { clusterIP, port, cluster, internalLocal } = this.port;
     const match = this.#to(clusterIP, port, 'cluster IP');
-    if (internalEndpoints(this.#port).length > 0)
+    if (internalEndpoints(this.port).length > 0)
       this.#enter('nat KUBE-SERVICES', `${match} -j ${internalLocal ? this.#local() : this.#cluster()}`);
     else this.#refuse('KUBE-SERVICES', match, cluster.length > 0);
   }
 
-  external(): void {
-    const { port, cluster, externalIPs, loadBalancerIPs, nodePort, sourceRanges } = this.#port;
-    const served = externalEndpoints(this.#port).length > 0;
+  protected external(): void {
+    const { port, cluster, externalIPs, loadBalancerIPs, nodePort, sourceRanges } = this.port;
+    const served = externalEndpoints(this.port).length > 0;
     const open = cluster.length > 0 || served;
     for (const ip of externalIPs) this.#door('KUBE-SERVICES', this.#to(ip, port, 'external IP'), open, served);
     for (const ip of loadBalancerIPs) {
@@ -109,26 +88,26 @@ class Writing implements Fragment {
   }
 
   #to(address: string, port: number, what: string): string {
-    const destination = address ? `-d ${address}/${this.#port.family === 6 ? 128 : 32} ` : '';
-    return `${destination}-p ${this.#proto} -m ${this.#proto} --dport ${port} -m comment --comment "${this.#port.service} ${what}"`;
+    const destination = address ? `-d ${address}/${this.port.family === 6 ? 128 : 32} ` : '';
+    return `${destination}-p ${this.proto} -m ${this.proto} --dport ${port} -m comment --comment "${this.port.service} ${what}"`;
   }
 
   #cluster(): string {
-    return this.#choice('KUBE-SVC', this.#port.cluster);
+    return this.#choice('KUBE-SVC', this.port.cluster);
   }
 
   #local(): string {
-    return this.#choice('KUBE-SVL', this.#port.local);
+    return this.#choice('KUBE-SVL', this.port.local);
   }
 
   #outside(): string {
-    const { cluster, externalLocal, family, local } = this.#port;
+    const { cluster, externalLocal, family, local } = this.port;
     const name = this.#name('KUBE-EXT');
     if (!externalLocal) this.#chain(name, ['-j KUBE-MARK-MASQ', `-j ${this.#cluster()}`]);
     else {
       const inside = cluster.length > 0 ? this.#cluster() : '';
       const own = '-m addrtype --src-type LOCAL';
-      const pods = this.#o.clusterCidr.filter((cidr) => familyOf(cidr) === family);
+      const pods = this.o.clusterCidr.filter((cidr) => familyOf(cidr) === family);
       this.#chain(name, [
         ...(inside ? pods.map((cidr) => `-s ${cidr} -j ${inside}`) : []),
         ...(inside ? [`${own} -j KUBE-MARK-MASQ`, `${own} -j ${inside}`] : []),
@@ -143,7 +122,7 @@ class Writing implements Fragment {
     const outside = this.#outside();
     this.#chain(
       name,
-      this.#port.sourceRanges.map((range) => `-s ${range} -j ${outside}`),
+      this.port.sourceRanges.map((range) => `-s ${range} -j ${outside}`),
     );
     return name;
   }
@@ -152,7 +131,7 @@ class Writing implements Fragment {
     const name = this.#name(kind);
     if (this.chains.has(`nat ${name}`)) return name;
     const separate = endpoints.map((endpoint) => this.#endpoint(endpoint));
-    const { affinitySeconds } = this.#port;
+    const { affinitySeconds } = this.port;
     const known = affinitySeconds
       ? separate.map((sep) => `-m recent --name ${sep} --rcheck --seconds ${affinitySeconds} --reap -j ${sep}`)
       : [];
@@ -165,20 +144,20 @@ class Writing implements Fragment {
   }
 
   #masquerade(): string[] {
-    const { clusterIP, port, family } = this.#port;
+    const { clusterIP, port, family } = this.port;
     const match = this.#to(clusterIP, port, 'cluster IP');
-    if (this.#o.masqueradeAll) return [`${match} -j KUBE-MARK-MASQ`];
-    const [cidr] = this.#o.clusterCidr.filter((one) => familyOf(one) === family);
+    if (this.o.masqueradeAll) return [`${match} -j KUBE-MARK-MASQ`];
+    const [cidr] = this.o.clusterCidr.filter((one) => familyOf(one) === family);
     return cidr ? [`! -s ${cidr} ${match} -j KUBE-MARK-MASQ`] : [];
   }
 
   #endpoint({ address, port }: Endpoint): string {
     const name = this.#name('KUBE-SEP', ` ${address} ${port}`);
-    const v6 = this.#port.family === 6;
+    const v6 = this.port.family === 6;
     this.#chain(name, [
       `-s ${address}/${v6 ? 128 : 32} -j KUBE-MARK-MASQ`,
-      ...(this.#port.affinitySeconds ? [`-m recent --name ${name} --set`] : []),
-      `-p ${this.#proto} -m ${this.#proto} -j DNAT --to-destination ${v6 ? `[${address}]` : address}:${port}`,
+      ...(this.port.affinitySeconds ? [`-m recent --name ${name} --set`] : []),
+      `-p ${this.proto} -m ${this.proto} -j DNAT --to-destination ${v6 ? `[${address}]` : address}:${port}`,
     ]);
     return name;
   }
@@ -189,7 +168,7 @@ class Writing implements Fragment {
 
   /** At most 28 letters, as the kernel has room for. */
   #name(kind: string, more = ''): string {
-    const hash = createHash('sha256').update(`${this.#port.key}${more}`).digest('hex');
+    const hash = createHash('sha256').update(`${this.port.key}${more}`).digest('hex');
     return `${kind}-${hash.slice(0, 16).toUpperCase()}`;
   }
 }

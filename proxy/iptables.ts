@@ -1,41 +1,30 @@
 import { fragmentOf, hooks, sharedChains } from './iptables-rules.ts';
 import { emptyFragment, Ledger, type Delta } from './ledger.ts';
 import type { Changes } from './rules.ts';
-import { inParts, type Refusal, type Run, type Writer, type WriterOptions } from './writer.ts';
+import {
+  inParts,
+  KernelWriter,
+  type FamilyWriter,
+  type Refusal,
+  type Run,
+  type Writer,
+  type WriterOptions,
+} from './writer.ts';
 
 const tables = ['nat', 'filter'] as const;
 const ownChain = /^:(KUBE-(?:SVC|SVL|EXT|SEP|FW)-[0-9A-F]{16}) /gm;
 
 /** Rules by iptables-restore: chains named as kube-proxy's, only those that change are written. */
-export class IptablesWriter implements Writer {
-  readonly #families: readonly Family[];
+export const iptablesWriter = (o: WriterOptions, run: Run): Writer =>
+  new KernelWriter((family) => new Family(family, o, run));
 
-  constructor(o: WriterOptions, run: Run) {
-    this.#families = [new Family(4, o, run), new Family(6, o, run)];
-  }
-
-  async apply(changes: Changes): Promise<Refusal[]> {
-    const refused = [];
-    for (const family of this.#families) refused.push(...(await family.apply(changes)));
-    return refused;
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  async cleanup(): Promise<void> {
-    for (const family of this.#families) await family.cleanup();
-  }
-}
-
-class Family {
+class Family implements FamilyWriter {
   readonly #family: 4 | 6;
   readonly #program: string;
   readonly #o: WriterOptions;
   readonly #run: Run;
   readonly #ledger = new Ledger();
-  #there = false;
+  isLaid = false;
 
   constructor(family: 4 | 6, o: WriterOptions, run: Run) {
     this.#family = family;
@@ -45,10 +34,8 @@ class Family {
   }
 
   async apply(changes: Changes): Promise<Refusal[]> {
-    const own = new Map([...changes].filter(([key]) => key.endsWith('/6') === (this.#family === 6)));
-    if (own.size === 0 && (this.#family === 6 || this.#there)) return [];
-    if (!this.#there) await this.#lay();
-    return inParts(own, (part) => this.#write(part));
+    if (!this.isLaid) await this.#lay();
+    return inParts(changes, (part) => this.#write(part));
   }
 
   async cleanup(): Promise<void> {
@@ -91,7 +78,7 @@ class Family {
       const has = await this.#run(this.#program, ['-w', '-t', table, '-C', chain, ...rule]).catch(() => undefined);
       if (has === undefined) await this.#run(this.#program, ['-w', '-t', table, '-A', chain, ...rule]);
     }
-    this.#there = true;
+    this.isLaid = true;
   }
 
   async #left(table: string): Promise<string[]> {

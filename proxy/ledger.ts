@@ -31,10 +31,6 @@ export class Ledger {
   /** Entry → owner → value; that of the first owner by name is in the kernel. */
   readonly #owners = new Map<string, Map<string, string>>();
 
-  keys(): IterableIterator<string> {
-    return this.#fragments.keys();
-  }
-
   /** Takes the changes in and answers what they mean, and how to take them back. */
   change(changes: ReadonlyMap<string, Fragment>): { delta: Delta; undo: () => void } {
     const before = new Map([...changes.keys()].map((key) => [key, this.#fragments.get(key) ?? emptyFragment]));

@@ -1,13 +1,7 @@
 import { createHash } from 'node:crypto';
 import type { Fragment } from './ledger.ts';
-import {
-  externalEndpoints,
-  familyOf,
-  internalEndpoints,
-  isExternal,
-  type Endpoint,
-  type ServicePort,
-} from './rules.ts';
+import { externalEndpoints, familyOf, internalEndpoints, type Endpoint, type ServicePort } from './rules.ts';
+import { hex, PortRules } from './port-rules.ts';
 import type { WriterOptions } from './writer.ts';
 
 export const tableName = 'km-proxy';
@@ -19,7 +13,6 @@ export const tableName = 'km-proxy';
 const fewEndpoints = 16;
 const loopback = { 4: '127.0.0.0/8', 6: '::1' } as const;
 const ofFamily = (family: 4 | 6) => (address: string) => familyOf(address) === family;
-const hex = (mark: number): string => `0x${mark.toString(16)}`;
 
 /** What there is before any Service: hooks, and the maps that lead to the chains of Services. */
 export function skeleton(family: 4 | 6, o: WriterOptions): string[] {
@@ -73,51 +66,36 @@ export function skeleton(family: 4 | 6, o: WriterOptions): string[] {
 }
 
 /** The rules of one service port: a chain for each way to choose an endpoint, and entries that lead there. */
-export function fragmentOf(port: ServicePort, o: WriterOptions): Fragment {
-  const at = new Writing(port, o);
-  at.internal();
-  if (isExternal(port)) at.external();
-  return at;
-}
+export const fragmentOf = (port: ServicePort, o: WriterOptions): Fragment => new Writing(port, o).write();
 
-class Writing implements Fragment {
-  readonly chains = new Map<string, string[]>();
-  readonly sets = new Map<string, string>();
-  readonly entries = new Map<string, string>();
-  readonly #port: ServicePort;
-  readonly #o: WriterOptions;
+class Writing extends PortRules {
   readonly #f: 'ip' | 'ip6';
-  readonly #proto: string;
   readonly #id: string;
   readonly #mark: string;
 
   constructor(port: ServicePort, o: WriterOptions) {
-    this.#port = port;
-    this.#o = o;
+    super(port, o);
     this.#f = port.family === 6 ? 'ip6' : 'ip';
-    this.#proto = port.protocol.toLowerCase();
     this.#id = createHash('sha256').update(port.key).digest('hex').slice(0, 12);
     this.#mark = `meta mark set meta mark or ${hex(o.masqueradeMark)}`;
   }
 
-  /** What comes to the cluster IP. */
-  internal(): void {
-    const { clusterIP, port, cluster } = this.#port;
+  protected internal(): void {
+    const { clusterIP, port, cluster } = this.port;
     this.entries.set(`cluster-ips|${clusterIP}`, '');
-    const to = `${clusterIP} . ${this.#proto} . ${port}`;
-    if (internalEndpoints(this.#port).length > 0)
-      this.entries.set(`service-ips|${to}`, `goto ${this.#port.internalLocal ? this.#local() : this.#cluster()}`);
+    const to = `${clusterIP} . ${this.proto} . ${port}`;
+    if (internalEndpoints(this.port).length > 0)
+      this.entries.set(`service-ips|${to}`, `goto ${this.port.internalLocal ? this.#local() : this.#cluster()}`);
     else this.entries.set(`no-endpoint-services|${to}`, cluster.length > 0 ? 'drop' : 'goto reject-chain');
   }
 
-  /** What comes from outside. */
-  external(): void {
-    const { cluster, externalIPs, loadBalancerIPs, nodePort, sourceRanges } = this.#port;
+  protected external(): void {
+    const { cluster, externalIPs, loadBalancerIPs, nodePort, sourceRanges } = this.port;
     const doors = [
-      ...[...externalIPs, ...loadBalancerIPs].map((ip) => ['services', `${ip} . ${this.#proto} . ${this.#port.port}`]),
-      ...(nodePort ? [['nodeports', `${this.#proto} . ${nodePort}`]] : []),
+      ...[...externalIPs, ...loadBalancerIPs].map((ip) => ['services', `${ip} . ${this.proto} . ${this.port.port}`]),
+      ...(nodePort ? [['nodeports', `${this.proto} . ${nodePort}`]] : []),
     ] as ['services' | 'nodeports', string][];
-    const served = externalEndpoints(this.#port).length > 0;
+    const served = externalEndpoints(this.port).length > 0;
     for (const [kind, to] of doors) {
       if (cluster.length > 0 || served)
         this.entries.set(
@@ -128,28 +106,28 @@ class Writing implements Fragment {
     }
     if (sourceRanges.length > 0)
       for (const ip of loadBalancerIPs)
-        this.entries.set(`firewall-ips|${ip} . ${this.#proto} . ${this.#port.port}`, `goto ${this.#firewall()}`);
+        this.entries.set(`firewall-ips|${ip} . ${this.proto} . ${this.port.port}`, `goto ${this.#firewall()}`);
   }
 
   #cluster(): string {
-    return this.#choice('svc', this.#port.cluster);
+    return this.#choice('svc', this.port.cluster);
   }
 
   #local(): string {
-    return this.#choice('loc', this.#port.local);
+    return this.#choice('loc', this.port.local);
   }
 
   #outside(): string {
     const name = this.#name('ext');
-    const cidrs = this.#o.clusterCidr.filter(ofFamily(this.#port.family));
-    if (!this.#port.externalLocal) this.chains.set(name, [this.#mark, `goto ${this.#cluster()}`]);
+    const cidrs = this.o.clusterCidr.filter(ofFamily(this.port.family));
+    if (!this.port.externalLocal) this.chains.set(name, [this.#mark, `goto ${this.#cluster()}`]);
     else {
       // Pods and the node itself reach the whole cluster; only what comes from outside stays here, with its address.
-      const inside = this.#port.cluster.length > 0 ? this.#cluster() : '';
+      const inside = this.port.cluster.length > 0 ? this.#cluster() : '';
       this.chains.set(name, [
         ...(inside ? cidrs.map((cidr) => `${this.#f} saddr ${cidr} goto ${inside}`) : []),
         ...(inside ? [`fib saddr type local ${this.#mark}`, `fib saddr type local goto ${inside}`] : []),
-        ...(this.#port.local.length > 0 ? [`goto ${this.#local()}`] : []),
+        ...(this.port.local.length > 0 ? [`goto ${this.#local()}`] : []),
       ]);
     }
     return name;
@@ -157,7 +135,7 @@ class Writing implements Fragment {
 
   #firewall(): string {
     const name = this.#name('fw');
-    this.chains.set(name, [...this.#port.sourceRanges.map((range) => `${this.#f} saddr ${range} return`), 'drop']);
+    this.chains.set(name, [...this.port.sourceRanges.map((range) => `${this.#f} saddr ${range} return`), 'drop']);
     return name;
   }
 
@@ -166,17 +144,17 @@ class Writing implements Fragment {
     const name = this.#name(kind);
     if (this.chains.has(name)) return name;
     for (const { address } of endpoints) this.entries.set(`hairpin|${address} . ${address}`, '');
-    const choose = this.#port.affinitySeconds > 0 ? this.#faithful(endpoints) : this.#translate(endpoints);
+    const choose = this.port.affinitySeconds > 0 ? this.#faithful(endpoints) : this.#translate(endpoints);
     this.chains.set(name, [...this.#masquerade(), ...choose]);
     return name;
   }
 
   /** Those who come to the cluster IP from outside the cluster need the answers to come back by us. */
   #masquerade(): string[] {
-    const { clusterIP, family } = this.#port;
+    const { clusterIP, family } = this.port;
     const here = `${this.#f} daddr ${clusterIP}`;
-    if (this.#o.masqueradeAll) return [`${here} ${this.#mark}`];
-    const cidrs = this.#o.clusterCidr.filter(ofFamily(family));
+    if (this.o.masqueradeAll) return [`${here} ${this.#mark}`];
+    const cidrs = this.o.clusterCidr.filter(ofFamily(family));
     return cidrs.length > 0
       ? [`${here} ${cidrs.map((cidr) => `${this.#f} saddr != ${cidr}`).join(' ')} ${this.#mark}`]
       : [];
@@ -184,7 +162,7 @@ class Writing implements Fragment {
 
   /** A few are thrown for one after the other, each with its fair chance; for many a map answers at once. */
   #translate(endpoints: readonly Endpoint[]): string[] {
-    const proto = `meta l4proto ${this.#proto}`;
+    const proto = `meta l4proto ${this.proto}`;
     const count = endpoints.length;
     if (count > fewEndpoints) {
       const all = endpoints.map(({ address, port }, i) => `${i} : ${address} . ${port}`).join(', ');
@@ -198,7 +176,7 @@ class Writing implements Fragment {
 
   /** A client that came within the time goes where it went; each endpoint has a set of those it knows. */
   #faithful(endpoints: readonly Endpoint[]): string[] {
-    const { affinitySeconds, family } = this.#port;
+    const { affinitySeconds, family } = this.port;
     const type = family === 6 ? 'ipv6_addr' : 'ipv4_addr';
     const known: string[] = [];
     const chains = endpoints.map((endpoint) => {
@@ -215,7 +193,7 @@ class Writing implements Fragment {
 
   /** `svc-0123456789ab-default/web/tcp/80`, for whoever reads the rules. */
   #name(kind: string): string {
-    return `${kind}-${this.#id}-${this.#port.service}/${this.#proto}/${this.#port.port}`.slice(0, 120);
+    return `${kind}-${this.#id}-${this.port.service}/${this.proto}/${this.port.port}`.slice(0, 120);
   }
 }
 

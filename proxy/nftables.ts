@@ -1,40 +1,26 @@
 import { emptyFragment, Ledger, type Delta } from './ledger.ts';
 import { fragmentOf, skeleton, tableName } from './nft-rules.ts';
 import type { Changes, ServicePort } from './rules.ts';
-import { inParts, type Refusal, type Run, type Writer, type WriterOptions } from './writer.ts';
+import {
+  inParts,
+  KernelWriter,
+  type FamilyWriter,
+  type Refusal,
+  type Run,
+  type Writer,
+  type WriterOptions,
+} from './writer.ts';
 
 /** Rules by nft: one table of our own in each family, each change one transaction. */
-export class NftablesWriter implements Writer {
-  readonly #tables: readonly Table[];
-  readonly #run: Run;
+export const nftablesWriter = (o: WriterOptions, run: Run): Writer =>
+  new KernelWriter((family) => new Table(family, o, run));
 
-  constructor(o: WriterOptions, run: Run) {
-    this.#run = run;
-    this.#tables = [new Table(4, o, run), new Table(6, o, run)];
-  }
-
-  async apply(changes: Changes): Promise<Refusal[]> {
-    const refused = [];
-    for (const table of this.#tables) refused.push(...(await table.apply(changes)));
-    return refused;
-  }
-
-  close(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  async cleanup(): Promise<void> {
-    for (const f of ['ip', 'ip6'])
-      await this.#run('nft', ['-f', '-'], `add table ${f} ${tableName}\ndelete table ${f} ${tableName}\n`);
-  }
-}
-
-class Table {
+class Table implements FamilyWriter {
   readonly #family: 4 | 6;
   readonly #o: WriterOptions;
   readonly #run: Run;
   #ledger = new Ledger();
-  #there = false;
+  isLaid = false;
 
   constructor(family: 4 | 6, o: WriterOptions, run: Run) {
     this.#family = family;
@@ -42,31 +28,33 @@ class Table {
     this.#run = run;
   }
 
-  async apply(changes: Changes): Promise<Refusal[]> {
-    const own = new Map([...changes].filter(([key]) => key.endsWith('/6') === (this.#family === 6)));
-    // A machine without IPv6 Services is left without a table for them.
-    if (own.size === 0 && (this.#family === 6 || this.#there)) return [];
-    return inParts(own, (part) => this.#write(part));
+  apply(changes: Changes): Promise<Refusal[]> {
+    return inParts(changes, (part) => this.#write(part));
+  }
+
+  async cleanup(): Promise<void> {
+    // Adding it first makes the deletion succeed whether it was there or not.
+    await this.#run('nft', ['-f', '-'], `add table ${this.#table}\ndelete table ${this.#table}\n`);
   }
 
   async #write(changes: Changes): Promise<void> {
     const fragments = new Map([...changes].map(([key, port]) => [key, this.#fragmentOf(port)]));
     const { delta, undo } = this.#ledger.change(fragments);
-    const script = [...(this.#there ? [] : skeleton(this.#family, this.#o)), ...scriptOf(delta, this.#table)];
+    const script = [...(this.isLaid ? [] : skeleton(this.#family, this.#o)), ...scriptOf(delta, this.#table)];
     try {
       if (script.length > 0) await this.#run('nft', ['-f', '-'], `${script.join('\n')}\n`);
-      this.#there = true;
+      this.isLaid = true;
     } catch (error) {
       undo();
       // Nothing of this can be in the kernel; what cannot be written even without Services ends the attempt.
-      if (!this.#there) await this.#lay();
+      if (!this.isLaid) await this.#lay();
       throw error;
     }
   }
 
   async #lay(): Promise<void> {
     await this.#run('nft', ['-f', '-'], `${skeleton(this.#family, this.#o).join('\n')}\n`);
-    this.#there = true;
+    this.isLaid = true;
   }
 
   #fragmentOf(port: ServicePort | undefined) {

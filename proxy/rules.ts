@@ -1,7 +1,6 @@
 import { isIPv6 } from 'node:net';
 import type { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
 import type { Service, ServicePort as PortSpec } from '../api/kinds/service.ts';
-import { equal } from '../lib/equal.ts';
 
 // https://kubernetes.io/docs/reference/networking/virtual-ips/
 
@@ -148,13 +147,8 @@ function plain(candidates: readonly Candidate[]): Endpoint[] {
   return [...seen].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, endpoint]) => endpoint);
 }
 
-/** What must change to come from one plan to another. */
-export function changesBetween(before: Plan, after: Plan): Map<string, ServicePort | undefined> {
-  const changes = new Map<string, ServicePort | undefined>();
-  for (const key of before.keys()) if (!after.has(key)) changes.set(key, undefined);
-  for (const [key, port] of after) if (!equal(before.get(key), port)) changes.set(key, port);
-  return changes;
-}
+/** Whether the key is of a port with an IPv6 address. */
+export const isOfIPv6 = (key: string): boolean => key.endsWith('/6');
 
 /** Who answers what comes to the cluster IP. */
 export const internalEndpoints = (port: ServicePort): readonly Endpoint[] =>

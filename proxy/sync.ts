@@ -35,10 +35,6 @@ export class Sync {
     this.#deps = deps;
   }
 
-  get plan(): Plan {
-    return this.#plan;
-  }
-
   mark(service: string): void {
     this.#dirty.add(service);
     this.waitingSince ??= Date.now();

@@ -2,9 +2,9 @@ import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
 import { silent } from '../../lib/log.ts';
-import { IptablesWriter } from '../../proxy/iptables.ts';
+import { iptablesWriter } from '../../proxy/iptables.ts';
 import { forget, staleFlows } from '../../proxy/conntrack.ts';
-import { NftablesWriter } from '../../proxy/nftables.ts';
+import { nftablesWriter } from '../../proxy/nftables.ts';
 import type { Changes, Plan, ServicePort } from '../../proxy/rules.ts';
 import { runner, type Refusal, type Writer, type WriterOptions } from '../../proxy/writer.ts';
 import { servicePort } from './plans.ts';
@@ -120,8 +120,8 @@ const web = (more: Partial<ServicePort> = {}) => servicePort({ cluster: endpoint
 const names = (answers: readonly string[]) => [...new Set(answers.map((answer) => answer.split(' ')[0]))].sort();
 
 const writers: [string, (o: WriterOptions) => Writer][] = [
-  ['nftables', (o) => new NftablesWriter(o, runner(inside(node)))],
-  ['iptables', (o) => new IptablesWriter(o, runner(inside(node)))],
+  ['nftables', (o) => nftablesWriter(o, runner(inside(node)))],
+  ['iptables', (o) => iptablesWriter(o, runner(inside(node)))],
 ];
 
 describe.each(writers)('rules by %s', (mode, open) => {

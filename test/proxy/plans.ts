@@ -1,4 +1,5 @@
-import type { ServicePort } from '../../proxy/rules.ts';
+import { equal } from '../../lib/equal.ts';
+import type { Plan, ServicePort } from '../../proxy/rules.ts';
 
 /** The Service web on 10.96.0.10:80, without endpoints unless told. */
 export const servicePort = (more: Partial<ServicePort> = {}): ServicePort => ({
@@ -20,3 +21,11 @@ export const servicePort = (more: Partial<ServicePort> = {}): ServicePort => ({
   healthCheckNodePort: 0,
   ...more,
 });
+
+/** What must change to come from one plan to another. */
+export function changesBetween(before: Plan, after: Plan): Map<string, ServicePort | undefined> {
+  const changes = new Map<string, ServicePort | undefined>();
+  for (const key of before.keys()) if (!after.has(key)) changes.set(key, undefined);
+  for (const [key, port] of after) if (!equal(before.get(key), port)) changes.set(key, port);
+  return changes;
+}

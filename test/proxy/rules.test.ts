@@ -7,7 +7,6 @@ import { checksOf } from '../../proxy/health-check.ts';
 import { Ledger, type Fragment } from '../../proxy/ledger.ts';
 import { fragmentOf } from '../../proxy/nft-rules.ts';
 import {
-  changesBetween,
   externalEndpoints,
   internalEndpoints,
   portsOf,
@@ -15,7 +14,7 @@ import {
   type Plan,
   type ServicePort,
 } from '../../proxy/rules.ts';
-import { servicePort } from './plans.ts';
+import { changesBetween, servicePort } from './plans.ts';
 
 // https://kubernetes.io/docs/reference/networking/virtual-ips/
 
