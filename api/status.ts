@@ -90,6 +90,11 @@ const hasReason =
     error instanceof StatusError && error.reason !== undefined && reasons.includes(error.reason);
 
 export const isNotFound = hasReason('NotFound');
+
+/** For `.catch`: undefined for what is not there; every other error goes on. */
+export function unlessNotFound(error: unknown): undefined {
+  if (!isNotFound(error)) throw error;
+}
 export const isAlreadyExists = hasReason('AlreadyExists');
 export const isConflict = hasReason('Conflict');
 /** The resourceVersion or continue token is older than the history that is kept: list again. */

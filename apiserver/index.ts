@@ -123,7 +123,7 @@ export interface ApiServer {
 }
 
 /** The options of one of several processes that serve together: what bounds the load is shared out. */
-export const oneOf = (o: Options, processes: number): Options => ({
+export const shareOf = (o: Options, processes: number): Options => ({
   ...o,
   maxRequestsInflight: Math.ceil(o.maxRequestsInflight / processes),
   maxMutatingRequestsInflight: Math.ceil(o.maxMutatingRequestsInflight / processes),

@@ -77,7 +77,7 @@ export const components: readonly Component[] = [
           return share(processes, { log, signal, ready });
         }
         const shared = isShare() ? { sharing: { gatherMetrics: metricsOfAll } } : {};
-        const server = await apiserver.start(apiserver.oneOf(options, processes), { log, signal, ...shared });
+        const server = await apiserver.start(apiserver.shareOf(options, processes), { log, signal, ...shared });
         log.info({ url: server.url }, 'apiserver is ready');
         ready();
         await server.closed;

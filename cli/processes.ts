@@ -1,7 +1,7 @@
 import cluster, { type Worker } from 'node:cluster';
 import { once } from 'node:events';
 import { AggregatorRegistry, type Registry, type RegistryContentType } from 'prom-client';
-import { Backoff } from '../lib/backoff.ts';
+import { Backoff, healthyMs } from '../lib/backoff.ts';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 
@@ -33,6 +33,7 @@ export async function share(count: number, { log, signal, ready }: Shared): Prom
   const keep = async (begun: () => void): Promise<void> => {
     const backoff = new Backoff({ first: 200, max: 10_000 });
     while (!signal.aborted) {
+      const started = Date.now();
       const child = cluster.fork();
       running.add(child);
       child.on('message', (message: Message) => {
@@ -44,6 +45,7 @@ export async function share(count: number, { log, signal, ready }: Shared): Prom
       if (signal.aborted) return;
       const how = killedBy ?? `exit code ${code}`;
       if (!isReady) throw new Error(`a process of the server ended before it was ready (${how})`);
+      if (Date.now() - started > healthyMs) backoff.reset();
       log.warn({ pid: child.process.pid, how }, 'a process of the server ended; starting it again');
       await delay(backoff.next(), signal).catch(() => undefined);
     }

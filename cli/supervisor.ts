@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync } from 'node:fs';
-import { Backoff } from '../lib/backoff.ts';
+import { Backoff, healthyMs } from '../lib/backoff.ts';
 import { delay } from '../lib/delay.ts';
 
 export interface Program {
@@ -94,7 +94,7 @@ export class Supervised {
       const how = await this.#ended;
       if (signal.aborted) return;
       this.#onRestart(this.name, how);
-      if (Date.now() - started > 30_000) backoff.reset();
+      if (Date.now() - started > healthyMs) backoff.reset();
       await delay(backoff.next(), signal).catch(() => undefined);
       if (signal.aborted) return;
       try {

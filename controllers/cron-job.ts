@@ -2,7 +2,7 @@ import { CronJob } from '../api/kinds/cron-job.ts';
 import type { ObjectReference } from '../api/kinds/event.ts';
 import { Job } from '../api/kinds/job.ts';
 import { type Stored, controllerOf, timestamp } from '../api/meta.ts';
-import { isAlreadyExists, isNotFound } from '../api/status.ts';
+import { isAlreadyExists, unlessNotFound } from '../api/status.ts';
 import { type Reconciler, type World, ownerKeys, watching } from '../client/reconcile.ts';
 import { equal } from '../lib/equal.ts';
 import { conditionOf, isFinished } from './common/job-plan.ts';
@@ -24,7 +24,7 @@ export function cronJobs(world: World): Reconciler {
 
   const remove = async (job: StoredJob, signal: AbortSignal): Promise<void> => {
     const options = { propagationPolicy: 'Background' as const, preconditions: { uid: job.metadata.uid } };
-    await client.delete(Job, job.metadata, options, signal).catch(absent);
+    await client.delete(Job, job.metadata, options, signal).catch(unlessNotFound);
   };
 
   /** Jobs that the status names and our cache does not have yet. */
@@ -33,7 +33,7 @@ export function cronJobs(world: World): Reconciler {
     for (const { name, uid } of cron.status?.active ?? []) {
       if (own.some(({ metadata }) => metadata.uid === uid)) continue;
       if (!name) continue;
-      const job = await client.get(Job, { namespace: cron.metadata.namespace, name }, signal).catch(absent);
+      const job = await client.get(Job, { namespace: cron.metadata.namespace, name }, signal).catch(unlessNotFound);
       if (job && job.metadata.uid === uid && !isFinished(job)) found.push(job);
     }
     return found;
@@ -200,7 +200,3 @@ const referenceTo = ({ metadata: { name, namespace, uid } }: StoredJob): ObjectR
   ...(namespace ? { namespace } : {}),
   uid,
 });
-
-function absent(error: unknown): undefined {
-  if (!isNotFound(error)) throw error;
-}

@@ -2,7 +2,7 @@ import { Deployment } from '../api/kinds/deployment.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { ReplicaSet } from '../api/kinds/replica-set.ts';
 import { type Stored, controllerOf, keyOf } from '../api/meta.ts';
-import { isAlreadyExists, isNotFound } from '../api/status.ts';
+import { isAlreadyExists, unlessNotFound } from '../api/status.ts';
 import { type Reconciler, type World, ownerKeys, watching } from '../client/reconcile.ts';
 import { isActive } from './common/pods.ts';
 import { claim, controllerReference } from './common/ownership.ts';
@@ -89,11 +89,9 @@ export function deployments({ client, informer, events, now }: World): Reconcile
 
   const cleanUp = async (deployment: StoredDeployment, old: readonly StoredSet[], signal: AbortSignal) => {
     for (const set of outdated(old, deployment.spec.revisionHistoryLimit ?? 10)) {
-      try {
-        await client.delete(ReplicaSet, set.metadata, { preconditions: { uid: set.metadata.uid } }, signal);
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-      }
+      await client
+        .delete(ReplicaSet, set.metadata, { preconditions: { uid: set.metadata.uid } }, signal)
+        .catch(unlessNotFound);
     }
   };
 

@@ -1,9 +1,9 @@
 import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
-import { Node } from '../api/kinds/node.ts';
+import { Node, zoneLabel } from '../api/kinds/node.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { Service } from '../api/kinds/service.ts';
 import { type Stored, keyOf, splitKey } from '../api/meta.ts';
-import { isNotFound } from '../api/status.ts';
+import { unlessNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { controllerReference } from './common/ownership.ts';
@@ -19,7 +19,6 @@ const serviceLabel = 'kubernetes.io/service-name';
 const managedLabel = 'endpointslice.kubernetes.io/managed-by';
 const manager = 'endpointslice-controller.k8s.io';
 const headlessLabel = 'service.kubernetes.io/headless';
-const zoneLabel = 'topology.kubernetes.io/zone';
 
 /** Milliseconds; the change that is waited for names the key too. */
 const waitForCache = 500;
@@ -95,13 +94,9 @@ export async function writeSlices(
       ...create.map((slice) => client.create(EndpointSlice, slice, {}, signal)),
       ...update.map((slice) => client.update(EndpointSlice, slice, {}, signal)),
     ]),
-    ...remove.map((slice) => client.delete(EndpointSlice, slice.metadata, {}, signal).catch(ignoreAbsence)),
+    ...remove.map((slice) => client.delete(EndpointSlice, slice.metadata, {}, signal).catch(unlessNotFound)),
   ]);
   return written;
-}
-
-function ignoreAbsence(error: unknown): void {
-  if (!isNotFound(error)) throw error;
 }
 
 /** What should be there, without names: one slice for each set of ports, however long. Exported for its test. */

@@ -3,7 +3,7 @@ import { type EndpointAddress, Endpoints } from '../api/kinds/endpoints.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { Service } from '../api/kinds/service.ts';
 import { type Stored, splitKey } from '../api/meta.ts';
-import { isNotFound } from '../api/status.ts';
+import { unlessNotFound } from '../api/status.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { type Backend, backendsOf, byPorts, servicesOf, targetRef } from './common/service-pods.ts';
 import { TriggerTimes, withTrigger } from './common/trigger-times.ts';
@@ -25,7 +25,7 @@ export function endpoints({ client, informer }: World): Reconciler {
       if (!service) {
         times.forget(key);
         if (current?.metadata.labels?.[managedLabel])
-          await client.delete(Endpoints, { namespace, name }, {}, signal).catch(ignoreAbsence);
+          await client.delete(Endpoints, { namespace, name }, {}, signal).catch(unlessNotFound);
         return;
       }
       if (!service.spec.selector || Object.keys(service.spec.selector).length === 0) return;
@@ -52,10 +52,6 @@ const labelsOf = ({ metadata, spec }: Service): Record<string, string> => ({
   ...(spec.clusterIP === 'None' ? { 'service.kubernetes.io/headless': '' } : {}),
   [managedLabel]: 'endpoint-controller',
 });
-
-function ignoreAbsence(error: unknown): void {
-  if (!isNotFound(error)) throw error;
-}
 
 /** Exported for its test: which addresses, ready or not, on which ports. */
 export function subsetsOf(service: Service & Stored, backends: readonly Backend[]): NonNullable<Endpoints['subsets']> {

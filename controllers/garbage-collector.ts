@@ -1,7 +1,7 @@
 import type { Kind } from '../api/kind.ts';
 import { storedKinds } from '../api/kinds/index.ts';
 import { type KubeObject, type OwnerReference, type Stored, keyOf } from '../api/meta.ts';
-import { isNotFound } from '../api/status.ts';
+import { unlessNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import { type Change, Informer } from '../client/informer.ts';
 import { CustomResourceDefinition } from '../api/kinds/custom-resource-definition.ts';
@@ -228,16 +228,13 @@ async function ownerState(
   const cached = known
     .get(idOf(ownerKind))!
     .objects.get(keyOf({ metadata: { namespace: ref.namespace ?? '', name: owner.name } }));
-  const found = cached?.metadata.uid === owner.uid ? cached : await client.get(ownerKind, ref, signal).catch(absent);
+  const found =
+    cached?.metadata.uid === owner.uid ? cached : await client.get(ownerKind, ref, signal).catch(unlessNotFound);
   if (found?.metadata.uid !== owner.uid) return 'absent';
   return isWaiting(found) ? 'waiting' : 'solid';
 }
 
-function absent(error: unknown): undefined {
-  if (!isNotFound(error)) throw error;
-}
-
 /** Already gone is as good. */
 async function deleted(action: Promise<unknown>): Promise<void> {
-  await action.catch(absent);
+  await action.catch(unlessNotFound);
 }

@@ -3,7 +3,7 @@ import { type Kind, resourcePath } from '../api/kind.ts';
 import { CustomResourceDefinition } from '../api/kinds/custom-resource-definition.ts';
 import { Namespace } from '../api/kinds/namespace.ts';
 import { type Condition, type KubeList, type KubeObject, type Stored, timestamp } from '../api/meta.ts';
-import { isNotFound } from '../api/status.ts';
+import { isNotFound, unlessNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { customKind } from './common/custom-kinds.ts';
@@ -63,16 +63,14 @@ async function empty(client: Client, kind: Kind, namespace: string, signal: Abor
 
 async function finalize(client: Client, namespace: StoredNamespace, signal: AbortSignal): Promise<void> {
   const finalizers = namespace.spec?.finalizers?.filter((name) => name !== 'kubernetes') ?? [];
-  try {
-    await client.update(
+  await client
+    .update(
       Namespace,
       { ...namespace, apiVersion: 'v1', kind: 'Namespace', spec: { finalizers } },
       { subresource: 'finalize' },
       signal,
-    );
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-  }
+    )
+    .catch(unlessNotFound);
 }
 
 async function tell(

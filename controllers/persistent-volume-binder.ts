@@ -6,7 +6,7 @@ import { StorageClass } from '../api/kinds/storage-class.ts';
 import { type Stored, keyOf } from '../api/meta.ts';
 import { matches } from '../api/node-selection.ts';
 import { compareQuantities } from '../api/quantity.ts';
-import { isNotFound } from '../api/status.ts';
+import { unlessNotFound } from '../api/status.ts';
 import { claimNames, serves } from '../api/volume-claims.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { equal } from '../lib/equal.ts';
@@ -132,7 +132,7 @@ export function persistentVolumeBinder({ client, informer, events }: World): Rec
     if (!claimRef?.uid) return setPhase(volume, 'Available', signal);
     const ref = { namespace: claimRef.namespace, name: claimRef.name };
     const cached = claims.get(`${ref.namespace}/${ref.name}`);
-    const claim = cached ?? (await client.get(PersistentVolumeClaim, ref, signal).catch(absent));
+    const claim = cached ?? (await client.get(PersistentVolumeClaim, ref, signal).catch(unlessNotFound));
     if (claim?.metadata.uid === claimRef.uid) {
       if (claim.spec.volumeName === volume.metadata.name) return setPhase(volume, 'Bound', signal);
       // The claim chose another: give back what was taken for it.
@@ -197,8 +197,4 @@ export function bestVolume(claim: Claim, volumes: readonly Volume[], node?: Node
   return volumes
     .filter((volume) => serves(volume, claim) && reaches(volume))
     .sort((a, b) => compareQuantities(sizeOf(a), sizeOf(b)) || (a.metadata.name < b.metadata.name ? -1 : 1))[0];
-}
-
-function absent(error: unknown): undefined {
-  if (!isNotFound(error)) throw error;
 }

@@ -3,7 +3,7 @@ import { SignJWT } from 'jose';
 import { Secret } from '../api/kinds/secret.ts';
 import { ServiceAccount } from '../api/kinds/service-account.ts';
 import { type Stored, keyOf, splitKey } from '../api/meta.ts';
-import { isConflict, isNotFound } from '../api/status.ts';
+import { isConflict, unlessNotFound } from '../api/status.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import type { TokenKey } from '../lib/signing-keys.ts';
 
@@ -66,12 +66,12 @@ export const serviceAccountTokens =
 
     /** The cache may not know yet of an account that is there; a token is not thrown away for that. */
     async function ask(key: string, signal: AbortSignal): Promise<StoredAccount | undefined> {
-      return client.get(ServiceAccount, splitKey(key), signal).catch(unlessAbsent);
+      return client.get(ServiceAccount, splitKey(key), signal).catch(unlessNotFound);
     }
 
     async function remove({ metadata }: StoredSecret, signal: AbortSignal): Promise<void> {
       const { uid, resourceVersion } = metadata;
-      await client.delete(Secret, metadata, { preconditions: { uid, resourceVersion } }, signal).catch(unlessAbsent);
+      await client.delete(Secret, metadata, { preconditions: { uid, resourceVersion } }, signal).catch(unlessNotFound);
     }
 
     /** Brings `.secrets` up to date: without Secrets that went, with one that was made for the account if there shall be one. */
@@ -104,10 +104,6 @@ export const serviceAccountTokens =
       return wanted ? client.update(Secret, wanted, {}, signal).catch(unlessRaced(secret)) : secret;
     }
   };
-
-function unlessAbsent(error: unknown): undefined {
-  if (!isNotFound(error)) throw error;
-}
 
 /** Whoever was faster has filled it likewise. */
 const unlessRaced =

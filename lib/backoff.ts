@@ -1,3 +1,6 @@
+/** Who ran for so long before failing (milliseconds) did not fail at starting: his backoff begins anew. */
+export const healthyMs = 30_000;
+
 export interface BackoffOptions {
   /** First wait, milliseconds. */
   first: number;

@@ -9,7 +9,7 @@
  */
 import { hostname } from 'node:os';
 import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
-import { Node } from '../api/kinds/node.ts';
+import { Node, zoneLabel } from '../api/kinds/node.ts';
 import { Service } from '../api/kinds/service.ts';
 import { keyOf } from '../api/meta.ts';
 import type { Client } from '../client/client.ts';
@@ -68,7 +68,7 @@ export async function start(o: Options, { client, log, signal, run = runner() }:
   const services = informers.of(Service);
   const slices = informers.of(EndpointSlice, { indexes: { service: (slice) => [serviceOf(slice)] } });
   const nodes = informers.of(Node, { fieldSelector: `metadata.name=${node}` });
-  const zone = () => nodes.get(node)?.metadata.labels?.['topology.kubernetes.io/zone'] ?? '';
+  const zone = () => nodes.get(node)?.metadata.labels?.[zoneLabel] ?? '';
   const metrics = new ProxyMetrics(o.mode);
   const writer = writerOf(o, run, own);
   const sync: Sync = new Sync({

@@ -35,6 +35,9 @@ export interface NodeStatus {
   images?: { names: string[]; sizeBytes?: number }[];
 }
 
+/** https://kubernetes.io/docs/reference/labels-annotations-taints/#topologykubernetesiozone */
+export const zoneLabel = 'topology.kubernetes.io/zone';
+
 export const Node = kind<Node>({
   group: '',
   version: 'v1',

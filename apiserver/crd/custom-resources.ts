@@ -1,7 +1,7 @@
 import type { Kind } from '../../api/kind.ts';
 import { cleanupFinalizer, CustomResourceDefinition } from '../../api/kinds/custom-resource-definition.ts';
 import type { Condition } from '../../api/meta.ts';
-import { isNotFound } from '../../api/status.ts';
+import { isNotFound, unlessNotFound } from '../../api/status.ts';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import { self } from '../auth/user.ts';
@@ -143,13 +143,9 @@ export class CustomResources {
     change: (current: CustomResourceDefinition) => CustomResourceDefinition,
   ): Promise<void> {
     const kind = CustomResourceDefinition as Kind<never> as Kind;
-    try {
-      await this.#registry.update(kind, metadata.name!, 'server', options, (current) =>
-        change(current as CustomResourceDefinition),
-      );
-    } catch (error) {
-      if (!isNotFound(error)) throw error;
-    }
+    await this.#registry
+      .update(kind, metadata.name!, 'server', options, (current) => change(current as CustomResourceDefinition))
+      .catch(unlessNotFound);
   }
 
   /** Deletes the objects of definitions that are being deleted; true while some are still there. */

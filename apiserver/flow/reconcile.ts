@@ -2,7 +2,7 @@ import type { Kind } from '../../api/kind.ts';
 import { FlowSchema } from '../../api/kinds/flow-schema.ts';
 import { PriorityLevelConfiguration } from '../../api/kinds/priority-level-configuration.ts';
 import type { Condition, KubeObject } from '../../api/meta.ts';
-import { isAlreadyExists, isNotFound } from '../../api/status.ts';
+import { isAlreadyExists, unlessNotFound } from '../../api/status.ts';
 import { equal } from '../../lib/equal.ts';
 import { self } from '../auth/user.ts';
 import { serverWrites } from '../call.ts';
@@ -74,9 +74,5 @@ async function change<T extends KubeObject>(
 ): Promise<void> {
   const known = registry.feed.cache(kind).get(name)?.object as T | undefined;
   if (known && to(known) === known) return;
-  try {
-    await registry.update(kind, name, door, options, (object) => to(object as T));
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-  }
+  await registry.update(kind, name, door, options, (object) => to(object as T)).catch(unlessNotFound);
 }

@@ -1,4 +1,4 @@
-import type { Node, Taint } from '../../api/kinds/node.ts';
+import { zoneLabel, type Node, type Taint } from '../../api/kinds/node.ts';
 import type { Condition, Stored } from '../../api/meta.ts';
 import { timestamp } from '../../api/meta.ts';
 import { equal } from '../../lib/equal.ts';
@@ -15,7 +15,7 @@ export const readyOf = ({ status }: Node): NodeCondition | undefined =>
 
 /** Where a failure of one part is not a failure of all. */
 export const zoneOf = ({ metadata: { labels = {} } }: Node): string =>
-  `${labels['topology.kubernetes.io/region'] ?? ''}/${labels['topology.kubernetes.io/zone'] ?? ''}`;
+  `${labels['topology.kubernetes.io/region'] ?? ''}/${labels[zoneLabel] ?? ''}`;
 
 /**
  * The framework speaks for agents that have no kubelet yet, and for those that Mesos has lost. It sends no heartbeats:

@@ -1,5 +1,5 @@
 import { type KubeObject } from '../../api/meta.ts';
-import { isNotFound } from '../../api/status.ts';
+import { unlessNotFound } from '../../api/status.ts';
 import type { Client } from '../../client/client.ts';
 
 export interface Scale extends KubeObject {
@@ -36,7 +36,9 @@ export class Scales {
   /** Undefined if there is no such object, or none of its kind has a size. */
   async get(namespace: string, target: Scalable, signal: AbortSignal): Promise<Scale | undefined> {
     const path = await this.#path(namespace, target, signal);
-    return path === undefined ? undefined : this.#client.raw<Scale>('GET', path, undefined, signal).catch(absent);
+    return path === undefined
+      ? undefined
+      : this.#client.raw<Scale>('GET', path, undefined, signal).catch(unlessNotFound);
   }
 
   /** Refused with a Conflict if the size has changed since it was read. */
@@ -58,13 +60,11 @@ export class Scales {
   async #resources(base: string, signal: AbortSignal): Promise<readonly Resource[]> {
     const known = this.#served.get(base);
     if (known && this.#now() - known.at < believed) return known.resources;
-    const list = await this.#client.raw<{ resources: Resource[] }>('GET', base, undefined, signal).catch(absent);
+    const list = await this.#client
+      .raw<{ resources: Resource[] }>('GET', base, undefined, signal)
+      .catch(unlessNotFound);
     const resources = list?.resources ?? [];
     this.#served.set(base, { resources, at: this.#now() });
     return resources;
   }
-}
-
-function absent(error: unknown): undefined {
-  if (!isNotFound(error)) throw error;
 }

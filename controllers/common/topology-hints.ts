@@ -1,11 +1,10 @@
 import type { EndpointSlice } from '../../api/kinds/endpoint-slice.ts';
-import type { Node } from '../../api/kinds/node.ts';
+import { zoneLabel, type Node } from '../../api/kinds/node.ts';
 import type { Service } from '../../api/kinds/service.ts';
 import { quantity } from '../../api/quantity.ts';
 
 type Endpoint = EndpointSlice['endpoints'][number];
 
-const zoneLabel = 'topology.kubernetes.io/zone';
 /** How much more than its share an endpoint may have to bear. */
 const overload = 1.2;
 

@@ -1,4 +1,4 @@
-import type { Node } from '../../api/kinds/node.ts';
+import { zoneLabel, type Node } from '../../api/kinds/node.ts';
 import type { Pod, TopologySpreadConstraint } from '../../api/kinds/pod.ts';
 import { controllerOf } from '../../api/meta.ts';
 import type { NodeView } from '../cluster.ts';
@@ -17,7 +17,7 @@ export interface TopologySpreadArgs {
 
 const systemDefaults = [
   { topologyKey: 'kubernetes.io/hostname', whenUnsatisfiable: 'ScheduleAnyway', maxSkew: 3 },
-  { topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'ScheduleAnyway', maxSkew: 5 },
+  { topologyKey: zoneLabel, whenUnsatisfiable: 'ScheduleAnyway', maxSkew: 5 },
 ] as const;
 
 const violated = "node(s) didn't match pod topology spread constraints";
