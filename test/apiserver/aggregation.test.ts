@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WebSocket, WebSocketServer } from 'ws';
 import { eventually } from '../eventually.ts';
 import { makeCa, type TestAuthority } from '../pki.ts';
-import { adminToken, startServer, type Json, type TestServer } from './harness.ts';
+import { adminToken, startServer, type Json, type TestServer, listOf } from './harness.ts';
 
 // https://kubernetes.io/docs/concepts/extend-kubernetes/api-extension/apiserver-aggregation/
 
@@ -67,7 +67,9 @@ async function startExtension(): Promise<typeof extension> {
 const services = '/apis/apiregistration.k8s.io/v1/apiservices';
 const name = `v1alpha1.${group}`;
 const available = (json: Json) =>
-  (json['status']?.['conditions'] as unknown as Json[] | undefined)?.find((one) => String(one['type']) === 'Available');
+  (json['status']?.['conditions'] && listOf(json['status']['conditions']))?.find(
+    (one) => String(one['type']) === 'Available',
+  );
 const saysAvailable = (expected: object) =>
   eventually(
     async () => expect(available((await server.call('GET', `${services}/${name}`)).json)).toMatchObject(expected),
@@ -154,14 +156,14 @@ describe('the aggregation layer', () => {
 
   test('is part of discovery in every form', async () => {
     const groups = await server.call('GET', '/apis');
-    expect((groups.json['groups'] as unknown as Json[]).map((one) => String(one['name']))).toContain(group);
+    expect(listOf(groups.json['groups']).map((one) => String(one['name']))).toContain(group);
     expect((await server.call('GET', `/apis/${group}`)).json).toMatchObject({
       preferredVersion: { version: 'v1alpha1' },
     });
     expect((await server.call('GET', `/apis/${group}/v1alpha1`)).json).toMatchObject({ resources });
     const form = 'application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList';
     const { json } = await server.call('GET', '/apis', undefined, { accept: form });
-    const found = (json['items'] as unknown as Json[]).find((item) => String(item['metadata']!['name']) === group);
+    const found = listOf(json['items']).find((item) => String(item['metadata']!['name']) === group);
     expect(found).toMatchObject({
       versions: [
         {

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../eventually.ts';
-import { startServer, type Json, type TestServer } from './harness.ts';
+import { startServer, type Json, type TestServer, listOf } from './harness.ts';
 
 // https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/
 
@@ -66,7 +66,7 @@ function definition(plural: string, kind: string, version: object = {}, spec: ob
 }
 
 const condition = (json: Json, type: string) =>
-  (json['status']?.['conditions'] as unknown as Json[] | undefined)?.find((one) => String(one['type']) === type);
+  (json['status']?.['conditions'] && listOf(json['status']['conditions']))?.find((one) => String(one['type']) === type);
 
 async function establish(given: ReturnType<typeof definition>): Promise<void> {
   const made = await server.call('POST', crds, given);
@@ -197,11 +197,11 @@ describe('custom resources', () => {
     const table = await server.call('GET', `${objects('crontabs')}?fieldSelector=spec.image%3Dnginx`, undefined, {
       accept: 'application/json;as=Table;v=v1;g=meta.k8s.io',
     });
-    const names = (table.json['columnDefinitions'] as unknown as Json[]).map(({ name }) => String(name));
+    const names = listOf(table.json['columnDefinitions']).map(({ name }) => String(name));
     expect(names).toEqual(['Name', 'Spec', 'Replicas', 'Age']);
     expect(table.json['rows']).toEqual([]);
     const found = await server.call('GET', '/apis/stable.example.com/v1');
-    expect((found.json['resources'] as unknown as Json[]).map(({ name }) => String(name))).toEqual([
+    expect(listOf(found.json['resources']).map(({ name }) => String(name))).toEqual([
       'crontabs',
       'crontabs/scale',
       'crontabs/status',

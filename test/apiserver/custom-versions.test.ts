@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../eventually.ts';
-import { startServer, type Json, type TestServer } from './harness.ts';
+import { startServer, type TestServer, listOf } from './harness.ts';
 import { startWebhook, type Review, type WebhookServer } from './webhook-server.ts';
 
 // https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definition-versioning/
@@ -83,7 +83,7 @@ describe('several versions of a custom resource', () => {
     expect(stored.json['metadata']!['uid']).toEqual(made.json['metadata']!['uid']);
     await server.call('POST', path('v1', 'hosts'), make('v1', 'Host', 'two', { hostPort: 'x:1' }));
     const list = await server.call('GET', path('v2', 'hosts'));
-    const specs = (list.json['items'] as unknown as Json[]).map((item) => item['spec']);
+    const specs = listOf(list.json['items']).map((item) => item['spec']);
     expect(specs).toEqual([
       { host: 'h', port: '80' },
       { host: 'x', port: '1' },
@@ -115,7 +115,7 @@ describe('several versions of a custom resource', () => {
 
   test('objects of two storage versions are listed, watched and changed as one kind', async () => {
     const crd = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions/hosts.example.com';
-    const before = (await server.call('GET', path('v1', 'hosts'))).json['items'] as unknown as Json[];
+    const before = listOf((await server.call('GET', path('v1', 'hosts'))).json['items']);
     await server.call(
       'PATCH',
       crd,
@@ -132,7 +132,7 @@ describe('several versions of a custom resource', () => {
     ] as const)
       await eventually(async () => {
         const { json } = await server.call('GET', path(of, 'hosts'));
-        const items = json['items'] as unknown as Json[];
+        const items = listOf(json['items']);
         expect(items.length).toBe(before.length + 1);
         for (const item of items)
           expect([item['apiVersion'], Object.keys(item['spec']!)]).toEqual([`example.com/${of}`, Object.keys(spec)]);

@@ -21,6 +21,12 @@ export interface Json {
   [member: string]: Json;
 }
 
+/** The list at this place of an answer; throws where there is something else. */
+export function listOf<T = Json>(value: Json | undefined): T[] {
+  if (Array.isArray(value)) return value as T[];
+  throw new Error(`expected a list, found ${JSON.stringify(value)}`);
+}
+
 export interface Reply {
   status: number;
   headers: Record<string, string>;

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { resourcePath, type Kind } from '../../api/kind.ts';
 import { builtinKinds } from '../../api/kinds/index.ts';
 import { follow } from './follow.ts';
-import { startServer, type Json, type TestServer } from './harness.ts';
+import { startServer, type Json, type TestServer, listOf } from './harness.ts';
 import { minimalObjects, objectNames } from './minimal-objects.ts';
 
 const merge = { 'content-type': 'application/merge-patch+json' };
@@ -19,7 +19,7 @@ afterAll(() => s.stop());
 const pathOf = (kind: Kind, name?: string, subresource?: string) =>
   resourcePath(kind, kind.namespaced ? 'default' : undefined, name, subresource);
 
-const cellNames = (table: Json) => (table['columnDefinitions'] as unknown as Json[]).map((column) => column['name']);
+const cellNames = (table: Json) => listOf(table['columnDefinitions']).map((column) => column['name']);
 
 describe.each(kinds)('%s', (id, kind) => {
   const name = objectNames[id] ?? 'x';
@@ -37,7 +37,7 @@ describe.each(kinds)('%s', (id, kind) => {
     const as = (form: string) => ({ accept: `application/json;as=${form};v=v1;g=meta.k8s.io` });
     const table = (await s.call('GET', one, undefined, as('Table'))).json;
     expect(cellNames(table)).toEqual((kind.columns ?? []).map((column) => column.name));
-    const cells = table['rows']![0]!['cells'] as unknown as unknown[];
+    const cells = listOf<unknown>(table['rows']![0]!['cells']);
     expect(cells.filter((cell) => cell === null || cell === undefined)).toEqual([]);
     expect((await s.call('GET', one, undefined, as('PartialObjectMetadata'))).json).toMatchObject({
       kind: 'PartialObjectMetadata',

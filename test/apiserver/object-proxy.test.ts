@@ -5,7 +5,7 @@ import { gunzipSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WebSocket, WebSocketServer } from 'ws';
 import { makeCa } from '../pki.ts';
-import { adminToken, startServer, type TestServer } from './harness.ts';
+import { adminToken, startServer, type TestServer, listOf } from './harness.ts';
 
 // https://kubernetes.io/docs/tasks/access-application-cluster/access-cluster-services/
 // [sig-network] Proxy version v1 "should proxy through a service and a pod",
@@ -268,7 +268,7 @@ describe('what the proxy refuses', () => {
 
 test('discovery names the proxies and their methods', async () => {
   const { json } = await s.call('GET', '/api/v1');
-  const resources = json['resources'] as unknown as { name: string; kind: string; verbs: string[] }[];
+  const resources = listOf<{ name: string; kind: string; verbs: string[] }>(json['resources']);
   for (const kind of ['Pod', 'Service', 'Node'])
     expect(resources.find(({ name }) => name === `${kind.toLowerCase()}s/proxy`)).toMatchObject({
       kind: `${kind}ProxyOptions`,

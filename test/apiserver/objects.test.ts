@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startEtcd, type EtcdProcess } from './etcd-process.ts';
-import { startServer, type TestServer } from './harness.ts';
+import { startServer, type TestServer, listOf } from './harness.ts';
 
 const cms = '/api/v1/namespaces/default/configmaps';
 const pods = '/api/v1/namespaces/default/pods';
@@ -332,9 +332,7 @@ describe.each(['embedded', 'etcd'])('objects kept in %s', (which) => {
     ).map(({ json }) => json);
     const ips = made.map((one) => one['spec']!['clusterIP'] as unknown as string);
     expect(new Set(ips).size).toBe(150);
-    expect(
-      new Set(made.map((one) => (one['spec']!['ports'] as unknown as { nodePort: number }[])[0]!.nodePort)).size,
-    ).toBe(150);
+    expect(new Set(made.map((one) => listOf<{ nodePort: number }>(one['spec']!['ports'])[0]!.nodePort)).size).toBe(150);
     expect((await call('POST', services, service('taken', { clusterIP: ips[0] }))).json).toMatchObject({
       code: 422,
       message: expect.stringContaining('provided IP is already allocated'),

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { builtinKinds } from '../../api/kinds/index.ts';
 import { resourcePath } from '../../api/kind.ts';
-import { startServer, type Json, type TestServer } from './harness.ts';
+import { startServer, type Json, type TestServer, listOf } from './harness.ts';
 
 let s: TestServer;
 beforeAll(async () => {
@@ -49,13 +49,13 @@ test('discovery is told apart by its tag, in both aggregated forms', async () =>
 });
 
 test('groups come in their order, the preferred version first, with the hash of the stored form', async () => {
-  const groups = (await json('/apis'))['groups'] as unknown as Json[];
+  const groups = listOf((await json('/apis'))['groups']);
   expect(groups.slice(0, 3).map((group) => group['name'])).toEqual(['apps', 'events.k8s.io', 'autoscaling']);
   expect((await json('/apis/autoscaling'))['preferredVersion']).toEqual({
     groupVersion: 'autoscaling/v2',
     version: 'v2',
   });
-  const resources = (await json('/api/v1'))['resources'] as unknown as Json[];
+  const resources = listOf((await json('/api/v1'))['resources']);
   const resource = (name: string) => resources.find((one) => (one['name'] as unknown) === name);
   expect(resource('pods')).toMatchObject({ storageVersionHash: 'xPOwRZ+Yhw8=', shortNames: ['po'] });
   expect(resource('bindings')).toMatchObject({ verbs: ['create'] });

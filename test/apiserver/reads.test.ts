@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openEmbedded } from '../../apiserver/embedded.ts';
 import { startEtcd, type EtcdProcess } from './etcd-process.ts';
 import { follow, type WatchEvent } from './follow.ts';
-import { startServer, type Json, type TestServer } from './harness.ts';
+import { startServer, type TestServer, listOf } from './harness.ts';
 
 const cms = '/api/v1/namespaces/default/configmaps';
 const pods = '/api/v1/namespaces/default/pods';
@@ -42,7 +42,7 @@ describe.each(['embedded', 'etcd'])('reading from %s', (which) => {
   test('a list follows a write at once, in key order', async () => {
     for (const name of ['b', 'c', 'a']) {
       await call('POST', cms, { metadata: { name, labels: { l: name } } });
-      const names = (await call('GET', cms)).json['items'] as unknown as Json[];
+      const names = listOf((await call('GET', cms)).json['items']);
       expect(names.map((item) => item['metadata']!['name'])).toContain(name);
     }
     const { json } = await call('GET', cms);
@@ -58,7 +58,7 @@ describe.each(['embedded', 'etcd'])('reading from %s', (which) => {
     expect(first).toMatchObject({ metadata: { remainingItemCount: 1, continue: expect.any(String) }, items: [{}, {}] });
     await call('POST', cms, { metadata: { name: 'bb' } });
     const next = (await call('GET', `${cms}?limit=2&continue=${String(first['metadata']!['continue'])}`)).json;
-    expect((next['items'] as unknown as Json[]).map((item) => item['metadata']!['name'])).toEqual(['c']);
+    expect(listOf(next['items']).map((item) => item['metadata']!['name'])).toEqual(['c']);
     expect(next['metadata']!['resourceVersion']).toBe(first['metadata']!['resourceVersion']);
     await call('DELETE', `${cms}/bb`);
   });
@@ -67,7 +67,7 @@ describe.each(['embedded', 'etcd'])('reading from %s', (which) => {
     const before = await versionOf();
     await call('POST', cms, { metadata: { name: 'new' } });
     const exact = (await call('GET', `${cms}?resourceVersion=${before}&resourceVersionMatch=Exact`)).json;
-    expect((exact['items'] as unknown as Json[]).map((item) => item['metadata']!['name'])).not.toContain('new');
+    expect(listOf(exact['items']).map((item) => item['metadata']!['name'])).not.toContain('new');
     expect((await call('GET', `${cms}?resourceVersion=${before}&resourceVersionMatch=NotOlderThan`)).status).toBe(200);
     expect((await call('GET', `${cms}?resourceVersion=0`)).status).toBe(200);
     expect((await call('GET', `${cms}?resourceVersion=99999999`)).json).toMatchObject({
@@ -80,9 +80,7 @@ describe.each(['embedded', 'etcd'])('reading from %s', (which) => {
 
   test('selects by label and field', async () => {
     const names = async (query: string) =>
-      ((await call('GET', `${cms}?${query}`)).json['items'] as unknown as Json[]).map(
-        (item) => item['metadata']!['name'],
-      );
+      listOf((await call('GET', `${cms}?${query}`)).json['items']).map((item) => item['metadata']!['name']);
     expect(await names('labelSelector=l%20in%20(a,b)')).toEqual(['a', 'b']);
     expect(await names('fieldSelector=metadata.name%3Dc')).toEqual(['c']);
     expect(await names('fieldSelector=metadata.name!%3Dc,metadata.namespace%3Ddefault')).toEqual(['a', 'b']);
@@ -256,7 +254,7 @@ test('a paged list whose history is gone says so, with a token that leads throug
     const gone = await s.call('GET', `${cms}?limit=1&continue=${String(first['metadata']!['continue'])}`);
     expect(gone.json).toMatchObject({ code: 410, reason: 'Expired', metadata: { continue: expect.any(String) } });
     const rest = await s.call('GET', `${cms}?continue=${String(gone.json['metadata']!['continue'])}`);
-    const names = (rest.json['items'] as unknown as Json[]).map((item) => item['metadata']!['name']);
+    const names = listOf(rest.json['items']).map((item) => item['metadata']!['name']);
     expect(names).toEqual(['c', 'd']);
   } finally {
     await s.stop();

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { startServer, type Json, type Reply, type TestServer } from './harness.ts';
+import { startServer, type Json, type Reply, type TestServer, listOf } from './harness.ts';
 
 // https://kubernetes.io/docs/reference/using-api/server-side-apply/
 
@@ -25,7 +25,7 @@ const configMap = (name: string, data: object, metadata: object = {}) => ({
   data,
 });
 
-const rows = (reply: Reply): Json[] => reply.json['metadata']!['managedFields'] as unknown as Json[];
+const rows = (reply: Reply): Json[] => listOf(reply.json['metadata']!['managedFields']);
 const fieldsOf = (reply: Reply, manager: string) =>
   rows(reply).find((row) => String(row['manager']) === manager)?.['fieldsV1'];
 
@@ -128,7 +128,7 @@ describe('server-side apply', () => {
     const sidecar = { name: 'side', image: 'b:1' };
     const second = await apply(path, web([sidecar, { name: 'web', ports: [{ containerPort: 443 }] }]), 'two');
     expect(second.status).toBe(200);
-    const containers = second.json['spec']!['template']!['spec']!['containers'] as unknown as Json[];
+    const containers = listOf(second.json['spec']!['template']!['spec']!['containers']);
     expect(containers.map(({ name }) => name)).toEqual(['side', 'web']);
     expect(containers[1]).toMatchObject({
       image: 'a:1',
@@ -141,10 +141,10 @@ describe('server-side apply', () => {
     const set = JSON.stringify(fieldsOf(second, 'two'));
     expect(set).toContain('k:{\\"containerPort\\":443,\\"protocol\\":\\"TCP\\"}');
     const args = await apply(path, web([{ name: 'web', image: 'a:1', args: ['z'] }]), 'three', '&force=true');
-    const after = args.json['spec']!['template']!['spec']!['containers'] as unknown as Json[];
+    const after = listOf(args.json['spec']!['template']!['spec']!['containers']);
     expect(after.find(({ name }) => String(name) === 'web')).toMatchObject({ args: ['z'] });
     const gone = await apply(path, web([{ name: 'web', ports: [{ containerPort: 443 }] }]), 'two');
-    const names = (gone.json['spec']!['template']!['spec']!['containers'] as unknown as Json[]).map(({ name }) => name);
+    const names = listOf(gone.json['spec']!['template']!['spec']!['containers']).map(({ name }) => name);
     expect(names).toEqual(['web']);
   });
 

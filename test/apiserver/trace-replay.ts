@@ -1,6 +1,6 @@
 import { Agent } from 'undici';
 import { eventually } from '../eventually.ts';
-import { adminToken, type Json, type TestServer } from './harness.ts';
+import { adminToken, type Json, type TestServer, listOf } from './harness.ts';
 import { bytesOf, valueOf, type Exchange } from './trace.ts';
 
 /** What the server answered to a recorded request. */
@@ -100,7 +100,7 @@ export class Replay {
       pod || stem === 'j1' ? '/api/v1/namespaces/trace/pods' : '/apis/apps/v1/namespaces/trace/replicasets';
     const { json } = await this.#server.call('GET', resource);
     const taken = new Set(this.#ours.values());
-    const items = (json['items'] ?? []) as unknown as { metadata: { name: string } }[];
+    const items = json['items'] ? listOf<{ metadata: { name: string } }>(json['items']) : [];
     const free = items.map(({ metadata }) => metadata.name).find((it) => it.startsWith(`${stem}-`) && !taken.has(it));
     if (free) this.#ours.set(name, free);
   }
@@ -205,7 +205,10 @@ interface Deployment {
 
 /** Plays scheduler and kubelets until every pod runs or is gone and every Deployment has what it wants. */
 export function settle(s: TestServer, namespace: string): Promise<void> {
-  const items = async <T>(path: string) => ((await s.call('GET', path)).json['items'] ?? []) as unknown as T[];
+  const items = async <T>(path: string): Promise<T[]> => {
+    const { json } = await s.call('GET', path);
+    return json['items'] ? listOf<T>(json['items']) : [];
+  };
   const at = `namespaces/${namespace}`;
   return eventually(async () => {
     for (const pod of await items<Pod>(`/api/v1/${at}/pods`)) await run(s, `/api/v1/${at}/pods`, pod);

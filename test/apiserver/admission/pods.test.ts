@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../../eventually.ts';
-import { startServer, type Json, type TestServer } from '../harness.ts';
+import { startServer, type Json, type TestServer, listOf } from '../harness.ts';
 
 const dir = mkdtempSync(join(tmpdir(), 'km-admission-'));
 let s: TestServer;
@@ -50,7 +50,7 @@ const refused = async (where: string, body: object) => (await post(where, body))
 describe('a pod’s service account', () => {
   test('gives it a token, the CA and its namespace in a volume', async () => {
     const spec = await specOf('plain', pod('p', { initContainers: [container({ name: 'i' })] }));
-    const name = (spec['volumes'] as unknown as { name: string }[])[0]!.name;
+    const name = listOf<{ name: string }>(spec['volumes'])[0]!.name;
     expect(name).toMatch(/^kube-api-access-[a-z0-9]{5}$/);
     expect(spec['volumes']).toEqual([
       {
@@ -71,7 +71,7 @@ describe('a pod’s service account', () => {
     ]);
     const mounts = [{ name, readOnly: true, mountPath: '/var/run/secrets/kubernetes.io/serviceaccount' }];
     for (const list of ['containers', 'initContainers'])
-      expect((spec[list] as unknown as object[])[0]).toMatchObject({ volumeMounts: mounts });
+      expect(listOf<object>(spec[list])[0]).toMatchObject({ volumeMounts: mounts });
     expect(spec).toMatchObject({ serviceAccountName: 'default', serviceAccount: 'default' });
   });
 
@@ -125,7 +125,7 @@ describe('limit ranges', () => {
   test('give containers what they do not say', async () => {
     await eventually(async () => {
       const answer = await post('bound', pod('dry', resources({}, { memory: '1Gi' })), 'pods?dryRun=All');
-      expect((answer.json['spec']!['containers'] as unknown as Json[])[0]!['resources']).toEqual({
+      expect(listOf(answer.json['spec']!['containers'])[0]!['resources']).toEqual({
         limits: { cpu: '500m', memory: '1Gi' },
         requests: { cpu: '500m', memory: '1Gi' },
       });

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Kubectl, newestKubectl } from '../../cluster/kubectl.ts';
 import { eventually } from '../../eventually.ts';
-import { startServer, type Json, type TestServer } from '../harness.ts';
+import { startServer, type Json, type TestServer, listOf } from '../harness.ts';
 
 let s: TestServer;
 beforeAll(async () => {
@@ -117,18 +117,18 @@ test('the rules of a namespace are listed', async () => {
 describe('the question kinds', () => {
   test('are discovered, with one verb', async () => {
     const { json } = await s.call('GET', '/apis/authorization.k8s.io/v1');
-    const resources = json['resources'] as unknown as Json[];
+    const resources = listOf(json['resources']);
     expect(resources.map(({ name, namespaced, verbs }) => [name, namespaced, verbs])).toEqual([
       ['localsubjectaccessreviews', true, ['create']],
       ['selfsubjectaccessreviews', false, ['create']],
       ['selfsubjectrulesreviews', false, ['create']],
       ['subjectaccessreviews', false, ['create']],
     ]);
-    const groups = (await s.call('GET', '/apis')).json['groups'] as unknown as Json[];
+    const groups = listOf((await s.call('GET', '/apis')).json['groups']);
     expect(groups.map(({ name }) => name)).toEqual(
       expect.arrayContaining(['authentication.k8s.io', 'authorization.k8s.io']),
     );
-    const accounts = (await s.call('GET', '/api/v1')).json['resources'] as unknown as Json[];
+    const accounts = listOf((await s.call('GET', '/api/v1')).json['resources']);
     expect(accounts).toContainEqual(
       expect.objectContaining({
         name: 'serviceaccounts/token',

@@ -3,7 +3,7 @@ import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openEmbedded } from '../../../apiserver/embedded.ts';
 import type { Store } from '../../../apiserver/store.ts';
-import { adminToken, startServer, type Json, type TestServer } from '../harness.ts';
+import { adminToken, startServer, type Json, type TestServer, listOf } from '../harness.ts';
 
 // What https://kubernetes.io/docs/reference/using-api/api-concepts/ promises and no other suite shows.
 
@@ -63,7 +63,7 @@ describe('receiving resources as Tables', () => {
       accept: table,
     });
     expect(json['kind']).toBe('Table');
-    return json['rows'] as unknown as { object?: Json }[];
+    return listOf<{ object?: Json }>(json['rows']);
   };
 
   test.each([
