@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Client } from '../client/client.ts';
+import { openDoor } from '../client/door.ts';
 import { Informers } from '../client/informer.ts';
 import { readKubeconfig } from '../client/kubeconfig.ts';
 import { lead } from '../client/lease.ts';
@@ -102,7 +103,8 @@ export const components: readonly Component[] = [
           },
           // Whoever waits for the lead is asked how he is, too.
           async (client) => {
-            if (options.port > 0) await controllers.openDoor(options, { ...running, client, figures });
+            const rooms = { name: 'km-controller-manager', registry: figures.registry, checks: () => figures.checks() };
+            if (options.port > 0) await openDoor(options, rooms, { ...running, client });
           },
         );
       },

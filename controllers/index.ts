@@ -15,7 +15,6 @@ import type { Figures } from './figures.ts';
 import { type Controller, chosen } from './list.ts';
 import type { Options } from './options.ts';
 
-export { openDoor } from './door.ts';
 export { Figures } from './figures.ts';
 export { options } from './options.ts';
 

@@ -1,4 +1,5 @@
-import { type Values, duration, flag, list, number, port, text } from '../lib/options.ts';
+import { doorOptions } from '../client/door.ts';
+import { type Values, duration, flag, list, number, text } from '../lib/options.ts';
 
 const atOnce = { min: 1, max: 1000 };
 
@@ -24,11 +25,7 @@ const syncs = {
 } as const;
 
 export const options = {
-  port: port('Port of /healthz and /metrics, over TLS; 0 for none', 0),
-  bindAddress: text('Its address', '0.0.0.0', '<address>'),
-  tlsCertFile: text('Its certificate (PEM); one of its own making unless set', '', '<file>'),
-  tlsPrivateKeyFile: text('The key of that (PEM)', '', '<file>'),
-  clientCaFile: text('CA of client certificates that are believed there (PEM)', '', '<file>'),
+  ...doorOptions,
   controllers: list('Controllers to run: * for all, name for one more, -name for one less', ['*'], '<*,name,-name>'),
   ...syncs,
   maxEndpointsPerSlice: number('Endpoints that an EndpointSlice holds at most', 100, { min: 1, max: 1000 }),

@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Agent } from 'undici';
 import { Deployment } from '../../api/kinds/deployment.ts';
-import { Figures, openDoor, options } from '../../controllers/index.ts';
+import { openDoor } from '../../client/door.ts';
+import { Figures, options } from '../../controllers/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import { adminToken } from '../apiserver/harness.ts';
@@ -55,9 +56,10 @@ describe('the port of the controllers', () => {
   let door: Awaited<ReturnType<typeof openDoor>>;
   const agent = new Agent({ connect: { rejectUnauthorized: false } });
   const given = { ...defaultsOf(options), bindAddress: '127.0.0.1' };
+  const rooms = () => ({ name: 'km-test', registry: w.figures.registry, checks: () => w.figures.checks() });
   beforeAll(async () => {
     w = await startControllers();
-    door = await openDoor(given, { client: w.own, log: silent, signal: w.signal, figures: w.figures });
+    door = await openDoor(given, rooms(), { client: w.own, log: silent, signal: w.signal });
   });
   afterAll(async () => {
     await agent.close();
@@ -104,10 +106,11 @@ describe('the port of the controllers', () => {
   });
 
   test('a port that is taken is named', async () => {
-    const again = openDoor(
-      { ...given, port: door.port },
-      { client: w.own, log: silent, signal: w.signal, figures: w.figures },
-    );
+    const again = openDoor({ ...given, port: door.port }, rooms(), {
+      client: w.own,
+      log: silent,
+      signal: w.signal,
+    });
     await expect(again).rejects.toThrow(`port ${door.port} is taken`);
   });
 });

@@ -1,0 +1,153 @@
+import { readFileSync } from 'node:fs';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { createServer } from 'node:https';
+import type { AddressInfo } from 'node:net';
+import { hostname } from 'node:os';
+import type { Registry } from 'prom-client';
+import { StatusError } from '../api/status.ts';
+import { selfSigned } from '../lib/certs.ts';
+import type { Logger } from '../lib/log.ts';
+import { type Values, port, text } from '../lib/options.ts';
+import type { Client } from './client.ts';
+import { type Access, callerOf, delegatedAccess } from './delegated-access.ts';
+
+export const doorOptions = {
+  port: port('Port of /healthz and /metrics, over TLS; 0 for none', 0),
+  bindAddress: text('Its address', '0.0.0.0', '<address>'),
+  tlsCertFile: text('Its certificate (PEM); one of its own making unless set', '', '<file>'),
+  tlsPrivateKeyFile: text('The key of that (PEM)', '', '<file>'),
+  clientCaFile: text('CA of client certificates that are believed there (PEM)', '', '<file>'),
+} as const;
+
+export interface Door {
+  port: number;
+  close(): Promise<void>;
+}
+
+/** What is behind a door. */
+export interface Rooms {
+  /** The server's name, `km-scheduler`. */
+  name: string;
+  /** What is looked at for /healthz, /livez and /readyz; `problem` in words for whoever must act. */
+  checks: () => { name: string; problem: string | undefined }[];
+  /** Shown at /metrics. */
+  registry: Registry;
+  /** Other paths → what they do. */
+  pages?: Readonly<Record<string, Page>>;
+}
+
+/** One path: its answer is shown as JSON, text as it is. StatusErrors are answered with their code. */
+export interface Page {
+  method: 'GET' | 'POST';
+  answer(query: URLSearchParams): unknown;
+}
+
+/** Who asks for what: https://kubernetes.io/docs/reference/access-authn-authz/webhook/#non-resource-paths */
+interface Question {
+  path: string;
+  verb: string;
+}
+
+/** These tell nothing that anybody might not know. */
+const open = /^\/(healthz|livez|readyz)(\/|$)/;
+
+/**
+ * The port of a server that works for an apiserver: its health for everybody, its figures and pages for whom the apiserver
+ * lets get their paths. Rejects when the port cannot be had.
+ */
+export async function openDoor(
+  o: Values<typeof doorOptions>,
+  rooms: Rooms,
+  { client, log, signal }: { client: Client; log: Logger; signal: AbortSignal },
+): Promise<Door> {
+  const { cert, key } = await certificateOf(o, rooms.name);
+  const ca = o.clientCaFile ? { ca: readFileSync(o.clientCaFile), requestCert: true } : {};
+  const access = delegatedAccess(client, (question: Question) => ({ nonResourceAttributes: question }), signal);
+  const server = createServer({ cert, key, ...ca, rejectUnauthorized: false, minVersion: 'TLSv1.2' });
+  server.on('request', (request, response) => {
+    answer(request, response, access, rooms).catch((error: unknown) => {
+      const refused = error instanceof StatusError;
+      if (!refused) log.warn({ err: error, path: request.url }, 'a request could not be answered');
+      say(response, refused ? error.code : 500, refused ? error.message : 'the request could not be answered');
+    });
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new Error(`port ${o.port} is taken: choose another with --port, or 0 for none`, { cause: error })
+          : error,
+      ),
+    );
+    server.listen(o.port, o.bindAddress, resolve);
+  });
+  const close = () =>
+    new Promise<void>((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  signal.addEventListener('abort', () => void close(), { once: true });
+  return { port: (server.address() as AddressInfo).port, close };
+}
+
+async function certificateOf(
+  { tlsCertFile, tlsPrivateKeyFile }: Values<typeof doorOptions>,
+  name: string,
+): Promise<{ cert: string; key: string }> {
+  if (tlsCertFile && tlsPrivateKeyFile)
+    return { cert: readFileSync(tlsCertFile, 'utf8'), key: readFileSync(tlsPrivateKeyFile, 'utf8') };
+  return selfSigned({ commonName: `${name}@${hostname()}`, hosts: [hostname(), 'localhost', '127.0.0.1'] });
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  access: Access<Question>,
+  rooms: Rooms,
+): Promise<void> {
+  const url = new URL(request.url ?? '/', 'https://km');
+  const { pathname } = url;
+  const method = request.method === 'HEAD' ? 'GET' : (request.method ?? 'GET');
+  if (!open.test(pathname)) await admit(request, { path: pathname, verb: method.toLowerCase() }, access);
+  const pages = rooms.pages ?? {};
+  const page = Object.hasOwn(pages, pathname) ? pages[pathname] : undefined;
+  const served = page?.method ?? 'GET';
+  if (method !== served) return say(response, 405, `only ${served} is served here`);
+  if (open.test(pathname)) return health(response, url, rooms);
+  if (page) return show(response, await page.answer(url.searchParams));
+  const all = ['/healthz', '/metrics', ...Object.keys(pages)];
+  if (pathname !== '/metrics') return say(response, 404, `there is no ${pathname}; there are ${all.join(', ')}`);
+  response.setHeader('content-type', rooms.registry.contentType);
+  response.end(await rooms.registry.metrics());
+}
+
+function show(response: ServerResponse, value: unknown): void {
+  if (typeof value === 'string') return say(response, 200, value);
+  response.writeHead(200, { 'content-type': 'application/json', 'x-content-type-options': 'nosniff' });
+  response.end(`${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+async function admit(request: IncomingMessage, question: Question, access: Access<Question>): Promise<void> {
+  const caller = await callerOf(request, access);
+  if (!caller) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
+  if (caller.groups.includes('system:masters') || (await access.may(caller, question))) return;
+  throw new StatusError(403, 'Forbidden', `User "${caller.name}" cannot ${question.verb} path "${question.path}"`);
+}
+
+/** `ok`, or a line for each check: when one fails, or `?verbose` asks for them. `/healthz/<name>` is that check alone. */
+function health(response: ServerResponse, url: URL, rooms: Rooms): void {
+  const [, door = '', only] = url.pathname.split('/');
+  const excluded = url.searchParams.getAll('exclude');
+  const checks = rooms.checks().filter(({ name }) => (only ? name === only : !excluded.includes(name)));
+  if (only && checks.length === 0) return say(response, 404, `there is no check ${only}`);
+  const failed = checks.some(({ problem }) => problem !== undefined);
+  if (!failed && (only || !url.searchParams.has('verbose'))) return say(response, 200, 'ok');
+  const lines = checks.map(({ name, problem }) => (problem ? `[-]${name} failed: ${problem}` : `[+]${name} ok`));
+  say(response, failed ? 500 : 200, [...lines, `${door} check ${failed ? 'failed' : 'passed'}`].join('\n'));
+}
+
+function say(response: ServerResponse, code: number, words: string): void {
+  if (response.headersSent) return void response.destroy();
+  response.writeHead(code, { 'content-type': 'text/plain; charset=utf-8', 'x-content-type-options': 'nosniff' });
+  response.end(words);
+}
