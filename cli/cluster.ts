@@ -128,9 +128,9 @@ class Launch implements LocalCluster {
       await this.#start(this.#devcluster(ports), signal);
       ready('development Mesos', `${this.masterUrl}, three agents`);
     }
-    await this.#start(this.#controllerManager(pki), signal);
+    await this.#start(await this.#controllerManager(pki), signal);
     ready('controller-manager', '');
-    await this.#start(this.#scheduler(pki), signal);
+    await this.#start(await this.#scheduler(pki), signal);
     ready('scheduler', 'subscribed as a Mesos framework; executors start with the first pods');
     if (this.#o.proxy === 'none') return;
     await this.#start(await this.#proxy(), signal);
@@ -230,21 +230,23 @@ class Launch implements LocalCluster {
     ]);
   }
 
-  #controllerManager(pki: Pki): Program {
+  async #controllerManager(pki: Pki): Promise<Program> {
     return this.#km('controller-manager', [
       ...this.#clientFlags('controller-manager'),
+      ...(await doorFlags(10_257, pki)),
       ...['--root-ca-file', pki.caFile],
       ...['--cluster-signing-cert-file', pki.caFile, '--cluster-signing-key-file', pki.caKeyFile],
       ...['--service-account-private-key-file', pki.tokenKeyFile],
     ]);
   }
 
-  #scheduler(pki: Pki): Program {
+  async #scheduler(pki: Pki): Promise<Program> {
     const executor = [process.execPath, km, 'executor', '--runtime', this.#o.runtime];
     if (this.#o.runtime === 'cri') executor.push('--cri-socket', this.#o.criSocket);
     executor.push('--log-level', this.#o.logLevel, ...(this.#o.executorFlags ?? []));
     return this.#km('scheduler', [
       ...this.#clientFlags('scheduler'),
+      ...(await doorFlags(10_259, pki)),
       ...['--mesos-master', this.masterUrl, '--executor-token', pki.executorToken],
       ...[
         '--executor-command',
@@ -283,6 +285,10 @@ class Launch implements LocalCluster {
     return join(this.#o.dir, 'logs', `${name}.log`);
   }
 }
+
+/** Health, figures and debug pages at the port that Kubernetes' own server has, where nobody else of this machine has it. */
+const doorFlags = async (port: number, pki: Pki): Promise<string[]> =>
+  (await isFree(port)) ? ['--port', String(port), '--bind-address', '127.0.0.1', '--client-ca-file', pki.caFile] : [];
 
 /** The address of the Service kubernetes. */
 const firstOf = (cidr: string): string => cidr.replace(/\d+\/\d+$/, '1');

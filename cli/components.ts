@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { hostname } from 'node:os';
 import { Client } from '../client/client.ts';
-import { openDoor } from '../client/door.ts';
+import { type Page, doorOptions, openDoor } from '../client/door.ts';
 import { Informers } from '../client/informer.ts';
 import { readKubeconfig } from '../client/kubeconfig.ts';
 import { lead } from '../client/lease.ts';
@@ -124,23 +124,34 @@ export const components: readonly Component[] = [
           '<url>',
         ),
         executorToken: text('Bootstrap token that executors show the apiserver', '', '<token>'),
+        ...doorOptions,
         ...scheduler.options,
         ...framework.options,
       },
-      run: (options, running) =>
-        working('km-scheduler', options, running, async (client, { log, signal }) => {
+      run: (options, running) => {
+        const figures = new scheduler.Figures();
+        const { registry } = figures;
+        const pages: Record<string, Page> = {};
+        const work = async (client: Client, { log, signal }: Pick<Running, 'log' | 'signal'>) => {
           const informers = new Informers(client, log);
           framework.watched(informers);
           scheduler.watched(informers);
           await informers.start(signal);
           const { server, ca = '' } = readKubeconfig(options.kubeconfig);
           const executorData = { server: options.executorApiserver || server, ca, token: options.executorToken };
-          const { cluster, closed } = await framework.start(options, { client, informers, log, signal, executorData });
-          await scheduler.start(options, { client, informers, cluster, log, signal });
+          const mesos = await framework.start(options, { client, informers, log, signal, executorData, registry });
+          const { cluster, closed } = mesos;
+          const placing = await scheduler.start(options, { client, informers, cluster, log, signal, figures });
+          Object.assign(pages, mesos.pages, placing.pages);
           log.info('scheduling');
           running.ready();
           await closed;
-        }),
+        };
+        return working('km-scheduler', options, running, work, async (client) => {
+          const rooms = { name: 'km-scheduler', registry, checks: () => [], pages };
+          if (options.port > 0) await openDoor(options, rooms, { ...running, client });
+        });
+      },
     };
   }),
   component('executor', 'The kubelet; Mesos agents start it', async () => {

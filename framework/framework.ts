@@ -16,11 +16,12 @@ import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
+import type { Figures } from './figures.ts';
 import type { Inventory } from './inventory.ts';
 import { Inboxes } from './inboxes.ts';
 import type { Records } from './records.ts';
 import type { Effect, Launch, State } from './state.ts';
-import { type Task, isLater } from './tasks.ts';
+import { type Task, isLater, isSent } from './tasks.ts';
 import { goneAgentOf, Whereabouts } from './whereabouts.ts';
 
 export interface FrameworkParts {
@@ -32,6 +33,7 @@ export interface FrameworkParts {
   state: State;
   inventory: Inventory;
   info: FrameworkInfo;
+  figures: Figures;
   /** Milliseconds seats are gathered before they leave in one ACCEPT per agent. */
   gather: number;
   log: Logger;
@@ -94,6 +96,16 @@ export class Framework implements Cluster {
     this.#listeners.add(listener);
   }
 
+  // --- for whoever operates it ---------------------------------------------------------------------------------------
+
+  /** Asks the master about the tasks we know of, or about all it knows of us. Answers how many were asked about. */
+  reconcile(kind: 'explicit' | 'implicit'): number {
+    const { state } = this.#parts;
+    const sent = kind === 'explicit' ? [...state.tasks.all()].filter(isSent) : [];
+    this.#carryOut(kind === 'explicit' ? state.askFor(sent) : state.askForAll());
+    return sent.length;
+  }
+
   // --- life ---------------------------------------------------------------------------------------------------------
 
   /** Takes up what was under way; call before subscribing, with the informers in sync. */
@@ -132,10 +144,14 @@ export class Framework implements Cluster {
     up: (session: Session<Call, Event>): void => {
       this.#session = session;
     },
-    event: (event: Event): void => this.#event(event),
+    event: (event: Event): void => {
+      this.#parts.figures.event(event);
+      this.#event(event);
+    },
     down: (reason: MesosError): void => {
-      const { state, log, now } = this.#parts;
+      const { figures, state, log, now } = this.#parts;
       this.#session = undefined;
+      figures.disconnected();
       this.#carryOut(state.disconnected(now()));
       if (this.#fatal) throw this.#fatal;
       log.warn({ err: reason }, 'no subscription to the Mesos master; trying again');
@@ -284,6 +300,7 @@ export class Framework implements Cluster {
   #call(call: Call | undefined): void {
     const session = this.#session;
     if (!call || !session) return;
+    this.#parts.figures.call(call);
     session.call(call).catch((err: unknown) => {
       if (this.#session === session)
         this.#parts.log.warn({ err, call: call.type }, 'the Mesos master did not take a call');
@@ -329,11 +346,13 @@ export class Framework implements Cluster {
 
   /** Binds, or tells a bound pod its new task, until the apiserver has said yes or no; acknowledges afterwards. */
   async #bind(task: Task, ack: Call | undefined): Promise<void> {
-    const { state, now } = this.#parts;
+    const { figures, state, now } = this.#parts;
+    const began = now();
     const outcome = await this.#persist('bind a pod', () =>
       task.rebound ? this.#renameTask(task) : this.#createBinding(task),
     );
     if (!outcome.done && outcome.stopped) return;
+    figures.bound(now() - began);
     const refusal = outcome.done ? outcome.value : 'the apiserver refused the binding';
     this.#carryOut(refusal === undefined ? state.bound(task, now()) : state.bindFailed(task, refusal));
     this.#call(ack);

@@ -12,11 +12,13 @@
  */
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import type { Registry } from 'prom-client';
 import { annotations } from '../api/kinds/names.ts';
 import { Node } from '../api/kinds/node.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { podRequests } from '../api/pod-requests.ts';
 import type { Client } from '../client/client.ts';
+import type { Page } from '../client/door.ts';
 import { EventRecorder } from '../client/events.ts';
 import type { Informers } from '../client/informer.ts';
 import { run } from '../client/reconcile.ts';
@@ -25,9 +27,11 @@ import { type Values, duration, flag, list, number, text } from '../lib/options.
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Cluster, Needs } from '../scheduler/index.ts';
 import type { AgentFacts } from './agents.ts';
+import { Figures } from './figures.ts';
 import { Framework } from './framework.ts';
 import { Inventory } from './inventory.ts';
 import { deleteNode, nodeReconciler } from './nodes.ts';
+import { pagesOf } from './pages.ts';
 import { Records } from './records.ts';
 import { State } from './state.ts';
 import { Leader, type MasterOptions, keepSubscribed } from './subscription.ts';
@@ -80,6 +84,8 @@ export interface FrameworkDeps {
   signal: AbortSignal;
   /** How executors reach the apiserver; the same for the life of every executor. */
   executorData: { server: string; ca: string; token: string };
+  /** Where the figures of offers, calls and tasks are kept. */
+  registry: Registry;
   now?: () => number;
 }
 
@@ -98,7 +104,7 @@ export function watched(informers: Informers) {
 export async function start(
   o: Values<typeof options>,
   deps: FrameworkDeps,
-): Promise<{ cluster: Cluster; closed: Promise<void> }> {
+): Promise<{ cluster: Cluster; closed: Promise<void>; pages: Readonly<Record<string, Page>> }> {
   const { client, informers, signal, now = Date.now } = deps;
   const log = deps.log.child({ component: 'framework' });
   const { pods, nodes } = watched(informers);
@@ -112,6 +118,7 @@ export async function start(
     },
     log,
   );
+  const figures = new Figures(deps.registry, now);
   const framework = new Framework({
     client,
     pods,
@@ -121,6 +128,7 @@ export async function start(
     state,
     inventory,
     info: frameworkInfo(o),
+    figures,
     gather: o.gather,
     log,
     signal,
@@ -161,7 +169,7 @@ export async function start(
   void keepSubscribed(leader, masters, inventory.subscriber, signal);
   const closed = keepSubscribed(leader, masters, framework.subscriber, signal);
   await Promise.race([framework.subscribed, closed]);
-  return { cluster: framework, closed };
+  return { cluster: framework, closed, pages: pagesOf(framework, state, figures) };
 }
 
 function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps) {

@@ -324,6 +324,11 @@ export class State {
     return this.#reconcile(batches(tasks));
   }
 
+  /** Asks the master for every task of ours that it knows of. */
+  askForAll(): Effect[] {
+    return this.#reconcile([[]]);
+  }
+
   // --- inside -------------------------------------------------------------------------------------------------------
 
   #seat(pod: Pod, agent: Agent, rebound: boolean): Task | undefined {

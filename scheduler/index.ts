@@ -12,10 +12,14 @@ import type { Client } from '../client/client.ts';
 import { EventRecorder } from '../client/events.ts';
 import type { Informers } from '../client/informer.ts';
 import { Pod } from '../api/kinds/pod.ts';
+import { timestamp } from '../api/meta.ts';
+import { notFound } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Values, number, text } from '../lib/options.ts';
+import type { Page } from '../client/door.ts';
 import type { Cluster } from './cluster.ts';
 import { type Profile, readConfiguration } from './configuration.ts';
+import type { Figures } from './figures.ts';
 import { defaultProfile } from './profile.ts';
 import { worldOf } from './world.ts';
 import { Scheduler } from './scheduler.ts';
@@ -23,6 +27,8 @@ import { Scheduler } from './scheduler.ts';
 export { type Cluster, type Needs, type NodeView, type Seat, NotLaunched, noOffer } from './cluster.ts';
 export { type Profile, profilesOf, readConfiguration } from './configuration.ts';
 export { type Decision, decide, explain } from './decide.ts';
+export { explainNodes } from './explain.ts';
+export { Figures } from './figures.ts';
 export { defaultProfile } from './profile.ts';
 
 /** Call before the informers start. */
@@ -50,12 +56,20 @@ export async function start(
     cluster,
     log,
     signal,
-  }: { client: Client; informers: Informers; cluster: Cluster; log: Logger; signal: AbortSignal },
-): Promise<void> {
+    figures,
+  }: {
+    client: Client;
+    informers: Informers;
+    cluster: Cluster;
+    log: Logger;
+    signal: AbortSignal;
+    figures: Figures;
+  },
+): Promise<{ pages: Readonly<Record<string, Page>> }> {
   const own = log.child({ component: 'scheduler' });
   const usual: Profile = { schedulerName, plugins: defaultProfile, percentageOfNodesToScore, preempts: true };
   const profiles = config === '' ? [usual] : await readConfiguration(config);
-  new Scheduler({
+  const placing = new Scheduler({
     client,
     cluster,
     pods: informers.of(Pod),
@@ -63,10 +77,29 @@ export async function start(
     world: worldOf(informers),
     profiles: new Map(profiles.map((profile) => [profile.schedulerName, profile])),
     log: own,
+    figures,
     random: seed === 0 ? Math.random : seeded(seed),
     now: Date.now,
-  }).start(signal);
+  });
+  placing.start(signal);
+  return { pages: pagesOf(placing) };
 }
+
+const pagesOf = (placing: Scheduler): Readonly<Record<string, Page>> => ({
+  '/debug/scheduler/podqueue': {
+    method: 'GET',
+    answer: () => placing.queue().map(({ until, ...row }) => ({ ...row, until: until > 0 ? timestamp(until) : null })),
+  },
+  '/debug/scheduler/explain': {
+    method: 'GET',
+    answer(query) {
+      const pod = query.get('pod') ?? '';
+      const explained = placing.explain(pod.includes('/') ? pod : `default/${pod}`);
+      if (!explained) throw notFound(Pod, pod || '?pod=<namespace>/<name>');
+      return explained;
+    },
+  },
+});
 
 /** mulberry32: small, fast, good enough to break ties. */
 export function seeded(seed: number): () => number {

@@ -19,7 +19,18 @@ interface Entry {
 /** Milliseconds after which a resting pod is tried even if nothing was seen to change. */
 const longestRest = 10_000;
 
+/** Its turn has come; a pause is over later; it rests until a change that may help. */
+export type QueuePart = 'active' | 'backoff' | 'unschedulable';
+
 const turnOf = ({ notBefore, restUntil }: Entry): number => Math.max(notBefore, restUntil);
+
+const inOrder = (a: Entry, b: Entry): number =>
+  (b.pod.spec.priority ?? 0) - (a.pod.spec.priority ?? 0) || a.order - b.order;
+
+function partOf({ notBefore, restUntil }: Entry, now: number): QueuePart {
+  if (restUntil > now) return 'unschedulable';
+  return notBefore > now ? 'backoff' : 'active';
+}
 
 /**
  * Pods that wait for a place.
@@ -71,8 +82,15 @@ export class SchedulingQueue {
   ready(now: number): QueuedPod[] {
     return [...this.#entries.values()]
       .filter((entry) => turnOf(entry) <= now)
-      .sort((a, b) => (b.pod.spec.priority ?? 0) - (a.pod.spec.priority ?? 0) || a.order - b.order)
+      .sort(inOrder)
       .map(({ pod }) => pod);
+  }
+
+  /** All that wait, in the order of their turns, with what they wait for. */
+  describe(now: number): { pod: QueuedPod; part: QueuePart; until: number }[] {
+    return [...this.#entries.values()]
+      .sort(inOrder)
+      .map((entry) => ({ pod: entry.pod, part: partOf(entry, now), until: turnOf(entry) }));
   }
 
   /** When the next one may be tried; Infinity if there is none. */

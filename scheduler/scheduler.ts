@@ -10,10 +10,12 @@ import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
 import { type Search, decide, explain } from './decide.ts';
 import type { Profile } from './configuration.ts';
 import { Evictor } from './evictor.ts';
+import { type Explanation, explainNodes } from './explain.ts';
+import type { Figures } from './figures.ts';
 import type { Ask, World } from './plugin.ts';
 import { preempt } from './preemption.ts';
 import { awaitsOffers } from './plugins/resources-fit.ts';
-import { SchedulingQueue } from './queue.ts';
+import { type QueuePart, SchedulingQueue } from './queue.ts';
 
 type StoredPod = PodObject & Stored;
 
@@ -26,6 +28,7 @@ export interface SchedulerParts {
   profiles: ReadonlyMap<string, Profile>;
   world: World;
   log: Logger;
+  figures: Figures;
   random: () => number;
   now: () => number;
 }
@@ -43,6 +46,8 @@ export class Scheduler {
   readonly #evictor: Evictor;
   /** Seats we wait for, by pod uid: these pods are not in the queue. */
   readonly #seats = new Map<string, Seat>();
+  /** Pods that are not to be placed yet, by uid. */
+  readonly #gated = new Set<string>();
   /** What was last said about a pod that fits nowhere, so that it is said once. */
   readonly #said = new Map<string, string>();
   /** Where the next search for a node begins. */
@@ -58,7 +63,12 @@ export class Scheduler {
 
   /** Call when the informer is in sync and the cluster knows what is under way. */
   start(signal: AbortSignal): void {
-    this.#parts.pods.on(({ type, object }) => (type === 'deleted' ? this.#forget(object) : this.#see(object)));
+    this.#parts.figures.countPending(() => this.#pending());
+    this.#parts.pods.on(({ type, object }) => {
+      if (type !== 'deleted') return this.#see(object);
+      this.#gated.delete(object.metadata.uid);
+      this.#forget(object);
+    });
     this.#parts.cluster.onChange(() => {
       this.#queue.wake();
       this.#soon();
@@ -69,8 +79,42 @@ export class Scheduler {
     });
   }
 
+  /** Who waits, for what, and until when (milliseconds) at the latest. */
+  queue(): { pod: string; part: QueuePart; until: number; said: string | undefined }[] {
+    return this.#queue.describe(this.#parts.now()).map(({ pod, part, until }) => ({
+      pod: keyOf(pod),
+      part,
+      until,
+      said: this.#said.get(pod.metadata.uid),
+    }));
+  }
+
+  /** What the policies say of every node for this pod, as things are now; undefined when there is no such pod of ours. */
+  explain(key: string): (Explanation & { pod: string; schedulerName: string; placedOn?: string }) | undefined {
+    const pod = this.#parts.pods.get(key);
+    const profile = pod && this.#profileOf(pod);
+    if (!profile) return undefined;
+    const { cluster, world } = this.#parts;
+    const placedOn = pod.spec.nodeName ?? this.#seats.get(pod.metadata.uid)?.node;
+    return {
+      pod: key,
+      schedulerName: profile.schedulerName,
+      ...(placedOn ? { placedOn } : {}),
+      ...explainNodes({ pod, needs: cluster.needs(pod), nodes: cluster.nodes(), world }, profile.plugins),
+    };
+  }
+
+  #pending(): Record<string, number> {
+    const counts = { active: 0, backoff: 0, unschedulable: 0, gated: this.#gated.size };
+    for (const { part } of this.#queue.describe(this.#parts.now())) counts[part] += 1;
+    return counts;
+  }
+
   #see(pod: StoredPod): void {
+    if (isGated(pod)) this.#gated.add(pod.metadata.uid);
+    else this.#gated.delete(pod.metadata.uid);
     if (!this.#waits(pod)) return this.#forget(pod);
+    this.#parts.figures.came(pod.metadata.uid);
     if (this.#seats.has(pod.metadata.uid)) return;
     const seat = this.#parts.cluster.seatOf(pod);
     if (seat) return this.#follow(pod, seat);
@@ -83,7 +127,7 @@ export class Scheduler {
       !pod.spec.nodeName &&
       !isTerminal(pod) &&
       !pod.metadata.deletionTimestamp &&
-      !pod.spec.schedulingGates?.length &&
+      !isGated(pod) &&
       this.#profileOf(pod) !== undefined
     );
   }
@@ -95,6 +139,7 @@ export class Scheduler {
   #forget(pod: StoredPod): void {
     this.#queue.delete(keyOf(pod));
     this.#said.delete(pod.metadata.uid);
+    if (!this.#seats.has(pod.metadata.uid)) this.#parts.figures.left(pod.metadata.uid);
     this.#evictor.forget(pod);
     if (this.#queue.size === 0) this.#soon();
   }
@@ -124,13 +169,16 @@ export class Scheduler {
   }
 
   #place(pod: StoredPod): void {
-    const { cluster, random, world } = this.#parts;
+    const { cluster, figures, random, world } = this.#parts;
     const profile = this.#profileOf(pod)!;
     const nodes = cluster.nodes();
     const { percentageOfNodesToScore, plugins } = profile;
     const search: Search = { percentageOfNodesToScore, next: this.#next };
+    const began = performance.now();
     const decision = decide({ pod, needs: cluster.needs(pod), nodes, world }, plugins, random, search);
     this.#next = search.next;
+    const result = 'refusals' in decision ? 'unschedulable' : 'scheduled';
+    figures.tried(pod.metadata.uid, profile.schedulerName, result, performance.now() - began);
     if ('refusals' in decision) {
       const waits = awaitsOffers(decision.refusals.keys());
       const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits);
@@ -150,6 +198,7 @@ export class Scheduler {
     if (this.#evictor.awaits(pod, ask.nodes)) return 'not eligible due to a terminating pod on the nominated node.';
     const found = preempt(ask, plugins, (other) => this.#parts.cluster.needs(other));
     if (typeof found === 'string') return found;
+    this.#parts.figures.preempted(found.victims.length);
     this.#evictor.evict(pod, found, schedulerName);
     // What they leave is for this pod: it is asked first at every change, without a pause.
     this.#queue.rest(keyOf(pod), this.#parts.now(), true);
@@ -157,7 +206,7 @@ export class Scheduler {
   }
 
   #follow(pod: StoredPod, seat: Seat): void {
-    const { events, log, pods, now } = this.#parts;
+    const { events, figures, log, pods, now } = this.#parts;
     this.#queue.delete(keyOf(pod));
     this.#seats.set(pod.metadata.uid, seat);
     const settled = () => this.#seats.delete(pod.metadata.uid);
@@ -165,6 +214,7 @@ export class Scheduler {
       () => {
         settled();
         this.#said.delete(pod.metadata.uid);
+        figures.placed(pod.metadata.uid);
         events.record(withKind(pod), 'Normal', 'Scheduled', `Successfully assigned ${keyOf(pod)} to ${seat.node}`);
       },
       (err: unknown) => {
@@ -205,6 +255,9 @@ export class Scheduler {
       });
   }
 }
+
+const isGated = ({ spec, metadata }: StoredPod): boolean =>
+  (spec.schedulingGates ?? []).length > 0 && !metadata.deletionTimestamp;
 
 /** Objects of a list come without their kind; events name it. */
 const withKind = (pod: StoredPod): StoredPod => ({ apiVersion: 'v1', kind: 'Pod', ...pod });

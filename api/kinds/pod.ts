@@ -297,6 +297,14 @@ export interface ContainerState {
   };
 }
 
+/** https://kubernetes.io/docs/concepts/scheduling-eviction/pod-scheduling-readiness/ */
+const gated: PodCondition = {
+  type: 'PodScheduled',
+  status: 'False',
+  reason: 'SchedulingGated',
+  message: 'Scheduling is blocked due to non-empty scheduling gates',
+};
+
 export const Pod = kind<Pod>({
   group: '',
   version: 'v1',
@@ -324,7 +332,11 @@ export const Pod = kind<Pod>({
     (pod.spec as { enableServiceLinks?: boolean }).enableServiceLinks ??= true;
   },
   prepareCreate: (pod) => {
-    pod.status = { phase: 'Pending', qosClass: qosClass(pod.spec) };
+    pod.status = {
+      phase: 'Pending',
+      qosClass: qosClass(pod.spec),
+      ...(pod.spec.schedulingGates?.length ? { conditions: [gated] } : {}),
+    };
   },
   prepareStatus: (pod, old) => {
     if (old.metadata.ownerReferences) pod.metadata.ownerReferences = old.metadata.ownerReferences;
