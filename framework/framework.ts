@@ -92,6 +92,10 @@ export class Framework implements Cluster {
     return seat;
   }
 
+  release(pod: Pod): void {
+    this.#carryOut(this.#parts.state.release(pod.metadata.uid!, this.#parts.now()));
+  }
+
   onChange(listener: () => void): void {
     this.#listeners.add(listener);
   }

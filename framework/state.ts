@@ -193,6 +193,14 @@ export class State {
     return task && { node, launched: task.seat.promise };
   }
 
+  /** A seat nobody wants after all. */
+  release(uid: string, now: number): Effect[] {
+    const task = this.tasks.ofPod(uid);
+    if (task?.stage !== 'reserved') return [];
+    this.#agents.get(task.agentId)?.giveBack(task);
+    return this.#giveUp(task, 'the place was given back', now);
+  }
+
   /** A bound pod without a task wants one on its node. */
   addHomeless(pod: Pod, now: number): Effect[] {
     if (this.tasks.ofPod(pod.metadata.uid!)) return [];

@@ -19,6 +19,8 @@ export interface Cluster {
    * Answers undefined when they are not there any more.
    */
   reserve(pod: Pod, node: string): Seat | undefined;
+  /** Gives a place back in the same uninterrupted step in which it was reserved. */
+  release(pod: Pod): void;
   /** Calls back whenever a waiting pod might fit now: an offer, a node, a task gone. */
   onChange(listener: () => void): void;
 }

@@ -55,6 +55,10 @@ export class SchedulingQueue {
     return this.#entries.size;
   }
 
+  has(key: string): boolean {
+    return this.#entries.has(key);
+  }
+
   /** A new pod, or a new state of one that waits; a change of what it asks for wakes it. */
   put(pod: QueuedPod): void {
     const key = keyOf(pod);

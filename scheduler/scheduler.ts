@@ -7,11 +7,12 @@ import type { EventRecorder } from '../client/events.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
-import { type Search, decide, explain } from './decide.ts';
+import { type Decision, type Search, decide, explain } from './decide.ts';
 import type { Profile } from './configuration.ts';
 import { Evictor } from './evictor.ts';
 import { type Explanation, explainNodes } from './explain.ts';
 import type { Figures } from './figures.ts';
+import { Groups, groupOf, shortOf } from './groups.ts';
 import type { Ask, World } from './plugin.ts';
 import { preempt } from './preemption.ts';
 import { awaitsOffers } from './plugins/resources-fit.ts';
@@ -44,6 +45,7 @@ export class Scheduler {
   readonly #parts: SchedulerParts;
   readonly #queue = new SchedulingQueue();
   readonly #evictor: Evictor;
+  readonly #groups: Groups;
   /** Seats we wait for, by pod uid: these pods are not in the queue. */
   readonly #seats = new Map<string, Seat>();
   /** Pods that are not to be placed yet, by uid. */
@@ -58,6 +60,13 @@ export class Scheduler {
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
+    this.#groups = new Groups({
+      ...parts,
+      changed: () => {
+        this.#queue.wake();
+        this.#soon();
+      },
+    });
     this.#evictor = new Evictor(parts);
   }
 
@@ -67,6 +76,7 @@ export class Scheduler {
     this.#parts.pods.on(({ type, object }) => {
       if (type !== 'deleted') return this.#see(object);
       this.#gated.delete(object.metadata.uid);
+      this.#groups.forget(object);
       this.#forget(object);
     });
     this.#parts.cluster.onChange(() => {
@@ -111,6 +121,8 @@ export class Scheduler {
   }
 
   #see(pod: StoredPod): void {
+    if (pod.metadata.deletionTimestamp || isGated(pod)) this.#groups.forget(pod);
+    else this.#groups.see(pod);
     if (isGated(pod)) this.#gated.add(pod.metadata.uid);
     else this.#gated.delete(pod.metadata.uid);
     if (!this.#waits(pod)) return this.#forget(pod);
@@ -156,7 +168,13 @@ export class Scheduler {
   #pass(): void {
     const { cluster, now } = this.#parts;
     const ready = this.#queue.ready(now());
-    for (const pod of ready.slice(0, burst)) this.#place(pod);
+    const tried = new Set<string>();
+    for (const pod of ready.slice(0, burst)) {
+      const group = groupOf(pod);
+      if (group === undefined) this.#place(pod);
+      else if (!tried.has(group)) this.#placeTogether(group);
+      if (group !== undefined) tried.add(group);
+    }
     if (ready.length > burst) return this.#soon();
     cluster.want(this.#queue.pods());
     this.#wakeAt(this.#queue.nextTurn());
@@ -168,28 +186,75 @@ export class Scheduler {
     this.#timer = setTimeout(() => this.#soon(), Math.max(0, time - this.#parts.now()));
   }
 
-  #place(pod: StoredPod): void {
+  #decide(pod: StoredPod): Decision {
     const { cluster, figures, random, world } = this.#parts;
-    const profile = this.#profileOf(pod)!;
-    const nodes = cluster.nodes();
-    const { percentageOfNodesToScore, plugins } = profile;
+    const { percentageOfNodesToScore, plugins, schedulerName } = this.#profileOf(pod)!;
     const search: Search = { percentageOfNodesToScore, next: this.#next };
     const began = performance.now();
-    const decision = decide({ pod, needs: cluster.needs(pod), nodes, world }, plugins, random, search);
+    const ask = { pod, needs: cluster.needs(pod), nodes: cluster.nodes(), world };
+    const decision = decide(ask, plugins, random, search);
     this.#next = search.next;
     const result = 'refusals' in decision ? 'unschedulable' : 'scheduled';
-    figures.tried(pod.metadata.uid, profile.schedulerName, result, performance.now() - began);
+    figures.tried(pod.metadata.uid, schedulerName, result, performance.now() - began);
+    return decision;
+  }
+
+  #place(pod: StoredPod): void {
+    const { cluster, world } = this.#parts;
+    const profile = this.#profileOf(pod)!;
+    const decision = this.#decide(pod);
+    const nodes = cluster.nodes();
     if ('refusals' in decision) {
-      const waits = awaitsOffers(decision.refusals.keys());
-      const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits);
-      if (waits && since < patience) return;
-      const why = explain(decision.refusals, nodes.length);
+      const why = this.#refuse(pod, decision.refusals);
+      if (why === undefined) return;
       const tried = this.#preempt(pod, { pod, needs: cluster.needs(pod), nodes, world }, profile);
       return this.#explain(pod, tried === undefined ? why : `${why} preemption: ${tried}`);
     }
     const seat = cluster.reserve(pod, decision.node.name);
     if (seat) this.#follow(pod, seat);
     else this.#queue.retry(pod, this.#parts.now());
+  }
+
+  /** No node took it: it rests. Answers why in words, once that is worth telling. */
+  #refuse(pod: StoredPod, refusals: ReadonlyMap<string, number>): string | undefined {
+    const waits = awaitsOffers(refusals.keys());
+    const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits);
+    return waits && since < patience ? undefined : explain(refusals, this.#parts.cluster.nodes().length);
+  }
+
+  /** As many of the group as must be, or none: places are taken one after the other, and given back when they do not suffice. */
+  #placeTogether(group: string): void {
+    const { cluster, now } = this.#parts;
+    const members = this.#groups.members(group);
+    const waiting = members.filter((pod) => this.#queue.has(keyOf(pod)));
+    const atLeast = this.#groups.atLeast(group);
+    if (typeof atLeast === 'string') {
+      for (const pod of waiting) {
+        this.#queue.rest(keyOf(pod), now(), false);
+        this.#explain(pod, `${atLeast}.`);
+      }
+      return;
+    }
+    const seats = new Map<StoredPod, Seat>();
+    const refused = new Map<StoredPod, ReadonlyMap<string, number>>();
+    for (const pod of waiting) {
+      const decision = this.#decide(pod);
+      if ('refusals' in decision) refused.set(pod, decision.refusals);
+      else {
+        const seat = cluster.reserve(pod, decision.node.name);
+        if (seat) seats.set(pod, seat);
+      }
+    }
+    const placed = members.length - waiting.length + seats.size;
+    const suffices = placed >= atLeast;
+    if (suffices) for (const [pod, seat] of seats) this.#follow(pod, seat);
+    else for (const pod of seats.keys()) cluster.release(pod);
+    const short = suffices ? '' : ` ${shortOf(group, placed, atLeast, 'find a place')}.`;
+    const [first = new Map<string, number>()] = refused.values();
+    for (const pod of waiting.filter((one) => !suffices || !seats.has(one))) {
+      const why = this.#refuse(pod, refused.get(pod) ?? first);
+      if (why !== undefined) this.#explain(pod, `${why}${short}`);
+    }
   }
 
   /** Makes room for the pod if it may. Answers in words why it could not. */

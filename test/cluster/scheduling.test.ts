@@ -17,9 +17,35 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => cluster?.stop());
 
-const run = (name: string, spec: Partial<PodSpec>, cpu = '100m') =>
+/** What the CRD of the coscheduling plugin says, as far as it matters here. */
+const podGroups = {
+  metadata: {
+    name: 'podgroups.scheduling.x-k8s.io',
+    annotations: { 'api-approved.kubernetes.io': 'unapproved, a test' },
+  },
+  spec: {
+    group: 'scheduling.x-k8s.io',
+    names: { plural: 'podgroups', kind: 'PodGroup' },
+    scope: 'Namespaced',
+    versions: [
+      {
+        name: 'v1alpha1',
+        served: true,
+        storage: true,
+        schema: {
+          openAPIV3Schema: {
+            type: 'object',
+            properties: { spec: { type: 'object', properties: { minMember: { type: 'integer' } } } },
+          },
+        },
+      },
+    ],
+  },
+};
+
+const run = (name: string, spec: Partial<PodSpec>, cpu = '100m', labels: Record<string, string> = {}) =>
   cluster.client.create(Pod, {
-    metadata: { name, namespace: 'default', labels: { app: name.split('-')[0]! } },
+    metadata: { name, namespace: 'default', labels: { app: name.split('-')[0]!, ...labels } },
     spec: {
       terminationGracePeriodSeconds: 1,
       containers: [{ name: 'c', image: 'busybox', command: ['sleep', '1000'], resources: { requests: { cpu } } }],
@@ -47,6 +73,33 @@ test('pods that want to be apart are, and the one too many is told why', async (
   }, 60_000);
   for (const name of names) await cluster.client.delete(Pod, { namespace: 'default', name }, { gracePeriodSeconds: 0 });
 }, 90_000);
+
+test('a group of pods is placed whole or not at all', async () => {
+  const podGroup = { apiVersion: 'scheduling.x-k8s.io/v1alpha1', kind: 'PodGroup', metadata: { name: 'train' } };
+  const groups = '/apis/scheduling.x-k8s.io/v1alpha1/namespaces/default/podgroups';
+  await cluster.client.raw('POST', '/apis/apiextensions.k8s.io/v1/customresourcedefinitions', podGroups);
+  await eventually(() => cluster.client.raw('POST', groups, { ...podGroup, spec: { minMember: 5 } }));
+  const names = [1, 2, 3, 4, 5].map((i) => `train-${i}`);
+  const join = (name: string) => run(name, {}, '900m', { 'scheduling.x-k8s.io/pod-group': 'train' });
+  for (const name of names.slice(0, 4)) await join(name);
+  await eventually(async () =>
+    expect(await messageOf('train-1')).toBe('pod group default/train: 4 of at least 5 pods are there.'),
+  );
+  // Four of them would fit.
+  await join('train-5');
+  await eventually(
+    async () =>
+      expect(await messageOf('train-1')).toMatch(/pod group default\/train: 4 of at least 5 pods find a place\.$/),
+    30_000,
+  );
+  expect(await Promise.all(names.map(nodeOf))).toEqual(names.map(() => undefined));
+  await cluster.kubectl.run('patch', 'podgroup', 'train', '--type', 'merge', '-p', '{"spec":{"minMember":4}}');
+  await eventually(async () => {
+    const nodes = await Promise.all(names.map(nodeOf));
+    expect(nodes.filter((node) => node !== undefined)).toHaveLength(4);
+  }, 30_000);
+  for (const name of names) await cluster.client.delete(Pod, { namespace: 'default', name }, { gracePeriodSeconds: 0 });
+}, 120_000);
 
 test('an urgent pod takes the place of one that is not', async () => {
   await run('humble-1', {}, '1400m');

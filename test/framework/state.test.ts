@@ -51,6 +51,21 @@ describe('seats', () => {
     expect(state.nodes[0]!.free.cpu).toBe(0);
   });
 
+  test('that are released leave everything as it was, the executor too', async () => {
+    const state = subscribed();
+    state.offered([makeOffer('a1', { cpus: 0.6, mem: 1024 })], 0);
+    register(state);
+    const before = { ...state.nodes[0]!.free };
+    const [a, b] = [makePod('a'), makePod('b')];
+    const seats = [a, b].map((pod) => state.reserve(pod, 'host-a1')!);
+    for (const pod of [a, b]) expect(state.release(pod.metadata.uid, 1)).toEqual([]);
+    expect(state.nodes[0]!.free).toEqual(before);
+    expect(state.takeLaunches(1)).toEqual([]);
+    for (const { launched } of seats) await expect(launched).rejects.toThrow(NotLaunched);
+    expect(state.reserve(a, 'host-a1')).toBeDefined();
+    expect(state.nodes[0]!.free.cpu).toBe(250);
+  });
+
   test('are given back when their offer is rescinded, and kept when the rest can carry them', async () => {
     const state = subscribed();
     const [first, second] = [makeOffer('a1', { cpus: 1 }), makeOffer('a1', { cpus: 1 })];

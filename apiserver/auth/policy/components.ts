@@ -126,6 +126,7 @@ km:framework
   patch : pods
   read create patch delete : configmaps
   get update : leases.coordination.k8s.io @ km-scheduler
+  get : podgroups.scheduling.x-k8s.io
 `;
 
 /** Whom a role is bound to in the whole cluster; every other role waits for somebody to bind it. */

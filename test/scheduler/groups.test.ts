@@ -1,0 +1,34 @@
+import { expect, test } from '@jest/globals';
+import { Client } from '../../client/client.ts';
+import { silent } from '../../lib/log.ts';
+import { Groups, groupOf } from '../../scheduler/groups.ts';
+import { makePod } from './builders.ts';
+
+const labelled = (name: string, labels: Record<string, string>) => makePod(name, {}, { labels });
+
+test('a pod says its group by a label', () => {
+  expect(groupOf(makePod('alone'))).toBeUndefined();
+  expect(groupOf(labelled('a', { 'scheduling.x-k8s.io/pod-group': 'train' }))).toBe('default/train');
+  expect(groupOf(labelled('a', { 'pod-group.scheduling.sigs.k8s.io/name': 'old' }))).toBe('default/old');
+});
+
+test('a group without an object needs as many as its pods say, and says how many are missing', async () => {
+  // No PodGroup is named, so nobody is asked.
+  const client = new Client({ server: 'http://127.0.0.1:1' });
+  const groups = new Groups({ client, log: silent, now: () => 0, changed: () => undefined });
+  const labels = (least: string) => ({
+    'pod-group.scheduling.sigs.k8s.io/name': 'train',
+    'pod-group.scheduling.sigs.k8s.io/min-available': least,
+  });
+  const pods = ['2', '3', 'nonsense'].map((least, i) => labelled(`p${i}`, labels(least)));
+  groups.see(pods[0]!);
+  expect(groups.atLeast('default/train')).toBe('pod group default/train: 1 of at least 2 pods are there');
+  groups.see(pods[1]!);
+  expect(groups.atLeast('default/train')).toBe('pod group default/train: 2 of at least 3 pods are there');
+  groups.see(pods[2]!);
+  expect(groups.atLeast('default/train')).toBe(3);
+  groups.forget(pods[1]!);
+  expect(groups.atLeast('default/train')).toBe(2);
+  expect(groups.members('default/train')).toEqual([pods[0], pods[2]]);
+  await client.close();
+});
