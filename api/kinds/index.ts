@@ -26,6 +26,8 @@ import { Ingress } from './ingress.ts';
 import { IPAddress } from './ip-address.ts';
 import { Job } from './job.ts';
 import { Lease } from './lease.ts';
+import { MutatingAdmissionPolicyBinding } from './mutating-admission-policy-binding.ts';
+import { MutatingAdmissionPolicy } from './mutating-admission-policy.ts';
 import { MutatingWebhookConfiguration } from './mutating-webhook-configuration.ts';
 import { LimitRange } from './limit-range.ts';
 import { Namespace } from './namespace.ts';
@@ -97,6 +99,8 @@ export const builtinKinds: readonly Kind[] = [
   StorageClass,
   VolumeAttachment,
   VolumeAttributesClass,
+  MutatingAdmissionPolicy,
+  MutatingAdmissionPolicyBinding,
   MutatingWebhookConfiguration,
   ValidatingAdmissionPolicy,
   ValidatingAdmissionPolicyBinding,

@@ -6,7 +6,7 @@ import { canonicalQuantity, isQuantity, parseNano } from '../quantity.ts';
 
 /** What Kubernetes adds to CEL: https://kubernetes.io/docs/reference/using-api/cel/#cel-options-language-features-and-libraries */
 export function registerKubernetesFunctions(environment: Environment): Environment {
-  return quantities(texts(sets(lists(environment))));
+  return jsonPatches(quantities(texts(sets(lists(environment)))));
 }
 
 const less = (a: unknown, b: unknown): boolean => (a as number) < (b as number);
@@ -162,4 +162,15 @@ function quantities(environment: Environment): Environment {
     .registerFunction(`${one}.isInteger(): bool`, ({ nano }: Quantity) => nano % 1_000_000_000n === 0n)
     .registerFunction(`${one}.asInteger(): int`, ({ nano }: Quantity) => nano / 1_000_000_000n)
     .registerFunction(`${one}.asApproximateFloat(): double`, ({ nano }: Quantity) => Number(nano) / 1e9);
+}
+
+/** https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/#jsonpatch */
+function jsonPatches(environment: Environment): Environment {
+  class JsonPatches {}
+  return environment
+    .registerType('kubernetes.JsonPatches', { ctor: JsonPatches, fields: {} })
+    .registerConstant('jsonpatch', 'kubernetes.JsonPatches', new JsonPatches())
+    .registerFunction('kubernetes.JsonPatches.escapeKey(string): string', (_: JsonPatches, key: string) =>
+      key.replaceAll('~', '~0').replaceAll('/', '~1'),
+    );
 }

@@ -17,6 +17,14 @@ export function toCel(value: unknown, schema?: StructuralSchema): unknown {
   return Object.fromEntries(entries);
 }
 
+/** A JSON value of which no schema is known: its names are what they are. */
+export function toDynamicCel(value: unknown): unknown {
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : value;
+  if (Array.isArray(value)) return value.map(toDynamicCel);
+  if (!isObject(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, toDynamicCel(member)]));
+}
+
 function celText(text: string, schema: StructuralSchema | undefined): unknown {
   if (schema?.format === 'date-time' || schema?.format === 'date') {
     const date = new Date(text);

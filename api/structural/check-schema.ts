@@ -1,7 +1,7 @@
 import { RE2JS } from 're2js';
 import { bad, forbiddenField, required } from '../field-error.ts';
 import type { FieldError } from '../kind.ts';
-import { celError, compileCel } from './cel.ts';
+import { checkCel } from './check-cel.ts';
 import { prune } from './prune.ts';
 import { isObject, type StructuralSchema } from './schema.ts';
 import { validateBySchema } from './validate.ts';
@@ -171,19 +171,10 @@ function checkTexts(schema: StructuralSchema, field: string, errors: FieldError[
   for (const [i, { rule, messageExpression, message }] of (schema['x-kubernetes-validations'] ?? []).entries()) {
     const at = `${field}.x-kubernetes-validations[${i}]`;
     if (!rule?.trim()) errors.push(required(`${at}.rule`, 'rule is not specified'));
-    else errors.push(...compilation(rule, `${at}.rule`));
-    if (messageExpression) errors.push(...compilation(messageExpression, `${at}.messageExpression`));
+    else errors.push(...checkCel(rule, `${at}.rule`));
+    if (messageExpression) errors.push(...checkCel(messageExpression, `${at}.messageExpression`));
     if (message !== undefined && !message.trim() && message !== '')
       errors.push(bad(`${at}.message`, message, 'message must be non-empty if specified'));
-  }
-}
-
-function compilation(expression: string, field: string): FieldError[] {
-  try {
-    compileCel(expression);
-    return [];
-  } catch (error) {
-    return [bad(field, expression, `compilation failed: ERROR: ${celError(error)}`)];
   }
 }
 

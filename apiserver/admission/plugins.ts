@@ -28,7 +28,8 @@ import { serviceAccount } from './service-account.ts';
 import { storageObjectInUseProtection } from './storage-object-in-use-protection.ts';
 import { mutatingWebhooks, validatingWebhooks } from '../webhooks/admission-webhooks.ts';
 import type { WebhookCaller } from '../webhooks/caller.ts';
-import { validatingPolicies } from '../webhooks/policies.ts';
+import { mutatingPolicies } from '../webhooks/mutating-policies.ts';
+import { validatingPolicies } from '../webhooks/validating-policies.ts';
 import type { KindTable } from '../kinds.ts';
 import { taintNodesByCondition } from './taint-nodes-by-condition.ts';
 
@@ -107,6 +108,7 @@ const plugins: readonly Plugin[] = [
   on('CertificateSubjectRestriction', () => certificateSubjectRestriction),
   on('DefaultIngressClass', ({ feed }) => defaultIngressClass(feed)),
   off('DenyServiceExternalIPs', () => denyServiceExternalIps),
+  on('MutatingAdmissionPolicy', ({ feed, table }) => mutatingPolicies({ feed, kinds: table })),
   on('MutatingAdmissionWebhook', ({ feed, table, webhooks }) => mutatingWebhooks({ feed, kinds: table }, webhooks)),
   on('ValidatingAdmissionPolicy', ({ feed, table }) => validatingPolicies({ feed, kinds: table })),
   on('ValidatingAdmissionWebhook', ({ feed, table, webhooks }) => validatingWebhooks({ feed, kinds: table }, webhooks)),

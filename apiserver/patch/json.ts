@@ -16,7 +16,7 @@ export function setMember(object: Json, key: string, value: unknown): void {
 const maxOperations = 10_000;
 
 /** Applies a JSON patch (RFC 6902) in place. */
-export function applyJsonPatch(object: Json, patch: unknown): Json {
+export function applyJsonPatch<T extends object>(object: T, patch: unknown): T {
   if (!Array.isArray(patch)) throw badRequest('json: cannot unmarshal object into Go value of type jsonpatch.Patch');
   if (patch.length > maxOperations)
     throw new StatusError(

@@ -1,17 +1,16 @@
 import { MutatingWebhookConfiguration } from '../../api/kinds/mutating-webhook-configuration.ts';
 import { ValidatingWebhookConfiguration } from '../../api/kinds/validating-webhook-configuration.ts';
-import { DecodeContext, DecodeError, decoderOfKind } from '../../api/decode.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { badRequest, internalError, StatusError, type Reason } from '../../api/status.ts';
 import type { Webhook, WebhookConfiguration } from '../../api/webhook.ts';
 import type { AdmissionRequest, AdmissionRule } from '../admission/order.ts';
-import { applyJsonPatch, type Json } from '../patch/json.ts';
-import { toStored } from '../served.ts';
+import { applyJsonPatch } from '../patch/json.ts';
 import type { WebhookCaller } from './caller.ts';
 import { celVariables, conditionsHold } from './conditions.ts';
 import { matchedKind, type World } from './matching.ts';
 import { reviewRequest, shownIn } from './review.ts';
+import { rewrite } from './rewrite.ts';
 
 interface ReviewResponse {
   uid?: string;
@@ -25,6 +24,8 @@ interface ReviewResponse {
 
 /** Configurations are beyond their own reach, or a broken one could never be mended. */
 const untouchable = new Set([
+  'mutatingadmissionpolicies',
+  'mutatingadmissionpolicybindings',
   'mutatingwebhookconfigurations',
   'validatingwebhookconfigurations',
   'validatingadmissionpolicies',
@@ -93,33 +94,12 @@ async function mutateBy(
     throw failing(webhook, `webhook returned response.patch but not response.patchType=JSONPatch`);
   try {
     const patch: unknown = JSON.parse(Buffer.from(response.patch, 'base64').toString());
-    replace(
-      request.object,
-      await cleaned(applyJsonPatch(object as KubeObject & Json, patch) as unknown as KubeObject, kind),
-    );
+    await rewrite(request, applyJsonPatch(object, patch), kind);
   } catch (error) {
     if (error instanceof StatusError) throw failing(webhook, error.message);
     throw failing(webhook, (error as Error).message);
   }
   return true;
-}
-
-/** What a patch made, decoded and filled in as a body is, in the form that is kept. */
-async function cleaned(object: KubeObject, kind: Kind): Promise<KubeObject> {
-  try {
-    decoderOfKind(kind)?.(object, new DecodeContext());
-  } catch (error) {
-    if (error instanceof DecodeError) throw badRequest(error.message);
-    throw error;
-  }
-  kind.defaults?.(object);
-  return kind.storage ? toStored(kind, object) : object;
-}
-
-/** The registry holds on to the object: its members change, it does not. */
-function replace(object: KubeObject, next: KubeObject): void {
-  for (const name of Object.keys(object)) delete (object as unknown as Json)[name];
-  Object.assign(object, next);
 }
 
 async function validateAll(

@@ -1,5 +1,5 @@
 import { celError, compileCel, type CelProgram } from '../../api/structural/cel.ts';
-import { toCel } from '../../api/structural/cel-values.ts';
+import { toDynamicCel } from '../../api/structural/cel-values.ts';
 import type { MatchCondition } from '../../api/webhook.ts';
 import type { ReviewRequest } from './review.ts';
 
@@ -17,9 +17,9 @@ export function celOf(expression: string): CelProgram {
 
 /** The variables of match conditions and policies: `object`, `oldObject`, `request`. */
 export const celVariables = (request: ReviewRequest): Record<string, unknown> => ({
-  object: toCel(request.object),
-  oldObject: toCel(request.oldObject),
-  request: toCel({ ...request, object: undefined, oldObject: undefined }),
+  object: toDynamicCel(request.object),
+  oldObject: toDynamicCel(request.oldObject),
+  request: toDynamicCel({ ...request, object: undefined, oldObject: undefined }),
 });
 
 /** False when one condition says no; an error only when none says no. */

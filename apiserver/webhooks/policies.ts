@@ -1,141 +1,81 @@
 import type { Kind } from '../../api/kind.ts';
 import { Namespace } from '../../api/kinds/namespace.ts';
-import { ValidatingAdmissionPolicyBinding } from '../../api/kinds/validating-admission-policy-binding.ts';
-import { ValidatingAdmissionPolicy } from '../../api/kinds/validating-admission-policy.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { matchesLabelSelector } from '../../api/selector.ts';
 import { forbidden, type Reason, type StatusError } from '../../api/status.ts';
-import { celError, celText } from '../../api/structural/cel.ts';
-import { toCel } from '../../api/structural/cel-values.ts';
+import { toDynamicCel } from '../../api/structural/cel-values.ts';
+import type { Policy, PolicyBinding } from '../../api/policy.ts';
 import type { MatchResources } from '../../api/webhook.ts';
-import type { AdmissionRequest, AdmissionRule } from '../admission/order.ts';
+import type { AdmissionRequest } from '../admission/order.ts';
 import { celOf, celVariables, conditionsHold } from './conditions.ts';
 import { matchedKind, type Match, type World } from './matching.ts';
 import { reviewRequest, shownIn } from './review.ts';
 
-/** ValidatingAdmissionPolicy: CEL instead of a webhook. https://kubernetes.io/docs/reference/access-authn-authz/validating-admission-policy/ */
-export function validatingPolicies(world: World): AdmissionRule {
-  return {
-    name: 'ValidatingAdmissionPolicy',
-    validate: (request) => {
-      const bindings = world.feed.cache(ValidatingAdmissionPolicyBinding);
-      if (bindings.size === 0 || request.kind.group === ValidatingAdmissionPolicy.group) return undefined;
-      return judge(
-        bindings.list().map(({ object }) => object as ValidatingAdmissionPolicyBinding),
-        request,
-        world,
-      );
-    },
-  };
-}
-
-async function judge(
-  bindings: ValidatingAdmissionPolicyBinding[],
-  request: AdmissionRequest,
-  world: World,
-): Promise<void> {
-  for (const binding of bindings) {
-    const name = binding.spec.policyName ?? '';
-    const policy = world.feed.cache(ValidatingAdmissionPolicy).get(name)?.object as
-      ValidatingAdmissionPolicy | undefined;
-    if (!policy) continue;
-    const kind = matchedKind(asMatch(policy.spec.matchConstraints), request, world);
-    if (!kind || !matchedKind(asMatch(binding.spec.matchResources), request, world)) continue;
-    await new Judgement(policy, binding, request, kind, world).run();
-  }
-}
-
-function asMatch(resources: MatchResources | undefined): Match {
-  const { resourceRules, ...rest } = resources ?? {};
-  return { ...rest, rules: resourceRules };
-}
-
-interface Fault {
-  message: string;
-  reason: Reason;
-}
-
-/** One policy through one binding on one request. */
-class Judgement {
-  readonly #policy: ValidatingAdmissionPolicy;
-  readonly #binding: ValidatingAdmissionPolicyBinding;
+/** What validating and mutating policies have in common: whom they concern, and what their expressions may name. */
+export class BoundPolicy<P extends Policy, B extends PolicyBinding> {
+  readonly policy: P;
+  readonly binding: B;
   readonly #request: AdmissionRequest;
-  readonly #kind: Kind;
   readonly #world: World;
+  /** The version of the request's kind in which the policy sees objects. */
+  readonly kind: Kind;
 
-  constructor(
-    policy: ValidatingAdmissionPolicy,
-    binding: ValidatingAdmissionPolicyBinding,
-    request: AdmissionRequest,
-    kind: Kind,
-    world: World,
-  ) {
-    this.#policy = policy;
-    this.#binding = binding;
+  constructor(policy: P, binding: B, request: AdmissionRequest, kind: Kind, world: World) {
+    this.policy = policy;
+    this.binding = binding;
     this.#request = request;
-    this.#kind = kind;
+    this.kind = kind;
     this.#world = world;
   }
 
-  async run(): Promise<void> {
-    const { object, old } = await shownIn(this.#kind, this.#request);
-    const variables = celVariables(reviewRequest(this.#request, this.#kind, object, old));
+  /** `'name' with binding 'name'`, as messages name it. */
+  get name(): string {
+    return `'${this.policy.metadata.name}' with binding '${this.binding.metadata.name}'`;
+  }
+
+  /** Whether a fault of the policy itself is to be passed over. */
+  get isLenient(): boolean {
+    return this.policy.spec.failurePolicy === 'Ignore';
+  }
+
+  /**
+   * The object as the request has it now, with what expressions may name, once for each object that the binding hands to the
+   * policy. Empty when the policy has nothing to say; throws an Error in words when the policy is broken.
+   */
+  async asks(): Promise<{ object: KubeObject | undefined; variables: Record<string, unknown> }[]> {
+    const { object, old } = await shownIn(this.kind, this.#request);
+    const variables = celVariables(reviewRequest(this.#request, this.kind, object, old));
     const namespace = this.#world.feed.cache(Namespace).get(this.#request.object.metadata.namespace ?? '');
-    variables['namespaceObject'] = toCel(namespace?.object ?? null);
-    try {
-      if (!conditionsHold(this.#policy.spec.matchConditions, variables)) return;
-    } catch (error) {
-      return this.#tell([this.#broken((error as Error).message)].filter((fault) => fault !== undefined));
-    }
-    const params = this.#params();
-    if (params === undefined) return;
-    for (const param of params) this.#tell(this.#faults({ ...variables, params: toCel(param) }));
+    variables['namespaceObject'] = toDynamicCel(namespace?.object ?? null);
+    if (!conditionsHold(this.policy.spec.matchConditions, variables)) return [];
+    return this.#params().map((params) => {
+      const given = { ...variables, params: toDynamicCel(params) };
+      return { object, variables: { ...given, variables: lazily(this.policy.spec.variables ?? [], given) } };
+    });
   }
 
-  #faults(given: Record<string, unknown>): Fault[] {
-    const { variables = [], validations = [] } = this.#policy.spec;
-    const all: Record<string, unknown> = { ...given, variables: lazily(variables, given) };
-    const faults: Fault[] = [];
-    for (const { expression, message, messageExpression, reason } of validations) {
-      try {
-        if (celOf(expression)(all) === true) continue;
-      } catch (error) {
-        const fault = this.#broken(`expression '${expression}' resulted in error: ${celError(error)}`);
-        if (fault) faults.push(fault);
-        continue;
-      }
-      faults.push({
-        message:
-          celText(messageExpression ? (given) => celOf(messageExpression)(given) : undefined, all) ??
-          message ??
-          `failed expression: ${expression.trim()}`,
-        reason: (reason ?? 'Invalid') as Reason,
-      });
-    }
-    return faults;
+  denial(type: string, message: string, reason: Reason): StatusError {
+    const words = `${type} ${this.name} denied request: ${message}`;
+    const error = forbidden(this.kind, this.#request.object.metadata.name ?? '', words);
+    error.status.reason = reason;
+    error.status.code = codes[reason] ?? 422;
+    error.status.details = { ...error.status.details, causes: [{ message: words }] };
+    return error;
   }
 
-  /** A fault of the policy itself: an objection unless it is to be ignored. */
-  #broken(message: string): Fault | undefined {
-    return this.#policy.spec.failurePolicy === 'Ignore' ? undefined : { message, reason: 'Invalid' };
-  }
-
-  /** The objects that the binding hands to the policy: one null when it takes none, undefined when none is there and that is fine. */
-  #params(): (KubeObject | null)[] | undefined {
-    const { paramKind } = this.#policy.spec;
-    const { paramRef } = this.#binding.spec;
+  /** The objects that the binding hands to the policy: one null when it takes none. */
+  #params(): (KubeObject | null)[] {
+    const { paramKind } = this.policy.spec;
+    const { paramRef } = this.binding.spec;
     if (!paramKind || !paramRef) return [null];
     const kind = this.#kindOf(paramKind.apiVersion ?? '', paramKind.kind ?? '');
     const found = kind ? this.#find(kind, paramRef) : [];
-    if (found.length > 0) return found;
-    if (paramRef.parameterNotFoundAction === 'Allow') return undefined;
-    const fault = this.#broken(
+    if (found.length > 0 || paramRef.parameterNotFoundAction === 'Allow') return found;
+    throw new Error(
       kind
         ? 'no params found for policy binding with `Deny` parameterNotFoundAction'
         : `failed to configure policy: failed to find resource referenced by paramKind: '${paramKind.apiVersion}, Kind=${paramKind.kind}'`,
     );
-    if (fault) this.#tell([fault]);
-    return undefined;
   }
 
   #kindOf(apiVersion: string, name: string): Kind | undefined {
@@ -144,10 +84,7 @@ class Judgement {
     );
   }
 
-  #find(
-    kind: Kind,
-    { name, namespace, selector }: NonNullable<ValidatingAdmissionPolicyBinding['spec']['paramRef']>,
-  ): KubeObject[] {
+  #find(kind: Kind, { name, namespace, selector }: NonNullable<PolicyBinding['spec']['paramRef']>): KubeObject[] {
     const within = kind.namespaced ? namespace || this.#request.object.metadata.namespace || '' : '';
     const cache = this.#world.feed.cache(kind);
     if (name) {
@@ -159,26 +96,6 @@ class Judgement {
       .map(({ object }) => object as KubeObject)
       .filter(({ metadata }) => matchesLabelSelector(selector ?? {}, metadata.labels));
   }
-
-  #tell(faults: readonly Fault[]): void {
-    const actions = this.#binding.spec.validationActions ?? [];
-    for (const { message } of faults) {
-      const words = `ValidatingAdmissionPolicy '${this.#policy.metadata.name}' with binding '${this.#binding.metadata.name}' denied request: ${message}`;
-      if (actions.includes('Warn'))
-        this.#request.options.warn?.(`Validation failed for ${words.replace(' denied request', '')}`);
-    }
-    const first = faults[0];
-    if (first && actions.includes('Deny')) throw this.#denial(first);
-  }
-
-  #denial({ message, reason }: Fault): StatusError {
-    const words = `ValidatingAdmissionPolicy '${this.#policy.metadata.name}' with binding '${this.#binding.metadata.name}' denied request: ${message}`;
-    const error = forbidden(this.#kind, this.#request.object.metadata.name ?? '', words);
-    error.status.reason = reason;
-    error.status.code = codes[reason] ?? 422;
-    error.status.details = { ...error.status.details, causes: [{ message: words }] };
-    return error;
-  }
 }
 
 const codes: Partial<Record<Reason, number>> = {
@@ -187,6 +104,31 @@ const codes: Partial<Record<Reason, number>> = {
   Invalid: 422,
   RequestEntityTooLarge: 413,
 };
+
+/** The policies of a kind that concern the request through one of their bindings, by name of the policy and of the binding. */
+export function concerned<P extends Policy, B extends PolicyBinding>(
+  policies: Kind<P>,
+  bindings: Kind<B>,
+  request: AdmissionRequest,
+  world: World,
+): BoundPolicy<P, B>[] {
+  const all = world.feed.cache(bindings);
+  // Policies are beyond their own reach, or a broken one could never be mended.
+  if (all.size === 0 || request.kind.group === policies.group) return [];
+  const found = all.list().flatMap(({ object }) => {
+    const binding = object as B;
+    const policy = world.feed.cache(policies).get(binding.spec.policyName ?? '')?.object as P | undefined;
+    const kind = policy && matchedKind(asMatch(policy.spec.matchConstraints), request, world);
+    if (!kind || !matchedKind(asMatch(binding.spec.matchResources), request, world)) return [];
+    return [new BoundPolicy(policy, binding, request, kind, world)];
+  });
+  return found.sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+function asMatch(resources: MatchResources | undefined): Match {
+  const { resourceRules, ...rest } = resources ?? {};
+  return { ...rest, rules: resourceRules };
+}
 
 /** `variables.x`, each made when it is first asked for, so that one that is never asked for cannot fail. */
 function lazily(variables: readonly { name: string; expression: string }[], given: Record<string, unknown>): object {

@@ -17,12 +17,7 @@ afterAll(async () => {
 
 const configurations = '/apis/admissionregistration.k8s.io/v1';
 afterEach(async () => {
-  for (const plural of [
-    'mutatingwebhookconfigurations',
-    'validatingwebhookconfigurations',
-    'validatingadmissionpolicies',
-    'validatingadmissionpolicybindings',
-  ])
+  for (const plural of ['mutatingwebhookconfigurations', 'validatingwebhookconfigurations'])
     await server.call('DELETE', `${configurations}/${plural}`);
   hook.asked.length = 0;
 });
@@ -244,70 +239,5 @@ describe('admission webhooks', () => {
     });
     // The certificate names localhost only: the call gets there, and what it finds is not the service.
     expect(String((await refused()).json['message'])).toMatch(/hook\.default\.svc.*(altnames|certificate|Hostname)/s);
-  });
-});
-
-describe('validating admission policies', () => {
-  async function policy(spec: object, binding: object = {}): Promise<void> {
-    const made = await server.call('POST', `${configurations}/validatingadmissionpolicies`, {
-      metadata: { name: 'demo' },
-      spec: { matchConstraints: { resourceRules: [rule(['configmaps'])] }, ...spec },
-    });
-    expect([made.status, made.json['message']]).toEqual([201, undefined]);
-    const bound = await server.call('POST', `${configurations}/validatingadmissionpolicybindings`, {
-      metadata: { name: 'demo-binding' },
-      spec: { policyName: 'demo', validationActions: ['Deny'], ...binding },
-    });
-    expect([bound.status, bound.json['message']]).toEqual([201, undefined]);
-  }
-
-  test('refuse with the expression, the message or the reason that they give', async () => {
-    await policy({ validations: [{ expression: "object.data.a != '1'" }] });
-    const { status, json } = await make({ name: 'judged' });
-    expect(status).toBe(422);
-    expect(json).toMatchObject({
-      reason: 'Invalid',
-      message:
-        "configmaps \"judged\" is forbidden: ValidatingAdmissionPolicy 'demo' with binding 'demo-binding' denied request: failed expression: object.data.a != '1'",
-    });
-  });
-
-  test('take variables, params and message expressions', async () => {
-    await server.call('POST', maps, { metadata: { name: 'limits' }, data: { most: '0' } });
-    await policy(
-      {
-        paramKind: { apiVersion: 'v1', kind: 'ConfigMap' },
-        variables: [{ name: 'most', expression: 'int(params.data.most)' }],
-        validations: [
-          {
-            expression: 'size(object.data) <= variables.most',
-            messageExpression: "'at most ' + string(variables.most)",
-            reason: 'Forbidden',
-          },
-        ],
-      },
-      { paramRef: { name: 'limits', namespace: 'default', parameterNotFoundAction: 'Deny' } },
-    );
-    const { status, json } = await make();
-    expect(status).toBe(403);
-    expect(String(json['message'])).toContain('denied request: at most 0');
-  });
-
-  test('only warn where the binding says so, and pass what they do not match', async () => {
-    await policy(
-      {
-        matchConditions: [{ name: 'mine', expression: "request.userInfo.username == 'admin'" }],
-        validations: [{ expression: 'false', message: 'never' }],
-      },
-      { validationActions: ['Warn'] },
-    );
-    const { status, headers } = await make();
-    expect(status).toBe(201);
-    expect(headers['warning']).toContain(
-      "Validation failed for ValidatingAdmissionPolicy 'demo' with binding 'demo-binding': never",
-    );
-    expect(
-      (await server.call('POST', '/api/v1/namespaces/default/secrets', { metadata: { name: 's' } })).headers['warning'],
-    ).toBeUndefined();
   });
 });

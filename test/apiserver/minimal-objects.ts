@@ -83,6 +83,16 @@ export const minimalObjects: Readonly<Record<string, object>> = {
   'admissionregistration.k8s.io/v1/ValidatingAdmissionPolicyBinding': {
     spec: { policyName: 'p', validationActions: ['Deny'] },
   },
+  'admissionregistration.k8s.io/v1/MutatingAdmissionPolicy': {
+    spec: {
+      matchConstraints: {
+        resourceRules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['pods'] }],
+      },
+      mutations: [{ patchType: 'ApplyConfiguration', applyConfiguration: { expression: 'Object{}' } }],
+      reinvocationPolicy: 'Never',
+    },
+  },
+  'admissionregistration.k8s.io/v1/MutatingAdmissionPolicyBinding': { spec: { policyName: 'p' } },
   'apiregistration.k8s.io/v1/APIService': {
     spec: { group: 'example.org', version: 'v1', groupPriorityMinimum: 100, versionPriority: 10 },
   },
