@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { aggregatorDefinitions } from './schema/aggregator.ts';
-import { metaDescriptions } from './schema/meta-descriptions.ts';
 import { metricsDefinitions } from './schema/metrics.ts';
 
 /** An OpenAPI v3 schema as the facts hold it. */
@@ -32,23 +31,12 @@ const facts = JSON.parse(readFileSync(new URL('./schema/schema-facts.json', impo
   Schema
 >;
 
-const metaDefinition = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
-
-/** Every definition of Kubernetes 1.36 by its OpenAPI name, such as `io.k8s.api.core.v1.Pod`: facts; only metadata is described. */
+/** Every definition of Kubernetes 1.36 by its OpenAPI name, such as `io.k8s.api.core.v1.Pod`: facts, without descriptions. */
 export const definitions: Readonly<Record<string, Schema>> = {
   ...facts,
   ...aggregatorDefinitions,
   ...metricsDefinitions,
-  [metaDefinition]: described(facts[metaDefinition]!, metaDescriptions),
 };
-
-function described(schema: Schema, descriptions: Readonly<Record<string, string>>): Schema {
-  const properties = Object.entries(schema.properties ?? {}).map(([name, own]) => {
-    const description = descriptions[name];
-    return [name, description === undefined ? own : { ...own, description }];
-  });
-  return { ...schema, properties: Object.fromEntries(properties) as Record<string, Schema> };
-}
 
 const prefix = '#/components/schemas/';
 

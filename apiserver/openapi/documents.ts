@@ -1,5 +1,6 @@
 import type { StructuralSchema } from '../../api/structural/schema.ts';
 import { definitionOf, type Schema } from '../../api/schema.ts';
+import { described } from '../../api/schema/descriptions.ts';
 import { resourcePath, type Kind, type Subresource } from '../../api/kind.ts';
 import { subresourceFacts, verbsOf } from '../subresources/facts.ts';
 import { version } from '../version.ts';
@@ -54,7 +55,9 @@ export function documentV3(kinds: readonly Kind[], path: string): Json {
     openapi: '3.0.0',
     info,
     paths: pathsOf(kinds, path, 3),
-    components: { schemas: Object.fromEntries(names.map((name) => [name, schemaV3(definitions[name]!)])) },
+    components: {
+      schemas: Object.fromEntries(names.map((name) => [name, schemaV3(described(name, definitions[name]!))])),
+    },
   };
 }
 
@@ -66,7 +69,7 @@ export function documentV2(kinds: readonly Kind[]): Json {
     swagger: '2.0',
     info,
     paths: pathsOf(kinds, '', 2),
-    definitions: Object.fromEntries(names.map((name) => [name, schemaV2(definitions[name]!)])),
+    definitions: Object.fromEntries(names.map((name) => [name, schemaV2(described(name, definitions[name]!))])),
   };
 }
 

@@ -84,6 +84,9 @@ describe.each(kubectls().map((path) => [path.split('/').at(-1)!, path]))('%s', (
 
   test('explains, discovers and reports mistakes', async () => {
     expect(await k('explain', 'deployment.spec.strategy.rollingUpdate')).toContain('maxSurge');
+    const spec = await k('explain', 'deployment.spec');
+    expect(spec).not.toContain('<no description>');
+    expect(spec).toMatch(/number\s+of\s+desired\s+pods/i);
     expect(await k('explain', 'cronjob.spec.jobTemplate.spec.template.spec.containers')).toContain('livenessProbe');
     expect(await k('explain', 'hpa.spec', '--api-version=autoscaling/v1')).toContain('targetCPUUtilizationPercentage');
     if ((await k('explain', '--help')).includes('plaintext-openapiv2'))

@@ -65,3 +65,20 @@ test('groups come in their order, the preferred version first, with the hash of 
     kind: 'Scale',
   });
 });
+
+test('everything of a Pod is described, down to its last field', async () => {
+  const document = await json('/openapi/v3/api/v1');
+  const schemas = document['components']!['schemas'] as unknown as Record<
+    string,
+    { description?: string; properties?: Record<string, { description?: string }> }
+  >;
+  const bare = Object.entries(schemas)
+    .filter(([name]) =>
+      /^io\.k8s\.api\.core\.v1\.(Pod|Container|Volume|Probe|SecurityContext)(?!\w*Options$)/.test(name),
+    )
+    .flatMap(([name, { description, properties = {} }]) => [
+      ...(description ? [] : [name]),
+      ...Object.keys(properties).filter((property) => !properties[property]!.description),
+    ]);
+  expect(bare).toEqual([]);
+});
