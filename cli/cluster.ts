@@ -1,10 +1,11 @@
-import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Agent, request } from 'undici';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
+import { onPath } from './on-path.ts';
 import { type Pki, ensurePki, writeKubeconfig } from './pki.ts';
 import { checkPort, freePort, isFree } from './ports.ts';
 import { type Program, Supervised } from './supervisor.ts';
@@ -295,17 +296,6 @@ function servicePort(apiserverPort: number): number {
 }
 
 const quoted = (word: string): string => (/^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-
-function onPath(program: string): boolean {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
 
 async function until(signal: AbortSignal, test: () => Promise<boolean>): Promise<void> {
   while (!(await test().catch(() => false))) await delay(50, signal);
