@@ -65,7 +65,7 @@ const component = <O extends Options>(name: string, summary: string, load: () =>
   },
 });
 
-/** Every server that `km` runs, in the order of --help. */
+/** Every command of `km`, in the order of --help. */
 export const components: readonly Component[] = [
   component('up', 'Try km out: everything on this machine, with a development Mesos', async () => {
     const { up } = await import('./up.ts');
@@ -224,6 +224,22 @@ export const components: readonly Component[] = [
       return { options, takesCommands: true, run: (values, running) => preflight(values, running, components) };
     },
   ),
+  component('pki init', 'Make the CA, certificates, keys, tokens and kubeconfigs of a cluster', async () => {
+    const { init } = await import('./pki/commands.ts');
+    return { options: init.options, run: (options) => init.run(options) };
+  }),
+  component('pki renew', 'Renew certificates that run out; the CA stays', async () => {
+    const { renew } = await import('./pki/commands.ts');
+    return { options: renew.options, run: (options) => renew.run(options) };
+  }),
+  component('pki check', 'Tell how long certificates last, and what is wrong with them', async () => {
+    const { check } = await import('./pki/commands.ts');
+    return { options: check.options, run: (options) => check.run(options) };
+  }),
+  component('kubeconfig', 'Make a kubeconfig with a client certificate for a user', async () => {
+    const { kubeconfig } = await import('./pki/commands.ts');
+    return { options: kubeconfig.options, run: (options) => kubeconfig.run(options) };
+  }),
 ];
 
 /** Work for an apiserver as its leader: `work` starts when the lead is won, and its signal aborts when it is lost. */

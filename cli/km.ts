@@ -28,7 +28,7 @@ async function main(): Promise<number> {
   return run(component.name, loaded, rest);
 }
 
-/** The command is the first argument, or the name under which the program was called. */
+/** The command is the first argument, or the first two (`pki init`), or the name under which the program was called. */
 function commandOf([, script = '', ...args]: readonly string[]): {
   command: string | undefined;
   rest: readonly string[];
@@ -37,6 +37,8 @@ function commandOf([, script = '', ...args]: readonly string[]): {
     .replace(/^km-/, '')
     .replace(/\.[tj]s$/, '');
   if (components.some(({ name }) => name === called)) return { command: called, rest: args };
+  const both = args.slice(0, 2).join(' ');
+  if (components.some(({ name }) => name === both)) return { command: both, rest: args.slice(2) };
   return { command: args[0], rest: args.slice(1) };
 }
 
