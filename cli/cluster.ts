@@ -1,6 +1,5 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { extname, join } from 'node:path';
 import { Agent, request } from 'undici';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
@@ -61,7 +60,8 @@ export interface LocalCluster {
   stop(): Promise<void>;
 }
 
-const km = fileURLToPath(new URL('./km.ts', import.meta.url));
+/** The program, as source or, once built, as JavaScript. */
+const km = join(import.meta.dirname, `km${extname(import.meta.filename)}`);
 
 /** Resolves when kubectl can be used. On failure everything that was started is stopped, and the error says which failed. */
 export async function startCluster(
@@ -235,7 +235,7 @@ class Launch implements LocalCluster {
       ...['--mesos-master', this.masterUrl, '--executor-token', pki.executorToken],
       ...[
         '--executor-command',
-        `exec ${executor.map(quoted).join(' ')}`,
+        this.#o.executorCommand || `exec ${executor.map(quoted).join(' ')}`,
         '--executor-env',
         `PATH=${process.env.PATH ?? ''}`,
       ],
