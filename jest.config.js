@@ -6,6 +6,7 @@ export default {
   transform: {
     '\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
   },
+  modulePathIgnorePatterns: ['<rootDir>/dist/'],
   testTimeout: 90_000,
   maxWorkers: 2,
 };

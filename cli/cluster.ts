@@ -1,11 +1,10 @@
-import { accessSync, constants, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
-import { delimiter, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
 import { Agent, request } from 'undici';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Pki, ensurePki, writeKubeconfig } from './pki.ts';
+import { onPath } from './on-path.ts';
+import { type Pki, ensurePki, servingHosts, writeKubeconfigs } from './pki/pki.ts';
 import { checkPort, freePort, isFree } from './ports.ts';
 import { type Program, Supervised } from './supervisor.ts';
 
@@ -61,7 +60,8 @@ export interface LocalCluster {
   stop(): Promise<void>;
 }
 
-const km = fileURLToPath(new URL('./km.ts', import.meta.url));
+/** The program, as source or, once built, as JavaScript. */
+const km = join(import.meta.dirname, `km${extname(import.meta.filename)}`);
 
 /** Resolves when kubectl can be used. On failure everything that was started is stopped, and the error says which failed. */
 export async function startCluster(
@@ -98,19 +98,7 @@ class Launch implements LocalCluster {
     const { dir } = this.#o;
     for (const folder of ['logs', 'pki']) mkdirSync(join(dir, folder), { recursive: true });
     const ports = await this.#choosePorts();
-    const hosts = [
-      this.#o.advertise,
-      'localhost',
-      '127.0.0.1',
-      '::1',
-      hostname(),
-      'kubernetes',
-      'kubernetes.default',
-      'kubernetes.default.svc',
-      'kubernetes.default.svc.cluster.local',
-      firstOf(this.#o.serviceCidr),
-    ];
-    const pki = await ensurePki(join(dir, 'pki'), hosts);
+    const pki = await ensurePki(join(dir, 'pki'), servingHosts([this.#o.advertise], this.#o.serviceCidr));
     const ownEtcd = this.#startsEtcd();
     const etcd = ownEtcd ? [`http://127.0.0.1:${ports.etcd}`] : this.#o.etcdServers;
     if (ownEtcd) {
@@ -120,9 +108,8 @@ class Launch implements LocalCluster {
     this.server = `https://${this.#o.advertise}:${ports.apiserver}`;
     await this.#start(this.#apiserver(ports, pki, etcd), signal);
     ready('apiserver', `${this.server}, objects kept in ${etcd.length > 0 ? 'etcd' : 'the embedded store'}`);
-    for (const user of ['controller-manager', 'scheduler', 'proxy'] as const)
-      writeKubeconfig(join(dir, `${user}.kubeconfig`), this.server, pki.ca, user, pki.pair(user));
-    writeKubeconfig(this.kubeconfig, this.server, pki.ca, 'kubernetes-admin', pki.pair('admin'));
+    writeKubeconfigs(join(dir, 'pki'), this.server, pki);
+    copyFileSync(join(dir, 'pki/admin.kubeconfig'), this.kubeconfig);
     this.masterUrl = this.#o.masters || `http://127.0.0.1:${ports.mesos}`;
     if (!this.#o.masters) {
       await this.#start(this.#devcluster(ports), signal);
@@ -250,7 +237,7 @@ class Launch implements LocalCluster {
       ...['--mesos-master', this.masterUrl, '--executor-token', pki.executorToken],
       ...[
         '--executor-command',
-        `exec ${executor.map(quoted).join(' ')}`,
+        this.#o.executorCommand || `exec ${executor.map(quoted).join(' ')}`,
         '--executor-env',
         `PATH=${process.env.PATH ?? ''}`,
       ],
@@ -264,7 +251,7 @@ class Launch implements LocalCluster {
       [10_256, 10_249].map(async (port) => ((await isFree(port)) ? `127.0.0.1:${port}` : '')),
     );
     return this.#km('proxy', [
-      ...['--kubeconfig', join(this.#o.dir, 'proxy.kubeconfig'), '--mode', proxy, '--all-nodes-local'],
+      ...['--kubeconfig', join(this.#o.dir, 'pki/proxy.kubeconfig'), '--mode', proxy, '--all-nodes-local'],
       ...(proxy === 'userspace' ? ['--nodeport-addresses', '127.0.0.1/32'] : []),
       ...['--healthz-bind-address', own[0]!, '--metrics-bind-address', own[1]!],
     ]);
@@ -272,7 +259,7 @@ class Launch implements LocalCluster {
 
   #clientFlags(user: string): string[] {
     // There is one of each, so a new one need not wait until the lease of a killed one runs out.
-    return ['--kubeconfig', join(this.#o.dir, `${user}.kubeconfig`), '--leader-elect=false'];
+    return ['--kubeconfig', join(this.#o.dir, `pki/${user}.kubeconfig`), '--leader-elect=false'];
   }
 
   #km(name: string, args: readonly string[]): Program {
@@ -290,9 +277,6 @@ class Launch implements LocalCluster {
 const doorFlags = async (port: number, pki: Pki): Promise<string[]> =>
   (await isFree(port)) ? ['--port', String(port), '--bind-address', '127.0.0.1', '--client-ca-file', pki.caFile] : [];
 
-/** The address of the Service kubernetes. */
-const firstOf = (cidr: string): string => cidr.replace(/\d+\/\d+$/, '1');
-
 /** 443, where we may listen there; else the apiserver's own, so that pods reach it whoever we are. */
 function servicePort(apiserverPort: number): number {
   const file = '/proc/sys/net/ipv4/ip_unprivileged_port_start';
@@ -301,17 +285,6 @@ function servicePort(apiserverPort: number): number {
 }
 
 const quoted = (word: string): string => (/^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
-
-function onPath(program: string): boolean {
-  return (process.env.PATH ?? '').split(delimiter).some((folder) => {
-    try {
-      accessSync(join(folder, program), constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
 
 async function until(signal: AbortSignal, test: () => Promise<boolean>): Promise<void> {
   while (!(await test().catch(() => false))) await delay(50, signal);

@@ -8,6 +8,7 @@ import { lead } from '../client/lease.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Options, type Values, flag, number, text } from '../lib/options.ts';
 import { checkPort } from './ports.ts';
+import * as needs from './preflight/needs.ts';
 import { isShare, metricsOfAll, share } from './processes.ts';
 
 /** What a command is given. */
@@ -17,6 +18,8 @@ export interface Running {
   env: Readonly<Record<string, string | undefined>>;
   /** To be called when the server can be used. */
   ready: () => void;
+  /** Command lines that followed, each after a `--`. */
+  commands: readonly (readonly string[])[];
 }
 
 /** One command of km, and what it takes to run it: a process loads no room but its own. */
@@ -31,12 +34,18 @@ export interface Loaded {
   options: Options;
   /** `values` has one for each row of `options`. */
   run(values: Record<string, unknown>, running: Running): Promise<void>;
+  /** What it wants of the machine, where it is a server. */
+  needs?: (values: Record<string, unknown>) => needs.Needs;
+  /** Whether command lines may follow after `--`. */
+  takesCommands?: boolean;
 }
 
 /** A command whose `run` knows the types of its options; the rows that it is read by are those, so they fit. */
 interface Typed<O extends Options> {
   options: O;
   run(options: Values<O>, running: Running): Promise<void>;
+  needs?: (options: Values<O>) => needs.Needs;
+  takesCommands?: boolean;
 }
 
 const clientOptions = {
@@ -48,17 +57,22 @@ const component = <O extends Options>(name: string, summary: string, load: () =>
   name,
   summary,
   load: async () => {
-    const { options, run } = await load();
-    return { options, run: (values, running) => run(values as Values<O>, running) };
+    const { run, needs: wants, ...rest } = await load();
+    return {
+      ...rest,
+      run: (values, running) => run(values as Values<O>, running),
+      ...(wants ? { needs: (values) => wants(values as Values<O>) } : {}),
+    };
   },
 });
 
-/** Every server that `km` runs, in the order of --help. */
+/** Every command of `km`, in the order of --help. */
 export const components: readonly Component[] = [
   component('up', 'Try km out: everything on this machine, with a development Mesos', async () => {
     const { up } = await import('./up.ts');
     return {
       options: up.options,
+      needs: needs.needsOfUp,
       run: (options, running) => up.run(options, running),
     };
   }),
@@ -69,6 +83,7 @@ export const components: readonly Component[] = [
         ...apiserver.options,
         processes: number('Processes that serve together behind the port, up to one a core; needs etcd', 1, { min: 1 }),
       },
+      needs: needs.needsOfApiserver,
       run: async ({ processes, ...options }, { log, signal, ready }) => {
         if (processes > 1 && options.etcdServers.length === 0)
           throw new Error('--processes above 1 needs --etcd-servers: the embedded store serves one process');
@@ -89,6 +104,7 @@ export const components: readonly Component[] = [
     const controllers = await import('../controllers/index.ts');
     return {
       options: { ...clientOptions, ...controllers.options },
+      needs: needs.needsOfControllerManager,
       run: (options, running) => {
         const figures = new controllers.Figures();
         return working(
@@ -128,6 +144,7 @@ export const components: readonly Component[] = [
         ...scheduler.options,
         ...framework.options,
       },
+      needs: needs.needsOfScheduler,
       run: (options, running) => {
         const figures = new scheduler.Figures();
         const { registry } = figures;
@@ -158,6 +175,7 @@ export const components: readonly Component[] = [
     const executor = await import('../executor/index.ts');
     return {
       options: executor.options,
+      needs: needs.needsOfExecutor,
       run: async (options, { log, signal, env, ready }) => {
         const { closed } = await executor.start(options, { log, signal, env });
         ready();
@@ -169,6 +187,7 @@ export const components: readonly Component[] = [
     const dns = await import('../dns/index.ts');
     return {
       options: { kubeconfig: clientOptions.kubeconfig, ...dns.options },
+      needs: needs.needsOfDns,
       run: (options, running) =>
         working('km-dns', { ...options, leaderElect: false }, running, async (client, { log, signal }) => {
           const { address, port, closed } = await dns.start(options, { client, log, signal });
@@ -182,6 +201,7 @@ export const components: readonly Component[] = [
     const proxy = await import('../proxy/index.ts');
     return {
       options: { kubeconfig: clientOptions.kubeconfig, ...proxy.options },
+      needs: needs.needsOfProxy,
       run: async (options, running) => {
         if (options.cleanup) return proxy.cleanup(options, running.log);
         await working('km-proxy', { ...options, leaderElect: false }, running, async (client, { log, signal }) => {
@@ -197,6 +217,7 @@ export const components: readonly Component[] = [
     const devcluster = await import('../devcluster/index.ts');
     return {
       options: devcluster.options,
+      needs: needs.needsOfDevcluster,
       run: async (options, { log, signal, ready }) => {
         const cluster = await devcluster.start(options, { log, signal });
         log.info(
@@ -207,6 +228,30 @@ export const components: readonly Component[] = [
         await cluster.closed;
       },
     };
+  }),
+  component(
+    'preflight',
+    'What is in the way of servers on this machine: km preflight -- apiserver … -- scheduler …',
+    async () => {
+      const { options, preflight } = await import('./preflight/index.ts');
+      return { options, takesCommands: true, run: (values, running) => preflight(values, running, components) };
+    },
+  ),
+  component('pki init', 'Make the CA, certificates, keys, tokens and kubeconfigs of a cluster', async () => {
+    const { init } = await import('./pki/commands.ts');
+    return { options: init.options, run: (options) => init.run(options) };
+  }),
+  component('pki renew', 'Renew certificates that run out; the CA stays', async () => {
+    const { renew } = await import('./pki/commands.ts');
+    return { options: renew.options, run: (options) => renew.run(options) };
+  }),
+  component('pki check', 'Tell how long certificates last, and what is wrong with them', async () => {
+    const { check } = await import('./pki/commands.ts');
+    return { options: check.options, run: (options) => check.run(options) };
+  }),
+  component('kubeconfig', 'Make a kubeconfig with a client certificate for a user', async () => {
+    const { kubeconfig } = await import('./pki/commands.ts');
+    return { options: kubeconfig.options, run: (options) => kubeconfig.run(options) };
   }),
 ];
 

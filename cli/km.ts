@@ -28,7 +28,7 @@ async function main(): Promise<number> {
   return run(component.name, loaded, rest);
 }
 
-/** The command is the first argument, or the name under which the program was called. */
+/** The command is the first argument, or the first two (`pki init`), or the name under which the program was called. */
 function commandOf([, script = '', ...args]: readonly string[]): {
   command: string | undefined;
   rest: readonly string[];
@@ -37,13 +37,17 @@ function commandOf([, script = '', ...args]: readonly string[]): {
     .replace(/^km-/, '')
     .replace(/\.[tj]s$/, '');
   if (components.some(({ name }) => name === called)) return { command: called, rest: args };
+  const both = args.slice(0, 2).join(' ');
+  if (components.some(({ name }) => name === both)) return { command: both, rest: args.slice(2) };
   return { command: args[0], rest: args.slice(1) };
 }
 
-async function run(name: string, component: Loaded, args: readonly string[]): Promise<number> {
+async function run(name: string, component: Loaded, all: readonly string[]): Promise<number> {
   const stopping = new AbortController();
+  const [args = [], ...commands] = parts(all);
   let options;
   try {
+    if (commands.length > 0 && !component.takesCommands) throw new Error('unexpected argument "--"');
     options = readOptions({ ...component.options, ...common }, args, process.env);
   } catch (error) {
     return fail(`${(error as Error).message}\nkm ${name} --help lists the options`);
@@ -60,13 +64,19 @@ async function run(name: string, component: Loaded, args: readonly string[]): Pr
   process.on('disconnect', stop('the parent is gone'));
   const ready = () => void process.send?.('ready');
   try {
-    await component.run(options, { log, signal: stopping.signal, env: process.env, ready });
+    await component.run(options, { log, signal: stopping.signal, env: process.env, ready, commands });
     return 0;
   } catch (error) {
     if (stopping.signal.aborted) return 0;
     log.debug({ err: error }, 'ended with an error');
     return fail((error as Error).message);
   }
+}
+
+/** What lies between each `--` and the next. */
+function parts(args: readonly string[]): (readonly string[])[] {
+  const at = args.indexOf('--');
+  return at < 0 ? [args] : [args.slice(0, at), ...parts(args.slice(at + 1))];
 }
 
 const usage = (): string =>

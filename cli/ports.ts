@@ -1,3 +1,4 @@
+import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
 /** A port that is free now on the address. */
@@ -22,7 +23,12 @@ export async function checkPort(port: number, flag: string, host = '127.0.0.1'):
   }
 }
 
-function listenOnce(port: number, host: string): Promise<number> {
+/** Listens for a moment; resolves with the port. Rejects with the system's error. */
+export function listenOnce(port: number, host: string, protocol: 'tcp' | 'udp' = 'tcp'): Promise<number> {
+  return protocol === 'tcp' ? listenTcp(port, host) : listenUdp(port, host);
+}
+
+function listenTcp(port: number, host: string): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
     server.once('error', reject);
@@ -30,6 +36,17 @@ function listenOnce(port: number, host: string): Promise<number> {
       const address = server.address();
       const found = typeof address === 'object' && address ? address.port : port;
       server.close(() => resolve(found));
+    });
+  });
+}
+
+function listenUdp(port: number, address: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const socket = createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    socket.once('error', reject);
+    socket.bind({ port, address, exclusive: true }, () => {
+      const { port: found } = socket.address();
+      socket.close(() => resolve(found));
     });
   });
 }

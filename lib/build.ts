@@ -3,14 +3,19 @@ import { join } from 'node:path';
 
 const root = join(import.meta.dirname, '..');
 const manifest = join(root, 'package.json');
+/** `build` is what packaging/build.ts adds. */
+const { version, build: built } = JSON.parse(readFileSync(manifest, 'utf8')) as {
+  version: string;
+  build?: { commit: string; date: string };
+};
 
 /** Which km this is. */
 export const build = {
-  version: (JSON.parse(readFileSync(manifest, 'utf8')) as { version: string }).version,
-  /** Of git, 40 hexadecimal digits; '' where km does not run from a clone. */
-  commit: commitOf(join(root, '.git')),
+  version,
+  /** Of git, 40 hexadecimal digits; '' where km runs neither from a clone nor from what was built of one. */
+  commit: built?.commit ?? commitOf(join(root, '.git')),
   /** RFC 3339, whole seconds. */
-  date: new Date(statSync(manifest).mtimeMs).toISOString().replace(/\.\d+Z$/, 'Z'),
+  date: built?.date ?? new Date(statSync(manifest).mtimeMs).toISOString().replace(/\.\d+Z$/, 'Z'),
 };
 
 /** What is checked out, read from git's own files: no git need be installed. */

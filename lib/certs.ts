@@ -44,8 +44,13 @@ export async function createAuthority(commonName: string, now = Date.now()): Pro
   return { cert: cert.toString('pem'), key: await privatePem(keys) };
 }
 
-/** A certificate signed by the authority, good for a year: for a server if it has hosts, and always for a client. */
-export async function issue(authority: KeyPair, subject: Subject, now = Date.now()): Promise<KeyPair> {
+/** A certificate signed by the authority, good for a year unless told: for a server if it has hosts, and always for a client. */
+export async function issue(
+  authority: KeyPair,
+  subject: Subject,
+  now = Date.now(),
+  lifetime = 365 * day,
+): Promise<KeyPair> {
   const issuer = new x509.X509Certificate(authority.cert);
   const signingKey = await importKey(authority.key);
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
@@ -57,7 +62,7 @@ export async function issue(authority: KeyPair, subject: Subject, now = Date.now
     signingAlgorithm: algorithm,
     serialNumber: serial(),
     notBefore: new Date(now - leeway),
-    notAfter: new Date(now + 365 * day),
+    notAfter: new Date(now + lifetime),
     extensions: [...leafExtensions(subject), await x509.AuthorityKeyIdentifierExtension.create(issuer)],
   });
   return { cert: cert.toString('pem'), key: await privatePem(keys) };

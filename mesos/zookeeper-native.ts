@@ -10,7 +10,7 @@
  *                   ◀── {state, sessionId} · {id, value} · {id, error} · {watch} ──
  */
 import { fork, type ChildProcess } from 'node:child_process';
-import { fileURLToPath } from 'node:url';
+import { extname, join } from 'node:path';
 import { loadAddon } from './zookeeper-addon.ts';
 import {
   ZooKeeperError,
@@ -36,7 +36,7 @@ interface Asked {
   onChange: (() => void) | undefined;
 }
 
-const program = fileURLToPath(import.meta.resolve('./zookeeper-addon-process.ts'));
+const program = join(import.meta.dirname, `zookeeper-addon-process${extname(import.meta.filename)}`);
 const connectionLost = -4;
 const expired = -112;
 const closing = -116;

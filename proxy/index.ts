@@ -16,11 +16,12 @@ import type { Client } from '../client/client.ts';
 import { Informers } from '../client/informer.ts';
 import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
-import { duration, flag, list, number, oneOf, text, type Values } from '../lib/options.ts';
+import { defaultsOf, duration, flag, list, number, oneOf, text, type Values } from '../lib/options.ts';
 import { forget, staleFlows } from './conntrack.ts';
 import { checksOf, HealthChecks } from './health-check.ts';
 import { serveHttp, type HttpServer } from './http.ts';
 import { iptablesWriter } from './iptables.ts';
+import { writeForCheck } from './kernel-check.ts';
 import { ProxyMetrics } from './metrics.ts';
 import { nftablesWriter } from './nftables.ts';
 import { portsOf } from './rules.ts';
@@ -44,6 +45,9 @@ export const options = {
 } as const;
 
 export type Options = Values<typeof options>;
+
+/** Modes that write rules into the kernel. */
+export type KernelMode = Exclude<Options['mode'], 'userspace'>;
 
 export interface Deps {
   client: Client;
@@ -120,6 +124,10 @@ export async function start(o: Options, { client, log, signal, run = runner() }:
 
 /** Takes everything away that a proxy of this mode has put into the kernel. */
 export const cleanup = (o: Options, log: Logger, run: Run = runner()): Promise<void> => writerOf(o, run, log).cleanup();
+
+/** Rejects with a sentence where this kernel does not take the rules of the mode. Takes root; nothing stays. */
+export const checkKernel = (mode: KernelMode, log: Logger): Promise<void> =>
+  writeForCheck((run) => writerOf({ ...defaultsOf(options), mode }, run, log));
 
 const serviceOf = ({ metadata }: EndpointSlice): string =>
   `${metadata.namespace}/${metadata.labels?.['kubernetes.io/service-name'] ?? ''}`;

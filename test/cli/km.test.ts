@@ -1,26 +1,24 @@
-import { execFile, execFileSync } from 'node:child_process';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
+import { km } from './run-km.ts';
 
-const program = join(process.cwd(), 'cli/km.ts');
 const folder = mkdtempSync(join(tmpdir(), 'km-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-function km(
-  args: readonly string[],
-  { script = program, env = {} }: { script?: string; env?: Record<string, string> } = {},
-) {
-  return new Promise<{ code: number; stdout: string; stderr: string }>((resolve) => {
-    // A symlink is run under its own name, as a shell would find it on PATH.
-    execFile(process.execPath, [script, ...args], { env: { ...process.env, ...env } }, (error, stdout, stderr) =>
-      resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
-    );
-  });
-}
-
-const servers = ['up', 'apiserver', 'controller-manager', 'scheduler', 'executor', 'dns', 'devcluster'];
+const servers = [
+  'up',
+  'apiserver',
+  'controller-manager',
+  'scheduler',
+  'executor',
+  'dns',
+  'proxy',
+  'devcluster',
+  'preflight',
+];
 
 describe('km', () => {
   test('--help lists every server', async () => {
@@ -54,6 +52,13 @@ describe('km', () => {
     const isClone = existsSync('.git') && statSync('.git').isDirectory();
     const commit = isClone ? execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim() : 'km';
     expect(stdout).toContain(commit);
+  });
+
+  test('what follows -- is for commands that take command lines', async () => {
+    expect(await km(['dns', '--', 'up'])).toMatchObject({
+      code: 1,
+      stderr: expect.stringContaining('unexpected argument "--"'),
+    });
   });
 
   test('reads the environment twin of a flag', async () => {

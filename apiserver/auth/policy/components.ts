@@ -118,7 +118,7 @@ system:volume-scheduler
   read patch update : persistentvolumeclaims
 `;
 
-/** km's own: what its scheduler does beside scheduling, as a Mesos framework. */
+/** km's own: what its scheduler does beside scheduling, as a Mesos framework, and what `km dns` reads. */
 export const framework = `
 km:framework
   create delete patch update : nodes
@@ -127,12 +127,16 @@ km:framework
   read create patch delete : configmaps
   get update : leases.coordination.k8s.io @ km-scheduler
   get : podgroups.scheduling.x-k8s.io
+km:dns
+  list watch : services
+  list watch : endpointslices.discovery.k8s.io
 `;
 
 /** Whom a role is bound to in the whole cluster; every other role waits for somebody to bind it. */
 export const boundTo: Readonly<Record<string, readonly string[]>> = {
   'cluster-admin': ['Group system:masters'],
   'km:controllers': ['User system:kube-controller-manager'],
+  'km:dns': ['User system:kube-dns'],
   'km:framework': ['User system:kube-scheduler'],
   'system:basic-user': ['Group system:authenticated'],
   'system:discovery': ['Group system:authenticated'],

@@ -1,0 +1,131 @@
+import { lookup } from 'node:dns/promises';
+import { createConnection, isIP } from 'node:net';
+import { hostname, networkInterfaces } from 'node:os';
+import { Agent, request } from 'undici';
+import { type ProxyUse, noProxyOf, proxyFor } from '../../lib/no-proxy.ts';
+import { type Finding, error, warning } from './findings.ts';
+import type { Listen, Needs, Peers } from './needs.ts';
+
+const patience = 3000;
+
+const portOf = (url: URL): number => Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
+const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, '');
+
+/** Names that do not resolve, servers that do not answer, clocks that differ. What we are to serve ourselves is not asked. */
+export async function checkPeers(peers: readonly Peers[], own: readonly Listen[]): Promise<Finding[]> {
+  const findings = await Promise.all(peers.map((some) => checkOneOf(some, own)));
+  return findings.flat();
+}
+
+async function checkOneOf({ what, urls, flag }: Peers, own: readonly Listen[]): Promise<Finding[]> {
+  const asked = urls.filter((url) => !isOurs(new URL(url), own));
+  const answers = await Promise.all(asked.map(async (url) => ({ url, why: await silence(new URL(url)) })));
+  const some = answers.some(({ why }) => why === '');
+  const silent = answers.filter(({ why }) => why !== '');
+  const clocks = await Promise.all(answers.filter(({ why }) => why === '').map(({ url }) => checkClock(url)));
+  return [...silent.map(({ url, why }) => told(url, why)), ...clocks.flat()];
+
+  function told(url: string, why: string): Finding {
+    if (some) return warning['peer-down'](what, url, flag, why);
+    return why === 'ENOTFOUND' || why === 'EAI_AGAIN'
+      ? error['name-unknown'](hostOf(new URL(url)), flag)
+      : error['peer-silent'](what, url, flag, why);
+  }
+}
+
+function isOurs(url: URL, own: readonly Listen[]): boolean {
+  const host = hostOf(url);
+  const addresses = Object.values(networkInterfaces()).flatMap((some) => (some ?? []).map(({ address }) => address));
+  const isHere = ['localhost', hostname(), ...addresses].includes(host);
+  return isHere && own.some(({ port }) => port === portOf(url));
+}
+
+/** Why nothing answers there; '' when something does. */
+function silence(url: URL): Promise<string> {
+  return new Promise((resolve) => {
+    const socket = createConnection({ host: hostOf(url), port: portOf(url) });
+    const end = (why: string) => {
+      socket.destroy();
+      resolve(why);
+    };
+    socket.setTimeout(patience, () => end(`no answer in ${patience / 1000} s`));
+    socket.once('connect', () => end(''));
+    socket.once('error', (cause: NodeJS.ErrnoException) => end(cause.code ?? cause.message));
+  });
+}
+
+/** Leases and tokens allow for little, certificates of ours for five minutes. */
+const [skewed, wrong] = [3000, 5 * 60_000];
+
+/** By the date in an answer; servers that give none tell nothing. */
+async function checkClock(url: string): Promise<Finding[]> {
+  if (!url.startsWith('http')) return [];
+  // Only the date is read, and nothing is told: it does not matter who answers.
+  const dispatcher = new Agent({ connect: { rejectUnauthorized: false, timeout: patience } });
+  try {
+    const answer = await request(new URL('/version', url), { dispatcher, signal: AbortSignal.timeout(patience) });
+    await answer.body.dump();
+    const date = Date.parse(String(answer.headers.date));
+    const off = Math.abs(Date.now() - date);
+    if (Number.isNaN(date) || off < skewed) return [];
+    return [off < wrong ? warning['clock-skew'](off, url) : error['clock-wrong'](off, url)];
+  } catch {
+    return [];
+  } finally {
+    await dispatcher.destroy();
+  }
+}
+
+/** Names of this machine that lead others astray. Debian gives a machine's own name the address 127.0.1.1. */
+export async function checkNames(told: NonNullable<Needs['told']>): Promise<Finding[]> {
+  const own = await addressesOf(hostname());
+  const findings = await Promise.all(
+    told
+      .filter(({ host }) => !isIP(host) && host !== 'localhost')
+      .map(async ({ host, flag }) => {
+        const addresses = await addressesOf(host);
+        const [first] = addresses;
+        if (first === undefined) return [error['name-unknown'](host, flag)];
+        return isLoopback(first) ? [error['told-loopback'](host, flag, first)] : [];
+      }),
+  );
+  const ours =
+    own[0] === undefined
+      ? [warning['hostname-unknown'](hostname())]
+      : isLoopback(own[0])
+        ? [warning['hostname-loopback'](hostname(), own[0])]
+        : [];
+  return [...findings.flat(), ...(hostname() === 'localhost' ? [] : ours)];
+}
+
+const isLoopback = (address: string): boolean => address.startsWith('127.') || address === '::1';
+
+const addressesOf = (host: string): Promise<string[]> =>
+  lookup(host, { all: true }).then(
+    (found) => found.map(({ address }) => address),
+    () => [],
+  );
+
+/** An address of control traffic that other programs would look for behind a proxy. */
+export interface Proxied extends ProxyUse {
+  url: string;
+  flag: string;
+}
+
+export interface Proxies {
+  /** NO_PROXY with everything that has to be in it. */
+  noProxy: string;
+  proxied: readonly Proxied[];
+}
+
+/** km never asks a proxy for control traffic; kubectl, etcdctl and curl do. */
+export function proxiesOf(peers: readonly Peers[], env: Readonly<Record<string, string | undefined>>): Proxies {
+  const proxied = peers.flatMap(({ urls, flag }) =>
+    urls.flatMap((url) => {
+      const use = proxyFor(url, env);
+      return use ? [{ url, flag, ...use }] : [];
+    }),
+  );
+  const hosts = [...proxied.map(({ url }) => hostOf(new URL(url)))];
+  return { noProxy: [...new Set([...noProxyOf(env), ...hosts])].join(','), proxied };
+}

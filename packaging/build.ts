@@ -1,0 +1,113 @@
+/**
+ * `npm run build`: what is handed to others, in dist/ (or --out).
+ *
+ *   sources ─ tsc ─▶ JavaScript ─┬─ npm pack ─▶ km-<version>.tgz                 npm package, for a Node that is there
+ *                                └─ + locked packages + Node ─▶ km-<version>-linux-x64.tar.gz    needs nothing
+ *   what is in the archive ─ npm sbom ─▶ km-<version>.sbom.cdx.json
+ *   all of these ─▶ SHA256SUMS
+ *
+ * Node strips no types below node_modules, so what is installed there has to be JavaScript.
+ */
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { createReadStream, cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync, chmodSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { readOptions, text } from '../lib/options.ts';
+
+const root = resolve(import.meta.dirname, '..');
+const options = { out: text('Where everything is put', join(root, 'dist'), '<directory>') } as const;
+
+interface Manifest {
+  version: string;
+  build?: { commit: string; date: string };
+  bin: Record<string, string>;
+  [field: string]: unknown;
+}
+
+const run = (command: string, args: readonly string[], cwd = root): string =>
+  execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 2 ** 28 });
+
+async function main(): Promise<void> {
+  const out = resolve(readOptions(options, process.argv.slice(2)).out);
+  const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
+  const commit = run('git', ['rev-parse', 'HEAD']).trim();
+  // The time of the commit, so that the same sources give the same archive.
+  const date = run('git', ['show', '-s', '--format=%cI', 'HEAD']).trim();
+  const name = `km-${manifest.version}`;
+  rmSync(out, { recursive: true, force: true });
+  mkdirSync(out, { recursive: true });
+
+  const compiled = join(out, 'km');
+  compile(compiled, { ...manifest, build: { commit, date: utc(date) } });
+  run('npm', ['pack', '--silent', '--pack-destination', out, compiled]);
+
+  const machine = `${name}-${process.platform}-${process.arch}`;
+  pack(join(out, machine), compiled, manifest.version);
+  const sbom = run('npm', ['sbom', '--sbom-format=cyclonedx'], join(out, machine, 'lib/km'));
+  writeFileSync(join(out, `${name}.sbom.cdx.json`), sbom);
+  const owned = ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', `--mtime=${date}`];
+  run('tar', [...owned, '--use-compress-program=gzip -9n', '-cf', `${machine}.tar.gz`, machine], out);
+
+  const files = [`${name}.tgz`, `${machine}.tar.gz`, `${name}.sbom.cdx.json`];
+  const sums = await Promise.all(files.map(async (file) => `${await sha256(join(out, file))}  ${file}\n`));
+  writeFileSync(join(out, 'SHA256SUMS'), sums.join(''));
+  process.stdout.write(`${files.join('\n')}\nSHA256SUMS\n`);
+}
+
+/** The sources as JavaScript, and what they read beside them. */
+function compile(target: string, manifest: Manifest): void {
+  run('tsc', ['-p', 'tsconfig.build.json', '--outDir', target]);
+  const beside = globSync(['{api,mesos,executor}/**/*.{proto,json}', 'docs/**/*.md', '*.md', 'LICENSE'], { cwd: root });
+  for (const file of beside) cpSync(join(root, file), join(target, file));
+  const { devDependencies: _dev, scripts: _scripts, allowScripts: _allow, ...kept } = manifest;
+  const bin = { km: 'cli/km.js' };
+  writeFileSync(join(target, 'package.json'), `${JSON.stringify({ ...kept, bin }, null, 2)}\n`);
+  chmodSync(join(target, bin.km), 0o755);
+}
+
+/** A directory with everything: the packages of package-lock.json without the native one, and the Node that runs this. */
+function pack(target: string, compiled: string, version: string): void {
+  cpSync(compiled, join(target, 'lib/km'), { recursive: true });
+  const packages = run('npm', ['ls', '--omit=dev', '--omit=optional', '--all', '--parseable']).trim().split('\n');
+  for (const from of packages.filter((path) => path.includes('node_modules')))
+    cpSync(from, join(target, 'lib/km', relative(root, from)), { recursive: true, filter: isOwn(from) });
+  cpSync(process.execPath, join(target, 'lib/node'), { dereference: true });
+  cpSync(join(root, 'packaging/km.sh'), join(target, 'bin/km'));
+  chmodSync(join(target, 'bin/km'), 0o755);
+  for (const folder of ['systemd', 'marathon'])
+    for (const file of globSync(`${folder}/*`, { cwd: import.meta.dirname }))
+      copyFilled(file, join(target, 'share'), version);
+  for (const file of ['README.md', 'CHANGELOG.md', 'LICENSE', 'docs'])
+    cpSync(join(root, file), join(target, file), { recursive: true });
+  writeFileSync(
+    join(target, 'NOTICE'),
+    `lib/node is Node.js ${process.version}: https://github.com/nodejs/node/blob/${process.version}/LICENSE\n` +
+      'The licences of the packages in lib/km/node_modules lie beside them.\n',
+  );
+}
+
+const unused = /^(test|tests|bench|benchmark|benchmarks|docs|examples)$/;
+
+/** Packages inside a package are listed themselves; what only their makers use stays behind. */
+const isOwn = (from: string) => (path: string) => {
+  const parts = relative(from, path).split('/');
+  return !parts.includes('node_modules') && !unused.test(parts[0]!) && !/\.(map|[cm]?ts)$/.test(path);
+};
+
+/** Files name the archive that they come with. */
+function copyFilled(file: string, target: string, version: string): void {
+  mkdirSync(dirname(join(target, file)), { recursive: true });
+  const filled = readFileSync(join(import.meta.dirname, file), 'utf8').replaceAll('VERSION', version);
+  writeFileSync(join(target, file), filled);
+}
+
+const utc = (date: string): string => new Date(date).toISOString().replace(/\.\d+Z$/, 'Z');
+
+async function sha256(file: string): Promise<string> {
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(file), hash);
+  return hash.digest('hex');
+}
+
+await main();

@@ -1,0 +1,132 @@
+import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { freePort } from '../../cli/ports.ts';
+import { Kubectl, newestKubectl } from '../cluster/kubectl.ts';
+import { eventually } from '../eventually.ts';
+
+jest.setTimeout(240_000);
+
+const folder = mkdtempSync(join(tmpdir(), 'km-build-'));
+const out = join(folder, 'dist');
+const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
+  version: string;
+  dependencies: Record<string, string>;
+};
+const name = `km-${manifest.version}`;
+const machine = `${name}-${process.platform}-${process.arch}`;
+const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim();
+/** No Node on PATH. */
+const bare = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: folder };
+const km = join(folder, machine, 'bin/km');
+const run = (program: string, args: readonly string[], options: { cwd?: string; env?: Record<string, string> } = {}) =>
+  execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], ...options });
+
+beforeAll(() => {
+  run(process.execPath, ['packaging/build.ts', '--out', out]);
+  run('tar', ['-xzf', join(out, `${machine}.tar.gz`), '-C', folder]);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('the checksums are those of what was built', () => {
+  expect(run('sha256sum', ['--check', 'SHA256SUMS'], { cwd: out }).match(/: OK$/gm)).toHaveLength(3);
+});
+
+test('the npm package, installed, has a km that says its version and commit', () => {
+  const project = join(folder, 'project');
+  mkdirSync(project);
+  run('npm', ['init', '-y'], { cwd: project });
+  const flags = ['--omit=optional', '--prefer-offline', '--no-audit', '--no-fund'];
+  run('npm', ['install', ...flags, join(out, `${name}.tgz`)], { cwd: project });
+  const installed = join(project, 'node_modules/.bin/km');
+  expect(run(installed, ['version'])).toContain(`km ${manifest.version} ${commit} `);
+  expect(run(installed, ['apiserver', '--help'])).toContain('--etcd-servers');
+  const sources = readdirSync(join(project, 'node_modules/km'), { recursive: true, encoding: 'utf8' });
+  expect(sources.filter((file) => /^(test|bench|packaging)|\.ts$/.test(file))).toEqual([]);
+});
+
+test('the bill of materials names every package that km depends on', () => {
+  const bom = JSON.parse(readFileSync(join(out, `${name}.sbom.cdx.json`), 'utf8')) as {
+    metadata: { component: { name: string; version: string } };
+    components: { name: string }[];
+  };
+  expect(bom.metadata.component).toMatchObject({ name: 'km', version: manifest.version });
+  const names = bom.components.map((component) => component.name);
+  expect(names).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
+});
+
+describe('the archive', () => {
+  test('brings its Node, and runs the command that a symlink is named after', () => {
+    expect(run(km, ['version'], { env: bare })).toContain(`km ${manifest.version} ${commit} `);
+    const link = join(folder, 'km-scheduler');
+    symlinkSync(km, link);
+    expect(run(link, ['--help'], { env: bare })).toContain('km scheduler:');
+    expect(readFileSync(join(folder, machine, 'NOTICE'), 'utf8')).toContain(`Node.js ${process.version}`);
+  });
+
+  test('serves the API', async () => {
+    const port = await freePort();
+    const pki = join(folder, 'pki');
+    run(km, ['pki', 'init', '--dir', pki, '--server', `https://127.0.0.1:${port}`], { env: bare });
+    const tls = ['--tls-cert-file', `${pki}/apiserver.crt`, '--tls-key-file', `${pki}/apiserver.key`];
+    const args = ['apiserver', '--port', String(port), ...tls, '--client-ca-file', `${pki}/ca.crt`];
+    const server = spawn(km, args, { env: bare, stdio: 'ignore' });
+    try {
+      const kubectl = new Kubectl(newestKubectl(), join(pki, 'admin.kubeconfig'));
+      await eventually(async () => expect((await kubectl.try('get', 'namespaces')).code).toBe(0), 30_000);
+      const version = JSON.parse(await kubectl.run('get', '--raw', '/version')) as Record<string, string>;
+      expect(version).toMatchObject({ gitCommit: commit, gitVersion: `v1.36.0+km.${manifest.version}` });
+    } finally {
+      server.kill();
+      await once(server, 'exit');
+    }
+  });
+
+  test('runs pods by executors that agents fetch', async () => {
+    const dir = join(folder, 'up');
+    const up: ChildProcess = spawn(
+      km,
+      [
+        ...['up', '--dir', dir, '--port', '0', '--mesos-port', '0', '--store', 'embedded', '--proxy', 'none'],
+        ...['--executor-command', `exec ./${machine}/bin/km executor`],
+      ],
+      { env: { ...bare, KM_EXECUTOR_URIS: `file://${out}/${machine}.tar.gz` }, stdio: ['ignore', 'pipe', 'inherit'] },
+    );
+    let said = '';
+    up.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    try {
+      await eventually(() => expect(said).toContain('Ready. Try:'), 60_000);
+      const kubectl = new Kubectl(newestKubectl(), join(dir, 'kubeconfig'));
+      await kubectl.run(
+        'run',
+        'hello',
+        '--image=busybox',
+        '--restart=Never',
+        '--command',
+        '--',
+        'sh',
+        '-c',
+        'echo hello from $HOSTNAME',
+      );
+      await eventually(async () => {
+        const phase = await kubectl.run('get', 'pod', 'hello', '-o', 'jsonpath={.status.phase}');
+        expect(phase).toBe('Succeeded');
+      }, 90_000);
+      expect(await kubectl.run('logs', 'hello')).toBe('hello from hello\n');
+    } finally {
+      up.kill();
+      await once(up, 'exit');
+    }
+  });
+
+  test('has units for systemd and apps for Marathon, filled in', () => {
+    const share = join(folder, machine, 'share');
+    const files = readdirSync(share, { recursive: true, encoding: 'utf8' }).filter((file) => file.includes('.'));
+    expect(files.length).toBeGreaterThan(8);
+    for (const file of files) expect(readFileSync(join(share, file), 'utf8')).not.toContain('VERSION');
+    expect(existsSync(join(folder, machine, 'docs/operations.md'))).toBe(true);
+  });
+});
