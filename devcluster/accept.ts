@@ -3,11 +3,13 @@ import type { CallAccept } from '../mesos/scheduler.ts';
 import type { ExecutorInfo, Reason, TaskInfo } from '../mesos/tasks.ts';
 import type { OfferOperation, Resource } from '../mesos/types.ts';
 import { addFilter, removeOffer } from './offers.ts';
-import { add, subtract } from './resources.ts';
+import { operate, tellError } from './operate.ts';
+import { changesResources, mapResources } from './operations.ts';
+import { add, refined, subtract } from './resources.ts';
 import type { Agent, Framework, Master, Offer, Work } from './state.ts';
 import { partitionState, tell } from './status.ts';
 import { addExecutor, addTask, executorKey, taskOf } from './tasks.ts';
-import { adjusted, groupError, launchError, type Surroundings } from './validate-task.ts';
+import { adjusted, groupError, inRole, launchError, type Surroundings } from './validate-task.ts';
 
 export function accept(
   master: Master,
@@ -18,12 +20,12 @@ export function accept(
   const offers = ids.flatMap((id) => ownOffer(master, framework, id) ?? []);
   const error = offersError(ids, offers);
   for (const offer of offers) removeOffer(master, offer);
-  if (error !== undefined) return dropTasks(framework, operations, error);
+  if (error !== undefined) return drop(framework, operations, error);
   const { agent, role } = offers[0]!;
   const ground = new Ground(master, framework, agent, role, offers.map((offer) => offer.resources).reduce(add, []));
   for (const operation of operations) ground.apply(operation);
-  // What nobody used is declined; each part counts for its own offer's role, which is one and the same.
-  addFilter(master, offers[0]!, ground.left, filters);
+  // What nobody used is declined, but not what became of it by an operation. All offers are of one role.
+  addFilter(master, offers[0]!, subtract(ground.left, subtract(ground.left, ground.given)), filters);
 }
 
 function ownOffer(master: Master, framework: Framework, id: string): Offer | undefined {
@@ -50,7 +52,9 @@ function offersError(ids: readonly string[], offers: readonly Offer[]): string |
 const tasksOf = (operation: OfferOperation): TaskInfo[] =>
   operation.launch?.task_infos ?? operation.launch_group?.task_group.tasks ?? [];
 
-function dropTasks(framework: Framework, operations: readonly OfferOperation[], error: string): void {
+function drop(framework: Framework, operations: readonly OfferOperation[], error: string): void {
+  for (const operation of operations.filter(changesResources))
+    tellError(framework, operation, `Operation attempted with invalid offers: ${error}`);
   for (const task of operations.flatMap(tasksOf))
     tell(framework, {
       taskId: task.task_id.value,
@@ -67,20 +71,28 @@ class Ground {
   readonly #framework: Framework;
   readonly #agent: Agent;
   readonly #role: string;
-  left: Resource[];
+  readonly given: readonly Resource[];
+  left: readonly Resource[];
 
   constructor(master: Master, framework: Framework, agent: Agent, role: string, resources: Resource[]) {
     this.#master = master;
     this.#framework = framework;
     this.#agent = agent;
     this.#role = role;
+    this.given = resources;
     this.left = resources;
   }
 
   apply(operation: OfferOperation): void {
     if (operation.type === 'LAUNCH') this.#launch(operation);
     else if (operation.type === 'LAUNCH_GROUP') this.#launchGroup(operation);
-    // Reservations and volumes are not emulated: the operation is skipped, like one of an unknown type.
+    else if (changesResources(operation)) this.#operate(operation);
+    // One of an unknown type is skipped.
+  }
+
+  #operate(given: OfferOperation): void {
+    const operation = mapResources(given, (resource) => inRole(refined(resource), this.#role));
+    this.left = operate(this.#master, this.#framework, this.#agent, operation, this.left);
   }
 
   #launch({ id, launch }: OfferOperation): void {

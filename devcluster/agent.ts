@@ -3,20 +3,30 @@
  *
  *   master ◀──link──▶ agent ◀──/api/v1/executor──▶ executor processes
  */
-import { randomUUID } from 'node:crypto';
 import type { Logger } from '../lib/log.ts';
 import type { ExecutorInfo, KillPolicy, TaskStatus } from '../mesos/tasks.ts';
-import type { AgentInfo, Attribute, DomainInfo, FrameworkInfo, Resource } from '../mesos/types.ts';
+import type {
+  AgentInfo,
+  Attribute,
+  DomainInfo,
+  FrameworkInfo,
+  OperationState,
+  OperationStatus,
+  Resource,
+} from '../mesos/types.ts';
+import { newUuid } from '../mesos/uuid.ts';
 import { routeAgent } from './agent-views.ts';
 import { Executor, type Host } from './executors.ts';
 import { handleExecutor } from './executor-api.ts';
 import { listen, type Listening } from './http.ts';
+import { applyOperation } from './operations.ts';
 import { isUser, sandboxOf } from './sandbox.ts';
-import type { AgentLink, MasterLink, Registration, Work } from './state.ts';
+import type { AgentLink, MasterLink, OperationOrder, Registration, Work } from './state.ts';
 import { isTerminal, nowSeconds } from './status.ts';
 import type { Timings } from './timings.ts';
 import { Updates } from './updates.ts';
 import { capabilitiesOf } from './validate-call.ts';
+import { keepResources, recallResources, unlinkVolumes } from './volumes.ts';
 
 export interface AgentOptions {
   hostname: string;
@@ -49,7 +59,10 @@ export class Agent {
   #listening: Listening | undefined;
   #port = 0;
   #master: MasterLink | undefined;
-  #updates: Updates;
+  #updates: Updates<TaskStatus>;
+  #operations: Updates<OperationStatus>;
+  /** With reservations and volumes. */
+  #total: Resource[];
   /** Cut off from its master in both directions. */
   partitioned = false;
   /** Not running: between a crash and its restart, or ended for good. */
@@ -57,15 +70,32 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.options = options;
-    this.#updates = new Updates(options.timings, (frameworkId, status, latest) => {
-      const { delay, copies } = options.mischief;
-      const send = () => {
-        for (let i = 0; i < copies; i++)
-          if (this.id !== undefined && !this.partitioned) this.#master?.update(this.id, frameworkId, status, latest);
-      };
-      if (delay > 0) setTimeout(send, delay).unref();
-      else send();
+    const { timings, simulated, workDir, resources } = options;
+    this.#total = simulated ? resources : recallResources(workDir, resources);
+    this.#updates = new Updates({
+      timings,
+      subject: ({ task_id }) => task_id.value,
+      uuid: ({ uuid }) => uuid,
+      forward: (frameworkId, status, latest) =>
+        this.#send((master, id) => master.update(id, frameworkId, status, latest.state)),
     });
+    this.#operations = new Updates({
+      timings,
+      subject: ({ operation_id }) => operation_id!.value,
+      uuid: ({ uuid }) => uuid?.value,
+      forward: (frameworkId, status) => this.#send((master, id) => master.operationStatus(id, frameworkId, status)),
+    });
+  }
+
+  /** Late and more than once, where faults want it so. */
+  #send(tell: (master: MasterLink, id: string) => void): void {
+    const { delay, copies } = this.options.mischief;
+    const send = () => {
+      for (let i = 0; i < copies; i++)
+        if (this.id !== undefined && this.#master && !this.partitioned) tell(this.#master, this.id);
+    };
+    if (delay > 0) setTimeout(send, delay).unref();
+    else send();
   }
 
   get url(): string {
@@ -107,12 +137,14 @@ export class Agent {
       id: this.id,
       pid: `slave(1)@127.0.0.1:${this.#port}`,
       link: this.#link(),
+      total: this.#total,
       ...this.#running(),
     };
     const id = master.register(registration);
     if (id === undefined) return this.stop();
     this.id = id;
     this.#updates.resend();
+    this.#operations.resend();
   }
 
   /** What goes on here, for a master that does not know it. */
@@ -141,8 +173,35 @@ export class Agent {
         for (const executor of this.executors.values())
           if (executor.frameworkId === info.id!.value) executor.framework = info;
       },
+      operate: (order) => this.#operate(order),
+      acknowledgeOperation: (frameworkId, operationId, uuid) => {
+        if (this.#operations.acknowledge(frameworkId, operationId, uuid))
+          this.#operations.forget(frameworkId, operationId);
+      },
+      settleOperation: (frameworkId, operationId) => {
+        if (!this.#operations.has(frameworkId, operationId))
+          this.#tellOperation(frameworkId, operationId, newUuid(), 'OPERATION_DROPPED');
+      },
       shutdown: () => this.stop(),
     };
+  }
+
+  #operate({ frameworkId, operation, uuid }: OperationOrder): void {
+    const before = this.#total;
+    const applied = applyOperation(before, operation);
+    if ('resources' in applied) {
+      this.#total = applied.resources;
+      if (!this.options.simulated) keepResources(this.options.workDir, before, this.#total);
+    }
+    if (frameworkId === undefined || !operation.id) return;
+    const state = 'resources' in applied ? 'OPERATION_FINISHED' : 'OPERATION_DROPPED';
+    // It is told when the master has answered the call.
+    setImmediate(() => this.#tellOperation(frameworkId, operation.id!.value, uuid, state));
+  }
+
+  #tellOperation(frameworkId: string, operationId: string, uuid: Uint8Array, state: OperationState): void {
+    const named = { operation_id: { value: operationId }, agent_id: { value: this.id! } };
+    this.#operations.add(frameworkId, { ...named, state, uuid: { value: uuid } });
   }
 
   #executor(frameworkId: string, executorId: string): Executor | undefined {
@@ -202,7 +261,7 @@ export class Agent {
         source: 'SOURCE_AGENT',
         executor_id: executor.info.executor_id,
         timestamp: nowSeconds(),
-        uuid: Buffer.from(randomUUID().replaceAll('-', ''), 'hex'),
+        uuid: newUuid(),
       });
   }
 
@@ -232,6 +291,7 @@ export class Agent {
 
   #shutdownFramework(frameworkId: string): void {
     this.#updates.forget(frameworkId);
+    this.#operations.forget(frameworkId);
     this.frameworks.delete(frameworkId);
     for (const executor of this.executors.values()) if (executor.frameworkId === frameworkId) executor.shutdown();
   }
@@ -279,6 +339,8 @@ export class Agent {
     if (task && !isTerminal(task.state)) {
       task.state = status.state;
       task.status_update_state = status.state;
+      if (isTerminal(status.state) && executor.directory !== '')
+        unlinkVolumes(executor.directory, task.resources ?? []);
     }
     if (this.frameworks.has(frameworkId)) this.#updates.add(frameworkId, status);
     if (given.source !== 'SOURCE_EXECUTOR' || !status.uuid) return;
@@ -325,6 +387,7 @@ export class Agent {
     this.#listening?.close();
     this.#listening = undefined;
     this.#updates.stop();
+    this.#operations.stop();
     for (const executor of this.executors.values()) executor.abandon();
   }
 

@@ -66,7 +66,7 @@ export function allocateOffers(cluster: ClusterView): Allocation[] {
     const order = shares?.order(clients) ?? clients;
     for (const { framework, role } of order) {
       if (!eligible(agent, framework, cluster.region) || !framework.admits(role, agent.id)) continue;
-      const resources = forRole(free, role);
+      const resources = forRole(free, role, framework.capabilities.has('RESERVATION_REFINEMENT'));
       if (!isEnough(resources, framework.leastOf(role) ?? masterLeast)) continue;
       if (framework.refuses(role, agent.id, resources)) continue;
       const offered = allocate(resources, role);
@@ -90,10 +90,11 @@ function countShares({ total, weights, frameworks }: ClusterView): Shares {
 }
 
 /** Unreserved, and reserved for the role or one above it. Ranges come first, as Mesos lists them in offers. */
-function forRole(free: readonly Resource[], role: string): Resource[] {
+function forRole(free: readonly Resource[], role: string, knowsRefined: boolean): Resource[] {
   const mine = free.filter((resource) => {
     const reserved = reservedRole(resource);
-    return reserved === '*' || isWithin(role, reserved);
+    const isRefined = (resource.reservations?.length ?? 0) > 1;
+    return (reserved === '*' || isWithin(role, reserved)) && (knowsRefined || !isRefined);
   });
   return [...mine.filter((r) => r.type !== 'SCALAR'), ...mine.filter((r) => r.type === 'SCALAR')];
 }

@@ -2,11 +2,11 @@
  * The executors that come with Mesos, played in this process: the command executor (one task, a command) and the
  * DEFAULT executor (groups of tasks). Their commands are real child processes.
  */
-import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Event } from '../mesos/executor.ts';
 import type { Reason, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
+import { newUuid } from '../mesos/uuid.ts';
 import { Checks } from './checks.ts';
 import { printStatus, runCommand, type Child } from './child.ts';
 import { isTerminal, nowSeconds } from './status.ts';
@@ -188,7 +188,7 @@ export class Builtin {
       source: 'SOURCE_EXECUTOR',
       executor_id: { value: this.#options.executorId },
       timestamp: nowSeconds(),
-      uuid: Buffer.from(randomUUID().replaceAll('-', ''), 'hex'),
+      uuid: newUuid(),
       ...(message === undefined ? {} : { message }),
       ...(reason === undefined ? {} : { reason }),
       ...running.checks?.status(state),

@@ -10,6 +10,7 @@ import { delay } from '../lib/delay.ts';
 import type { Event } from '../mesos/executor.ts';
 import type { ExecutorInfo, KillPolicy, Reason, Task, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
+import { newUuid } from '../mesos/uuid.ts';
 import { Builtin } from './builtin.ts';
 import { runCommand, type Child } from './child.ts';
 import { fetchAll } from './fetcher.ts';
@@ -21,6 +22,7 @@ import { isTerminal, nowSeconds } from './status.ts';
 import { taskOf } from './tasks.ts';
 import type { Timings } from './timings.ts';
 import { capabilitiesOf } from './validate-call.ts';
+import { linkVolumes } from './volumes.ts';
 
 /** What an executor needs of its agent. */
 export interface Host {
@@ -94,8 +96,16 @@ export class Executor {
       const task = taskOf(info, this.frameworkId, this.kind === 'command' ? undefined : this.id);
       this.tasks.set(info.task_id.value, { info, task, acknowledged: false });
     }
+    this.#linkVolumes(work.tasks);
     if (this.state === 'running') this.#deliverWork(work);
     else this.#queue.push(work);
+  }
+
+  /** The containers of the default executor's tasks have sandboxes of their own, which stay without. */
+  #linkVolumes(tasks: readonly TaskInfo[]): void {
+    if (this.directory === '' || this.kind === 'default') return;
+    const resources = [...(this.info.resources ?? []), ...tasks.flatMap((task) => task.resources ?? [])];
+    linkVolumes(this.#host.workDir, this.directory, resources);
   }
 
   /** Fetches and starts; the clock for its SUBSCRIBE ticks from now on. */
@@ -104,6 +114,7 @@ export class Executor {
     const { workDir, agentId, timings } = this.#host;
     const { containerId, frameworkId, id: executorId } = this;
     this.directory = makeSandbox({ workDir, agentId, frameworkId, executorId, containerId });
+    this.#linkVolumes([...this.tasks.values()].map(({ info }) => info));
     const limit = timings.executorRegistrationTimeout;
     this.#registration = setTimeout(() => {
       const message = `Executor did not register within ${printDuration(limit)}`;
@@ -274,7 +285,7 @@ export class Executor {
       source: 'SOURCE_AGENT',
       executor_id: { value: this.id },
       timestamp: nowSeconds(),
-      uuid: Buffer.from(randomUUID().replaceAll('-', ''), 'hex'),
+      uuid: newUuid(),
     });
   }
 

@@ -2,6 +2,7 @@
 import type { CallSubscribe, Event } from '../mesos/scheduler.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { RecordStream } from './http.ts';
+import { forgetOperations } from './operate.ts';
 import { rescindAll, removeOffer } from './offers.ts';
 import { describeFramework } from './snapshot.ts';
 import type { Framework, Master } from './state.ts';
@@ -147,6 +148,7 @@ export function removeFramework(master: Master, framework: Framework): void {
     if (agent) release(agent, info.resources ?? []);
   }
   framework.executors.clear();
+  forgetOperations(master, { frameworkId: framework.id });
   framework.unregisteredAt = Date.now();
   const { stream } = framework;
   framework.stream = undefined;

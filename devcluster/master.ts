@@ -10,6 +10,7 @@ import type { DomainInfo, MasterInfo } from '../mesos/types.ts';
 import { answer, HttpAnswer, listen, type Listening, type Request } from './http.ts';
 import { disconnect, register, unregister } from './membership.ts';
 import { makeOffers } from './offers.ts';
+import { takeStatus } from './operate.ts';
 import { handleOperator } from './operator-api.ts';
 import { handleScheduler } from './scheduler-api.ts';
 import { version } from './snapshot.ts';
@@ -120,6 +121,7 @@ function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: M
       [...registry.admitted].filter(([id]) => !registry.unreachable.has(id) && !registry.gone.has(id)),
     ),
     offers: new Map(),
+    operations: new Map(),
     operators: new Set(),
     numbers: { framework: 0, agent: 0, offer: 0 },
     startedAt: Date.now(),
@@ -159,6 +161,9 @@ function linkOf(master: Master): MasterLink {
     register: (registration) => register(master, registration),
     update(agentId, frameworkId, status, latest) {
       if (from(agentId)) takeUpdate(master, agentId, frameworkId, status, latest);
+    },
+    operationStatus(agentId, frameworkId, status) {
+      if (from(agentId)) takeStatus(master, frameworkId, status);
     },
     executorMessage(agentId, frameworkId, executorId, data) {
       if (!from(agentId)) return;

@@ -3,7 +3,7 @@ import { describeAgent } from './snapshot.ts';
 import { forgetTask, addExecutor, addTask, keepUnreachable } from './tasks.ts';
 import { newFramework } from './frameworks.ts';
 import { dropAgentFilters, rescindAll } from './offers.ts';
-import { refined } from './resources.ts';
+import { forgetOperations, settleOperations } from './operate.ts';
 import type { Agent, Framework, Master, Registration } from './state.ts';
 import { isTerminal, masterStatus, moveTask, nowNanoseconds, partitionState, tell, type Told } from './status.ts';
 import { tellOperators } from './operator-events.ts';
@@ -17,7 +17,6 @@ export function register(master: Master, registration: Registration): string | u
   const wasUnreachable = registry.unreachable.delete(id);
   master.recovered.delete(id);
   const now = Date.now();
-  const total = (registration.info.resources ?? []).map(refined);
   const agent: Agent = {
     id,
     info: { ...registration.info, id: { value: id } },
@@ -25,7 +24,7 @@ export function register(master: Master, registration: Registration): string | u
     link: registration.link,
     connected: true,
     partitioned: false,
-    total,
+    total: registration.total,
     used: [],
     offers: new Set(),
     registeredAt: before?.registeredAt ?? now,
@@ -44,6 +43,7 @@ export function register(master: Master, registration: Registration): string | u
     takeOver(master, agent, registration, wasUnreachable);
     tellOperators(master, { type: 'AGENT_ADDED', agent_added: { agent: describeAgent(master, agent) } });
   }
+  settleOperations(master, agent);
   master.log.info({ agent: id, hostname: agent.info.hostname }, 'An agent registered');
   master.allocateSoon(agent);
   return id;
@@ -190,6 +190,7 @@ function dropAgent(master: Master, agent: Agent): void {
   clearTimeout(agent.pings);
   rescindAll(master, { agent });
   master.agents.delete(agent.id);
+  forgetOperations(master, { agentId: agent.id });
   for (const framework of master.frameworks.values()) {
     removeExecutors(framework, agent);
     dropAgentFilters(framework, agent.id);

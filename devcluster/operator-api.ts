@@ -5,6 +5,7 @@ import { answer, answerMessage, HttpAnswer, negotiate, readCall, RecordStream, t
 import { removeFramework } from './frameworks.ts';
 import { markGone } from './membership.ts';
 import { flags, metrics } from './facts.ts';
+import { operateAsOperator, operationOf } from './operator-resources.ts';
 import { rolesOf } from './role-views.ts';
 import { some } from './some.ts';
 import { describeAgent, describeFramework, version } from './snapshot.ts';
@@ -35,6 +36,12 @@ const bodies: Partial<Record<Call['type'], string>> = {
   UPDATE_WEIGHTS: 'update_weights',
   LIST_FILES: 'list_files',
   READ_FILE: 'read_file',
+  RESERVE_RESOURCES: 'reserve_resources',
+  UNRESERVE_RESOURCES: 'unreserve_resources',
+  CREATE_VOLUMES: 'create_volumes',
+  DESTROY_VOLUMES: 'destroy_volumes',
+  GROW_VOLUME: 'grow_volume',
+  SHRINK_VOLUME: 'shrink_volume',
 };
 
 function checkBody(call: Call): void {
@@ -106,7 +113,7 @@ function ask(master: Master, call: Call): Response | undefined {
     case 'GET_MAINTENANCE_SCHEDULE':
       return { type, get_maintenance_schedule: { schedule: {} } };
     case 'GET_OPERATIONS':
-      return { type, get_operations: {} };
+      return { type, get_operations: some('operations', [...master.operations.values()]) };
     default:
       return undefined;
   }
@@ -128,6 +135,11 @@ function order(master: Master, call: Call): number {
   if (call.type === 'UPDATE_WEIGHTS') {
     updateWeights(master, call.update_weights.weight_infos ?? []);
     return 200;
+  }
+  const asked = operationOf(call);
+  if (asked) {
+    operateAsOperator(master, asked.agentId, asked.operation);
+    return 202;
   }
   // A master of the devcluster keeps no files.
   if (call.type === 'LIST_FILES' || call.type === 'READ_FILE')

@@ -1,6 +1,6 @@
 /** RECONCILE: what the master answers about a task it is asked for; the first rule that fits. */
 import type { CallReconcileOperationsOperation } from '../mesos/scheduler.ts';
-import type { OperationState } from '../mesos/types.ts';
+import type { OperationState, OperationStatus } from '../mesos/types.ts';
 import type { Task } from '../mesos/tasks.ts';
 import type { Framework, Master } from './state.ts';
 import { partitionState, tell } from './status.ts';
@@ -33,7 +33,7 @@ export function answerOne(master: Master, framework: Framework, { task_id, agent
   else say('TASK_UNKNOWN', 'Task is unknown');
 }
 
-/** No operation is ever kept, so the answer depends on the agent alone. */
+/** What is known of an operation, else what its agent allows to say. Without any asked for: all that are known. */
 export function reconcileOperations(
   master: Master,
   framework: Framework,
@@ -48,15 +48,23 @@ export function reconcileOperations(
     if (gone.has(agent)) return ['OPERATION_GONE_BY_OPERATOR', 'Agent is gone'];
     return ['OPERATION_UNKNOWN', 'Both operation and agent are unknown'];
   };
+  const known = [...master.operations.values()].filter((one) => one.framework_id?.value === framework.id);
+  const tell = (status: OperationStatus) =>
+    framework.stream?.send({ type: 'UPDATE_OPERATION_STATUS', update_operation_status: { status } });
+  if (asked.length === 0) for (const { latest_status } of known) tell(latest_status);
   for (const { operation_id, agent_id } of asked) {
+    const its = known.find(({ info }) => info.id?.value === operation_id.value);
+    if (its) {
+      tell(its.latest_status);
+      continue;
+    }
     const [state, message] = verdict(agent_id?.value);
-    const status = {
+    tell({
       operation_id,
       state,
       message: `Reconciliation: ${message}`,
       ...(agent_id ? { agent_id } : {}),
-    };
-    framework.stream?.send({ type: 'UPDATE_OPERATION_STATUS', update_operation_status: { status } });
+    });
   }
 }
 

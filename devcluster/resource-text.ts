@@ -1,5 +1,5 @@
 /** Resources and attributes as text: in agents' flags, and in Mesos' messages. */
-import type { Attribute, Range, Resource } from '../mesos/types.ts';
+import type { Attribute, Range, ReservationInfo, Resource } from '../mesos/types.ts';
 
 /** `cpus:4;mem(web):512;ports:[31000-31200];tokens:{a,b}`; throws an Error that says what would be right. */
 export function parseResources(text: string): Resource[] {
@@ -53,18 +53,22 @@ function amount(value: string): Pick<Resource, 'type' | 'scalar' | 'ranges' | 's
 export const printResources = (resources: readonly Resource[]): string => resources.map(printResource).join('; ');
 
 export function printResource(resource: Resource): string {
-  const { name, reservations, allocation_info, revocable } = resource;
-  const reserved = (reservations ?? []).map(
-    ({ type, role, principal }) => `(${type},${role}${principal === undefined ? '' : `,${principal}`})`,
-  );
+  const { name, reservations = [], allocation_info, disk, revocable } = resource;
   return [
     name,
-    reserved.length > 0 ? `(reservations: [${reserved.join(',')}])` : '',
     allocation_info ? `(allocated: ${allocation_info.role})` : '',
+    reservations.length > 0 ? `(reservations: [${reservations.map(printReservation).join(',')}])` : '',
+    disk?.persistence ? `[${disk.persistence.id}:${disk.volume?.container_path ?? ''}]` : '',
     revocable ? '{REV}' : '',
     ':',
     printAmount(resource),
   ].join('');
+}
+
+function printReservation({ type, role, principal, labels }: ReservationInfo): string {
+  const pairs = (labels?.labels ?? []).map(({ key, value }) => (value === undefined ? key : `${key}: ${value}`));
+  const parts = [type, role, principal, pairs.length > 0 ? `{${pairs.join(', ')}}` : undefined];
+  return `(${parts.filter((part) => part !== undefined).join(',')})`;
 }
 
 function printAmount({ type, scalar, ranges, set }: Resource): string {

@@ -10,11 +10,17 @@ const thousandths = (value: number): number => Math.round(value * 1000);
 /** What must be equal for two resources to be the same stuff. */
 export function kindOf(resource: Resource): string {
   const { name, type, reservations, allocation_info, disk, revocable, shared, provider_id } = resource;
-  if (!reservations && !disk && !revocable && !shared && !provider_id)
+  if (!reservations?.length && !disk && !revocable && !shared && !provider_id)
     return `${name}|${type}|${allocation_info?.role ?? ''}`;
-  const rest = [reservations, disk, revocable, shared, provider_id];
-  return `${name}|${type}|${allocation_info?.role ?? ''}|${JSON.stringify(rest)}`;
+  const rest = [reservations ?? [], disk, revocable, shared, provider_id];
+  return `${name}|${type}|${allocation_info?.role ?? ''}|${JSON.stringify(rest, byKey)}`;
 }
+
+/** The order in which somebody wrote the members of a message means nothing. */
+const byKey = (_key: string, value: unknown): unknown =>
+  typeof value === 'object' && value !== null && !Array.isArray(value)
+    ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+    : value;
 
 export function isEmpty(resource: Resource): boolean {
   if (resource.type === 'SCALAR') return thousandths(resource.scalar?.value ?? 0) <= 0;
@@ -81,6 +87,8 @@ export function contains(a: readonly Resource[], b: readonly Resource[]): boolea
   return add([], b).every((wanted) => {
     const there = have.get(kindOf(wanted));
     if (!there) return false;
+    // A volume is had whole or not at all.
+    if (wanted.disk?.persistence) return thousandths(there.scalar!.value) === thousandths(wanted.scalar!.value);
     if (wanted.type === 'SCALAR') return thousandths(there.scalar!.value) >= thousandths(wanted.scalar!.value);
     if (wanted.type === 'RANGES') return subtractRanges(wanted.ranges!.range!, there.ranges!.range!).length === 0;
     return wanted.set!.item!.every((item) => there.set!.item!.includes(item));
@@ -127,11 +135,21 @@ export function scalarOf(resources: readonly Resource[], name: string): number {
 export const reservedRole = (resource: Resource): string =>
   resource.reservations?.at(-1)?.role ?? (resource.reservations ? '*' : (resource.role ?? '*'));
 
-/** The deprecated form with `role`, for frameworks without RESERVATION_REFINEMENT and for totals. */
+/** What an agent must remember: reservations made while it ran, and volumes. */
+export const isCheckpointed = ({ reservations = [], disk }: Resource): boolean =>
+  reservations.some(({ type }) => type === 'DYNAMIC') || disk?.persistence !== undefined;
+
+/** The deprecated members `role` and `reservation`, which can tell of one reservation. */
+export function inOldForm({ reservations = [] }: Resource): Pick<Resource, 'role' | 'reservation'> {
+  const { type, role = '*', principal, labels } = reservations.at(-1) ?? {};
+  if (type !== 'DYNAMIC') return { role };
+  return { role, reservation: { ...(principal === undefined ? {} : { principal }), ...(labels ? { labels } : {}) } };
+}
+
+/** For frameworks without RESERVATION_REFINEMENT. */
 export function withRole(resource: Resource): Resource {
-  const { reservations, ...rest } = resource;
-  const last = reservations?.at(-1);
-  return { ...rest, role: last?.role ?? '*' };
+  const { reservations: _refined, ...rest } = resource;
+  return { ...rest, ...inOldForm(resource) };
 }
 
 /** The form with `reservations`, whatever came. */

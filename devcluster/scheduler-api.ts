@@ -7,8 +7,9 @@ import { accept } from './accept.ts';
 import { removeFramework, subscribe, subscribeError } from './frameworks.ts';
 import { answer, HttpAnswer, negotiate, readCall, RecordStream, type Request } from './http.ts';
 import { addFilter, dropFilters, removeOffer, rescind } from './offers.ts';
+import { acknowledgeOperation } from './operate.ts';
 import { answerOne, reconcile, reconcileOperations } from './reconcile.ts';
-import type { Agent, Framework, Master } from './state.ts';
+import { reach, type Framework, type Master } from './state.ts';
 import { acknowledge } from './tasks.ts';
 import { callError, capabilitiesOf, frameworkError, infoError, rolesOf, wishesError } from './validate-call.ts';
 
@@ -93,11 +94,13 @@ function perform(master: Master, framework: Framework, call: Call): number {
     case 'UPDATE_FRAMEWORK':
       updateFramework(master, framework, call);
       return 200;
-    // A hint that the hierarchical allocator ignores; and what belongs to maintenance and operations, not emulated.
+    case 'ACKNOWLEDGE_OPERATION_STATUS':
+      acknowledgeOperation(master, framework, call.acknowledge_operation_status);
+      break;
+    // A hint that the hierarchical allocator ignores; and what belongs to maintenance, not emulated.
     case 'REQUEST':
     case 'ACCEPT_INVERSE_OFFERS':
     case 'DECLINE_INVERSE_OFFERS':
-    case 'ACKNOWLEDGE_OPERATION_STATUS':
       break;
     case 'RECONCILE_OPERATIONS':
       reconcileOperations(master, framework, call.reconcile_operations.operations ?? []);
@@ -117,12 +120,6 @@ function revive(master: Master, framework: Framework, given: readonly string[]):
   for (const role of roles) framework.suppressed.delete(role);
   dropFilters(framework, roles);
   if (roles.length > 0) master.allocateSoon();
-}
-
-/** The agent, when a message would get there. */
-function reach(master: Master, agentId: string): Agent | undefined {
-  const agent = master.agents.get(agentId);
-  return agent && agent.connected && !agent.partitioned ? agent : undefined;
 }
 
 function kill(

@@ -2,7 +2,7 @@
 import type { ResponseGetAgentsAgent, ResponseGetFrameworksFramework } from '../mesos/master.ts';
 import type { Resource } from '../mesos/types.ts';
 import { allocatedOf } from './offers.ts';
-import { add, withRole } from './resources.ts';
+import { add, inOldForm } from './resources.ts';
 import type { Agent, Framework, Master } from './state.ts';
 import { timeInfo } from './status.ts';
 
@@ -25,8 +25,9 @@ const agentCapabilities = (
 export const list = <K extends string>(key: K, resources: readonly Resource[]): { [P in K]?: Resource[] } =>
   (resources.length > 0 ? { [key]: resources } : {}) as { [P in K]?: Resource[] };
 
-/** Both forms at once: `reservations`, and the old `role`. */
-const both = (resource: Resource): Resource => ({ ...resource, role: withRole(resource).role! });
+/** Both forms at once, where the old one can say it. */
+const both = (resource: Resource): Resource =>
+  (resource.reservations?.length ?? 0) > 1 ? resource : { ...resource, ...inOldForm(resource) };
 
 export function describeAgent(master: Master, agent: Agent): ResponseGetAgentsAgent {
   const offered = [...agent.offers].map((id) => master.offers.get(id)!.resources).reduce(add, []);

@@ -1,6 +1,14 @@
 /** What a master knows. Plain data; the rules are in the files beside it. */
 import type { ExecutorInfo, KillPolicy, Task, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
-import type { AgentInfo, FrameworkInfo, MasterInfo, Resource } from '../mesos/types.ts';
+import type {
+  AgentInfo,
+  FrameworkInfo,
+  MasterInfo,
+  OfferOperation,
+  Operation,
+  OperationStatus,
+  Resource,
+} from '../mesos/types.ts';
 import type { Event, OfferConstraints } from '../mesos/scheduler.ts';
 import type { Event as OperatorEvent } from '../mesos/master.ts';
 import type { Logger } from '../lib/log.ts';
@@ -59,8 +67,21 @@ export interface AgentLink {
   shutdownExecutor(frameworkId: string, executorId: string): void;
   shutdownFramework(frameworkId: string): void;
   frameworkChanged(info: FrameworkInfo): void;
+  operate(order: OperationOrder): void;
+  acknowledgeOperation(frameworkId: string, operationId: string, uuid: Uint8Array): void;
+  /** The master waits for the end of an operation, of which the agent may never have heard. */
+  settleOperation(frameworkId: string, operationId: string): void;
   /** The agent is told to end. */
   shutdown(reason: string): void;
+}
+
+/** A change of the agent's resources. */
+export interface OperationOrder {
+  /** Of the framework that asked; undefined for an operator. */
+  frameworkId: string | undefined;
+  /** Without allocation_info. */
+  operation: OfferOperation;
+  uuid: Uint8Array;
 }
 
 /** One LAUNCH of a task, or one LAUNCH_GROUP. */
@@ -77,6 +98,8 @@ export interface Registration {
   id: string | undefined;
   pid: string;
   link: AgentLink;
+  /** What it has, with reservations and volumes as it remembers them. */
+  total: Resource[];
   tasks: Task[];
   executors: ExecutorInfo[];
   frameworks: FrameworkInfo[];
@@ -87,6 +110,7 @@ export interface MasterLink {
   /** Gives the agent's id; undefined when it must not come (marked gone). */
   register(registration: Registration): string | undefined;
   update(agentId: string, frameworkId: string, status: TaskStatus, latest: TaskState): void;
+  operationStatus(agentId: string, frameworkId: string, status: OperationStatus): void;
   executorMessage(agentId: string, frameworkId: string, executorId: string, data: Uint8Array): void;
   executorEnded(agentId: string, frameworkId: string, executorId: string, status: number): void;
   disconnected(agentId: string): void;
@@ -147,10 +171,18 @@ export interface Master {
   /** In the registry, but not yet back at this master. */
   recovered: Map<string, AgentInfo>;
   offers: Map<string, Offer>;
+  /** Those with an id whose end was not acknowledged, by `framework/operation`. */
+  operations: Map<string, Operation>;
   operators: Set<RecordStream<OperatorEvent>>;
   numbers: { framework: number; agent: number; offer: number };
   startedAt: number;
   electedAt: number;
   /** Asks for a round of offers soon: of one agent, or all. */
   allocateSoon(agent?: Agent): void;
+}
+
+/** The agent, when a message would get there. */
+export function reach(master: Master, agentId: string): Agent | undefined {
+  const agent = master.agents.get(agentId);
+  return agent && agent.connected && !agent.partitioned ? agent : undefined;
 }

@@ -74,6 +74,7 @@ function taskError(task: TaskInfo, around: Surroundings): string | undefined {
     checkError(task.check) ??
     healthError(task.health_check) ??
     resourcesError('Task', task.resources ?? []) ??
+    rolesError(task.resources ?? []) ??
     commandError(task.command) ??
     limitsError(task)
   );
@@ -128,7 +129,7 @@ function limitsError(task: TaskInfo): string | undefined {
 function resourcesError(who: string, resources: readonly Resource[]): string | undefined {
   if (resources.length === 0) return `${who} uses no resources`;
   for (const resource of resources) {
-    const error = amountError(resource);
+    const error = resourceError(resource);
     if (error !== undefined) return `Resource '${printResource(rounded(resource))}' is invalid: ${error}`;
   }
   const gpus = resources.filter((resource) => resource.name === 'gpus');
@@ -137,10 +138,19 @@ function resourcesError(who: string, resources: readonly Resource[]): string | u
   return mixError(resources, [])?.replace('Task and its executor mix', `${who} mixes`);
 }
 
+function rolesError(resources: readonly Resource[]): string | undefined {
+  const roles = resources.map(({ allocation_info }) => allocation_info?.role ?? '');
+  const other = roles.find((role) => role !== roles[0]);
+  return other === undefined
+    ? undefined
+    : `Invalid task resources: The resources have multiple allocation roles ('${other}' and '${roles[0]}') but only one allocation role is allowed`;
+}
+
 const rounded = (resource: Resource): Resource =>
   resource.scalar ? { ...resource, scalar: { value: Math.round(resource.scalar.value * 1000) / 1000 } } : resource;
 
-function amountError({ type, scalar, ranges, set }: Resource): string | undefined {
+/** What is wrong with one resource, or undefined. */
+export function resourceError({ type, scalar, ranges, set }: Resource): string | undefined {
   if (type === 'SCALAR') {
     if (!scalar) return 'Invalid scalar resource';
     return Math.round(scalar.value * 1000) <= 0 ? 'Invalid scalar resource: value <= 0' : undefined;
@@ -223,6 +233,8 @@ function groupExecutorError(
 export function adjusted(resources: readonly Resource[] | undefined, role: string): Resource[] {
   return (resources ?? [])
     .filter((resource) => !(isEmpty(resource) && resource.scalar?.value === 0))
-    .map((resource) => refined(resource))
-    .map((resource) => (resource.allocation_info ? resource : { ...resource, allocation_info: { role } }));
+    .map((resource) => inRole(refined(resource), role));
 }
+
+export const inRole = (resource: Resource, role: string): Resource =>
+  resource.allocation_info ? resource : { ...resource, allocation_info: { role } };

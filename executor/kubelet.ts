@@ -21,6 +21,8 @@ export interface Kubelet extends SandboxFacts {
   nodeIp: string;
   /** cpu in thousandths, memory in bytes: what a container without limits is told it has. */
   allocatable: { cpu: number; memory: number };
+  /** Of the executor in Mesos. */
+  sandbox: string;
   /** Volumes of all pods, one directory a pod. */
   volumes: string;
   report(uid: string, report: PodReport): void;

@@ -136,7 +136,7 @@ export class NodeAgent {
   }
 
   async #kubelet(client: Client, runtime: Runtime, { name, ip, directory, allocatable }: Place): Promise<Kubelet> {
-    const { options: o, log, tell } = this.#given;
+    const { options: o, mesos, log, tell } = this.#given;
     const services = new Informer(client, Service, {}, log);
     await services.start(this.#signal);
     const events = new EventRecorder(client, 'kubelet', log);
@@ -153,6 +153,7 @@ export class NodeAgent {
       nodeName: name,
       nodeIp: ip,
       allocatable,
+      sandbox: mesos.sandbox,
       volumes: join(directory, 'volumes'),
       logs: join(directory, 'logs'),
       cgroupParent: o.runtime === 'cri' ? o.cgroupParent || join(ownCgroup(), 'km') : '',

@@ -32,6 +32,7 @@ export function podFacts(kubelet: Kubelet, pod: Pod, podIp: string): VolumeFacts
     hostIp: kubelet.nodeIp,
     podIp: pod.spec.hostNetwork ? kubelet.nodeIp : podIp,
     allocatable: kubelet.allocatable,
+    sandbox: kubelet.sandbox,
     configMap: (name) => kubelet.apiserver.configMap(namespace, name),
     secret: (name) => kubelet.apiserver.secret(namespace, name),
     claim: (name) => kubelet.apiserver.claim(namespace, name),

@@ -4,7 +4,7 @@ import { controllerOf } from '../api/meta.ts';
 import type { ExecutorInfo } from '../mesos/tasks.ts';
 import type { Attribute, DomainInfo, Offer, Resource } from '../mesos/types.ts';
 import { type NodeView, noOffer } from '../scheduler/index.ts';
-import { Pool, type Want, amountsOf, fromThousandths, kubernetesName } from './resources.ts';
+import { Pool, type Taken, type Want, amountsOf, fromThousandths, kubernetesName, nothing } from './resources.ts';
 import type { Task } from './tasks.ts';
 
 /** What is known of an agent's nature, from the operator API or from an offer. */
@@ -21,6 +21,9 @@ export interface AgentFacts {
 }
 
 const podsPerNode = 110;
+
+/** Under this name a policy sees a volume that is offered: there is one of it, or none. */
+export const volumeResource = (persistenceId: string): string => `volume ${persistenceId}`;
 
 /** What an offer tells of its agent. */
 export function factsOf(offer: Offer): AgentFacts {
@@ -145,10 +148,10 @@ export class Agent implements NodeView {
     this.#pool = Pool.of([...this.offers.values()].flatMap((offer) => offer.resources ?? []));
     const kept: Task[] = [];
     const lost: Task[] = [];
-    const overhead = this.reserved.some((task) => task.carriesExecutor) ? this.#pool.take(this.#overhead) : [];
+    const overhead = this.reserved.some((task) => task.carriesExecutor) ? this.#pool.take(this.#overhead) : nothing;
     for (const task of this.reserved) {
-      const resources = overhead && this.#pool.take(task.want);
-      if (resources) kept.push(Object.assign(task, { resources }));
+      const taken = overhead && this.#pool.take(task.want);
+      if (taken) kept.push(Object.assign(task, taken));
       else lost.push(task);
     }
     this.reserved = kept;
@@ -158,19 +161,19 @@ export class Agent implements NodeView {
   }
 
   /** Resources for a pod, with those of an executor where none runs yet; undefined when they are not there. */
-  take(want: Want): { resources: Resource[]; executor: Resource[] | undefined } | undefined {
+  take(want: Want): { taken: Taken; executor: Resource[] | undefined } | undefined {
     const executor = this.executor ? undefined : this.#pool.take(this.#overhead);
     if (!this.executor && !executor) return undefined;
-    const resources = this.#pool.take(want);
-    if (resources) return { resources, executor };
-    for (const part of executor ?? []) this.#pool.add(part);
+    const taken = this.#pool.take(want);
+    if (taken) return { taken, executor: executor?.resources };
+    for (const part of executor?.consumed ?? []) this.#pool.add(part);
     return undefined;
   }
 
   /** Puts back what a seat had taken, if its offers are still here. */
   giveBack(task: Task): void {
     this.reserved = this.reserved.filter((other) => other !== task);
-    for (const resource of task.resources) this.#pool.add(resource);
+    for (const resource of task.consumed) this.#pool.add(resource);
     if (task.carriesExecutor) this.#moveExecutor();
     this.refresh();
   }
@@ -192,6 +195,7 @@ export class Agent implements NodeView {
       const overhead = this.executor ? 0 : (this.#overhead.scalars.get(name) ?? 0);
       free[kubernetesName(name)] = fromThousandths(name, Math.max(0, thousandths - overhead));
     }
+    for (const id of this.#pool.volumeIds()) free[volumeResource(id)] = 1;
     this.free = free;
   }
 

@@ -1,5 +1,6 @@
 import type { Call } from '../mesos/scheduler.ts';
-import type { TaskInfo, TaskStatus } from '../mesos/tasks.ts';
+import type { TaskStatus } from '../mesos/tasks.ts';
+import type { OfferOperation } from '../mesos/types.ts';
 import type { Named } from './reconciliation.ts';
 
 /** Scheduler calls of one framework. Making one has no effect; the session sends it. */
@@ -20,9 +21,8 @@ export class Calls {
     return { type: 'SUPPRESS', ...this.#framework, suppress: { roles: this.#roles } };
   }
 
-  /** What the tasks leave of the offers is hidden from us for `refuseSeconds`. */
-  accept(offerIds: readonly string[], tasks: TaskInfo[], refuseSeconds: number): Call {
-    const operations = [{ type: 'LAUNCH' as const, launch: { task_infos: tasks } }];
+  /** What the operations leave of the offers is hidden from us for `refuseSeconds`. */
+  accept(offerIds: readonly string[], operations: OfferOperation[], refuseSeconds: number): Call {
     return {
       type: 'ACCEPT',
       ...this.#framework,

@@ -16,6 +16,8 @@ import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
+import type { AgentTotal } from './audit.ts';
+import type { Claims } from './claims.ts';
 import type { Figures } from './figures.ts';
 import type { Inventory } from './inventory.ts';
 import { Inboxes } from './inboxes.ts';
@@ -28,6 +30,7 @@ export interface FrameworkParts {
   client: Client;
   pods: Informer<Pod>;
   nodes: Informer<Node>;
+  claims: Claims;
   events: EventRecorder;
   records: Records;
   state: State;
@@ -280,6 +283,11 @@ export class Framework implements Cluster {
     this.#changed();
   }
 
+  /** What agents keep, as the master has it. */
+  audit(agents: readonly AgentTotal[]): void {
+    this.#carryOut(this.#parts.state.audit(agents, this.#parts.now()));
+  }
+
   /** The agent will not come back: what was bound there ends as Failed, so that controllers replace it. */
   async agentGone(agentId: string, name: string): Promise<void> {
     const { state, pods, now } = this.#parts;
@@ -364,8 +372,9 @@ export class Framework implements Cluster {
 
   /** Answers why the pod cannot be bound; undefined when it is. */
   async #createBinding(task: Task): Promise<string | undefined> {
-    const { client, signal } = this.#parts;
+    const { client, claims, signal } = this.#parts;
     const { namespace, name } = splitKey(task.key);
+    if (task.pod) await claims.provide(task.pod, task.id, task.node, signal);
     const binding = {
       apiVersion: 'v1',
       kind: 'Binding',

@@ -14,8 +14,12 @@ import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Registry } from 'prom-client';
 import { annotations } from '../api/kinds/names.ts';
+import { Namespace } from '../api/kinds/namespace.ts';
 import { Node } from '../api/kinds/node.ts';
+import { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
+import { PersistentVolume } from '../api/kinds/persistent-volume.ts';
 import { Pod } from '../api/kinds/pod.ts';
+import { StorageClass } from '../api/kinds/storage-class.ts';
 import { podRequests } from '../api/pod-requests.ts';
 import type { Client } from '../client/client.ts';
 import type { Page } from '../client/door.ts';
@@ -27,6 +31,8 @@ import { type Values, duration, flag, list, number, text } from '../lib/options.
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Cluster, Needs } from '../scheduler/index.ts';
 import type { AgentFacts } from './agents.ts';
+import { Audit } from './audit.ts';
+import { Claims, offerClass } from './claims.ts';
 import { Figures } from './figures.ts';
 import { Framework } from './framework.ts';
 import { Inventory } from './inventory.ts';
@@ -75,6 +81,7 @@ export const options = {
   reviveInterval: duration('Shortest time between two requests for fresh offers', 1_000),
   gather: duration('How long seats of one agent are gathered into one launch', 10),
   launchTimeout: duration('After how long a launch without an answer is asked about', 60_000),
+  volumeAudit: duration('Time between two looks for disk that Mesos keeps for claims that are gone', 300_000),
 } as const;
 
 export interface FrameworkDeps {
@@ -91,7 +98,10 @@ export interface FrameworkDeps {
 
 /** Informers the framework reads; ask for them before `informers.start`. */
 export function watched(informers: Informers) {
+  informers.of(PersistentVolumeClaim);
+  informers.of(StorageClass);
   return {
+    volumes: informers.of(PersistentVolume),
     pods: informers.of(Pod, { indexes: { node: (pod) => (pod.spec.nodeName ? [pod.spec.nodeName] : []) } }),
     nodes: informers.of(Node),
   };
@@ -107,8 +117,10 @@ export async function start(
 ): Promise<{ cluster: Cluster; closed: Promise<void>; pages: Readonly<Record<string, Page>> }> {
   const { client, informers, signal, now = Date.now } = deps;
   const log = deps.log.child({ component: 'framework' });
-  const { pods, nodes } = watched(informers);
-  const state = new State(stateOptions(o, deps), log);
+  const { pods, nodes, volumes } = watched(informers);
+  const { uid: cluster } = (await client.get(Namespace, { name: 'kube-system' }, signal)).metadata;
+  const claims = new Claims(client, informers, cluster, o.mesosPrincipal || undefined);
+  const state = new State({ ...stateOptions(o, deps), volumes: claims, cluster }, log);
   const inventory = new Inventory(
     {
       agent: (facts) => appeared(facts),
@@ -123,6 +135,7 @@ export async function start(
     client,
     pods,
     nodes,
+    claims,
     events: new EventRecorder(client, 'km-framework', log),
     records: new Records(client, o.frameworkName),
     state,
@@ -166,9 +179,16 @@ export async function start(
     }),
     { log, signal },
   );
+  void run(claims.reclaimer(), { log, signal });
+  if (o.mesosRole !== '*') await offerClass(client, signal);
   void keepSubscribed(leader, masters, inventory.subscriber, signal);
   const closed = keepSubscribed(leader, masters, framework.subscriber, signal);
   await Promise.race([framework.subscribed, closed]);
+  const audit = new Audit({
+    ...{ leader, masters, interval: o.volumeAudit, log, signal },
+    tell: (agents) => framework.audit(agents),
+  });
+  volumes.on(({ type }) => type === 'deleted' && audit.soon());
   return { cluster: framework, closed, pages: pagesOf(framework, state, figures) };
 }
 

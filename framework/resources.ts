@@ -1,5 +1,6 @@
 import type { Needs } from '../scheduler/index.ts';
-import type { Resource } from '../mesos/types.ts';
+import type { OfferOperation, Resource } from '../mesos/types.ts';
+import { type VolumeWant, isForClaim, volumeOn } from './volumes.ts';
 
 /**
  * Mesos counts scalars in thousandths; so do we, in integers. Kubernetes' units are those of the Cluster port: cpu in
@@ -35,22 +36,35 @@ export function fromThousandths(name: string, thousandths: number): number {
 
 export const scalarOf = (resource: Resource): number => Math.round((resource.scalar?.value ?? 0) * 1000);
 
-/** What a task takes: thousandths by Mesos name, and single ports. */
+/** What a task takes: thousandths by Mesos name, single ports, volumes. */
 export interface Want {
   scalars: ReadonlyMap<string, number>;
   ports: readonly number[];
+  volumes: readonly VolumeWant[];
 }
 
-export function wantOf(needs: Needs, ports: readonly number[] = []): Want {
+/** What was taken of a pool for a task. */
+export interface Taken {
+  /** As they were in the pool. */
+  consumed: Resource[];
+  /** As the task has them. */
+  resources: Resource[];
+  /** What makes these of those, in order. */
+  operations: OfferOperation[];
+}
+
+export const nothing: Readonly<Taken> = { consumed: [], resources: [], operations: [] };
+
+export function wantOf(needs: Needs, ports: readonly number[] = [], volumes: readonly VolumeWant[] = []): Want {
   const scalars = new Map<string, number>();
   for (const { resource, amount } of needs)
     if (resource !== 'pods' && amount > 0) scalars.set(mesosName(resource), toThousandths(resource, amount));
-  return { scalars, ports };
+  return { scalars, ports, volumes };
 }
 
-/** Ours to launch with: not somebody's volume, not to be taken away again at any time. */
-const usable = ({ revocable, shared, disk }: Resource): boolean =>
-  !revocable && !shared && !disk?.persistence && !disk?.source;
+/** Ours to launch any pod with: not set aside for a claim, not to be taken away again at any time. */
+const usable = (resource: Resource): boolean =>
+  !resource.revocable && !resource.shared && !resource.disk?.source && !isForClaim(resource);
 
 interface ScalarPart {
   like: Resource;
@@ -69,6 +83,8 @@ interface PortPart {
 export class Pool {
   readonly #scalars = new Map<string, ScalarPart[]>();
   #ports: PortPart[] = [];
+  /** By persistence id. */
+  readonly #volumes = new Map<string, Resource>();
 
   static of(resources: readonly Resource[]): Pool {
     const pool = new Pool();
@@ -77,6 +93,8 @@ export class Pool {
   }
 
   add(resource: Resource): void {
+    const id = resource.disk?.persistence?.id;
+    if (id !== undefined) return void this.#volumes.set(id, resource);
     if (!usable(resource)) return;
     if (resource.type === 'SCALAR') this.#addScalar(resource);
     else if (resource.type === 'RANGES' && resource.name === 'ports') this.#addPorts(resource);
@@ -95,8 +113,42 @@ export class Pool {
     return this.#ports.some(({ ranges }) => ranges.some(([first, last]) => first <= port && port <= last));
   }
 
-  /** Takes what is wanted and answers it as resources for a task; takes nothing and answers undefined if it is not there. */
-  take({ scalars, ports }: Want): Resource[] | undefined {
+  volumeIds(): Iterable<string> {
+    return this.#volumes.keys();
+  }
+
+  /** Takes what is wanted; takes nothing and answers undefined if it is not there. */
+  take({ scalars, ports, volumes }: Want): Taken | undefined {
+    const made = volumes.map((want) => this.#takeVolume(want));
+    const found = made.filter((one) => one !== undefined);
+    const rest = found.length === volumes.length ? this.#takeRest(scalars, ports) : undefined;
+    if (!rest) {
+      for (const { consumed } of found) this.add(consumed);
+      return undefined;
+    }
+    return {
+      consumed: [...rest, ...found.map(({ consumed }) => consumed)],
+      resources: [...rest, ...found.map(({ volume }) => volume)],
+      operations: found.flatMap(({ operations }) => operations),
+    };
+  }
+
+  /** The volume, or a piece of disk that can become it: nobody can reserve for the role `*`. */
+  #takeVolume(want: VolumeWant) {
+    const made = this.#volumes.get(want.id);
+    if (made) {
+      this.#volumes.delete(want.id);
+      return { consumed: made, volume: made, operations: [] };
+    }
+    const isFit = ({ like, left }: ScalarPart) => left >= want.size && like.allocation_info?.role !== '*';
+    const part = want.isMade ? undefined : this.#scalars.get('disk')?.find(isFit);
+    if (!part) return undefined;
+    part.left -= want.size;
+    const consumed = { ...part.like, scalar: { value: want.size / 1000 } };
+    return { consumed, ...volumeOn(consumed, want) };
+  }
+
+  #takeRest(scalars: Want['scalars'], ports: Want['ports']): Resource[] | undefined {
     for (const [name, amount] of scalars) if (this.scalar(name) < amount) return undefined;
     if (new Set(ports).size < ports.length || !ports.every((port) => this.hasPort(port))) return undefined;
     return [...[...scalars].flatMap(([name, amount]) => this.#takeScalar(name, amount)), ...this.#takePorts(ports)];
@@ -176,4 +228,14 @@ function sameKind(a: Resource, b: Resource): boolean {
 export function amountsOf(resources: readonly Resource[]): Record<string, number> {
   const pool = Pool.of(resources);
   return Object.fromEntries(pool.scalars().map(([name, n]) => [kubernetesName(name), fromThousandths(name, n)]));
+}
+
+/** Needs with more disk. What the role `*` cannot do is said where a policy would say that it is short of it. */
+export function withDisk(needs: Needs, thousandths: number, role: string): Needs {
+  if (thousandths === 0) return needs;
+  const resource =
+    role === '*' ? 'disk that can be reserved: the Mesos role * cannot have volumes' : 'ephemeral-storage';
+  const before = needs.find((need) => need.resource === resource)?.amount ?? 0;
+  const others = needs.filter((need) => need.resource !== resource);
+  return [...others, { resource, amount: before + Math.ceil((thousandths * mega) / 1000) }];
 }

@@ -1,19 +1,23 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import { keyOf } from '../api/meta.ts';
 import { hostPortsOf } from '../api/pod-requests.ts';
+import { claimNames } from '../api/volume-claims.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Call } from '../mesos/scheduler.ts';
 import type { ExecutorInfo, TaskStatus } from '../mesos/tasks.ts';
-import type { Offer } from '../mesos/types.ts';
+import type { Offer, OfferOperation, Resource } from '../mesos/types.ts';
 import { type Needs, NotLaunched, type Seat } from '../scheduler/index.ts';
-import { Agent, type AgentFacts, factsOf } from './agents.ts';
+import { Agent, type AgentFacts, factsOf, volumeResource } from './agents.ts';
+import type { AgentTotal } from './audit.ts';
 import { Calls } from './calls.ts';
+import type { Claims } from './claims.ts';
 import { Demand, type DemandOptions } from './demand.ts';
 import { Homeless } from './homeless.ts';
 import { type ExecutorTemplate, executorId, executorInfo, hasExecutor, taskInfo } from './launch.ts';
 import { type Named, Reconciliation, batches } from './reconciliation.ts';
-import { type Want, wantOf } from './resources.ts';
+import { type Want, nothing, wantOf, withDisk } from './resources.ts';
 import { type KnownTask, type Task, TaskTable, createTask, isSent, isStarted, isTerminalState } from './tasks.ts';
+import { type VolumeWant, makerOf, releaseOf } from './volumes.ts';
 import { isWhereabouts } from './whereabouts.ts';
 
 /** What the shell must do, in this order. */
@@ -37,8 +41,11 @@ export interface Launch {
 export interface StateOptions extends DemandOptions {
   role: string;
   executor: ExecutorTemplate;
-  /** What a pod is accounted with. */
+  /** What a pod is accounted with, but for its volumes. */
   needs: (pod: Pod) => Needs;
+  volumes: Pick<Claims, 'wantedBy' | 'has'>;
+  /** Marks volumes and reservations as ours. */
+  cluster: string;
   /** Seconds the master hides a declined offer while pods wait, and while none do. */
   refuseWaiting: number;
   refuseIdle: number;
@@ -66,6 +73,8 @@ export class State {
   #calls = new Calls('', '');
   #waiting: readonly Pod[] = [];
   #serial = 0;
+  /** Ids of agents that keep for us what nobody owns. */
+  #leftovers = new Set<string>();
 
   constructor(options: StateOptions, log: Logger) {
     this.#options = options;
@@ -73,8 +82,8 @@ export class State {
     this.#demand = new Demand(options);
     const { cpus, mem } = options.executor;
     this.#overhead = {
+      ...wantOf([]),
       scalars: new Map([['cpus', cpus] as const, ['mem', mem] as const].filter(([, n]) => n > 0)),
-      ports: [],
     };
   }
 
@@ -113,17 +122,36 @@ export class State {
   // --- offers -------------------------------------------------------------------------------------------------------
 
   offered(offers: readonly Offer[], now: number): Effect[] {
+    const effects: Effect[] = [];
     for (const offer of offers) {
       const agent = this.learnAgent(factsOf(offer));
       agent.reachable = true;
       // Without the executor there, and nothing of ours on its way to it, the next launch has to bring one.
       if (!hasExecutor(offer, this.#options.executor) && this.tasks.onAgent(agent.facts.id).size === 0)
         agent.executor = undefined;
+      const release = this.#releaseOf(offer.resources ?? []);
+      if (release.length > 0) {
+        this.#leftovers.delete(agent.facts.id);
+        effects.push({ do: 'call', call: this.#calls.accept([offer.id.value], release, 0) });
+        continue;
+      }
       this.#offers.set(offer.id.value, agent);
       agent.addOffer(offer, now);
     }
     this.#house(now);
-    return [];
+    return effects;
+  }
+
+  /** All that agents have: where there is something of ours that nobody owns, offers are asked for, to let go of it. */
+  audit(agents: readonly AgentTotal[], now: number): Effect[] {
+    this.#leftovers = new Set(agents.filter(({ total }) => this.#releaseOf(total).length > 0).map(({ id }) => id));
+    return this.#ask(now);
+  }
+
+  #releaseOf(resources: readonly Resource[]): OfferOperation[] {
+    const { volumes, cluster } = this.#options;
+    const isOwned = (id: string) => volumes.has(id) || this.tasks.get(makerOf(cluster, id) ?? '') !== undefined;
+    return releaseOf(resources, cluster, isOwned);
   }
 
   rescinded(offerId: string, now: number): Effect[] {
@@ -170,8 +198,16 @@ export class State {
 
   // --- pods and seats -----------------------------------------------------------------------------------------------
 
+  /** With volumes: those that are made as such, others as disk. */
   needs(pod: Pod): Needs {
-    return this.#options.needs(pod);
+    const needs = this.#options.needs(pod);
+    if (claimNames(pod).length === 0) return needs;
+    const volumes = this.#options.volumes.wantedBy(pod, this.tasks.nextId(pod));
+    if (volumes.length === 0) return needs;
+    const isThere = (volume: VolumeWant) => volume.isMade || this.#isHeld(volume);
+    const held = volumes.filter(isThere).map(({ id }) => ({ resource: volumeResource(id), amount: 1 }));
+    const size = volumes.filter((volume) => !isThere(volume)).reduce((sum, volume) => sum + volume.size, 0);
+    return [...withDisk(needs, size, this.#options.role), ...held];
   }
 
   /** A launch under way; a pod that is bound has none. */
@@ -235,7 +271,11 @@ export class State {
 
   /** A task known from before a restart. */
   adopt(known: KnownTask): void {
-    const task = createTask(known, { want: wantOf([]), resources: [], carriesExecutor: false });
+    const task = createTask(known, {
+      want: wantOf([], [], known.pod ? this.#options.volumes.wantedBy(known.pod, known.id) : []),
+      ...nothing,
+      carriesExecutor: false,
+    });
     if (task.stage === 'bound') task.seat.resolve();
     this.tasks.add(task);
   }
@@ -262,9 +302,13 @@ export class State {
     const leaving = tasks.filter((task) => !task.cancelled);
     if (leaving.length === 0) return [...effects, { do: 'call', call: this.#calls.decline(offerIds, 0) }];
     for (const task of leaving) Object.assign(task, { stage: 'launching', askedAt: now } satisfies Partial<Task>);
-    const infos = leaving.map((task) => taskInfo(task.pod!, task.id, agent.facts.id, task.resources, agent.executor!));
+    const task_infos = leaving.map((task) =>
+      taskInfo(task.pod!, task.id, agent.facts.id, task.resources, agent.executor!),
+    );
+    const launch: OfferOperation = { type: 'LAUNCH', launch: { task_infos } };
+    const operations = [...leaving.flatMap((task) => task.operations), launch];
     // What is left over may be needed by the next pod of a burst; once none comes, SUPPRESS leaves it to others.
-    return [...effects, { do: 'call', call: this.#calls.accept(offerIds, infos, 0) }];
+    return [...effects, { do: 'call', call: this.#calls.accept(offerIds, operations, 0) }];
   }
 
   /** The record could not be written: nothing was sent. */
@@ -340,13 +384,16 @@ export class State {
   // --- inside -------------------------------------------------------------------------------------------------------
 
   #seat(pod: Pod, agent: Agent, rebound: boolean): Task | undefined {
-    const want = wantOf(this.#options.needs(pod), hostPortsOf(pod));
-    const taken = agent.take(want);
+    const id = this.tasks.nextId(pod);
+    const volumes = this.#options.volumes.wantedBy(pod, id);
+    if (volumes.some((volume) => this.#isHeld(volume))) return undefined;
+    const want = wantOf(this.#options.needs(pod), hostPortsOf(pod), volumes);
+    const { taken, executor } = agent.take(want) ?? {};
     if (!taken) return undefined;
-    if (taken.executor) agent.executor = executorInfo(this.#options.executor, this.frameworkId, taken.executor);
+    if (executor) agent.executor = executorInfo(this.#options.executor, this.frameworkId, executor);
     const task = createTask(
       {
-        id: this.tasks.nextId(pod),
+        id,
         uid: pod.metadata.uid!,
         key: keyOf(pod),
         node: agent.name,
@@ -356,7 +403,7 @@ export class State {
         pod,
         rebound,
       },
-      { want, resources: taken.resources, carriesExecutor: taken.executor !== undefined },
+      { want, ...taken, carriesExecutor: executor !== undefined },
     );
     this.tasks.add(task);
     this.#demand.used();
@@ -364,6 +411,11 @@ export class State {
     agent.addPod(pod);
     agent.refresh();
     return task;
+  }
+
+  /** Another pod's task is about to make a volume for the same claim. */
+  #isHeld({ claimUid, isMade }: VolumeWant): boolean {
+    return !isMade && this.tasks.ofClaim(claimUid) !== undefined;
   }
 
   /** Nothing runs for this seat: a pod that is not bound may be placed anew, one that is wants another seat here. */
@@ -419,7 +471,10 @@ export class State {
   /** REVIVE or SUPPRESS as the demand says. */
   #ask(now: number): Effect[] {
     if (!this.frameworkId) return [];
-    this.#demand.wants([...this.#waiting.map((pod) => pod.metadata.uid!), ...this.#homeless.asking()], now);
+    this.#demand.wants(
+      [...this.#waiting.map((pod) => pod.metadata.uid!), ...this.#homeless.asking(), ...this.#leftovers],
+      now,
+    );
     const wish = this.#demand.wish(now);
     if (wish === 'revive') return [{ do: 'call', call: this.#calls.revive() }];
     if (wish === 'suppress')

@@ -1,8 +1,7 @@
 import { annotations } from '../api/kinds/names.ts';
 import type { Pod } from '../api/kinds/pod.ts';
 import type { TaskState } from '../mesos/tasks.ts';
-import type { Resource } from '../mesos/types.ts';
-import type { Want } from './resources.ts';
+import type { Taken, Want } from './resources.ts';
 
 /**
  * A pod's life as a Mesos task.
@@ -29,9 +28,8 @@ export interface KnownTask {
   rebound: boolean;
 }
 
-export interface Task extends KnownTask {
+export interface Task extends KnownTask, Taken {
   want: Want;
-  resources: Resource[];
   /** This seat pays for the executor too. */
   carriesExecutor: boolean;
   /** Its pod is gone: to be killed as soon as Mesos has it. */
@@ -41,7 +39,7 @@ export interface Task extends KnownTask {
   seat: PromiseWithResolvers<void>;
 }
 
-export function createTask(known: KnownTask, taken: Pick<Task, 'want' | 'resources' | 'carriesExecutor'>): Task {
+export function createTask(known: KnownTask, taken: Taken & Pick<Task, 'want' | 'carriesExecutor'>): Task {
   const seat = Promise.withResolvers<void>();
   // A seat that nobody follows (its pod is bound) must not end the process when it is given back.
   seat.promise.catch(() => undefined);
@@ -90,6 +88,8 @@ export class TaskTable {
   readonly #byUid = new Map<string, Task>();
   readonly #byAgent = new Map<string, Set<Task>>();
   readonly #byRecord = new Map<string, Set<Task>>();
+  /** By the uid of a claim whose volume the task carries. */
+  readonly #byClaim = new Map<string, Task>();
   /** The highest attempt used for a pod, so that no task id comes twice. */
   readonly #attempts = new Map<string, number>();
 
@@ -99,6 +99,10 @@ export class TaskTable {
 
   ofPod(uid: string): Task | undefined {
     return this.#byUid.get(uid);
+  }
+
+  ofClaim(uid: string): Task | undefined {
+    return this.#byClaim.get(uid);
   }
 
   onAgent(agentId: string): ReadonlySet<Task> {
@@ -122,6 +126,7 @@ export class TaskTable {
   add(task: Task): void {
     this.#byId.set(task.id, task);
     this.#byUid.set(task.uid, task);
+    for (const { claimUid } of task.want.volumes) this.#byClaim.set(claimUid, task);
     into(this.#byAgent, task.agentId, task);
     if (task.record) into(this.#byRecord, task.record, task);
     this.#attempts.delete(task.uid);
@@ -147,6 +152,8 @@ export class TaskTable {
   delete(task: Task): void {
     this.#byId.delete(task.id);
     if (this.#byUid.get(task.uid) === task) this.#byUid.delete(task.uid);
+    for (const { claimUid } of task.want.volumes)
+      if (this.#byClaim.get(claimUid) === task) this.#byClaim.delete(claimUid);
     outOf(this.#byAgent, task.agentId, task);
   }
 }

@@ -1,6 +1,9 @@
 /** Annotation and label names of km itself; the prefix is the first km's, so that its users' manifests go on working. */
 export const prefix = 'k8s.mesosphere.io/';
 
+/** Driver of PersistentVolumes that Mesos keeps on an agent's disk; the volume's handle is its persistence id. */
+export const mesosVolumeDriver = 'mesos.k8s.mesosphere.io';
+
 export const annotations = {
   /** On a Pod: the Mesos task that carries it, and where. */
   taskId: `${prefix}taskId`,

@@ -77,6 +77,18 @@ function validateSpec({ spec }: StatefulSet): FieldError[] {
   ];
 }
 
+/** Its pods have a volume for each claim template: what is mounted must be among all of them. */
+function withClaims(set: StatefulSet): StatefulSet {
+  const template = set.spec?.template;
+  if (!template?.spec) return set;
+  const own = template.spec.volumes ?? [];
+  const claimed = (set.spec.volumeClaimTemplates ?? [])
+    .map(({ metadata }) => ({ name: metadata?.name ?? '', persistentVolumeClaim: { claimName: metadata?.name ?? '' } }))
+    .filter(({ name }) => own.every((volume) => volume.name !== name));
+  const spec = { ...template.spec, volumes: [...own, ...claimed] };
+  return { ...set, spec: { ...set.spec, template: { ...template, spec } } };
+}
+
 type Retention = 'Retain' | 'Delete';
 
 export const StatefulSet = kind<StatefulSet>({
@@ -112,7 +124,7 @@ export const StatefulSet = kind<StatefulSet>({
   prepareCreate: (set) => {
     set.status = { replicas: 0 };
   },
-  validate: (set) => [...validateWorkload(set, 'StatefulSet'), ...validateSpec(set)],
+  validate: (set) => [...validateWorkload(withClaims(set), 'StatefulSet'), ...validateSpec(set)],
   validateUpdate: ({ spec }, old) =>
     equal(fixedPart(spec), fixedPart(old.spec)) ? [] : [forbiddenField('spec', updateRule)],
   columns: [

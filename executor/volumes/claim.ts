@@ -1,12 +1,14 @@
 import type { Volume } from '../../api/kinds/pod.ts';
 import { hostPath } from './host-path.ts';
 import { local } from './local.ts';
+import { mesos } from './mesos.ts';
 import { type PersistentType, VolumeError, type VolumePlace, type VolumeType } from './volume.ts';
 
 /** Every kind of PersistentVolume that this node can provide. */
 const types: readonly PersistentType[] = [
   { source: 'hostPath', prepare: (spec, place) => hostPath.prepare({ name: '', hostPath: spec.hostPath! }, place) },
   local,
+  mesos,
 ];
 
 /** A volume that outlives the pod, by the claim that the pod names. */

@@ -34,6 +34,8 @@ export interface VolumePlace {
 }
 
 export interface VolumeFacts extends Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIp' | 'allocatable'> {
+  /** Where the Mesos agent puts what the executor's tasks have. */
+  sandbox: string;
   configMap(name: string): Promise<ConfigMap | undefined>;
   secret(name: string): Promise<Secret | undefined>;
   claim(name: string): Promise<PersistentVolumeClaim | undefined>;

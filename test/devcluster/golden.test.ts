@@ -235,6 +235,21 @@ describe('the devcluster answers as a real Mesos did', () => {
     expect(compared).toBeGreaterThan(50);
   }, 60_000);
 
+  test('to reservations and volumes: made, used, grown, shrunk, destroyed, and every wrong operation', async () => {
+    const devcluster = await cluster(1);
+    const { compared } = await replay({
+      scenario: '13-reserve-create-refinement-format',
+      cluster: devcluster,
+      replace: { '127.0.0.1:6151': devcluster.agents[0]!.url.replace('http://', '') },
+    });
+    expect(compared).toBeGreaterThan(100);
+  }, 90_000);
+
+  test('to a reservation, a volume and a task in one ACCEPT of a framework without RESERVATION_REFINEMENT', async () => {
+    const scenario = '13-reserve-create-pre-refinement-format';
+    expect((await replay({ scenario, cluster: await cluster(1) })).compared).toBe(25);
+  }, 60_000);
+
   test('to operators: questions and wrong calls', async () => {
     const { compared } = await replay({ scenario: '16-operator-api', cluster: await cluster(1), from: 57, to: 124 });
     expect(compared).toBe(33);

@@ -125,6 +125,6 @@ describe('the allocator', () => {
     const offered = (role: string) =>
       printResources(given([framework('x', { roles: [role] })], reserved)[0]!.resources);
     expect(offered('other')).toBe('cpus(allocated: other):2');
-    expect(offered('web/shop')).toContain('cpus(reservations: [(STATIC,web)])(allocated: web/shop):1');
+    expect(offered('web/shop')).toContain('cpus(allocated: web/shop)(reservations: [(STATIC,web)]):1');
   });
 });

@@ -103,6 +103,7 @@ export function testKubelet({
     cgroupParent,
     clusterDns: [],
     clusterDomain: 'cluster.local',
+    sandbox: join(directory, 'sandbox'),
     seccompProfiles: join(directory, 'seccomp'),
     report: (uid, report) => reports.set(uid, report),
     log: silent,

@@ -47,6 +47,8 @@ export const stateOptions: StateOptions = {
   refuseIdle: 120,
   launchTimeout: 60_000,
   needs: needsOf({ cpu: 250, memory: 64 * 1024 * 1024 }),
+  volumes: { wantedBy: () => [], has: () => false },
+  cluster: 'c',
   executor: {
     name: 'test',
     command: 'km executor',

@@ -125,6 +125,9 @@ km:framework
   patch update : nodes/status
   patch : pods
   read create patch delete : configmaps
+  get : namespaces
+  create delete : persistentvolumes
+  create : storageclasses.storage.k8s.io
   get update : leases.coordination.k8s.io @ km-scheduler
   get : podgroups.scheduling.x-k8s.io
 km:dns
