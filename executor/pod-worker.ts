@@ -64,9 +64,10 @@ export class PodWorker {
   #step = new AbortController();
   #finished = false;
   #closed = false;
-  readonly #onFinished: () => void;
+  readonly #onFinished: (isAbsent: boolean) => void;
 
-  constructor(kubelet: Kubelet, pod: Pod, onFinished: () => void) {
+  /** `onFinished` is told whether the pod's object is gone from the apiserver too. */
+  constructor(kubelet: Kubelet, pod: Pod, onFinished: (isAbsent: boolean) => void) {
     this.#kubelet = kubelet;
     this.#pod = pod;
     const current = () => this.#pod;
@@ -362,7 +363,7 @@ export class PodWorker {
     statuses.forget(uid!);
     this.#setbacks.forget();
     this.#kubelet.probeCounts.forget(uid!);
-    this.#onFinished();
+    this.#onFinished(this.#absent);
   }
 
   /** Waits for the last status to be written, but not for ever. */
