@@ -23,6 +23,8 @@ export interface Kubelet extends SandboxFacts {
   allocatable: { cpu: number; memory: number };
   /** Volumes of all pods, one directory a pod. */
   volumes: string;
+  /** Names and `prefix*` patterns. */
+  allowedUnsafeSysctls: readonly string[];
   report(uid: string, report: PodReport): void;
   log: Logger;
 }

@@ -30,6 +30,7 @@ import { ProcessRuntime } from './runtimes/process.ts';
 import { startServer } from './server.ts';
 import { StaticPods } from './static-pods.ts';
 import { StatusWriter } from './status-writer.ts';
+import { unsafeSysctls } from './sysctls.ts';
 import type { TaskAction, TaskEvent } from './tasks.ts';
 import { UsageMeter } from './usage.ts';
 
@@ -161,6 +162,7 @@ export class NodeAgent {
       clusterDns: o.clusterDns,
       clusterDomain: o.clusterDomain,
       seccompProfiles: join(directory, 'seccomp'),
+      allowedUnsafeSysctls: unsafeSysctls(o.allowedUnsafeSysctls),
       report: (uid, report) => tell({ type: 'report', uid, report }),
       log,
     };
@@ -258,6 +260,7 @@ const configurationOf = (o: Options): object => ({
   clusterDomain: o.clusterDomain,
   ...(o.podManifestPath ? { staticPodPath: o.podManifestPath } : {}),
   ...(o.manifestUrl ? { staticPodURL: o.manifestUrl } : {}),
+  allowedUnsafeSysctls: o.allowedUnsafeSysctls,
   fileCheckFrequency: `${o.fileCheckFrequency / 1000}s`,
   httpCheckFrequency: `${o.httpCheckFrequency / 1000}s`,
   nodeStatusUpdateFrequency: `${o.nodeStatusInterval / 1000}s`,

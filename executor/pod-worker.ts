@@ -15,8 +15,9 @@ import { removePodCgroup } from './runtimes/cgroups.ts';
 import { logDirectory, podCgroup, sandboxSpec, specHash } from './sandbox.ts';
 import { Setbacks } from './setbacks.ts';
 import { type SandboxNow, podFacts, startContainer, waitingFor } from './start-container.ts';
-import { type Report, reportStatus } from './status-report.ts';
+import { type Failure, reportStatus } from './status-report.ts';
 import { Stops } from './stops.ts';
+import { forbiddenSysctl } from './sysctls.ts';
 import { prepareVolumes, removeVolumes } from './volumes.ts';
 import { VolumeError } from './volumes/volume.ts';
 
@@ -26,8 +27,6 @@ export interface Ending {
   /** Remove its object too, as if it had been deleted. */
   remove: boolean;
 }
-
-type Failure = NonNullable<Report['failure']>;
 
 /** Volumes are brought up to date this often, ms. */
 const refresh = 60_000;
@@ -180,6 +179,10 @@ export class PodWorker {
     if (this.#isEnding) return this.#end(runtime);
     if (!this.#admitted) return;
     if (this.#eviction && !isTerminal(this.#pod)) return this.#fail(runtime, this.#eviction);
+    if (!runtime && !isTerminal(this.#pod)) {
+      const rejection = forbiddenSysctl(this.#pod, this.#kubelet.allowedUnsafeSysctls);
+      if (rejection) return this.#reject(rejection);
+    }
     const plan = planPod(this.#pod, runtime, {
       hashOf: specHash,
       remaining: (container, endedAt) => this.#setbacks.remainingRestart(container, endedAt),
@@ -329,6 +332,12 @@ export class PodWorker {
     };
     this.#kubelet.apiserver.event(this.#pod, 'Normal', failure.reason, failure.message);
     return this.#fail(runtime, failure);
+  }
+
+  /** It may not run here at all. */
+  async #reject(failure: Failure): Promise<void> {
+    this.#kubelet.apiserver.event(this.#pod, 'Warning', failure.reason, failure.message);
+    return this.#fail(undefined, failure);
   }
 
   /** The pod fails as a whole. */

@@ -104,6 +104,7 @@ export function testKubelet({
     clusterDns: [],
     clusterDomain: 'cluster.local',
     seccompProfiles: join(directory, 'seccomp'),
+    allowedUnsafeSysctls: ['kernel.msg*'],
     report: (uid, report) => reports.set(uid, report),
     log: silent,
   };
