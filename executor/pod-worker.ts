@@ -11,8 +11,8 @@ import { Probes } from './probes.ts';
 import type { RuntimePod } from './runtime.ts';
 import { runtimeHandler } from './runtime-handler.ts';
 import { Resizes } from './resizes.ts';
-import { removePodCgroup } from './runtimes/cgroups.ts';
-import { logDirectory, podCgroup, sandboxSpec, specHash } from './sandbox.ts';
+import { makePodCgroup, removePodCgroup } from './pod-cgroups.ts';
+import { logDirectory, sandboxSpec, specHash } from './sandbox.ts';
 import { Setbacks } from './setbacks.ts';
 import { type SandboxNow, podFacts, startContainer, waitingFor } from './start-container.ts';
 import { type Failure, reportStatus } from './status-report.ts';
@@ -215,6 +215,7 @@ export class PodWorker {
     if (remaining > 0) return this.#wakeIn(remaining);
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);
+      if (this.#kubelet.cgroupParent) makePodCgroup(this.#pod, this.#kubelet.cgroupParent);
       const handler = await runtimeHandler(this.#kubelet, this.#pod);
       await runtime.createSandbox(sandboxSpec(this.#pod, attempt, this.#kubelet, handler), this.#step.signal);
       this.#setbacks.overcame('sandbox');
@@ -363,7 +364,7 @@ export class PodWorker {
     if (ended) await runtime.removeSandbox(ended.sandbox.id);
     await removeVolumes(this.#pod, this.#volumeDirectory());
     rmSync(logDirectory(this.#pod, this.#kubelet.logs), { recursive: true, force: true });
-    if (this.#kubelet.cgroupParent) removePodCgroup(podCgroup(this.#pod, this.#kubelet.cgroupParent));
+    if (this.#kubelet.cgroupParent) removePodCgroup(uid!, this.#kubelet.cgroupParent);
     report(uid!, { phase, gone: true });
     if (remove && !this.#absent) await apiserver.removePod(this.#pod);
     this.#finished = true;

@@ -42,6 +42,8 @@ export interface PodSpec {
   preemptionPolicy?: 'PreemptLowerPriority' | 'Never';
   topologySpreadConstraints?: TopologySpreadConstraint[];
   overhead?: Record<string, string>;
+  /** What its containers share. */
+  resources?: ResourceRequirements;
   securityContext?: PodSecurityContext;
   setHostnameAsFQDN?: boolean;
   hostUsers?: boolean;
