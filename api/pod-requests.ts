@@ -9,7 +9,7 @@ export const amountOf = (resource: string, text: string): number => (resource ==
 
 /**
  * What a pod needs at once: the sum of its containers and sidecars, or the largest init container with the sidecars
- * started before it, whichever is more, plus overhead.
+ * started before it, whichever is more, or what the pod asks for as a whole, plus overhead.
  * https://kubernetes.io/docs/concepts/workloads/pods/sidecar-containers/#resource-sharing-within-containers
  */
 export function podRequests(pod: Pod): Amounts {
@@ -21,14 +21,14 @@ export function podRequests(pod: Pod): Amounts {
     if (container.restartPolicy === 'Always') add(sidecars, own);
     starting = max(starting, sum([sidecars, container.restartPolicy === 'Always' ? {} : own]));
   }
-  const total = max(sum([running, sidecars]), starting);
+  const total = { ...max(sum([running, sidecars]), starting), ...requestsOf(pod.spec) };
   for (const [name, text] of Object.entries(pod.spec.overhead ?? {}))
     total[name] = (total[name] ?? 0) + amountOf(name, text);
   return total;
 }
 
 /** A limit without a request is a request, as the apiserver's defaults say too. */
-function requestsOf({ resources }: Container): Amounts {
+function requestsOf({ resources }: Pick<Container, 'resources'>): Amounts {
   const texts = { ...resources?.limits, ...resources?.requests };
   return Object.fromEntries(Object.entries(texts).map(([name, text]) => [name, amountOf(name, text)]));
 }

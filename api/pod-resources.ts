@@ -6,11 +6,18 @@ export type Quantities = Record<string, string>;
 
 /**
  * What a pod asks for at once, exactly: its containers and sidecars, or the largest init container with the sidecars
- * before it, plus overhead. `requests` counts a limit as a request where there is none, as the defaults do.
+ * before it, or what the pod asks for as a whole, plus overhead. `requests` counts a limit as a request where there is none,
+ * as the defaults do.
  */
 export function podResources(spec: PodSpec, what: 'requests' | 'limits'): Quantities {
+  const total = { ...containersResources(spec, what), ...spec.resources?.[what] };
+  return what === 'requests' || Object.keys(total).length > 0 ? withOverhead(total, spec, what) : total;
+}
+
+/** The same of the containers alone. */
+export function containersResources(spec: PodSpec, what: 'requests' | 'limits'): Quantities {
   const own = (container: Container): Quantities => ({ ...container.resources?.[what] });
-  let running = (spec.containers ?? []).map(own).reduce(sum, {});
+  const running = (spec.containers ?? []).map(own).reduce(sum, {});
   let sidecars: Quantities = {};
   let starting: Quantities = {};
   for (const container of spec.initContainers ?? []) {
@@ -18,8 +25,7 @@ export function podResources(spec: PodSpec, what: 'requests' | 'limits'): Quanti
     if (isSidecar) sidecars = sum(sidecars, own(container));
     starting = most(starting, isSidecar ? sidecars : sum(sidecars, own(container)));
   }
-  running = most(sum(running, sidecars), starting);
-  return what === 'requests' || Object.keys(running).length > 0 ? withOverhead(running, spec, what) : running;
+  return most(sum(running, sidecars), starting);
 }
 
 function withOverhead(total: Quantities, { overhead = {} }: PodSpec, what: 'requests' | 'limits'): Quantities {

@@ -193,7 +193,8 @@ const seccomp: Control = (subject) => {
   };
 };
 
-const safeSysctls = new Set([
+/** Those that are kept apart from other pods and cannot hurt their node. */
+export const safeSysctls: ReadonlySet<string> = new Set([
   'kernel.shm_rmid_forced',
   ...['ip_local_port_range', 'ip_local_reserved_ports', 'ip_unprivileged_port_start', 'ping_group_range'].map(
     (name) => `net.ipv4.${name}`,

@@ -1,4 +1,5 @@
 import type { Container, PodSpec } from './kinds/pod.ts';
+import { defaultPodLevelResources } from './pod-level-resources.ts';
 
 /** A pod template as Deployments and ReplicaSets carry it. */
 export interface PodTemplate {
@@ -17,6 +18,7 @@ export function defaultPodSpec(spec: PodSpec): void {
   for (const container of spec.initContainers ?? []) defaultContainer(container, spec);
   for (const container of spec.ephemeralContainers ?? []) defaultContainer(container, spec);
   for (const volume of spec.volumes ?? []) defaultVolume(volume);
+  defaultPodLevelResources(spec);
   if (spec.serviceAccountName) (spec as { serviceAccount?: string }).serviceAccount ??= spec.serviceAccountName;
 }
 

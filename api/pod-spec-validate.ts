@@ -8,6 +8,7 @@ import { validateContainerContext, validateEphemeral, validatePodContext } from 
 import { validateVolumes } from './pod-volume-validate.ts';
 import { compareQuantities, isQuantity } from './quantity.ts';
 import { validateLabels } from './validate-meta.ts';
+import { validatePodLevelResources } from './pod-level-resources.ts';
 
 type Check = (field: string) => FieldError[];
 
@@ -24,6 +25,7 @@ export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
       ...validateContainer(c, volumes, names, f),
       ...validateEphemeral(c, spec, f),
     ]),
+    ...validatePodLevelResources(spec, `${at}.resources`),
     ...hostPortConflicts(spec, at),
     ...choice(spec.restartPolicy, ['Always', 'OnFailure', 'Never'], `${at}.restartPolicy`),
     ...choice(spec.dnsPolicy, ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'], `${at}.dnsPolicy`),

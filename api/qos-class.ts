@@ -1,9 +1,11 @@
-import type { PodSpec } from './kinds/pod.ts';
+import type { Container, PodSpec } from './kinds/pod.ts';
 import { compareQuantities } from './quantity.ts';
 
 /** Who is evicted first: https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/ */
 export function qosClass(spec: PodSpec): 'Guaranteed' | 'Burstable' | 'BestEffort' {
-  const all = [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
+  const own = { ...spec.resources?.limits, ...spec.resources?.requests };
+  const all: Pick<Container, 'resources'>[] =
+    Object.keys(own).length > 0 ? [spec] : [...(spec.containers ?? []), ...(spec.initContainers ?? [])];
   const set = (amounts: Record<string, string> | undefined, name: string) =>
     amounts?.[name] !== undefined && compareQuantities(amounts[name], '0') > 0;
   const some = all.some(({ resources }) =>

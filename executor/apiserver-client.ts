@@ -11,6 +11,8 @@ import { StatusError, isConflict, isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/events.ts';
 import type { Apiserver } from './apiserver.ts';
+import { hashOf } from './mirror-pods.ts';
+import { isStatic } from './static-pod.ts';
 import { passing } from './status.ts';
 import { VolumeError } from './volumes/volume.ts';
 
@@ -37,6 +39,11 @@ export function apiserverOf(
       throw error;
     }
   };
+  /** Uid of the object that shows a static pod, if there is one already. */
+  const mirrorOf = async ({ metadata }: Pod): Promise<string | undefined> => {
+    const mirror = await find(Pod, metadata.namespace!, metadata.name!);
+    return mirror && hashOf(mirror) === metadata.uid ? mirror.metadata.uid : undefined;
+  };
   return {
     services,
     configMap: (namespace, name) => find(ConfigMap, namespace, name),
@@ -45,22 +52,22 @@ export function apiserverOf(
     persistentVolume: (name) => find(PersistentVolume, '', name),
     runtimeHandler: async (name) => (await find(RuntimeClass, '', name))?.handler,
     async writeStatus(pod, status) {
-      const patch = { metadata: { uid: pod.metadata.uid }, status: statusPatch(pod, status) };
+      const uid = isStatic(pod) ? await mirrorOf(pod) : pod.metadata.uid;
+      if (uid === undefined) return;
+      const patch = { metadata: { uid }, status: statusPatch(pod, status) };
       try {
         await client.patch(Pod, pod.metadata, patch, { type: 'strategic', subresource: 'status' }, within());
       } catch (error) {
         // Gone, or replaced by another pod of that name: nobody waits for this status.
         if (
           !isNotFound(error) &&
-          !(
-            isConflict(error) &&
-            (await find(Pod, pod.metadata.namespace!, pod.metadata.name!))?.metadata.uid !== pod.metadata.uid
-          )
+          !(isConflict(error) && (await find(Pod, pod.metadata.namespace!, pod.metadata.name!))?.metadata.uid !== uid)
         )
           throw error;
       }
     },
     async removePod(pod) {
+      if (isStatic(pod)) return; // its mirror is looked after elsewhere
       const options = { gracePeriodSeconds: 0, preconditions: { uid: pod.metadata.uid! } };
       try {
         await client.delete(Pod, pod.metadata, options, within());

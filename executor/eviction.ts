@@ -1,5 +1,6 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import { formatBytes, quantity } from '../api/quantity.ts';
+import { isStatic } from './static-pod.ts';
 import { containersOf } from './last-words.ts';
 
 export type Scarce = 'memory' | 'ephemeral-storage' | 'pids';
@@ -10,7 +11,7 @@ export interface Candidate {
   used: number;
 }
 
-/** Pods of the system are never ended for others. */
+/** Pods of the system, and of the machine itself, are never ended for others. */
 const systemPriority = 2_000_000_000;
 
 /** What a pod asked for; of processes nobody asks for any. */
@@ -23,7 +24,7 @@ export const requestOf = ({ spec }: Pod, what: Scarce): number =>
  */
 export function victim(candidates: readonly Candidate[], what: Scarce): Candidate | undefined {
   const ranked = candidates
-    .filter(({ pod, used }) => (pod.spec.priority ?? 0) < systemPriority && used > 0)
+    .filter(({ pod, used }) => !isStatic(pod) && (pod.spec.priority ?? 0) < systemPriority && used > 0)
     .map((candidate) => ({ candidate, above: candidate.used - requestOf(candidate.pod, what) }))
     .sort(
       (a, b) =>

@@ -18,6 +18,7 @@ import { Executor } from './executor.ts';
 import { mesosEnv } from './mesos-env.ts';
 import { NodeAgent, type PodAction } from './node-agent.ts';
 import type { Options } from './options.ts';
+import { unsafeSysctls } from './sysctls.ts';
 import { Tasks } from './tasks.ts';
 
 export { type Options, options } from './options.ts';
@@ -34,6 +35,7 @@ export interface Deps {
 // async, so that every refusal is a rejection
 export async function start(o: Options, { log, signal, env }: Deps): Promise<{ closed: Promise<string> }> {
   const mesos = mesosEnv(env);
+  unsafeSysctls(o.allowedUnsafeSysctls); // what is wrong with it is said before anything runs
   const ending = new AbortController();
   const tasks = new Tasks({ executorId: mesos.executorId, agentId: mesos.agentId, launchGrace: o.launchGrace });
   /** What Mesos asked of pods before there was anybody to do it. */

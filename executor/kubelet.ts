@@ -25,6 +25,8 @@ export interface Kubelet extends SandboxFacts {
   sandbox: string;
   /** Volumes of all pods, one directory a pod. */
   volumes: string;
+  /** Names and `prefix*` patterns. */
+  allowedUnsafeSysctls: readonly string[];
   report(uid: string, report: PodReport): void;
   log: Logger;
 }

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { annotations } from '../api/kinds/names.ts';
-import { Pod } from '../api/kinds/pod.ts';
+import { Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import { Service } from '../api/kinds/service.ts';
 import { Client } from '../client/client.ts';
 import { EventRecorder } from '../client/events.ts';
@@ -28,7 +28,9 @@ import { ownCgroup } from './runtimes/cgroups.ts';
 import { CriRuntime } from './runtimes/cri.ts';
 import { ProcessRuntime } from './runtimes/process.ts';
 import { startServer } from './server.ts';
+import { StaticPods } from './static-pods.ts';
 import { StatusWriter } from './status-writer.ts';
+import { unsafeSysctls } from './sysctls.ts';
 import type { TaskAction, TaskEvent } from './tasks.ts';
 import { UsageMeter } from './usage.ts';
 
@@ -69,6 +71,7 @@ export class NodeAgent {
   readonly #signal: AbortSignal;
   readonly #closers: (() => Promise<void>)[] = [];
   #pods: Pods | undefined;
+  #static: StaticPods | undefined;
   #statuses: StatusWriter | undefined;
 
   /** Resolves when pods can be started. Cleans up after itself when it throws. */
@@ -108,10 +111,10 @@ export class NodeAgent {
     const runtime = await this.#openRuntime(place);
     this.#closers.push(() => runtime.close());
     const kubelet = await this.#kubelet(client, runtime, place);
-    const pods = new Pods(kubelet);
+    const pods = new Pods(kubelet, (uid) => this.#static?.ended(uid));
     this.#pods = pods;
     this.#closers.push(() => pods.close());
-    await this.#followPods(client, pods, place.name);
+    await this.#followPods(client, kubelet, pods);
     await this.#serve(client, introduction.ca, kubelet, pods, place);
   }
 
@@ -160,21 +163,32 @@ export class NodeAgent {
       clusterDns: o.clusterDns,
       clusterDomain: o.clusterDomain,
       seccompProfiles: join(directory, 'seccomp'),
+      allowedUnsafeSysctls: unsafeSysctls(o.allowedUnsafeSysctls),
       report: (uid, report) => tell({ type: 'report', uid, report }),
       log,
     };
   }
 
-  async #followPods(client: Client, pods: Pods, nodeName: string): Promise<void> {
-    const { log, tell } = this.#given;
+  async #followPods(client: Client, { nodeName, statuses, view }: Kubelet, pods: Pods): Promise<void> {
+    const { options: o, log, tell } = this.#given;
     const informer = new Informer(client, Pod, { fieldSelector: `spec.nodeName=${nodeName}` }, log);
     informer.on(({ type, object }) => {
       const { uid, annotations: marks } = object.metadata;
+      if (isMirrorPod(object)) return this.#static?.mirrored(object, type === 'deleted');
       if (type === 'deleted') return pods.lost(uid);
       tell({ type: 'bound', uid, taskId: marks?.[annotations.taskId] });
       pods.bound(object);
     });
     await informer.start(this.#signal);
+    this.#static = new StaticPods({
+      ...{ client, nodeName, statuses, informer, pods, tell, log },
+      path: o.podManifestPath,
+      url: o.manifestUrl,
+      fileInterval: o.fileCheckFrequency,
+      urlInterval: o.httpCheckFrequency,
+    });
+    const following = await this.#static.start(await view.pods(), this.#signal);
+    this.#closers.push(() => following.closed);
     await pods.sweep();
   }
 
@@ -245,6 +259,11 @@ const configurationOf = (o: Options): object => ({
   port: o.port,
   clusterDNS: o.clusterDns,
   clusterDomain: o.clusterDomain,
+  ...(o.podManifestPath ? { staticPodPath: o.podManifestPath } : {}),
+  ...(o.manifestUrl ? { staticPodURL: o.manifestUrl } : {}),
+  allowedUnsafeSysctls: o.allowedUnsafeSysctls,
+  fileCheckFrequency: `${o.fileCheckFrequency / 1000}s`,
+  httpCheckFrequency: `${o.httpCheckFrequency / 1000}s`,
   nodeStatusUpdateFrequency: `${o.nodeStatusInterval / 1000}s`,
   authentication: { anonymous: { enabled: false }, webhook: { enabled: true } },
   authorization: { mode: 'Webhook' },

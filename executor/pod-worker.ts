@@ -11,12 +11,13 @@ import { Probes } from './probes.ts';
 import type { RuntimePod } from './runtime.ts';
 import { runtimeHandler } from './runtime-handler.ts';
 import { Resizes } from './resizes.ts';
-import { removePodCgroup } from './runtimes/cgroups.ts';
-import { logDirectory, podCgroup, sandboxSpec, specHash } from './sandbox.ts';
+import { makePodCgroup, removePodCgroup } from './pod-cgroups.ts';
+import { logDirectory, sandboxSpec, specHash } from './sandbox.ts';
 import { Setbacks } from './setbacks.ts';
 import { type SandboxNow, podFacts, startContainer, waitingFor } from './start-container.ts';
-import { type Report, reportStatus } from './status-report.ts';
+import { type Failure, reportStatus } from './status-report.ts';
 import { Stops } from './stops.ts';
+import { forbiddenSysctl } from './sysctls.ts';
 import { prepareVolumes, removeVolumes } from './volumes.ts';
 import { VolumeError } from './volumes/volume.ts';
 
@@ -26,8 +27,6 @@ export interface Ending {
   /** Remove its object too, as if it had been deleted. */
   remove: boolean;
 }
-
-type Failure = NonNullable<Report['failure']>;
 
 /** Volumes are brought up to date this often, ms. */
 const refresh = 60_000;
@@ -64,9 +63,10 @@ export class PodWorker {
   #step = new AbortController();
   #finished = false;
   #closed = false;
-  readonly #onFinished: () => void;
+  readonly #onFinished: (isAbsent: boolean) => void;
 
-  constructor(kubelet: Kubelet, pod: Pod, onFinished: () => void) {
+  /** `onFinished` is told whether the pod's object is gone from the apiserver too. */
+  constructor(kubelet: Kubelet, pod: Pod, onFinished: (isAbsent: boolean) => void) {
     this.#kubelet = kubelet;
     this.#pod = pod;
     const current = () => this.#pod;
@@ -179,6 +179,10 @@ export class PodWorker {
     if (this.#isEnding) return this.#end(runtime);
     if (!this.#admitted) return;
     if (this.#eviction && !isTerminal(this.#pod)) return this.#fail(runtime, this.#eviction);
+    if (!runtime && !isTerminal(this.#pod)) {
+      const rejection = forbiddenSysctl(this.#pod, this.#kubelet.allowedUnsafeSysctls);
+      if (rejection) return this.#reject(rejection);
+    }
     const plan = planPod(this.#pod, runtime, {
       hashOf: specHash,
       remaining: (container, endedAt) => this.#setbacks.remainingRestart(container, endedAt),
@@ -211,6 +215,7 @@ export class PodWorker {
     if (remaining > 0) return this.#wakeIn(remaining);
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);
+      if (this.#kubelet.cgroupParent) makePodCgroup(this.#pod, this.#kubelet.cgroupParent);
       const handler = await runtimeHandler(this.#kubelet, this.#pod);
       await runtime.createSandbox(sandboxSpec(this.#pod, attempt, this.#kubelet, handler), this.#step.signal);
       this.#setbacks.overcame('sandbox');
@@ -330,6 +335,12 @@ export class PodWorker {
     return this.#fail(runtime, failure);
   }
 
+  /** It may not run here at all. */
+  async #reject(failure: Failure): Promise<void> {
+    this.#kubelet.apiserver.event(this.#pod, 'Warning', failure.reason, failure.message);
+    return this.#fail(undefined, failure);
+  }
+
   /** The pod fails as a whole. */
   async #fail(runtime: RuntimePod | undefined, failure: Failure): Promise<void> {
     await this.#stops.all(runtime);
@@ -353,7 +364,7 @@ export class PodWorker {
     if (ended) await runtime.removeSandbox(ended.sandbox.id);
     await removeVolumes(this.#pod, this.#volumeDirectory());
     rmSync(logDirectory(this.#pod, this.#kubelet.logs), { recursive: true, force: true });
-    if (this.#kubelet.cgroupParent) removePodCgroup(podCgroup(this.#pod, this.#kubelet.cgroupParent));
+    if (this.#kubelet.cgroupParent) removePodCgroup(uid!, this.#kubelet.cgroupParent);
     report(uid!, { phase, gone: true });
     if (remove && !this.#absent) await apiserver.removePod(this.#pod);
     this.#finished = true;
@@ -362,7 +373,7 @@ export class PodWorker {
     statuses.forget(uid!);
     this.#setbacks.forget();
     this.#kubelet.probeCounts.forget(uid!);
-    this.#onFinished();
+    this.#onFinished(this.#absent);
   }
 
   /** Waits for the last status to be written, but not for ever. */

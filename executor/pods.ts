@@ -19,12 +19,15 @@ export class Pods {
   readonly #kubelet: Kubelet;
   readonly #workers = new Map<string, PodWorker>();
   readonly #admitted = new Set<string>();
-  /** Ended here, though their objects may still be seen. */
+  /** Ended here, though their objects are still to be seen. */
   readonly #finished = new Set<string>();
   readonly #timer: NodeJS.Timeout;
+  readonly #gone: (uid: string) => void;
 
-  constructor(kubelet: Kubelet) {
+  /** `gone` is told of each pod of which nothing is left here. */
+  constructor(kubelet: Kubelet, gone: (uid: string) => void = () => undefined) {
     this.#kubelet = kubelet;
+    this.#gone = gone;
     kubelet.runtime.onChange((uid) => this.#workers.get(uid)?.wake());
     this.#timer = setInterval(() => this.#workers.forEach((worker) => worker.wake()), lookAgain);
   }
@@ -128,9 +131,10 @@ export class Pods {
 
   #add(pod: Pod): PodWorker {
     const uid = pod.metadata.uid!;
-    const worker = new PodWorker(this.#kubelet, pod, () => {
+    const worker = new PodWorker(this.#kubelet, pod, (isAbsent) => {
       this.#workers.delete(uid);
-      this.#finished.add(uid);
+      if (!isAbsent) this.#finished.add(uid);
+      this.#gone(uid);
     });
     this.#workers.set(uid, worker);
     this.#kubelet.log.debug({ pod: keyOf(pod) }, 'pod came to this node');

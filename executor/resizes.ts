@@ -3,8 +3,9 @@ import { formatBytes, formatMilli, milli, quantity } from '../api/quantity.ts';
 import { equal } from '../lib/equal.ts';
 import type { Kubelet } from './kubelet.ts';
 import { type Stop, latestOf } from './plan.ts';
-import { containerResources } from './resources.ts';
-import type { RuntimePod } from './runtime.ts';
+import { makePodCgroup, widenPodCgroup } from './pod-cgroups.ts';
+import { containerResources, podLimits } from './resources.ts';
+import type { PodLimits, RuntimePod } from './runtime.ts';
 
 /** How a resize stands, where it is not done: the condition that says so. */
 export interface ResizeState {
@@ -31,6 +32,8 @@ export class Resizes {
   readonly #granted = new Map<string, ResourceRequirements>();
   /** What runs has, by container id. */
   readonly #applied = new Map<string, ResourceRequirements>();
+  /** What the pod as a whole has. */
+  #limits: PodLimits | undefined;
   #most: Sum | undefined;
   #state: ResizeState | undefined;
 
@@ -63,6 +66,10 @@ export class Resizes {
     const ids = new Set(running.map(({ id }) => id));
     for (const id of this.#applied.keys()) if (!ids.has(id)) this.#applied.delete(id);
     const stops: Stop[] = [];
+    const { cgroupParent } = this.#kubelet;
+    const whole = withResources(pod, this.#granted);
+    const isStale = cgroupParent !== '' && !equal(podLimits(whole), this.#limits);
+    if (isStale && this.#limits) widenPodCgroup(pod, cgroupParent);
     for (const container of running) {
       const spec = resizable(pod).find(({ name }) => name === container.name);
       const wanted = this.#granted.get(container.name);
@@ -73,6 +80,15 @@ export class Resizes {
       if (needsRestart(spec, has, wanted))
         stops.push({ container, message: `Container ${container.name} resize requires restart` });
       else await this.#apply(pod, { ...spec, resources: wanted }, container.id);
+    }
+    // With its containers at their new limits the pod as a whole may have its own.
+    if (isStale && stops.length === 0 && !this.#state) {
+      try {
+        makePodCgroup(whole, cgroupParent);
+        this.#limits = podLimits(whole);
+      } catch (error) {
+        this.#state = { type: 'PodResizeInProgress', reason: 'Error', message: (error as Error).message };
+      }
     }
     return stops;
   }
@@ -99,6 +115,13 @@ export class Resizes {
     }
   }
 }
+
+const withResources = (pod: Pod, granted: Granted): Pod => {
+  const given = (c: Container): Container => ({ ...c, resources: granted.get(c.name) ?? c.resources ?? {} });
+  const { containers, initContainers } = pod.spec;
+  const inits = initContainers ? { initContainers: initContainers.map(given) } : {};
+  return { ...pod, spec: { ...pod.spec, containers: containers.map(given), ...inits } };
+};
 
 const resizable = ({ spec }: Pod): Container[] => [
   ...spec.containers,

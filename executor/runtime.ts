@@ -171,7 +171,14 @@ export interface ContainerSpec {
   mounts: { hostPath: string; containerPath: string; readOnly: boolean; propagation?: MountPropagation }[];
   /** Relative to the sandbox's log directory: `<container>/<attempt>.log`. */
   logPath: string;
-  resources: { cpuShares: number; cpuQuotaMillicores?: number; memoryLimitBytes?: number; oomScoreAdj: number };
+  resources: PodLimits & { oomScoreAdj: number };
+}
+
+/** What is left out is not limited. */
+export interface PodLimits {
+  cpuShares: number;
+  cpuQuotaMillicores?: number;
+  memoryLimitBytes?: number;
 }
 
 /** Which later mounts below one are seen: the machine's in the container, or both ways. */

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Container, Pod } from '../api/kinds/pod.ts';
+import { podCgroup } from './pod-cgroups.ts';
 import { type SandboxSpec, StartError } from './runtime.ts';
 
 export interface SandboxFacts {
@@ -52,8 +53,6 @@ export const fullName = (pod: Pod, { clusterDomain }: Pick<SandboxFacts, 'cluste
 
 export const logDirectory = ({ metadata: { namespace, name, uid } }: Pod, logs: string): string =>
   join(logs, `${namespace ?? ''}_${name ?? ''}_${uid ?? ''}`);
-
-export const podCgroup = ({ metadata }: Pod, parent: string): string => join(parent, `pod${metadata.uid ?? ''}`);
 
 /** Changes exactly when the container has to be replaced; of a running pod only the image may change. */
 export const specHash = ({ name, image }: Container): string =>

@@ -16,11 +16,17 @@ export interface Report {
   lastWords: ReadonlyMap<string, string>;
   /** Nothing of the pod runs any more and nothing will. */
   ended: boolean;
-  failure?: { reason: string; message: string } | undefined;
+  failure?: Failure | undefined;
   /** Nobody waits for its status any more. */
   absent: boolean;
   /** Mesos is told once, when nothing is left. */
   silent: boolean;
+}
+
+/** Why a pod failed as a whole. */
+export interface Failure {
+  reason: string;
+  message: string;
 }
 
 /** Says how a pod is: to the apiserver as its status, to Mesos as its task's state. */

@@ -37,6 +37,14 @@ export class StatusWriter {
     entry.writing ??= this.#write(entry);
   }
 
+  /** What was written is lost: the object was made anew. */
+  again(uid: string): void {
+    const entry = this.#entries.get(uid);
+    if (!entry) return;
+    entry.written = undefined;
+    entry.writing ??= this.#write(entry);
+  }
+
   /** The newest status of a pod, written or not. */
   latest(uid: string): PodStatus | undefined {
     return this.#entries.get(uid)?.wanted;

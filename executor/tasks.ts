@@ -19,6 +19,8 @@ export type TaskEvent =
   | { type: 'shutdown'; graceSeconds: number }
   /** The pod is bound to this node; `taskId` is the task that its annotation names. */
   | { type: 'bound'; uid: string; taskId: string | undefined }
+  /** A pod that no task carries runs here: it ends with the executor. */
+  | { type: 'static'; uid: string }
   | { type: 'report'; uid: string; report: PodReport }
   | { type: 'tick' };
 
@@ -64,6 +66,7 @@ export class Tasks {
   readonly #byPod = new Map<string, Task>();
   /** What is bound here already, and under which task: a launch may come after. */
   readonly #bound = new Map<string, string | undefined>();
+  readonly #static = new Set<string>();
   readonly #unacknowledgedTasks = new Map<string, TaskInfo>();
   readonly #updates = new Map<string, TaskStatus>();
   #knowsKilling = false;
@@ -88,6 +91,9 @@ export class Tasks {
         return this.#shutDown(event.graceSeconds, now);
       case 'bound':
         return this.#bind(event.uid, event.taskId);
+      case 'static':
+        this.#static.add(event.uid);
+        return [];
       case 'report':
         return this.#report(event.uid, event.report, now);
       case 'tick':
@@ -103,9 +109,9 @@ export class Tasks {
     };
   }
 
-  /** Tasks that have not ended. */
+  /** Tasks and static pods that have not ended. */
   get live(): number {
-    return this.#tasks.size;
+    return this.#tasks.size + this.#static.size;
   }
 
   #launch(info: TaskInfo, now: number): TaskAction[] {
@@ -150,7 +156,8 @@ export class Tasks {
         ? [{ type: 'end', uid: task.pod.uid, graceSeconds, remove: false }]
         : this.#end(task, 'TASK_KILLED', now, 'the executor is shutting down'),
     );
-    return [...actions, ...this.#exitIfDone()];
+    const untasked = [...this.#static].map((uid): TaskAction => ({ type: 'end', uid, graceSeconds, remove: false }));
+    return [...actions, ...untasked, ...this.#exitIfDone()];
   }
 
   #acknowledge(id: string, uuid: Uint8Array): TaskAction[] {
@@ -171,6 +178,7 @@ export class Tasks {
 
   #report(uid: string, { phase, message, podIp, gone = false }: PodReport, now: number): TaskAction[] {
     if (gone) this.#bound.delete(uid);
+    if (gone) this.#static.delete(uid);
     const task = this.#byPod.get(uid);
     if (!task) return this.#exitIfDone();
     if (gone) return [...this.#end(task, 'TASK_KILLED', now, message), ...this.#exitIfDone()];
@@ -197,7 +205,7 @@ export class Tasks {
   }
 
   #exitIfDone(): TaskAction[] {
-    return this.#isShuttingDown && this.#tasks.size === 0 && this.#updates.size === 0 ? [{ type: 'exit' }] : [];
+    return this.#isShuttingDown && this.live === 0 && this.#updates.size === 0 ? [{ type: 'exit' }] : [];
   }
 
   #update({ id }: { id: string }, state: TaskState, now: number, message?: string, ip?: string): TaskAction {

@@ -1,4 +1,4 @@
-import type { Pod } from '../api/kinds/pod.ts';
+import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import { keyOf } from '../api/meta.ts';
 import { hostPortsOf } from '../api/pod-requests.ts';
 import { claimNames } from '../api/volume-claims.ts';
@@ -239,7 +239,7 @@ export class State {
 
   /** A bound pod without a task wants one on its node. */
   addHomeless(pod: Pod, now: number): Effect[] {
-    if (this.tasks.ofPod(pod.metadata.uid!)) return [];
+    if (this.tasks.ofPod(pod.metadata.uid!) || isMirrorPod(pod)) return [];
     this.#homeless.add(pod, now);
     this.#house(now);
     return this.#ask(now);

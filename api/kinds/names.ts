@@ -12,5 +12,13 @@ export const annotations = {
   kubeletCertificate: `${prefix}kubelet-certificate-sha256`,
 } as const;
 
+/** On a pod that a kubelet read from a manifest, and on its mirror in the apiserver; the names are Kubernetes' own. */
+export const manifestAnnotations = {
+  source: 'kubernetes.io/config.source',
+  hash: 'kubernetes.io/config.hash',
+  seen: 'kubernetes.io/config.seen',
+  mirror: 'kubernetes.io/config.mirror',
+} as const;
+
 /** Node label for a Mesos agent attribute. */
 export const attributeLabel = (name: string): string => `${prefix}attribute-${name}`;

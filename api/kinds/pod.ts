@@ -6,6 +6,7 @@ import { defaultPodSpec } from '../pod-spec-defaults.ts';
 import { validatePodSpec } from '../pod-spec-validate.ts';
 import { validatePodUpdate } from '../pod-update.ts';
 import { qosClass } from '../qos-class.ts';
+import { manifestAnnotations } from './names.ts';
 
 export interface Pod extends KubeObject {
   spec: PodSpec;
@@ -41,6 +42,8 @@ export interface PodSpec {
   preemptionPolicy?: 'PreemptLowerPriority' | 'Never';
   topologySpreadConstraints?: TopologySpreadConstraint[];
   overhead?: Record<string, string>;
+  /** What its containers share. */
+  resources?: ResourceRequirements;
   securityContext?: PodSecurityContext;
   setHostnameAsFQDN?: boolean;
   hostUsers?: boolean;
@@ -359,6 +362,10 @@ export const Pod = kind<Pod>({
     'status.nominatedNodeName': (pod) => pod.status?.nominatedNodeName ?? '',
   },
 });
+
+/** It only shows a pod that a kubelet has from a manifest of its own: no task carries it. */
+export const isMirrorPod = ({ metadata }: Pod): boolean =>
+  metadata.annotations?.[manifestAnnotations.mirror] !== undefined;
 
 /** The container runs no more and never will: the pod has reached its end. */
 export const isTerminal = (pod: Pod): boolean => pod.status?.phase === 'Succeeded' || pod.status?.phase === 'Failed';

@@ -1,11 +1,14 @@
 import type { Node } from '../../api/kinds/node.ts';
 import type { Pod } from '../../api/kinds/pod.ts';
 import { Pod as PodKind } from '../../api/kinds/pod.ts';
+import { manifestAnnotations } from '../../api/kinds/names.ts';
+import type { OwnerReference } from '../../api/meta.ts';
+import { namedObjects } from '../../api/pod-references.ts';
 import { forbidden, type StatusError } from '../../api/status.ts';
 import { equal } from '../../lib/equal.ts';
 import type { User } from '../auth/user.ts';
 import type { AdmissionRequest, AdmissionRule } from './order.ts';
-import { refusal } from './requests.ts';
+import { creates, refusal } from './requests.ts';
 
 /** The node whose kubelet this is; undefined for everybody else. */
 export const nodeOf = ({ name, groups }: User): string | undefined =>
@@ -37,9 +40,12 @@ const ownPrefixes = ['kubelet.kubernetes.io', 'node.kubernetes.io'];
 export const nodeRestriction: AdmissionRule = {
   name: 'NodeRestriction',
   validate: (request) => {
-    const node = nodeOf(request.options.user);
-    if (node === undefined || request.operation === 'delete') return;
-    const { kind, object, operation } = request;
+    const { kind, object, operation, options } = request;
+    if (operation === 'delete') return;
+    const node = nodeOf(options.user);
+    // The user that executors share is no node by name, but makes pods only as a node may.
+    if (options.user.groups.includes('system:nodes') && creates(request, 'pods')) checkMirror(request, node);
+    if (node === undefined) return;
     switch (`${kind.group}/${kind.plural}`) {
       case '/pods':
         return checkPod(request, node);
@@ -56,20 +62,30 @@ export const nodeRestriction: AdmissionRule = {
   },
 };
 
+/** A mirror shows a pod that runs without the apiserver; one that named other objects would open them to its node. */
+function checkMirror(request: AdmissionRequest, node: string | undefined): void {
+  const { metadata, spec } = request.object as Pod;
+  const who = node === undefined ? 'node' : `node "${node}"`;
+  if (metadata.annotations?.[manifestAnnotations.mirror] === undefined)
+    throw refusal(
+      request,
+      `pod does not have "${manifestAnnotations.mirror}" annotation, ${who} can only create mirror pods`,
+    );
+  if (!spec.nodeName || (node !== undefined && spec.nodeName !== node))
+    throw refusal(request, `${who} can only create pods with spec.nodeName set to itself`);
+  const owners = metadata.ownerReferences ?? [];
+  const isOwn = ({ apiVersion, kind, name }: OwnerReference) =>
+    apiVersion === 'v1' && kind === 'Node' && name === spec.nodeName;
+  if (owners.length > 1 || !owners.every(isOwn))
+    throw refusal(request, `${who} can only create pods with an owner reference set to itself`);
+  const named = namedObjects(spec);
+  if (named) throw refusal(request, `${who} can not create pods that reference ${named}`);
+}
+
 function checkPod(request: AdmissionRequest, node: string): void {
   const { operation, object, old, options } = request;
   const pod = object as Pod;
-  if (operation === 'create') {
-    const mirror = pod.metadata.annotations?.['kubernetes.io/config.mirror'];
-    if (mirror === undefined)
-      throw refusal(
-        request,
-        `pod does not have "kubernetes.io/config.mirror" annotation, node "${node}" can only create mirror pods`,
-      );
-    if (pod.spec.nodeName !== node)
-      throw refusal(request, `node "${node}" can only create pods with spec.nodeName set to itself`);
-    return;
-  }
+  if (operation === 'create') return;
   if ((old as Pod).spec.nodeName !== node)
     throw refusal(request, `node "${node}" can only update pod status for pods with spec.nodeName set to itself`);
   if (options.subresource === 'status' && !equal(pod.metadata.labels ?? {}, old!.metadata.labels ?? {}))

@@ -127,6 +127,8 @@ function podVerdict(self: string | undefined, a: Attributes, view: PodView): Ver
     if (asked !== undefined && (self === undefined || asked === self)) return yes;
     return noBecause('can only list/watch pods with spec.nodeName field selector');
   }
+  // Only mirrors of its static pods: NodeRestriction sees to it.
+  if (verb === 'create' && subresource === '') return yes;
   const isStatus = changes.has(verb) && subresource === 'status';
   const isPlain = ['get', 'delete'].includes(verb) && subresource === '';
   if (!isStatus && !isPlain) return no;

@@ -1,24 +1,104 @@
-import { existsSync, readFileSync, readdirSync, rmdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
+import type { PodLimits } from '../runtime.ts';
 
 const root = '/sys/fs/cgroup';
+const period = 100_000;
+const mostShares = 262_144;
 
-/** The cgroup this process is in, so that pods can be put below it and what Mesos limits stays limited; `/` where there is none. */
+/**
+ * The cgroup this process is in, so that pods can be put below it and what Mesos limits stays limited; `/` where there is
+ * none. In cgroup v2 a group with processes of its own can limit nothing below it: Mesos puts them into a `leaf` beside us.
+ */
 export function ownCgroup(text = readFileSync('/proc/self/cgroup', 'utf8')): string {
-  const paths = new Map(text.split('\n').map((line) => [line.split(':')[1] ?? '', line.split(':').slice(2).join(':')]));
+  const lines = text.trim().split('\n');
+  const paths = new Map(lines.map((line) => [line.split(':')[1] ?? '', line.split(':').slice(2).join(':')]));
   for (const [controllers, path] of paths)
     if (controllers.split(',').some((c) => c === 'memory' || c === 'cpu') && path !== '/') return path;
-  return paths.get('') || '/';
+  const unified = paths.get('') || '/';
+  return basename(unified) === 'leaf' ? dirname(unified) : unified;
 }
 
-/** Runtimes leave the parent they were given; a pod's is empty once its sandbox is gone, in every hierarchy. */
-export function removePodCgroup(path: string): void {
-  if (!existsSync(root)) return;
-  const hierarchies = existsSync(join(root, 'cgroup.controllers'))
-    ? [root]
-    : readdirSync(root).map((d) => join(root, d));
-  for (const hierarchy of hierarchies) removeEmpty(join(hierarchy, path));
+const isUnified = (at: string): boolean => existsSync(join(at, 'cgroup.controllers'));
+
+/** Makes a cgroup where it is not there, and its limits what they should be. `path` is below `at`, where cgroups are mounted. */
+export function setCgroup(path: string, limits: PodLimits, at = root): void {
+  const { cpuShares, cpuQuotaMillicores, memoryLimitBytes } = limits;
+  const quota = cpuQuotaMillicores === undefined ? undefined : Math.max(1000, (cpuQuotaMillicores * period) / 1000);
+  if (isUnified(at)) {
+    const group = makeUnified(path, at);
+    write(group, 'cpu.weight', weightOf(cpuShares));
+    write(group, 'cpu.max', `${quota ?? 'max'} ${period}`);
+    write(group, 'memory.max', memoryLimitBytes ?? 'max');
+    return;
+  }
+  const [cpu, memory] = [join(hierarchy(at, 'cpu'), path), join(hierarchy(at, 'memory'), path)];
+  for (const group of [cpu, memory]) mkdirSync(group, { recursive: true });
+  write(cpu, 'cpu.shares', cpuShares);
+  write(cpu, 'cpu.cfs_period_us', period);
+  write(cpu, 'cpu.cfs_quota_us', quota ?? -1);
+  write(memory, 'memory.limit_in_bytes', memoryLimitBytes ?? -1);
 }
+
+/** Undefined where there is no such cgroup. */
+export function cpuSharesOf(path: string, at = root): number | undefined {
+  const file = isUnified(at) ? join(at, path, 'cpu.weight') : join(hierarchy(at, 'cpu'), path, 'cpu.shares');
+  if (!existsSync(file)) return undefined;
+  const value = Number(readFileSync(file, 'utf8'));
+  return isUnified(at) ? sharesOf(value) : value;
+}
+
+/** What those right below one have together. */
+export function sharesBelow(path: string, at = root): number {
+  const directory = join(isUnified(at) ? at : hierarchy(at, 'cpu'), path);
+  const groups = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const sum = groups.reduce((total, { name }) => total + (cpuSharesOf(join(path, name), at) ?? 0), 0);
+  return Math.min(mostShares, sum);
+}
+
+/** Runtimes leave the parent they were given; it is empty once its sandbox is gone, in every hierarchy. */
+export function removeCgroup(path: string, at = root): void {
+  if (!existsSync(at)) return;
+  const hierarchies = isUnified(at) ? [at] : readdirSync(at).map((directory) => join(at, directory));
+  for (const one of hierarchies) removeEmpty(join(one, path));
+}
+
+/** Every group on the way must hand its controllers down. */
+function makeUnified(path: string, at: string): string {
+  let group = at;
+  for (const part of path.split('/').filter(Boolean)) {
+    for (const controller of ['cpu', 'memory', 'pids', 'io', 'cpuset']) handDown(group, controller);
+    group = join(group, part);
+    mkdirSync(group, { recursive: true });
+  }
+  return group;
+}
+
+/** One that the group above does not hand down, or that is in use here by processes, cannot be had below either. */
+function handDown(group: string, controller: string): void {
+  try {
+    write(group, 'cgroup.subtree_control', `+${controller}`);
+  } catch (error) {
+    const { code = '' } = error as NodeJS.ErrnoException;
+    if (!['ENOENT', 'EBUSY', 'EOPNOTSUPP', 'EINVAL', 'ENOTSUP'].includes(code)) throw error;
+  }
+}
+
+/** Controllers may be mounted together: `cpu,cpuacct`. */
+function hierarchy(at: string, controller: string): string {
+  const plain = join(at, controller);
+  if (existsSync(plain)) return plain;
+  const found = readdirSync(at).find((name) => name.split(',').includes(controller));
+  if (found === undefined) throw new Error(`this machine has no cgroup controller "${controller}" at ${at}`);
+  return join(at, found);
+}
+
+const write = (group: string, file: string, value: string | number): void =>
+  writeFileSync(join(group, file), String(value));
+
+/** As runtimes convert between the two: 2 … 262144 shares are 1 … 10000 of weight. */
+const weightOf = (shares: number): number => 1 + Math.floor(((shares - 2) * 9999) / (mostShares - 2));
+const sharesOf = (weight: number): number => 2 + Math.ceil(((weight - 1) * (mostShares - 2)) / 9999);
 
 function removeEmpty(path: string): void {
   try {

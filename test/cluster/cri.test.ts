@@ -1,4 +1,8 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { annotations } from '../../api/kinds/names.ts';
+import { Pod } from '../../api/kinds/pod.ts';
 import { type Containerd, startContainerd } from '../executor/containerd.ts';
 import { firstTenMinutes } from './first-ten-minutes.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
@@ -6,21 +10,42 @@ import { newestKubectl } from './kubectl.ts';
 
 let containerd: Containerd;
 let cluster: TestCluster;
+let manifests: string;
 beforeAll(async () => {
+  manifests = mkdtempSync('/dev/shm/km-manifests-');
+  const containers = [{ name: 'c', image: 'k8s.test/busybox:1', command: ['sleep', '1000'] }];
+  const spec = { terminationGracePeriodSeconds: 1, containers };
+  writeFileSync(join(manifests, 'own.json'), JSON.stringify({ kind: 'Pod', metadata: { name: 'own' }, spec }));
   containerd = await startContainerd(7);
   cluster = await startTestCluster({
     runtime: 'cri',
     criSocket: `unix://${containerd.socket}`,
-    executorFlags: ['--cgroup-parent', containerd.cgroup],
+    executorFlags: ['--cgroup-parent', containerd.cgroup, '--pod-manifest-path', manifests],
   });
 }, 90_000);
 afterAll(async () => {
   await cluster?.kubectl.try('delete', 'deployments,pods', '--all', '--grace-period=1', '--timeout=30s');
   await cluster?.stop();
   await containerd?.stop();
+  rmSync(manifests, { recursive: true, force: true });
 }, 90_000);
 
 firstTenMinutes(() => cluster, newestKubectl());
+
+test('a static pod runs where an executor does, shown by its mirror, without a task', async () => {
+  const { kubectl, client } = cluster;
+  await kubectl.run('run', 'first', '--image=k8s.test/busybox:1', '--command', '--', 'sleep', '1000');
+  await kubectl.run('wait', '--for=condition=Ready', 'pod/first', '--timeout=30s');
+  const node = await kubectl.run('get', 'pod', 'first', '-o', 'jsonpath={.spec.nodeName}');
+  await kubectl.run('wait', '--for=condition=Ready', `pod/own-${node}`, '--timeout=30s');
+  const { metadata, status } = await client.get(Pod, { namespace: 'default', name: `own-${node}` });
+  expect(status?.podIP).toMatch(/^10\.89\.7\./);
+  expect(metadata.annotations?.[annotations.taskId]).toBeUndefined();
+  expect(await kubectl.run('exec', `own-${node}`, '--', 'hostname')).toBe(`own-${node}\n`);
+  rmSync(join(manifests, 'own.json'));
+  await kubectl.run('wait', '--for=delete', `pod/own-${node}`, '--timeout=30s');
+  await kubectl.run('delete', 'pod', 'first', '--grace-period=1');
+});
 
 test('containers are isolated: their own addresses, process ids and file system', async () => {
   const { kubectl } = cluster;

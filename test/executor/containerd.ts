@@ -5,7 +5,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
-import { removePodCgroup } from '../../executor/runtimes/cgroups.ts';
+import { removeCgroup } from '../../executor/runtimes/cgroups.ts';
 
 export const busyboxImage = 'k8s.test/busybox:1';
 const pauseImage = 'k8s.test/pause:1';
@@ -47,7 +47,7 @@ export async function startContainerd(number: number): Promise<Containerd> {
       `ip link delete ${bridge} 2>/dev/null; grep " ${directory}\\| ${storage}" /proc/self/mounts | cut -d" " -f2 | sort -r | xargs -r -n1 umount -l; true`,
     ]);
     writeFileSync('/proc/sys/net/ipv4/ip_forward', forward);
-    removePodCgroup(cgroup);
+    removeCgroup(cgroup);
     rmSync(directory, { recursive: true, force: true });
     rmSync(storage, { recursive: true, force: true });
   };

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node
 import type { Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { timestamp } from '../../api/meta.ts';
 import { join } from 'node:path';
+import { podCgroup } from '../../executor/pod-cgroups.ts';
 import { CriRuntime } from '../../executor/runtimes/cri.ts';
 import { silent } from '../../lib/log.ts';
 import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
@@ -232,7 +233,7 @@ describeHere('with containerd', () => {
       });
       await eventually(() => kubelet.apiserver.removed.includes(pod.metadata.uid!), 'the removal', 20_000);
       expect((await kubelet.runtime.pods()).some((p) => p.uid === pod.metadata.uid)).toBe(false);
-      expect(existsSync(`/sys/fs/cgroup/memory${containerd.cgroup}/pod${pod.metadata.uid!}`)).toBe(false);
+      expect(existsSync(`/sys/fs/cgroup/memory${podCgroup(pod, containerd.cgroup)}`)).toBe(false);
     });
 
     test('a sandbox that is lost is made again, and its containers with it', async () => {

@@ -1,8 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
 import { promisify } from 'node:util';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
 import { Lease } from '../../api/kinds/lease.ts';
@@ -10,86 +9,19 @@ import { annotations } from '../../api/kinds/names.ts';
 import { Node } from '../../api/kinds/node.ts';
 import { Pod } from '../../api/kinds/pod.ts';
 import type { Stored } from '../../api/meta.ts';
-import * as apiserver from '../../apiserver/index.ts';
-import { Client } from '../../client/client.ts';
-import { options, start } from '../../executor/index.ts';
-import { silent } from '../../lib/log.ts';
-import { defaultsOf } from '../../lib/options.ts';
-import { TestAgent } from './agent.ts';
-import { makeCa } from '../pki.ts';
+import type { Client } from '../../client/client.ts';
+import type { TestAgent } from './agent.ts';
+import { type ExecutorForTests, startExecutorForTests } from './executor-for-tests.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
-let directory: string;
+let executor: ExecutorForTests;
 let agent: TestAgent;
 let client: Client;
-let server: apiserver.ApiServer;
-let executor: { closed: Promise<string> };
-let kubeconfig: string;
-const stopping = new AbortController();
-const stopExecutor = new AbortController();
-
 beforeAll(async () => {
-  directory = mkdtempSync('/dev/shm/km-executor-');
-  const pki = await makeCa();
-  const file = (name: string, text: string) => {
-    writeFileSync(join(directory, name), text);
-    return join(directory, name);
-  };
-  const [serving, admin] = [await pki.issue('kubernetes'), await pki.issue('admin', 'system:masters')];
-  server = await apiserver.start(
-    {
-      ...defaultsOf(apiserver.options),
-      // No controller makes accounts here.
-      disableAdmissionPlugins: ['ServiceAccount'],
-      port: 0,
-      tlsCertFile: file('serving.crt', serving.cert),
-      tlsKeyFile: file('serving.key', serving.key),
-      clientCaFile: file('ca.crt', pki.pem),
-      tokenAuthFile: file('tokens', 'executor-token,system:bootstrap:executor,executor,"system:nodes"\n'),
-      kubeletClientCertFile: file('admin.crt', admin.cert),
-      kubeletClientKeyFile: file('admin.key', admin.key),
-    },
-    { log: silent, signal: stopping.signal },
-  );
-  client = new Client({ server: server.url, ca: pki.pem, ...admin });
-  kubeconfig = file(
-    'kubeconfig',
-    JSON.stringify({
-      apiVersion: 'v1',
-      kind: 'Config',
-      clusters: [{ name: 'c', cluster: { server: server.url, 'certificate-authority': join(directory, 'ca.crt') } }],
-      users: [
-        {
-          name: 'u',
-          user: { 'client-certificate': join(directory, 'admin.crt'), 'client-key': join(directory, 'admin.key') },
-        },
-      ],
-      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
-      'current-context': 'x',
-    }),
-  );
-  // What the framework does at sight of an agent.
-  await client.create(Node, {
-    metadata: { name: 'node-one-5051', annotations: { [annotations.agentId]: 'agent-1' } },
-    spec: {},
-  });
-  agent = await TestAgent.start({ server: server.url, ca: pki.pem, token: 'executor-token' });
-  executor = await start(
-    { ...defaultsOf(options), launchGrace: 1_500 },
-    { log: silent, signal: stopExecutor.signal, env: agent.env(join(directory, 'sandbox')) },
-  );
-  await eventually(() => agent.subscriptions.length > 0, 'the subscription');
+  executor = await startExecutorForTests({ launchGrace: 1_500 });
+  ({ agent, client } = executor);
 });
-
-afterAll(async () => {
-  stopExecutor.abort();
-  await executor?.closed;
-  agent?.close();
-  await client?.close();
-  stopping.abort();
-  await server?.closed;
-  rmSync(directory, { recursive: true, force: true });
-});
+afterAll(() => executor?.close());
 
 async function create(pod: Pod): Promise<Pod & Stored> {
   delete pod.metadata.uid;
@@ -186,8 +118,8 @@ describe('an executor', () => {
   const kubectl = existsSync('/usr/bin/kubectl') ? test : test.skip;
   kubectl('kubectl reads its logs and runs commands in it through the apiserver', async () => {
     const run = (...args: string[]) =>
-      promisify(execFile)('kubectl', ['--kubeconfig', kubeconfig, ...args], {
-        env: { PATH: process.env.PATH, HOME: directory },
+      promisify(execFile)('kubectl', ['--kubeconfig', executor.kubeconfig, ...args], {
+        env: { PATH: process.env.PATH, HOME: executor.directory },
       });
     await eventually(async () => (await run('logs', 'runner')).stdout.includes('hello from'), 'the log');
     expect((await run('exec', 'runner', '--', 'sh', '-c', 'echo in $HOSTNAME')).stdout).toBe('in runner\n');
@@ -196,9 +128,13 @@ describe('an executor', () => {
   });
 
   kubectl('kubectl exec -it has a terminal', async () => {
-    const child = spawn('script', ['-qfec', `kubectl --kubeconfig ${kubeconfig} exec -it runner -- sh`, '/dev/null'], {
-      env: { PATH: process.env.PATH, HOME: directory, TERM: 'xterm' },
-    });
+    const child = spawn(
+      'script',
+      ['-qfec', `kubectl --kubeconfig ${executor.kubeconfig} exec -it runner -- sh`, '/dev/null'],
+      {
+        env: { PATH: process.env.PATH, HOME: executor.directory, TERM: 'xterm' },
+      },
+    );
     let seen = '';
     child.stdout.on('data', (chunk: Buffer) => (seen += chunk.toString()));
     const ended = once(child, 'close');

@@ -114,6 +114,23 @@ describeHere('what a pod on containerd is given', () => {
     expect(await ask(run({}), 'ps')).not.toContain('sleep 777');
   });
 
+  test('unsafe sysctls where they are allowed; with others it fails, and says so', async () => {
+    const set = (name: string, value: string, more: Partial<PodSpec> = {}) =>
+      run({}, { securityContext: { sysctls: [{ name, value }] }, ...more });
+    expect(await ask(set('kernel.msgmax', '4096'), 'cat /proc/sys/kernel/msgmax')).toBe('4096\n');
+    expect(await ask(set('kernel/msgmnb', '5000'), 'cat /proc/sys/kernel/msgmnb')).toBe('5000\n');
+    const failed = (pod: Pod) =>
+      eventually(() => (kubelet.status(pod)?.phase === 'Failed' ? kubelet.status(pod)! : undefined), 'the pod to fail');
+    const unsafe = set('net.core.somaxconn', '64');
+    const message = 'Pod was rejected: forbidden sysctl: "net.core.somaxconn" not allowlisted';
+    expect(await failed(unsafe)).toMatchObject({ reason: 'SysctlForbidden', message });
+    expect(kubelet.apiserver.events).toContain(`Warning SysctlForbidden ${message}`);
+    await eventually(() => kubelet.reports.get(unsafe.metadata.uid!)?.phase === 'Failed', 'Mesos to be told');
+    expect((await runtime.pods()).some(({ uid }) => uid === unsafe.metadata.uid)).toBe(false);
+    const host = set('net.ipv4.tcp_syncookies', '1', { hostNetwork: true });
+    expect((await failed(host)).message).toContain('not allowed with host net enabled');
+  });
+
   test('names: its hostname, its hosts file, its resolver', async () => {
     const pod = run(
       {},

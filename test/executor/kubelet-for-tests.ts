@@ -105,6 +105,7 @@ export function testKubelet({
     clusterDomain: 'cluster.local',
     sandbox: join(directory, 'sandbox'),
     seccompProfiles: join(directory, 'seccomp'),
+    allowedUnsafeSysctls: ['kernel.msg*'],
     report: (uid, report) => reports.set(uid, report),
     log: silent,
   };

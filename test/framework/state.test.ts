@@ -182,6 +182,8 @@ describe('a bound pod without a task', () => {
   test('gets a new one on its node, and only there', () => {
     const state = subscribed();
     const pod = boundPod();
+    const mirror = { ...pod, metadata: { ...pod.metadata, annotations: { 'kubernetes.io/config.mirror': 'hash' } } };
+    expect(callTypes(state.addHomeless(mirror, 0))).toEqual([]);
     expect(callTypes(state.addHomeless(pod, 0))).toEqual(['REVIVE']);
     state.offered([makeOffer('a2'), makeOffer('a1')], 1);
     const launch = one(state.takeLaunches(1));

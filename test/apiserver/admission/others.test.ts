@@ -158,6 +158,21 @@ describe('a kubelet', () => {
     expect(await say('PATCH', '/api/v1/nodes/n1', { metadata: { labels: { mine: 'y' } } })).toBeUndefined();
   });
 
+  test('makes no pods but mirrors of its own, which open nothing to it', async () => {
+    const mirror = (metadata: object = {}, spec: object = {}) =>
+      say('POST', '/api/v1/namespaces/default/pods', {
+        metadata: { name: 'm', annotations: { 'kubernetes.io/config.mirror': 'hash' }, ...metadata },
+        spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'x' }], ...spec },
+      });
+    expect(await mirror({ annotations: {} })).toMatch('can only create mirror pods');
+    expect(await mirror({}, { nodeName: 'n2' })).toMatch('can only create pods with spec.nodeName set to itself');
+    const owner = { apiVersion: 'v1', kind: 'Node', name: 'n2', uid: 'u' };
+    expect(await mirror({ ownerReferences: [owner] })).toMatch('an owner reference set to itself');
+    const volumes = [{ name: 'v', projected: { sources: [{ secret: { name: 's' } }] } }];
+    expect(await mirror({}, { volumes })).toMatch('can not create pods that reference secrets');
+    expect(await mirror({ ownerReferences: [{ ...owner, name: 'n1' }] })).toBeUndefined();
+  });
+
   test('writes no pod’s labels by its status', async () => {
     const pod = { metadata: { name: 'p' }, spec: { nodeName: 'n1', containers: [{ name: 'c', image: 'x' }] } };
     await s.call('POST', '/api/v1/namespaces/default/pods', pod);

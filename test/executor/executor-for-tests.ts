@@ -1,0 +1,106 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { annotations } from '../../api/kinds/names.ts';
+import { Node } from '../../api/kinds/node.ts';
+import * as apiserver from '../../apiserver/index.ts';
+import { Client } from '../../client/client.ts';
+import { type Options, options, start } from '../../executor/index.ts';
+import { silent } from '../../lib/log.ts';
+import { defaultsOf } from '../../lib/options.ts';
+import { makeCa } from '../pki.ts';
+import { TestAgent } from './agent.ts';
+import { eventually } from './pods-for-tests.ts';
+
+export interface ExecutorForTests {
+  directory: string;
+  agent: TestAgent;
+  /** May do everything. */
+  client: Client;
+  kubeconfig: string;
+  /** With what the executor ended. */
+  closed: Promise<string>;
+  /** Ends the executor and starts it anew, as the agent would. */
+  restart(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** The agent's node, as the framework made it. */
+export const testNode = 'node-one-5051';
+
+/** A real executor between an apiserver and an agent that the test plays. */
+export async function startExecutorForTests(given: Partial<Options> = {}): Promise<ExecutorForTests> {
+  const directory = mkdtempSync('/dev/shm/km-executor-');
+  const stopping = new AbortController();
+  const pki = await makeCa();
+  const file = (name: string, text: string) => {
+    writeFileSync(join(directory, name), text);
+    return join(directory, name);
+  };
+  const [serving, admin] = [await pki.issue('kubernetes'), await pki.issue('admin', 'system:masters')];
+  const server = await apiserver.start(
+    {
+      ...defaultsOf(apiserver.options),
+      // No controller makes accounts here.
+      disableAdmissionPlugins: ['ServiceAccount'],
+      port: 0,
+      tlsCertFile: file('serving.crt', serving.cert),
+      tlsKeyFile: file('serving.key', serving.key),
+      clientCaFile: file('ca.crt', pki.pem),
+      tokenAuthFile: file('tokens', 'executor-token,system:bootstrap:executor,executor,"system:nodes"\n'),
+      kubeletClientCertFile: file('admin.crt', admin.cert),
+      kubeletClientKeyFile: file('admin.key', admin.key),
+    },
+    { log: silent, signal: stopping.signal },
+  );
+  const client = new Client({ server: server.url, ca: pki.pem, ...admin });
+  const user = { 'client-certificate': join(directory, 'admin.crt'), 'client-key': join(directory, 'admin.key') };
+  const cluster = { server: server.url, 'certificate-authority': join(directory, 'ca.crt') };
+  const kubeconfig = file(
+    'kubeconfig',
+    JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'Config',
+      clusters: [{ name: 'c', cluster }],
+      users: [{ name: 'u', user }],
+      contexts: [{ name: 'x', context: { cluster: 'c', user: 'u' } }],
+      'current-context': 'x',
+    }),
+  );
+  // What the framework does at sight of an agent.
+  await client.create(Node, {
+    metadata: { name: testNode, annotations: { [annotations.agentId]: 'agent-1' } },
+    spec: {},
+  });
+  const agent = await TestAgent.start({ server: server.url, ca: pki.pem, token: 'executor-token' });
+  const open = async () => {
+    const stop = new AbortController();
+    const before = agent.subscriptions.length;
+    const { closed } = await start(
+      { ...defaultsOf(options), ...given },
+      { log: silent, signal: stop.signal, env: agent.env(join(directory, 'sandbox')) },
+    );
+    await eventually(() => agent.subscriptions.length > before, 'the subscription');
+    return { closed, stop };
+  };
+  let executor = await open();
+  const end = async () => {
+    executor.stop.abort();
+    await executor.closed;
+  };
+  return {
+    ...{ directory, agent, client, kubeconfig },
+    closed: executor.closed,
+    restart: async () => {
+      await end();
+      executor = await open();
+    },
+    close: async () => {
+      await end();
+      agent.close();
+      await client.close();
+      stopping.abort();
+      await server.closed;
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
