@@ -117,8 +117,10 @@ class Launch implements LocalCluster {
     }
     await this.#start(await this.#controllerManager(pki), signal);
     ready('controller-manager', '');
-    await this.#start(await this.#scheduler(pki), signal);
+    const page = (await isFree(schedulerPort)) ? `https://127.0.0.1:${schedulerPort}/ui/` : '';
+    await this.#start(await this.#scheduler(pki, page), signal);
     ready('scheduler', 'subscribed as a Mesos framework; executors start with the first pods');
+    if (page) ready('page', `${page} (any name; the password is in ${pki.pageTokenFile})`);
     if (this.#o.proxy === 'none') return;
     await this.#start(await this.#proxy(), signal);
     ready('proxy', `Services on ${this.#o.serviceCidr}, ${this.#o.proxy}`);
@@ -220,20 +222,21 @@ class Launch implements LocalCluster {
   async #controllerManager(pki: Pki): Promise<Program> {
     return this.#km('controller-manager', [
       ...this.#clientFlags('controller-manager'),
-      ...(await doorFlags(10_257, pki)),
+      ...(await doorFlags(controllerManagerPort, pki)),
       ...['--root-ca-file', pki.caFile],
       ...['--cluster-signing-cert-file', pki.caFile, '--cluster-signing-key-file', pki.caKeyFile],
       ...['--service-account-private-key-file', pki.tokenKeyFile],
     ]);
   }
 
-  async #scheduler(pki: Pki): Promise<Program> {
+  async #scheduler(pki: Pki, page: string): Promise<Program> {
     const executor = [process.execPath, km, 'executor', '--runtime', this.#o.runtime];
     if (this.#o.runtime === 'cri') executor.push('--cri-socket', this.#o.criSocket);
     executor.push('--log-level', this.#o.logLevel, ...(this.#o.executorFlags ?? []));
     return this.#km('scheduler', [
       ...this.#clientFlags('scheduler'),
-      ...(await doorFlags(10_259, pki)),
+      ...(await doorFlags(schedulerPort, pki)),
+      ...(page ? ['--framework-webui-url', page] : []),
       ...['--mesos-master', this.masterUrl, '--executor-token', pki.executorToken],
       ...[
         '--executor-command',
@@ -273,7 +276,10 @@ class Launch implements LocalCluster {
   }
 }
 
-/** Health, figures and debug pages at the port that Kubernetes' own server has, where nobody else of this machine has it. */
+const controllerManagerPort = 10_257;
+const schedulerPort = 10_259;
+
+/** Health, figures and pages at the port that Kubernetes' own server has, where nobody else of this machine has it. */
 const doorFlags = async (port: number, pki: Pki): Promise<string[]> =>
   (await isFree(port)) ? ['--port', String(port), '--bind-address', '127.0.0.1', '--client-ca-file', pki.caFile] : [];
 

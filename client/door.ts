@@ -36,11 +36,31 @@ export interface Rooms {
   pages?: Readonly<Record<string, Page>>;
 }
 
-/** One path: its answer is shown as JSON, text as it is. StatusErrors are answered with their code. */
-export interface Page {
-  method: 'GET' | 'POST';
-  answer(query: URLSearchParams): unknown;
+/**
+ * One path: an answer, shown as JSON, text and `content` as they are; or texts told one after the other, as Server-Sent Events,
+ * until whoever listens goes. StatusErrors are answered with their code.
+ */
+export type Page =
+  | { method: 'GET' | 'POST'; answer(query: URLSearchParams): unknown }
+  | {
+      method: 'GET';
+      /** How many may listen at once. */
+      most: number;
+      /** Answers what to do when nobody listens any more. */
+      follow(tell: (text: string) => void): () => void;
+    };
+
+class Content {
+  readonly type: string;
+  readonly bytes: Buffer;
+  constructor(type: string, bytes: Buffer) {
+    this.type = type;
+    this.bytes = bytes;
+  }
 }
+
+/** An answer that is not JSON. */
+export const content = (type: string, bytes: Buffer): unknown => new Content(type, bytes);
 
 /** Who asks for what: https://kubernetes.io/docs/reference/access-authn-authz/webhook/#non-resource-paths */
 interface Question {
@@ -68,6 +88,8 @@ export async function openDoor(
     answer(request, response, access, rooms).catch((error: unknown) => {
       const refused = error instanceof StatusError;
       if (!refused) log.warn({ err: error, path: request.url }, 'a request could not be answered');
+      if (refused && error.code === 401)
+        response.setHeader('www-authenticate', 'Basic realm="km: any name, and a token as the password"');
       say(response, refused ? error.code : 500, refused ? error.message : 'the request could not be answered');
     });
   });
@@ -114,6 +136,7 @@ async function answer(
   const served = page?.method ?? 'GET';
   if (method !== served) return say(response, 405, `only ${served} is served here`);
   if (open.test(pathname)) return health(response, url, rooms);
+  if (page && 'follow' in page) return follow(response, page);
   if (page) return show(response, await page.answer(url.searchParams));
   const all = ['/healthz', '/metrics', ...Object.keys(pages)];
   if (pathname !== '/metrics') return say(response, 404, `there is no ${pathname}; there are ${all.join(', ')}`);
@@ -121,13 +144,64 @@ async function answer(
   response.end(await rooms.registry.metrics());
 }
 
+/** Pages of ours load nothing from elsewhere, and nobody frames them. */
+const guarded = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'self'; frame-ancestors 'none'",
+  'cache-control': 'no-cache',
+};
+
 function show(response: ServerResponse, value: unknown): void {
   if (typeof value === 'string') return say(response, 200, value);
-  response.writeHead(200, { 'content-type': 'application/json', 'x-content-type-options': 'nosniff' });
-  response.end(`${JSON.stringify(value, undefined, 2)}\n`);
+  const { type, bytes } =
+    value instanceof Content
+      ? value
+      : { type: 'application/json', bytes: Buffer.from(`${JSON.stringify(value, undefined, 2)}\n`) };
+  response.writeHead(200, { 'content-type': type, ...guarded });
+  response.end(bytes);
+}
+
+const listeners = new WeakMap<object, number>();
+/** Milliseconds between two signs of life, so that a connection that is cut is noticed. */
+const beat = 15_000;
+
+function follow(response: ServerResponse, page: Extract<Page, { most: number }>): void {
+  const count = listeners.get(page) ?? 0;
+  if (count >= page.most) return say(response, 503, `${count} look at this page already; try again later`);
+  listeners.set(page, count + 1);
+  response.writeHead(200, { 'content-type': 'text/event-stream', ...guarded });
+  response.flushHeaders();
+  // Whoever is slow misses what came meanwhile, and is told the last of it.
+  let waiting: string | undefined;
+  let isFull = false;
+  const tell = (text: string) => {
+    if (isFull) waiting = text;
+    else isFull = !response.write(`data: ${text}\n\n`);
+  };
+  response.on('drain', () => {
+    isFull = false;
+    const text = waiting;
+    waiting = undefined;
+    if (text !== undefined) tell(text);
+  });
+  const beating = setInterval(() => isFull || response.write(':\n\n'), beat);
+  const stop = page.follow(tell);
+  response.on('close', () => {
+    clearInterval(beating);
+    listeners.set(page, listeners.get(page)! - 1);
+    stop();
+  });
 }
 
 async function admit(request: IncomingMessage, question: Question, access: Access<Question>): Promise<void> {
+  // A browser asks for a name and a password: any name, and a token.
+  const basic = /^Basic\s+(\S+)$/i.exec(request.headers.authorization ?? '')?.[1];
+  const password =
+    basic &&
+    Buffer.from(basic, 'base64')
+      .toString()
+      .replace(/^[^:]*:/, '');
+  if (password !== undefined) request.headers.authorization = `Bearer ${password}`;
   const caller = await callerOf(request, access);
   if (!caller) throw new StatusError(401, 'Unauthorized', 'Unauthorized');
   if (caller.groups.includes('system:masters') || (await access.may(caller, question))) return;

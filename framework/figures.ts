@@ -14,8 +14,20 @@ export interface OfferRecord {
   ended?: number;
 }
 
+/** A task that was sent, and what was heard of it first; times in milliseconds. */
+export interface LaunchRecord {
+  at: number;
+  /** `name.namespace.pod`, as the task is called. */
+  pod: string;
+  agent: string;
+  said?: string;
+  ms?: number;
+}
+
 /** Offers remembered after their end, so that "who had it, and for how long?" can be answered. */
 const remembered = 1000;
+/** Launches remembered for whoever looks. */
+const shownLaunches = 50;
 /** Launches whose first update is waited for; older ones are forgotten. */
 const mostLaunches = 100_000;
 
@@ -27,7 +39,8 @@ export class Figures {
   readonly #now: () => number;
   readonly #inHand = new Map<string, OfferRecord>();
   readonly #history: OfferRecord[] = [];
-  readonly #launched = new Map<string, number>();
+  readonly #launched = new Map<string, LaunchRecord>();
+  #launches: LaunchRecord[] = [];
   readonly #received: Counter;
   readonly #declined: Counter;
   readonly #acquired: Counter;
@@ -37,9 +50,10 @@ export class Figures {
   readonly #podsPerAccept: Histogram;
   readonly #updates: Counter;
   readonly #reconciliations: Counter;
-  readonly #launches: Histogram;
+  readonly #answered: Histogram;
   readonly #bindings: Histogram;
   readonly #subscribed: Gauge;
+  #isSubscribed = false;
 
   constructor(registry: Registry, now: () => number = Date.now) {
     this.#now = now;
@@ -68,7 +82,7 @@ export class Figures {
       'state',
     ]);
     this.#reconciliations = counter('mesos_scheduler_reconciliation_executed', 'Questions about tasks.', ['kind']);
-    this.#launches = histogram(
+    this.#answered = histogram(
       'km_mesos_launch_seconds',
       'From an ACCEPT until the first word of each of its tasks.',
       [0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
@@ -97,14 +111,16 @@ export class Figures {
   event(event: Event): void {
     if (event.type === 'OFFERS')
       for (const { id, hostname } of event.offers.offers ?? []) this.#came(id.value, hostname);
-    else if (event.type === 'SUBSCRIBED') this.#subscribed.set(1);
+    else if (event.type === 'SUBSCRIBED') this.#subscribe(true);
     else if (event.type === 'RESCIND') this.#end(event.rescind.offer_id.value, 'rescinded');
     else if (event.type === 'UPDATE') {
       const { task_id, state, source = '', reason = '' } = event.update.status;
       this.#updates.inc({ source, reason, state });
-      const sent = this.#launched.get(task_id.value);
+      const launch = this.#launched.get(task_id.value);
+      if (!launch) return;
       this.#launched.delete(task_id.value);
-      if (sent !== undefined) this.#launches.observe((this.#now() - sent) / 1000);
+      Object.assign(launch, { said: state, ms: this.#now() - launch.at });
+      this.#answered.observe(launch.ms! / 1000);
     }
   }
 
@@ -119,14 +135,26 @@ export class Figures {
         operation.type === 'LAUNCH' ? (operation.launch?.task_infos ?? []) : [],
       );
       this.#podsPerAccept.observe(tasks.length);
-      for (const { task_id } of tasks) this.#launched.set(task_id.value, this.#now());
+      const at = this.#now();
+      for (const { task_id, name, agent_id } of tasks)
+        this.#launched.set(task_id.value, { at, pod: name, agent: agent_id.value });
+      this.#launches = [...this.#launched.values()].slice(-tasks.length).concat(this.#launches).slice(0, shownLaunches);
       while (this.#launched.size > mostLaunches) this.#launched.delete(this.#launched.keys().next().value!);
     }
   }
 
   disconnected(): void {
-    this.#subscribed.set(0);
+    this.#subscribe(false);
     for (const id of [...this.#inHand.keys()]) this.#end(id, 'lost');
+  }
+
+  /** The latest tasks that were sent, the last first. */
+  launches(): LaunchRecord[] {
+    return this.#launches;
+  }
+
+  get subscribed(): boolean {
+    return this.#isSubscribed;
   }
 
   bound(milliseconds: number): void {
@@ -136,6 +164,11 @@ export class Figures {
   /** The offers in hand, and those that were, the last first. */
   offers(): { inHand: OfferRecord[]; history: OfferRecord[] } {
     return { inHand: [...this.#inHand.values()], history: this.#history.toReversed() };
+  }
+
+  #subscribe(is: boolean): void {
+    this.#isSubscribed = is;
+    this.#subscribed.set(is ? 1 : 0);
   }
 
   #came(id: string, hostname: string): void {

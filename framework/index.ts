@@ -40,6 +40,7 @@ import { deleteNode, nodeReconciler } from './nodes.ts';
 import { pagesOf } from './pages.ts';
 import { Records } from './records.ts';
 import { State } from './state.ts';
+import { uiPages } from './ui.ts';
 import { Leader, type MasterOptions, keepSubscribed } from './subscription.ts';
 
 export { Superseded } from './framework.ts';
@@ -189,7 +190,11 @@ export async function start(
     tell: (agents) => framework.audit(agents),
   });
   volumes.on(({ type }) => type === 'deleted' && audit.soon());
-  return { cluster: framework, closed, pages: pagesOf(framework, state, figures) };
+  return {
+    cluster: framework,
+    closed,
+    pages: { ...pagesOf(framework, state, figures), ...uiPages(o.frameworkName, state, figures) },
+  };
 }
 
 function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps) {

@@ -91,6 +91,11 @@ export class State {
     return this.#nodes;
   }
 
+  /** Pods that wait for a place. */
+  get waiting(): readonly Pod[] {
+    return this.#waiting;
+  }
+
   agentOfNode(node: string): Agent | undefined {
     return this.#byNode.get(node);
   }

@@ -58,7 +58,10 @@ async function main(): Promise<void> {
 /** The sources as JavaScript, and what they read beside them. */
 function compile(target: string, manifest: Manifest): void {
   run('tsc', ['-p', 'tsconfig.build.json', '--outDir', target]);
-  const beside = globSync(['{api,mesos,executor}/**/*.{proto,json}', 'docs/**/*.md', '*.md', 'LICENSE'], { cwd: root });
+  const beside = globSync(
+    ['{api,mesos,executor,framework}/**/*.{proto,json,html,css,js}', 'docs/**/*.md', '*.md', 'LICENSE'],
+    { cwd: root },
+  );
   for (const file of beside) cpSync(join(root, file), join(target, file));
   const { devDependencies: _dev, scripts: _scripts, allowScripts: _allow, ...kept } = manifest;
   const bin = { km: 'cli/km.js' };

@@ -6,7 +6,8 @@
  *     └─ admin, controller-manager, scheduler, proxy, dns
  *   front-proxy-ca.crt, .key              who may vouch for users in headers
  *     └─ front-proxy-client
- *   executor-token, tokens.csv            the bootstrap token of executors, and the apiserver's file of it
+ *   executor-token, page-token            the bootstrap token of executors; who shows the other may see the framework's page
+ *   tokens.csv                            the apiserver's file of both
  *   service-account.key                   signs tokens of service accounts
  *
  * A CA is made once and never replaced. https://kubernetes.io/docs/setup/best-practices/certificates/
@@ -32,6 +33,8 @@ export interface Pki {
   /** CSV that the apiserver reads: the executors' bootstrap token. */
   tokenFile: string;
   executorToken: string;
+  /** The file with the token that opens the framework's page, and nothing else. */
+  pageTokenFile: string;
   /** PEM of the key that signs service-account tokens. */
   tokenKeyFile: string;
   /** What was made now: names of CAs and certificates. */
@@ -106,9 +109,16 @@ export async function ensurePki(
     pairs.set(name, kept ?? (await renewed(directory, name, authority, { ...holder, hosts: wanted })));
     if (!kept) made.push(name);
   }
-  const executorToken = keptText(join(directory, 'executor-token'), () => randomBytes(24).toString('base64url'));
+  const newToken = () => randomBytes(24).toString('base64url');
+  const executorToken = keptText(join(directory, 'executor-token'), newToken);
+  const pageTokenFile = join(directory, 'page-token');
+  const pageToken = keptText(pageTokenFile, newToken);
   const tokenFile = join(directory, 'tokens.csv');
-  writeSecret(tokenFile, `${executorToken},system:bootstrap:executor,executor,"system:nodes"\n`);
+  const lines = [
+    `${executorToken},system:bootstrap:executor,executor,"system:nodes"`,
+    `${pageToken},km:page,page,"km:page"`,
+  ];
+  writeSecret(tokenFile, `${lines.join('\n')}\n`);
   const tokenKeyFile = join(directory, 'service-account.key');
   keptText(tokenKeyFile, newKey);
   return {
@@ -121,6 +131,7 @@ export async function ensurePki(
     pair: (name) => pairs.get(name)!,
     tokenFile,
     executorToken,
+    pageTokenFile,
     made,
   };
 }

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { chromium, type Browser, type Page } from 'playwright-core';
 import { Agent } from 'undici';
 import { parse } from 'yaml';
 import { Pod } from '../../api/kinds/pod.ts';
@@ -101,4 +103,71 @@ test('the master is asked about tasks when an operator wants it', async () => {
     expect(text).toMatch(/^mesos_scheduler_reconciliation_executed\{kind="explicit"\} [1-9]/m);
     expect(text).toMatch(/^mesos_scheduler_status_updates\{.*reason="REASON_RECONCILIATION".*\} [1-9]/m);
   });
+});
+
+describe('the page', () => {
+  let browser: Browser;
+  let page: Page;
+  beforeAll(async () => {
+    // Without its calls home, which find no network here.
+    const args = ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-component-update'];
+    browser = await chromium.launch({ executablePath: '/usr/bin/chromium', args });
+    const password = readFileSync(join(cluster.dir, 'pki', 'page-token'), 'utf8').trim();
+    const context = await browser.newContext({
+      ignoreHTTPSErrors: true,
+      httpCredentials: { username: 'anybody', password },
+      viewport: { width: 1100, height: 800 },
+    });
+    page = await context.newPage();
+  }, 60_000);
+  afterAll(() => browser.close());
+
+  test('is for whom may get it', async () => {
+    const { code } = await ask('/ui/', 'GET', asNobody);
+    expect(code).toBe(401);
+    const password = readFileSync(join(cluster.dir, 'pki', 'page-token'), 'utf8').trim();
+    const headers = { authorization: `Basic ${Buffer.from(`x:${password}`).toString('base64')}` };
+    const get = async (path: string) => {
+      const { statusCode, body } = await asNobody.request({ origin, path, method: 'GET', headers });
+      await body.dump();
+      return statusCode;
+    };
+    expect([await get('/ui/'), await get('/metrics'), await get('/debug/offers')]).toEqual([200, 403, 403]);
+  });
+
+  test('shows nodes with their shares, who waits and why, and what was launched, without being asked again', async () => {
+    const failures: string[] = [];
+    page.on('pageerror', ({ message }) => failures.push(message));
+    page.on('requestfailed', (request) => failures.push(request.url()));
+    await page.goto(`${origin}/ui/`);
+    const summary = page.locator('#summary');
+    await summary.filter({ hasText: /^\d nodes, 1 pods, 1 waiting$/ }).waitFor();
+    await page.locator('#waiting tr', { hasText: 'default/elsewhere' }).getByText('0/').waitFor();
+    await page.locator('#launches tr', { hasText: 'counted.default.pod' }).getByText('TASK_STARTING').waitFor();
+    const [bar] = await page.locator('.node', { hasText: '1 pods' }).getByRole('img').all();
+    expect(await bar!.getAttribute('aria-label')).toMatch(
+      /^cpu: 0\.25 cores in pods, 0\.1 cores km itself, .* of \d+ cores$/,
+    );
+    await cluster.client.create(Pod, pod('late'));
+    await page.locator('#launches tr', { hasText: 'late.default.pod' }).waitFor();
+    await summary.filter({ hasText: '2 pods' }).waitFor();
+    expect(failures).toEqual([]);
+  }, 30_000);
+
+  test('can be walked with the keyboard, and searched', async () => {
+    await page.locator('#filter').fill('default/counted');
+    await page.locator('.node').nth(1).waitFor({ state: 'detached' });
+    await page.locator('#filter').press('Tab');
+    await page.keyboard.press('Enter');
+    await page.locator('.node[open] li', { hasText: 'default/counted – Running' }).waitFor();
+    // What comes meanwhile closes nothing and takes no focus away.
+    await cluster.client.create(Pod, pod('later'));
+    await page.locator('#launches tr', { hasText: 'later.default.pod' }).waitFor();
+    expect(await page.locator('.node[open]').count()).toBe(1);
+    expect(await page.evaluate('document.activeElement.tagName')).toBe('SUMMARY');
+    if (process.env['KM_SCREENSHOTS']) {
+      await page.locator('#filter').fill('');
+      await page.screenshot({ path: join(process.env['KM_SCREENSHOTS'], 'page.png') });
+    }
+  }, 30_000);
 });

@@ -130,6 +130,8 @@ km:framework
   create : storageclasses.storage.k8s.io
   get update : leases.coordination.k8s.io @ km-scheduler
   get : podgroups.scheduling.x-k8s.io
+km:page
+  get : /ui/*
 km:dns
   list watch : services
   list watch : endpointslices.discovery.k8s.io
@@ -141,6 +143,7 @@ export const boundTo: Readonly<Record<string, readonly string[]>> = {
   'km:controllers': ['User system:kube-controller-manager'],
   'km:dns': ['User system:kube-dns'],
   'km:framework': ['User system:kube-scheduler'],
+  'km:page': ['Group km:page'],
   'system:basic-user': ['Group system:authenticated'],
   'system:discovery': ['Group system:authenticated'],
   'system:kube-controller-manager': ['User system:kube-controller-manager'],
