@@ -39,7 +39,8 @@ const ownPrefixes = ['kubelet.kubernetes.io', 'node.kubernetes.io'];
  */
 export const nodeRestriction: AdmissionRule = {
   name: 'NodeRestriction',
-  validate: (request) => {
+  // Who may not write a thing is not told what else is wrong with it.
+  mutate: (request) => {
     const { kind, object, operation, options } = request;
     if (operation === 'delete') return;
     const node = nodeOf(options.user);

@@ -49,7 +49,7 @@ test('a profile tells where the time went while it was taken', async () => {
   const taken = await taking;
   clearInterval(timer);
   expect(typesOf(taken)).toEqual(['samples/count', 'cpu/nanoseconds']);
-  expect(Number(taken.durationNanos) / 1e9).toBeCloseTo(1, 0);
+  expect(Number(taken.durationNanos) / 1e9).toBeGreaterThan(0.9);
   expect(totals(taken).get('burnTheProcessor')! / 1e6).toBeGreaterThan(300);
 });
 
