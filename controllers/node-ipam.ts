@@ -1,7 +1,8 @@
+import { parseCidr } from '../api/cidr.ts';
 import { Node } from '../api/kinds/node.ts';
 import type { Stored } from '../api/meta.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
-import { CidrSet, parseRange } from './common/cidr-set.ts';
+import { CidrSet } from './common/cidr-set.ts';
 
 export interface NodeIpamOptions {
   clusterCidr: readonly string[];
@@ -21,7 +22,7 @@ export function rangesOf(o: NodeIpamOptions): CidrSet[] {
   if (dual && o.nodeCidrMaskSize > 0)
     throw new Error('--node-cidr-mask-size fits one family: use --node-cidr-mask-size-ipv4 and -ipv6');
   const sets = cidrs.map((cidr) => {
-    const own = parseRange(cidr)?.bits === 128 ? o.nodeCidrMaskSizeIpv6 || 64 : o.nodeCidrMaskSizeIpv4 || 24;
+    const own = parseCidr(cidr)?.family === 6 ? o.nodeCidrMaskSizeIpv6 || 64 : o.nodeCidrMaskSizeIpv4 || 24;
     return new CidrSet(cidr, o.nodeCidrMaskSize || own);
   });
   if (dual && sets[0]!.family === sets[1]!.family)

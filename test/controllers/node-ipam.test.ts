@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { Node } from '../../api/kinds/node.ts';
-import { CidrSet, parseRange } from '../../controllers/common/cidr-set.ts';
+import { parseCidr } from '../../api/cidr.ts';
+import { CidrSet } from '../../controllers/common/cidr-set.ts';
 import { rangesOf } from '../../controllers/node-ipam.ts';
 import { eventually } from '../eventually.ts';
 import { startControllers } from './harness.ts';
@@ -50,7 +51,7 @@ describe('a set of ranges', () => {
 
   test.each(['10.0.0.0', '10.0.0.0/33', 'fe80::1%eth0/64', 'x/8', '10.0.0.0/', '10.0.0.0/-1'])(
     '%s is no range',
-    (text) => expect(parseRange(text)).toBeUndefined(),
+    (text) => expect(parseCidr(text)).toBeUndefined(),
   );
 });
 
