@@ -64,3 +64,6 @@ export const contains = (range: Cidr, { family, value }: Address): boolean =>
 /** Everything of `inner` lies in `outer`, which is larger. */
 export const isStrictSubset = (inner: Cidr, outer: Cidr): boolean =>
   inner.bits > outer.bits && contains(outer, { family: inner.family, value: inner.base });
+
+/** The first address that a range has to give: of Services that of the Service `kubernetes`. */
+export const firstAddress = ({ family, base }: Cidr): string => formatAddress({ family, value: base + 1n });

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isIP, isIPv6 } from 'node:net';
+import { firstAddress } from '../api/cidr.ts';
 import type { Kind } from '../api/kind.ts';
 import { ConfigMap } from '../api/kinds/config-map.ts';
 import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
@@ -11,7 +12,7 @@ import type { KubeObject } from '../api/meta.ts';
 import { delay } from '../lib/delay.ts';
 import { equal } from '../lib/equal.ts';
 import { self } from './auth/user.ts';
-import { firstAddress } from './cidr.ts';
+import { rangesOf } from './admission/service-addresses.ts';
 import type { Registry } from './registry.ts';
 
 const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver' };
@@ -22,7 +23,7 @@ const descriptions: Readonly<Record<string, string>> = {
 };
 
 interface Settings extends AuthSettings {
-  serviceCidr: string;
+  serviceCidr: readonly string[];
   kubernetesServicePort: number;
   port: number;
 }
@@ -44,12 +45,13 @@ export async function bootstrap(registry: Registry, o: Settings, advertised: str
       '',
     );
   }
+  const address = firstAddress(rangesOf(serviceCidr)[0]);
   const service: Service = {
     metadata: { name: 'kubernetes', namespace: 'default', labels: { component: 'apiserver', provider: 'kubernetes' } },
     spec: {
       type: 'ClusterIP',
-      clusterIP: firstAddress(serviceCidr),
-      clusterIPs: [firstAddress(serviceCidr)],
+      clusterIP: address,
+      clusterIPs: [address],
       ports: [{ name: 'https', port: o.kubernetesServicePort, protocol: 'TCP', targetPort: o.port || 6443 }],
     },
   };

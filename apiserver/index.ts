@@ -85,7 +85,7 @@ export const options = {
   proxyClientCertFile: text('Certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   proxyClientKeyFile: text('Key of the certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   proxyToLoopback: flag('Proxies pods, services and nodes also at loopback addresses: where all run on this machine'),
-  serviceCidr: text('Addresses of Services', '10.96.0.0/12', '<cidr>'),
+  serviceCidr: list('Addresses of Services: one range, or one of each family', ['10.96.0.0/12'], '<cidr,cidr>'),
   kubernetesServicePort: port('Port of the Service kubernetes', 443),
   maxRequestBytes: number('Largest request body, bytes', 3 * 1024 * 1024, { min: 1024 }),
   enablePriorityAndFairness: flag('Serves requests by FlowSchemas and PriorityLevelConfigurations', true),

@@ -1,10 +1,10 @@
 import { ageColumn, formatLabels, joined, nameColumn } from '../columns.ts';
-import { bad, duplicate, immutable, notSupported, required } from '../field-error.ts';
-import { kind, type FieldError } from '../kind.ts';
+import { kind } from '../kind.ts';
 import type { Condition, KubeObject } from '../meta.ts';
-import { checkDns1035, checkDnsLabel } from '../names.ts';
-import { portRange } from '../pod-spec-validate.ts';
-import { validateLabels } from '../validate-meta.ts';
+import { equal } from '../../lib/equal.ts';
+import { checkDns1035 } from '../names.ts';
+import { isExternallyAccessible, needsHealthCheckPort, usesNodePorts } from '../service-addresses.ts';
+import { validateServiceSpec, validateServiceUpdate } from '../validate-service.ts';
 
 export interface Service extends KubeObject {
   spec: ServiceSpec;
@@ -20,8 +20,8 @@ export interface ServiceSpec {
   ports?: ServicePort[];
   clusterIP?: string;
   clusterIPs?: string[];
-  ipFamilies?: string[];
-  ipFamilyPolicy?: string;
+  ipFamilies?: ('IPv4' | 'IPv6')[];
+  ipFamilyPolicy?: 'SingleStack' | 'PreferDualStack' | 'RequireDualStack';
   externalName?: string;
   externalIPs?: string[];
   sessionAffinity?: 'None' | 'ClientIP';
@@ -45,9 +45,6 @@ export interface ServicePort {
   appProtocol?: string;
 }
 
-const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'];
-const usesNodePorts = (spec: ServiceSpec) => spec.type === 'NodePort' || spec.type === 'LoadBalancer';
-
 export const Service = kind<Service>({
   group: '',
   version: 'v1',
@@ -63,28 +60,12 @@ export const Service = kind<Service>({
   prepareCreate: (service) => {
     service.status = { loadBalancer: {} };
   },
-  prepareUpdate: (service, old) => {
-    const { spec } = service;
-    if (spec.type === 'ExternalName') return;
-    // What the server allocated stays when an update leaves it out.
-    if (old.spec.clusterIP && old.spec.type !== 'ExternalName' && !spec.clusterIP) {
-      spec.clusterIP = old.spec.clusterIP;
-      if (old.spec.clusterIPs) spec.clusterIPs = old.spec.clusterIPs;
-    }
-    if (!usesNodePorts(spec) || !usesNodePorts(old.spec)) return;
-    for (const port of spec.ports ?? [])
-      port.nodePort ||=
-        old.spec.ports?.find((p) => p.port === port.port && p.protocol === port.protocol && p.name === port.name)
-          ?.nodePort ?? 0;
+  prepareUpdate: ({ spec }, old) => {
+    dropLeftOver(spec, old.spec);
+    keepAllocated(spec, old.spec);
   },
-  validate: (service) => validateSpec(service.spec),
-  validateUpdate: ({ spec }, old) =>
-    spec.type !== 'ExternalName' &&
-    old.spec.type !== 'ExternalName' &&
-    old.spec.clusterIP &&
-    spec.clusterIP !== old.spec.clusterIP
-      ? [immutable('spec.clusterIPs[0]', spec.clusterIP)]
-      : [],
+  validate: ({ spec }) => validateServiceSpec(spec),
+  validateUpdate: ({ spec }, old) => validateServiceUpdate(spec, old.spec),
   columns: [
     nameColumn,
     { name: 'Type', value: ({ spec }) => spec.type ?? '' },
@@ -100,10 +81,48 @@ export const Service = kind<Service>({
   },
 });
 
+const isBalanced = ({ type }: ServiceSpec): boolean => type === 'LoadBalancer';
+const isNoName = ({ type }: ServiceSpec): boolean => type !== 'ExternalName';
+/** Fields that make sense for some types only. */
+const dependents: readonly [field: keyof ServiceSpec, isFor: (spec: ServiceSpec) => boolean][] = [
+  ['clusterIP', isNoName],
+  ['clusterIPs', isNoName],
+  ['ipFamilies', isNoName],
+  ['ipFamilyPolicy', isNoName],
+  ['externalTrafficPolicy', isExternallyAccessible],
+  ['healthCheckNodePort', needsHealthCheckPort],
+  ['allocateLoadBalancerNodePorts', isBalanced],
+  ['loadBalancerClass', isBalanced],
+];
+
+/** Who changes the type need not take away what the old one had, if he says nothing else of it. */
+function dropLeftOver(spec: ServiceSpec, old: ServiceSpec): void {
+  for (const [field, isFor] of dependents)
+    if (isFor(old) && !isFor(spec) && equal(spec[field], old[field])) delete spec[field];
+}
+
+/** What the server has given stays when an update leaves it out. */
+function keepAllocated(spec: ServiceSpec, old: ServiceSpec): void {
+  if (spec.type === 'ExternalName') return;
+  if (old.clusterIP && old.type !== 'ExternalName') {
+    spec.clusterIP ||= spec.clusterIPs?.[0] ?? old.clusterIP;
+    if (old.clusterIPs && spec.clusterIP === old.clusterIP) spec.clusterIPs ??= old.clusterIPs;
+  }
+  if (needsHealthCheckPort(spec) && needsHealthCheckPort(old) && old.healthCheckNodePort)
+    spec.healthCheckNodePort ||= old.healthCheckNodePort;
+  if (!usesNodePorts(spec) || !usesNodePorts(old)) return;
+  for (const port of spec.ports ?? [])
+    port.nodePort ||=
+      old.ports?.find((p) => p.port === port.port && p.protocol === port.protocol && p.name === port.name)?.nodePort ??
+      0;
+}
+
+/** Families and their policy are the cluster's to fill in, together with the addresses. */
 function defaults({ spec }: Service): void {
   if (!spec) return;
   spec.type ||= 'ClusterIP';
   spec.sessionAffinity ||= 'None';
+  if (spec.sessionAffinity === 'None') delete spec.sessionAffinityConfig;
   if (spec.sessionAffinity === 'ClientIP') spec.sessionAffinityConfig ??= { clientIP: { timeoutSeconds: 10800 } };
   for (const port of spec.ports ?? []) {
     port.protocol ||= 'TCP';
@@ -111,45 +130,11 @@ function defaults({ spec }: Service): void {
   }
   if (spec.type !== 'ExternalName') {
     spec.internalTrafficPolicy ||= 'Cluster';
-    spec.ipFamilies ??= ['IPv4'];
-    spec.ipFamilyPolicy ??= 'SingleStack';
     if (spec.clusterIP) spec.clusterIPs ??= [spec.clusterIP];
+    else if (spec.clusterIPs?.[0]) spec.clusterIP = spec.clusterIPs[0];
   }
-  if (usesNodePorts(spec)) spec.externalTrafficPolicy ||= 'Cluster';
+  if (isExternallyAccessible(spec)) spec.externalTrafficPolicy ||= 'Cluster';
   if (spec.type === 'LoadBalancer') spec.allocateLoadBalancerNodePorts ??= true;
-}
-
-function validateSpec(spec: ServiceSpec | undefined): FieldError[] {
-  if (!spec) return [required('spec.ports')];
-  const errors: FieldError[] = [];
-  const ports = spec.ports ?? [];
-  if (!types.includes(spec.type ?? '')) errors.push(notSupported('spec.type', spec.type, types));
-  if (ports.length === 0 && spec.clusterIP !== 'None' && spec.type !== 'ExternalName')
-    errors.push(required('spec.ports'));
-  if (spec.type === 'ExternalName' && !spec.externalName) errors.push(required('spec.externalName'));
-  const names = new Set<string>();
-  const seen = new Set<string>();
-  for (const [i, port] of ports.entries()) {
-    const at = `spec.ports[${i}]`;
-    if (ports.length > 1 && !port.name) errors.push(required(`${at}.name`));
-    if (port.name) {
-      errors.push(...checkDnsLabel(port.name).map((detail) => bad(`${at}.name`, port.name, detail)));
-      if (names.has(port.name)) errors.push(duplicate(`${at}.name`, port.name));
-      names.add(port.name);
-    }
-    errors.push(...portRange(port.port ?? 0, `${at}.port`));
-    if (!['SCTP', 'TCP', 'UDP'].includes(port.protocol ?? ''))
-      errors.push(notSupported(`${at}.protocol`, port.protocol, ['SCTP', 'TCP', 'UDP']));
-    if (typeof port.targetPort === 'number') errors.push(...portRange(port.targetPort, `${at}.targetPort`));
-    if (port.nodePort && !usesNodePorts(spec))
-      errors.push({ type: 'Forbidden', field: `${at}.nodePort`, detail: "may not be used when `type` is 'ClusterIP'" });
-    const key = `${port.protocol}/${port.port}`;
-    if (seen.has(key)) errors.push(duplicate(at, port));
-    seen.add(key);
-  }
-  if (!['None', 'ClientIP'].includes(spec.sessionAffinity ?? ''))
-    errors.push(notSupported('spec.sessionAffinity', spec.sessionAffinity, ['ClientIP', 'None']));
-  return [...errors, ...validateLabels(spec.selector, 'spec.selector')];
 }
 
 function externalIp({ spec, status }: Service): string {

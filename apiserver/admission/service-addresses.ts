@@ -1,10 +1,12 @@
 import { randomInt } from 'node:crypto';
+import { contains, formatAddress, parseAddress, parseCidr, sizeOf, type Cidr } from '../../api/cidr.ts';
 import { bad, invalid } from '../../api/field-error.ts';
 import { Service } from '../../api/kinds/service.ts';
+import { clusterIpsOf, needsHealthCheckPort } from '../../api/service-addresses.ts';
 import { internalError } from '../../api/status.ts';
-import { contains, formatAddress, parseAddress, parseCidr, type Range } from '../cidr.ts';
 import type { Store } from '../store.ts';
 import type { AdmissionRequest, AdmissionRule } from './order.ts';
+import { chooseFamilies, type ServiceRanges } from './service-families.ts';
 
 const ipPrefix = '/registry/allocations/clusterips/';
 const portPrefix = '/registry/allocations/nodeports/';
@@ -13,45 +15,82 @@ const lastPort = 32767;
 const tries = 64;
 
 /**
- * Gives Services their cluster IP and node ports. Each one taken is a key of its own in the store, created only if it
+ * Gives Services their cluster IPs and node ports. Each one taken is a key of its own in the store, created only if it
  * is not there, so that no two apiservers ever give out the same.
  */
-export const serviceAddresses = (store: Store, cidr: string): AdmissionRule => {
-  const range = parseCidr(cidr);
+export const serviceAddresses = (store: Store, cidrs: readonly string[]): AdmissionRule => {
+  const ranges = rangesOf(cidrs);
   const candidates = new Candidates(store);
   return {
     name: 'ServiceAddresses',
-    mutate: (request) => (isService(request) ? assign(candidates, range, request) : undefined),
-    allocate: (request) => (isService(request) ? take(store, range, cidr, request) : Promise.resolve(undefined)),
+    mutate: (request) => (isService(request) ? assign(candidates, ranges, request) : undefined),
+    allocate: (request) => (isService(request) ? take(store, ranges, request) : Promise.resolve(undefined)),
     released: async (request) => {
       if (isService(request)) await giveBack(store, request);
     },
   };
 };
 
+/** One range, or one of each family; the first is that of Services that do not say. Throws an Error in words. */
+export function rangesOf(cidrs: readonly string[]): ServiceRanges {
+  const ranges = cidrs.map((text) => {
+    const range = parseCidr(text);
+    const least = range?.family === 6 ? 126 : 30;
+    if (!range || range.bits > least || sizeOf(range) < 4n)
+      throw new Error(`--service-cidr: expected a range such as 10.96.0.0/12 or fd00:1::/108, got "${text}"`);
+    return range;
+  });
+  const [first, second, ...more] = ranges;
+  if (!first || more.length > 0 || second?.family === first.family)
+    throw new Error(`--service-cidr: expected one range, or one of each family, got "${cidrs.join(',')}"`);
+  return second ? [first, second] : [first];
+}
+
 const isService = ({ kind }: AdmissionRequest): boolean => kind.group === '' && kind.plural === Service.plural;
 
-const wantsIp = ({ spec }: Service): boolean => spec.type !== 'ExternalName' && spec.clusterIP !== 'None';
 const wantsPorts = ({ spec }: Service): boolean =>
   spec.type === 'NodePort' || (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false);
 
 /** Fills in free ones where the user named none. They are only looked for here; `take` decides. */
-async function assign(candidates: Candidates, range: Range, { object, operation }: AdmissionRequest): Promise<void> {
-  const service = object as Service;
-  if (operation === 'delete' || !service.spec) return;
-  if (service.spec.type === 'ExternalName') {
-    delete service.spec.clusterIP;
-    delete service.spec.clusterIPs;
+async function assign(candidates: Candidates, ranges: ServiceRanges, request: AdmissionRequest): Promise<void> {
+  const { spec } = request.object as Service;
+  if (request.operation === 'delete' || !spec) return;
+  if (spec.type !== 'ExternalName') await assignAddresses(candidates, ranges, request);
+  const chosen = () => new Set(portsOf(request.object as Service));
+  for (const port of spec.ports ?? []) {
+    if (wantsPorts(request.object as Service)) port.nodePort ||= await freePort(candidates, chosen());
+    else if (!port.nodePort || request.operation === 'update') delete port.nodePort;
   }
-  if (wantsIp(service) && !service.spec.clusterIP) {
-    service.spec.clusterIP = await freeAddress(candidates, range);
-    service.spec.clusterIPs = [service.spec.clusterIP];
-  }
-  for (const port of service.spec.ports ?? []) {
-    if (wantsPorts(service))
-      port.nodePort ||= await freePort(candidates, new Set((service.spec.ports ?? []).map((p) => p.nodePort ?? 0)));
-    else if (!port.nodePort || operation === 'update') delete port.nodePort;
-  }
+  if (needsHealthCheckPort(spec)) spec.healthCheckNodePort ||= await freePort(candidates, chosen());
+}
+
+async function assignAddresses(
+  candidates: Candidates,
+  ranges: ServiceRanges,
+  request: AdmissionRequest,
+): Promise<void> {
+  const { spec } = request.object as Service;
+  const families = chooseFamilies(spec, (request.old as Service | undefined)?.spec, ranges);
+  if (Array.isArray(families)) throw invalid(request.kind, request.object.metadata.name ?? '', families);
+  Object.assign(spec, families);
+  if (spec.clusterIP === 'None') return;
+  const given = clusterIpsOf(spec);
+  const wanted = spec.ipFamilies!;
+  // Ones that are of no family, or too many, are left to the validation.
+  if (given.length > wanted.length || given.some((ip) => !parseAddress(ip))) return;
+  spec.clusterIPs = await Promise.all(
+    wanted.map(async (family) => {
+      const own = given.find((ip) => `IPv${parseAddress(ip)?.family}` === family);
+      return (
+        own ??
+        freeAddress(
+          candidates,
+          ranges.find((range) => `IPv${range.family}` === family)!,
+        )
+      );
+    }),
+  );
+  spec.clusterIP = spec.clusterIPs[0]!;
 }
 
 /** A request that was given a candidate has claimed it by then, or never will. Milliseconds. */
@@ -80,12 +119,17 @@ class Candidates {
   }
 }
 
-async function freeAddress(candidates: Candidates, range: Range): Promise<string> {
+/** Of a range larger than any that is used up, this many addresses are given out. */
+const mostAddresses = 2n ** 20n;
+
+async function freeAddress(candidates: Candidates, range: Cidr): Promise<string> {
+  const size = Number(sizeOf(range) < mostAddresses ? sizeOf(range) : mostAddresses);
   // The first part of a range is left for those who choose an address themselves.
-  const reserved = Math.min(256, Math.max(16, Math.floor(range.size / 16)));
-  const from = range.size > 32 ? reserved : 1;
+  const reserved = Math.min(256, Math.max(16, Math.floor(size / 16)));
+  const from = size > 32 ? reserved : 1;
   for (let i = 0; i < tries; i++) {
-    const address = formatAddress(range.first + randomInt(from, range.size - 1));
+    const value = range.base + BigInt(randomInt(from, size - 1));
+    const address = formatAddress({ family: range.family, value });
     if (await candidates.take(ipPrefix + address)) return address;
   }
   throw internalError('failed to allocate a serviceIP: range is full');
@@ -99,57 +143,63 @@ async function freePort(candidates: Candidates, chosen: ReadonlySet<number>): Pr
   throw internalError('failed to allocate a nodePort: range is full');
 }
 
+/** Node ports of the Service, that of its health checks among them. */
 const portsOf = (service: Service | undefined): number[] => [
-  ...new Set((service?.spec?.ports ?? []).map((port) => port.nodePort ?? 0).filter((port) => port > 0)),
+  ...new Set(
+    [...(service?.spec?.ports ?? []).map((port) => port.nodePort ?? 0), service?.spec?.healthCheckNodePort ?? 0].filter(
+      (port) => port > 0,
+    ),
+  ),
 ];
-const ipOf = (service: Service | undefined): string | undefined =>
-  service?.spec?.clusterIP && service.spec.clusterIP !== 'None' ? service.spec.clusterIP : undefined;
 
-async function take(store: Store, range: Range, cidr: string, request: AdmissionRequest): Promise<() => Promise<void>> {
+async function take(store: Store, ranges: ServiceRanges, request: AdmissionRequest): Promise<() => Promise<void>> {
   const service = request.object as Service;
   const old = request.old as Service | undefined;
+  const refusal = (field: string, value: unknown, why: string) =>
+    invalid(request.kind, service.metadata.name ?? '', [bad(field, value, why)]);
   const taken: string[] = [];
   const undo = async () => {
     for (const key of taken) await drop(store, key);
   };
+  const { namespace, name, uid } = service.metadata;
+  const owner = Buffer.from(JSON.stringify({ namespace, name, uid }));
   const claim = async (key: string, field: string, value: unknown, why: string) => {
-    const owner = Buffer.from(
-      JSON.stringify({ namespace: service.metadata.namespace, name: service.metadata.name, uid: service.metadata.uid }),
-    );
     if ((await store.put(key, owner, 0)).ok) taken.push(key);
-    else throw invalid(request.kind, service.metadata.name ?? '', [bad(field, value, why)]);
+    else throw refusal(field, value, why);
   };
   try {
-    const ip = ipOf(service);
-    if (ip && ip !== ipOf(old)) {
+    const held = clusterIpsOf(old?.spec);
+    for (const ip of clusterIpsOf(service.spec)) {
+      if (held.includes(ip)) continue;
+      const failed = `failed to allocate IP ${ip}`;
       const address = parseAddress(ip);
-      if (address === undefined || !contains(range, address))
-        throw invalid(request.kind, service.metadata.name ?? '', [
-          bad(
-            'spec.clusterIPs',
-            [ip],
-            `failed to allocate IP ${ip}: the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${cidr}`,
-          ),
-        ]);
+      const range = ranges.find(({ family }) => family === address?.family);
+      if (!address || !range || !isGivenOut(range, address))
+        throw refusal(
+          'spec.clusterIPs',
+          [ip],
+          `${failed}: the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${textOf(range ?? ranges[0])}`,
+        );
       await claim(
-        ipPrefix + ip,
+        ipPrefix + formatAddress(address),
         'spec.clusterIPs',
         [ip],
-        `failed to allocate IP ${ip}: provided IP is already allocated`,
+        `${failed}: provided IP is already allocated`,
       );
     }
     const before = portsOf(old);
-    for (const [i, { nodePort }] of (service.spec.ports ?? []).entries()) {
+    const wanted = [
+      ...(service.spec.ports ?? []).map(({ nodePort }, i) => [`spec.ports[${i}].nodePort`, nodePort ?? 0] as const),
+      ['spec.healthCheckNodePort', service.spec.healthCheckNodePort ?? 0] as const,
+    ];
+    for (const [field, nodePort] of wanted) {
       if (!nodePort || before.includes(nodePort) || taken.includes(portPrefix + nodePort)) continue;
-      const field = `spec.ports[${i}].nodePort`;
       if (nodePort < firstPort || nodePort > lastPort)
-        throw invalid(request.kind, service.metadata.name ?? '', [
-          bad(
-            field,
-            nodePort,
-            `provided port is not in the valid range. The range of valid ports is ${firstPort}-${lastPort}`,
-          ),
-        ]);
+        throw refusal(
+          field,
+          nodePort,
+          `provided port is not in the valid range. The range of valid ports is ${firstPort}-${lastPort}`,
+        );
       await claim(portPrefix + nodePort, field, nodePort, 'provided port is already allocated');
     }
   } catch (error) {
@@ -159,11 +209,19 @@ async function take(store: Store, range: Range, cidr: string, request: Admission
   return undo;
 }
 
+/** The first address of a range names it, the last one of an IPv4 range is everybody's. */
+const isGivenOut = (range: Cidr, address: { family: 4 | 6; value: bigint }): boolean =>
+  contains(range, address) &&
+  address.value !== range.base &&
+  (range.family === 6 || address.value !== range.base + sizeOf(range) - 1n);
+
+const textOf = ({ family, base, bits }: Cidr): string => `${formatAddress({ family, value: base })}/${bits}`;
+
 async function giveBack(store: Store, { operation, object, old }: AdmissionRequest): Promise<void> {
   const before = old as Service | undefined;
   const now = operation === 'delete' ? undefined : (object as Service);
-  const ip = ipOf(before);
-  if (ip && ip !== ipOf(now)) await drop(store, ipPrefix + ip);
+  const left = clusterIpsOf(now?.spec);
+  for (const ip of clusterIpsOf(before?.spec)) if (!left.includes(ip)) await drop(store, ipPrefix + ip);
   const kept = portsOf(now);
   for (const port of portsOf(before)) if (!kept.includes(port)) await drop(store, portPrefix + port);
 }
@@ -187,10 +245,10 @@ export async function repairAddresses(
   now: number,
 ): Promise<Map<string, number>> {
   const held = new Set(
-    services.flatMap((service) => {
-      const ip = ipOf(service);
-      return [...(ip ? [ipPrefix + ip] : []), ...portsOf(service).map((port) => portPrefix + port)];
-    }),
+    services.flatMap((service) => [
+      ...clusterIpsOf(service.spec).map((ip) => ipPrefix + ip),
+      ...portsOf(service).map((port) => portPrefix + port),
+    ]),
   );
   const left = new Map<string, number>();
   for (const prefix of [ipPrefix, portPrefix])

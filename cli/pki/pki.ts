@@ -16,6 +16,7 @@ import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { firstAddress, parseCidr } from '../../api/cidr.ts';
 import { type KeyPair, createAuthority, issue } from '../../lib/certs.ts';
 import { filesOf, hostsIn, isFor, keptText, makeSecret, readCertificate, readPair, writeSecret } from './files.ts';
 import { kubeconfigOf } from './kubeconfig.ts';
@@ -81,8 +82,8 @@ export const servingHosts = (given: readonly string[], serviceCidr: string): str
     'kubernetes.default',
     'kubernetes.default.svc',
     'kubernetes.default.svc.cluster.local',
-    // The address of the Service kubernetes.
-    serviceCidr.replace(/\d+\/\d+$/, '1'),
+    // The address of the Service kubernetes; of two ranges it is in the first.
+    ...[parseCidr(serviceCidr.split(',')[0]!)].flatMap((range) => (range ? [firstAddress(range)] : [])),
   ]),
 ];
 

@@ -1,17 +1,16 @@
-import { expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { firstAddress } from '../../api/cidr.ts';
 import { Service } from '../../api/kinds/service.ts';
-import { repairAddresses } from '../../apiserver/admission/service-addresses.ts';
-import { contains, firstAddress, formatAddress, parseAddress, parseCidr } from '../../apiserver/cidr.ts';
+import { rangesOf, repairAddresses } from '../../apiserver/admission/service-addresses.ts';
 import { openEmbedded } from '../../apiserver/embedded.ts';
+import { startServer, type TestServer } from './harness.ts';
 
-test('reads ranges and addresses', () => {
-  expect(parseCidr('10.96.0.0/12')).toEqual({ first: parseAddress('10.96.0.0'), size: 2 ** 20 });
-  expect(firstAddress('10.0.0.0/24')).toBe('10.0.0.1');
-  expect(formatAddress(parseAddress('192.168.1.250')!)).toBe('192.168.1.250');
-  expect(contains(parseCidr('10.0.0.0/24'), parseAddress('10.0.0.255')!)).toBe(false);
-  expect(parseAddress('1.2.3.400')).toBeUndefined();
-  for (const wrong of ['10.0.0.0', '10.0.0.0/40', 'x/8', '300.0.0.0/8'])
-    expect(() => parseCidr(wrong)).toThrow('expected an IPv4 range');
+test('reads ranges, one or one of each family', () => {
+  expect(rangesOf(['10.96.0.0/12', 'fd00:1::/108']).map(firstAddress)).toEqual(['10.96.0.1', 'fd00:1::1']);
+  for (const wrong of [['10.0.0.0'], ['10.0.0.0/40'], ['x/8'], ['300.0.0.0/8'], ['10.0.0.0/31']])
+    expect(() => rangesOf(wrong)).toThrow('expected a range such as');
+  for (const wrong of [[], ['10.0.0.0/8', '11.0.0.0/8'], ['10.0.0.0/8', 'fd00::/64', 'fd01::/64']])
+    expect(() => rangesOf(wrong)).toThrow('one of each family');
 });
 
 test('claims that no Service holds are freed, but not before their writer had time', async () => {
@@ -33,4 +32,117 @@ test('claims that no Service holds are freed, but not before their writer had ti
     '/registry/allocations/nodeports/30001',
   ]);
   await store.close();
+});
+
+// https://kubernetes.io/docs/concepts/services-networking/dual-stack/
+describe('on a cluster of both families', () => {
+  let s: TestServer;
+  beforeAll(async () => void (s = await startServer({ serviceCidr: ['10.96.0.0/16', 'fd00:96::/108'] })));
+  afterAll(() => s.stop());
+  const path = '/api/v1/namespaces/default/services';
+  let serial = 0;
+  const make = async (spec: object) => {
+    const { status, json } = await s.call('POST', path, {
+      metadata: { name: `s${(serial += 1)}` },
+      spec: { ports: [{ port: 80 }], selector: { app: 'x' }, ...spec },
+    });
+    return { status, json, spec: json['spec'] as Service['spec'] | undefined, message: String(json['message']) };
+  };
+  const v4 = /^10\.96\./;
+  const v6 = /^fd00:96::/;
+
+  test('a Service is of the first family unless it says more', async () => {
+    expect((await make({})).spec).toMatchObject({
+      ...{ ipFamilies: ['IPv4'], ipFamilyPolicy: 'SingleStack', clusterIPs: [expect.stringMatching(v4)] },
+    });
+    expect((await make({ ipFamilies: ['IPv6'] })).spec).toMatchObject({
+      ...{ ipFamilies: ['IPv6'], ipFamilyPolicy: 'SingleStack', clusterIP: expect.stringMatching(v6) },
+    });
+    for (const ipFamilyPolicy of ['PreferDualStack', 'RequireDualStack'])
+      expect((await make({ ipFamilyPolicy })).spec).toMatchObject({
+        ipFamilies: ['IPv4', 'IPv6'],
+        clusterIPs: [expect.stringMatching(v4), expect.stringMatching(v6)],
+      });
+    expect((await make({ ipFamilyPolicy: 'PreferDualStack', ipFamilies: ['IPv6', 'IPv4'] })).spec).toMatchObject({
+      clusterIPs: [expect.stringMatching(v6), expect.stringMatching(v4)],
+    });
+    expect((await make({ clusterIP: 'fd00:96::77' })).spec).toMatchObject({ ipFamilies: ['IPv6'] });
+  });
+
+  test('an address is given out once, however it is written', async () => {
+    expect((await make({ clusterIP: 'fd00:96::1234' })).status).toBe(201);
+    const { status, message } = await make({ clusterIP: 'FD00:96:0::1234' });
+    expect([status, message]).toEqual([422, expect.stringContaining('provided IP is already allocated')]);
+    expect((await make({ clusterIP: 'fd00:97::1' })).message).toContain('The range of valid IPs is fd00:96::/108');
+  });
+
+  test('a Service gets a second family by its policy, and loses it', async () => {
+    const { json, spec } = await make({});
+    const at = `${path}/${String(json['metadata']!['name'])}`;
+    const policy = async (ipFamilyPolicy: string) =>
+      (await s.call('PATCH', at, { spec: { ipFamilyPolicy } }, { 'content-type': 'application/merge-patch+json' }))
+        .json['spec'];
+    const both = [spec!.clusterIP, expect.stringMatching(v6)];
+    expect(await policy('PreferDualStack')).toMatchObject({ clusterIPs: both, ipFamilies: ['IPv4', 'IPv6'] });
+    expect(await policy('SingleStack')).toMatchObject({ clusterIPs: [spec!.clusterIP], ipFamilies: ['IPv4'] });
+  });
+
+  test('a headless one without a selector is of both', async () => {
+    expect((await make({ clusterIP: 'None', selector: undefined })).spec).toMatchObject({
+      ipFamilies: ['IPv4', 'IPv6'],
+      ipFamilyPolicy: 'RequireDualStack',
+    });
+    expect((await make({ clusterIP: 'None' })).spec).toMatchObject({ ipFamilies: ['IPv4'] });
+  });
+
+  test('a load balancer that keeps traffic local has a port for its health checks, as long as it does', async () => {
+    const local = { type: 'LoadBalancer', externalTrafficPolicy: 'Local' };
+    const { json, spec } = await make(local);
+    const port = spec!.healthCheckNodePort!;
+    expect(port).toBeGreaterThanOrEqual(30_000);
+    expect((await make({ ...local, healthCheckNodePort: port })).message).toContain(
+      `spec.healthCheckNodePort: Invalid value: ${port}: provided port is already allocated`,
+    );
+    const at = `${path}/${String(json['metadata']!['name'])}`;
+    const patch = (change: object) =>
+      s.call('PATCH', at, { spec: change }, { 'content-type': 'application/merge-patch+json' });
+    expect((await patch({ healthCheckNodePort: port + 1 })).status).toBe(422);
+    expect((await patch({ selector: { app: 'y' } })).json['spec']).toMatchObject({ healthCheckNodePort: port });
+    const changed = await patch({ externalTrafficPolicy: 'Cluster' });
+    expect(changed.json['spec']).not.toHaveProperty('healthCheckNodePort');
+    expect((await make({ ...local, healthCheckNodePort: port })).status).toBe(201);
+    expect((await patch({ type: 'ClusterIP' })).json['spec']).not.toHaveProperty('allocateLoadBalancerNodePorts');
+  });
+});
+
+test('a cluster of one family says what it cannot give', async () => {
+  const s = await startServer();
+  const make = async (spec: object) => {
+    const body = { metadata: { name: 'x' }, spec: { ports: [{ port: 80 }], ...spec } };
+    return String((await s.call('POST', '/api/v1/namespaces/default/services?dryRun=All', body)).json['message']);
+  };
+  const cases: [object, string][] = [
+    [{ ipFamilies: ['IPv6'] }, 'spec.ipFamilies[0]: Invalid value: "IPv6": not configured on this cluster'],
+    [{ ipFamilyPolicy: 'RequireDualStack' }, 'spec.ipFamilyPolicy: Invalid value: "RequireDualStack": this cluster is'],
+    [{ type: 'NodePort', clusterIP: 'None' }, 'spec.clusterIPs[0]: Invalid value: "None": may not be set to \'None\''],
+    [{ externalTrafficPolicy: 'Local' }, 'may only be set for externally-accessible services'],
+    [{ type: 'NodePort', externalTrafficPolicy: 'Near' }, 'spec.externalTrafficPolicy: Unsupported value: "Near"'],
+    [{ healthCheckNodePort: 31_000 }, "may only be set when `type` is 'LoadBalancer'"],
+    [
+      { externalIPs: ['127.0.0.1'] },
+      'spec.externalIPs[0]: Invalid value: "127.0.0.1": may not be in the loopback range',
+    ],
+    [{ externalIPs: ['nowhere'] }, 'must be a valid IP address'],
+    [{ loadBalancerSourceRanges: ['10.0.0.0/8'] }, 'spec.loadBalancerSourceRanges: Forbidden'],
+    [{ type: 'LoadBalancer', loadBalancerSourceRanges: ['10/8'] }, 'must be a valid CIDR value'],
+    [
+      { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds: 0 } } },
+      'must be greater than 0',
+    ],
+    [{ type: 'ExternalName', externalName: 'a_b' }, 'spec.externalName: Invalid value: "a_b"'],
+    [{ trafficDistribution: 'Far' }, 'spec.trafficDistribution: Unsupported value: "Far"'],
+    [{ loadBalancerClass: 'x' }, 'spec.loadBalancerClass: Forbidden'],
+  ];
+  for (const [spec, words] of cases) expect(await make(spec)).toContain(words);
+  await s.stop();
 });

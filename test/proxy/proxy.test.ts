@@ -2,7 +2,6 @@ import { randomInt } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import { freePort } from '../../cli/ports.ts';
 import { Client } from '../../client/client.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
@@ -22,7 +21,7 @@ const stopping = new AbortController();
 
 beforeAll(async () => {
   await new Promise<void>((done) => pod.listen(0, '127.0.0.1', done));
-  server = await startServer({ serviceCidr: `${range}.0.0/16` });
+  server = await startServer({ serviceCidr: [`${range}.0.0/16`] });
   client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
   proxy = await start(
     {
@@ -52,17 +51,17 @@ const make = (path: string, object: object) => server.call('POST', path, object)
 const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 
 test('follows the cluster: an endpoint comes and goes, and a health-check node port tells of it', async () => {
-  const [nodePort, health] = [30_000 + randomInt(2700), await freePort()];
-  await make('/api/v1/namespaces/default/services', {
+  const nodePort = 30_000 + randomInt(2700);
+  const { json } = await make('/api/v1/namespaces/default/services', {
     metadata: { name: 'web' },
     spec: {
       type: 'LoadBalancer',
       clusterIP: `${range}.0.10`,
       externalTrafficPolicy: 'Local',
-      healthCheckNodePort: health,
       ports: [{ port: 8000, nodePort }],
     },
   });
+  const health = String(json['spec']!['healthCheckNodePort']);
   await eventually(async () => expect(await get(`127.0.0.1:${health}/healthz`)).toMatchObject({ code: 503 }));
   await make(slices, {
     metadata: { name: 'web-x', labels: { 'kubernetes.io/service-name': 'web' } },
