@@ -232,7 +232,7 @@ class Launch implements LocalCluster {
     executor.push('--log-level', this.#o.logLevel, ...(this.#o.executorFlags ?? []));
     return this.#km('scheduler', [
       ...this.#clientFlags('scheduler'),
-      ...['--mesos-master', this.masterUrl, '--executor-token', pki.executorToken],
+      ...['--mesos-master', this.masterUrl, '--executor-token-file', pki.executorTokenFile],
       ...[
         '--executor-command',
         this.#o.executorCommand || `exec ${executor.map(quoted).join(' ')}`,

@@ -31,7 +31,7 @@ export interface Pki {
   pair(name: CertificateName): KeyPair;
   /** CSV that the apiserver reads: the executors' bootstrap token. */
   tokenFile: string;
-  executorToken: string;
+  executorTokenFile: string;
   /** PEM of the key that signs service-account tokens. */
   tokenKeyFile: string;
   /** What was made now: names of CAs and certificates. */
@@ -106,7 +106,8 @@ export async function ensurePki(
     pairs.set(name, kept ?? (await renewed(directory, name, authority, { ...holder, hosts: wanted })));
     if (!kept) made.push(name);
   }
-  const executorToken = keptText(join(directory, 'executor-token'), () => randomBytes(24).toString('base64url'));
+  const executorTokenFile = join(directory, 'executor-token');
+  const executorToken = keptText(executorTokenFile, () => randomBytes(24).toString('base64url'));
   const tokenFile = join(directory, 'tokens.csv');
   writeSecret(tokenFile, `${executorToken},system:bootstrap:executor,executor,"system:nodes"\n`);
   const tokenKeyFile = join(directory, 'service-account.key');
@@ -120,7 +121,7 @@ export async function ensurePki(
     files: (name) => filesOf(directory, name),
     pair: (name) => pairs.get(name)!,
     tokenFile,
-    executorToken,
+    executorTokenFile,
     made,
   };
 }
