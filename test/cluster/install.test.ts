@@ -8,7 +8,7 @@ import { freePort } from '../../cli/ports.ts';
 import { Supervised } from '../../cli/supervisor.ts';
 import { startEtcd } from '../apiserver/etcd-process.ts';
 import { program } from '../cli/run-km.ts';
-import { Kubectl, newestKubectl } from '../cluster/kubectl.ts';
+import { Kubectl, newestKubectl } from './kubectl.ts';
 import { eventually } from '../eventually.ts';
 
 jest.setTimeout(180_000);
