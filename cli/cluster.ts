@@ -46,8 +46,11 @@ export interface ClusterOptions {
 export interface ClusterDeps {
   log: Logger;
   signal: AbortSignal;
+  /** What becomes of each server, by name; `ready` has what to call it, and more of it. */
+  starting?: (what: string) => void;
   ready?: (what: string, detail: string) => void;
   restarted?: (what: string, how: string) => void;
+  stopping?: (what: string) => void;
 }
 
 export interface LocalCluster {
@@ -64,13 +67,10 @@ export interface LocalCluster {
 const km = join(import.meta.dirname, `km${extname(import.meta.filename)}`);
 
 /** Resolves when kubectl can be used. On failure everything that was started is stopped, and the error says which failed. */
-export async function startCluster(
-  o: ClusterOptions,
-  { log, signal, ready, restarted }: ClusterDeps,
-): Promise<LocalCluster> {
-  const launch = new Launch(o, log, restarted);
+export async function startCluster(o: ClusterOptions, deps: ClusterDeps): Promise<LocalCluster> {
+  const launch = new Launch(o, deps);
   try {
-    await launch.run(signal, ready ?? (() => undefined));
+    await launch.run(deps.signal);
     return launch;
   } catch (error) {
     await launch.stop();
@@ -84,17 +84,16 @@ class Launch implements LocalCluster {
   server = '';
   masterUrl = '';
   readonly #o: ClusterOptions;
-  readonly #log: Logger;
-  readonly #restarted: (what: string, how: string) => void;
+  readonly #deps: ClusterDeps;
 
-  constructor(o: ClusterOptions, log: Logger, restarted: ((what: string, how: string) => void) | undefined) {
+  constructor(o: ClusterOptions, deps: ClusterDeps) {
     this.#o = o;
-    this.#log = log;
-    this.#restarted = restarted ?? ((server, how) => log.warn({ server, how }, 'a server ended and is started again'));
+    this.#deps = deps;
     this.kubeconfig = join(o.dir, 'kubeconfig');
   }
 
-  async run(signal: AbortSignal, ready: (what: string, detail: string) => void): Promise<void> {
+  async run(signal: AbortSignal): Promise<void> {
+    const ready = (what: string, detail: string) => this.#deps.ready?.(what, detail);
     const { dir } = this.#o;
     for (const folder of ['logs', 'pki']) mkdirSync(join(dir, folder), { recursive: true });
     const ports = await this.#choosePorts();
@@ -127,15 +126,21 @@ class Launch implements LocalCluster {
   }
 
   async stop(): Promise<void> {
-    for (const server of [...this.servers.values()].reverse()) await server.stop();
+    for (const server of [...this.servers.values()].reverse()) {
+      this.#deps.stopping?.(server.name);
+      await server.stop();
+    }
     this.servers.clear();
   }
 
   async #start(program: Program, signal: AbortSignal): Promise<void> {
-    const server = new Supervised(program, this.#restarted);
+    const { log, starting, restarted } = this.#deps;
+    const told = (name: string, how: string) => log.warn({ server: name, how }, 'a server ended and is started again');
+    const server = new Supervised(program, restarted ?? told);
     this.servers.set(program.name, server);
+    starting?.(program.name);
     await server.start(AbortSignal.any([signal, AbortSignal.timeout(this.#o.readyTimeout)]));
-    this.#log.debug({ server: program.name, pid: server.pid }, 'started');
+    log.debug({ server: program.name, pid: server.pid }, 'started');
   }
 
   #startsEtcd(): boolean {
@@ -237,7 +242,7 @@ class Launch implements LocalCluster {
       ...this.#clientFlags('scheduler'),
       ...(await doorFlags(schedulerPort, pki)),
       ...(page ? ['--framework-webui-url', page] : []),
-      ...['--mesos-master', this.masterUrl, '--executor-token', pki.executorToken],
+      ...['--mesos-master', this.masterUrl, '--executor-token-file', pki.executorTokenFile],
       ...[
         '--executor-command',
         this.#o.executorCommand || `exec ${executor.map(quoted).join(' ')}`,

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { Client } from '../client/client.ts';
 import { type Page, doorOptions, openDoor } from '../client/door.ts';
@@ -140,6 +141,11 @@ export const components: readonly Component[] = [
           '<url>',
         ),
         executorToken: text('Bootstrap token that executors show the apiserver', '', '<token>'),
+        executorTokenFile: text(
+          'File with that token, which others cannot read in the list of processes',
+          '',
+          '<file>',
+        ),
         ...doorOptions,
         ...scheduler.options,
         ...framework.options,
@@ -155,7 +161,10 @@ export const components: readonly Component[] = [
           scheduler.watched(informers);
           await informers.start(signal);
           const { server, ca = '' } = readKubeconfig(options.kubeconfig);
-          const executorData = { server: options.executorApiserver || server, ca, token: options.executorToken };
+          const token = options.executorTokenFile
+            ? readFileSync(options.executorTokenFile, 'utf8').trim()
+            : options.executorToken;
+          const executorData = { server: options.executorApiserver || server, ca, token };
           const mesos = await framework.start(options, { client, informers, log, signal, executorData, registry });
           const { cluster, closed } = mesos;
           const placing = await scheduler.start(options, { client, informers, cluster, log, signal, figures });

@@ -5,6 +5,7 @@ import { aborted } from '../lib/delay.ts';
 import { type Values, duration, flag, list, oneOf, port, text } from '../lib/options.ts';
 import { type ClusterOptions, startCluster } from './cluster.ts';
 import type { Running } from './components.ts';
+import { Progress } from './progress.ts';
 
 const options = {
   dir: text('Where everything is kept', '.km', '<directory>'),
@@ -35,22 +36,29 @@ export const up = {
   async run(o: Values<typeof options>, { log, signal }: Running): Promise<void> {
     const dir = resolve(o.dir);
     mkdirSync(dir, { recursive: true });
-    const say = (text: string) => process.stdout.write(`${text}\n`);
-    say(pc.bold('km: Kubernetes on Mesos, on this machine'));
-    const cluster = await startCluster(clusterOptions(o, dir), {
-      log,
-      signal,
-      ready: (what, detail) => say(`  ${pc.green('✓')} ${what.padEnd(20)} ${pc.dim(detail)}`),
-      restarted: (what, how) =>
-        say(`  ${pc.yellow('!')} ${what} ${how}; starting it again (logs: ${join(dir, 'logs')})`),
-    });
-    say(
-      `\nReady. Try:\n\n${examples(cluster.kubeconfig)}\n\nCtrl-C stops everything; what you made is kept in ${dir}.`,
-    );
-    await aborted(signal);
-    say('\nstopping …');
-    await cluster.stop();
-    say('stopped.');
+    const progress = new Progress(process.stdout);
+    progress.say(pc.bold('km: Kubernetes on Mesos, on this machine'));
+    try {
+      const cluster = await startCluster(clusterOptions(o, dir), {
+        log,
+        signal,
+        starting: (what) => progress.begin(what),
+        ready: (what, detail) => progress.done(what, detail),
+        restarted: (what, how) =>
+          progress.say(`  ${pc.yellow('!')} ${what} ${how}; starting it again (logs: ${join(dir, 'logs')})`),
+        stopping: (what) => progress.begin(`stopping ${what}`),
+      });
+      progress.say(
+        `\nReady. Try:\n\n${examples(cluster.kubeconfig)}\n\nCtrl-C stops everything; what you made is kept in ${dir}.`,
+      );
+      await aborted(signal);
+      progress.say('');
+      await cluster.stop();
+      progress.end();
+      progress.say('stopped.');
+    } finally {
+      progress.end();
+    }
   },
 };
 

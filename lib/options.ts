@@ -12,6 +12,8 @@ export interface Option<T> {
   readonly parse: (text: string) => T;
   /** Shown in help instead of a value: `<host:port>`. */
   readonly value: string;
+  /** A value as `parse` would read it, where that is not its plain text. */
+  show?(value: T): string;
 }
 
 export type Options = Readonly<Record<string, Option<unknown>>>;
@@ -78,6 +80,10 @@ export const duration = (help: string, fallback: number): Option<number> => ({
     for (const [, n, unit] of s.matchAll(/([\d.]+)(ms|s|m|h|d)/g)) total += Number(n) * units[unit!]!;
     return total;
   },
+  show: (ms) => {
+    const [unit = 'ms', size = 1] = Object.entries(units).findLast(([, size]) => ms % size === 0) ?? [];
+    return ms === 0 ? '0s' : `${ms / size}${unit}`;
+  },
 });
 
 export const oneOf = <const T extends string>(help: string, choices: readonly T[], fallback: T): Option<T> => ({
@@ -130,13 +136,16 @@ export function describeOptions(options: Options): string {
   return Object.entries(options)
     .map(([key, o]) => {
       const left = `  ${flagName(key)} ${o.value}`.trimEnd();
-      const fallback =
-        o.default === '' || o.default === false || (Array.isArray(o.default) && o.default.length === 0)
-          ? ''
-          : ` [${String(o.default)}]`;
-      return `${left.padEnd(38)} ${o.help}${fallback}`;
+      const fallback = defaultText(o);
+      return `${left.padEnd(38)} ${o.help}${fallback && ` [${fallback}]`}`;
     })
     .join('\n');
+}
+
+/** The default as it would be written; '' where there is none. */
+export function defaultText(option: Option<unknown>): string {
+  if (option.default === false) return '';
+  return option.show?.(option.default) ?? String(option.default);
 }
 
 function splitFlag(arg: string): [name: string, value: string | undefined] {

@@ -10,9 +10,20 @@
  */
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { createReadStream, cpSync, globSync, mkdirSync, readFileSync, rmSync, writeFileSync, chmodSync } from 'node:fs';
+import {
+  createReadStream,
+  cpSync,
+  existsSync,
+  globSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+  chmodSync,
+} from 'node:fs';
 import { dirname, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { build } from '../lib/build.ts';
 import { readOptions, text } from '../lib/options.ts';
 
 const root = resolve(import.meta.dirname, '..');
@@ -31,15 +42,13 @@ const run = (command: string, args: readonly string[], cwd = root): string =>
 async function main(): Promise<void> {
   const out = resolve(readOptions(options, process.argv.slice(2)).out);
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
-  const commit = run('git', ['rev-parse', 'HEAD']).trim();
-  // The time of the commit, so that the same sources give the same archive.
-  const date = run('git', ['show', '-s', '--format=%cI', 'HEAD']).trim();
+  const { commit, date } = source();
   const name = `km-${manifest.version}`;
   rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
 
   const compiled = join(out, 'km');
-  compile(compiled, { ...manifest, build: { commit, date: utc(date) } });
+  compile(compiled, { ...manifest, build: { commit, date } });
   run('npm', ['pack', '--silent', '--pack-destination', out, compiled]);
 
   const machine = `${name}-${process.platform}-${process.arch}`;
@@ -105,7 +114,12 @@ function copyFilled(file: string, target: string, version: string): void {
   writeFileSync(join(target, file), filled);
 }
 
-const utc = (date: string): string => new Date(date).toISOString().replace(/\.\d+Z$/, 'Z');
+/** Which sources these are. The date is the commit's, so that the same sources give the same archive. */
+function source(): { commit: string; date: string } {
+  if (!existsSync(join(root, '.git'))) return build;
+  const [commit = '', seconds] = run('git', ['show', '-s', '--format=%H %ct', 'HEAD']).trim().split(' ');
+  return { commit, date: new Date(Number(seconds) * 1000).toISOString().replace(/\.\d+Z$/, 'Z') };
+}
 
 async function sha256(file: string): Promise<string> {
   const hash = createHash('sha256');

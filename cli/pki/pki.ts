@@ -33,7 +33,7 @@ export interface Pki {
   pair(name: CertificateName): KeyPair;
   /** CSV that the apiserver reads: the executors' bootstrap token. */
   tokenFile: string;
-  executorToken: string;
+  executorTokenFile: string;
   /** The file with the token that opens the framework's page, and nothing else. */
   pageTokenFile: string;
   /** PEM of the key that signs service-account tokens. */
@@ -111,7 +111,8 @@ export async function ensurePki(
     if (!kept) made.push(name);
   }
   const newToken = () => randomBytes(24).toString('base64url');
-  const executorToken = keptText(join(directory, 'executor-token'), newToken);
+  const executorTokenFile = join(directory, 'executor-token');
+  const executorToken = keptText(executorTokenFile, newToken);
   const pageTokenFile = join(directory, 'page-token');
   const pageToken = keptText(pageTokenFile, newToken);
   const tokenFile = join(directory, 'tokens.csv');
@@ -131,7 +132,7 @@ export async function ensurePki(
     files: (name) => filesOf(directory, name),
     pair: (name) => pairs.get(name)!,
     tokenFile,
-    executorToken,
+    executorTokenFile,
     pageTokenFile,
     made,
   };

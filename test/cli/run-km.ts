@@ -14,17 +14,14 @@ interface How {
   env?: Record<string, string | undefined>;
   /** A program that starts km, and its arguments: unshare, setpriv … */
   by?: readonly string[];
-  /** Of whom it runs. */
-  uid?: number;
 }
 
 /** Runs km to its end. */
-export function km(args: readonly string[], { script = program, env = {}, by = [], uid }: How = {}): Promise<Ended> {
+export function km(args: readonly string[], { script = program, env = {}, by = [] }: How = {}): Promise<Ended> {
   // A symlink is run under its own name, as a shell would find it on PATH.
   const [command = '', ...rest] = [...by, process.execPath, script, ...args];
-  const how = { env: { ...process.env, ...env }, ...(uid === undefined ? {} : { uid, gid: uid }) };
   return new Promise((resolve) => {
-    execFile(command, rest, how, (error, stdout, stderr) =>
+    execFile(command, rest, { env: { ...process.env, ...env } }, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
     );
   });

@@ -5,6 +5,7 @@ import { basename, join } from 'node:path';
 import { parseEnv } from 'node:util';
 import { expect, test } from '@jest/globals';
 import { components } from '../../cli/components.ts';
+import { onPath } from '../../cli/on-path.ts';
 import { envName, readOptions } from '../../lib/options.ts';
 
 /** Rejects where a variable is none of the command's, or its value cannot be read. */
@@ -27,7 +28,7 @@ test.each(services)('%s starts a command of km with variables that it knows', as
   await readAs(command, parseEnv(readFileSync(`packaging/systemd/${command}.env`, 'utf8')));
 });
 
-test('systemd takes the units', () => {
+(onPath('systemd-analyze') ? test : test.skip)('systemd takes the units', () => {
   const folder = mkdtempSync(join(tmpdir(), 'km-units-'));
   for (const file of services) {
     // What it starts has to be there, and be known users'.

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { freePort } from '../../cli/ports.ts';
-import { Kubectl, newestKubectl } from '../cluster/kubectl.ts';
+import { Kubectl, newestKubectl } from './kubectl.ts';
 import { eventually } from '../eventually.ts';
 
 jest.setTimeout(240_000);
