@@ -126,7 +126,7 @@ export class Scheduler {
   #place(pod: StoredPod): void {
     const { cluster, random, world } = this.#parts;
     const profile = this.#profileOf(pod)!;
-    const nodes = cluster.nodes();
+    const nodes = cluster.nodes(pod);
     const { percentageOfNodesToScore, plugins } = profile;
     const search: Search = { percentageOfNodesToScore, next: this.#next };
     const decision = decide({ pod, needs: cluster.needs(pod), nodes, world }, plugins, random, search);
