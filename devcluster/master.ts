@@ -123,7 +123,7 @@ function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: M
     offers: new Map(),
     operations: new Map(),
     operators: new Set(),
-    numbers: { framework: 0, agent: 0, offer: 0 },
+    numbers: { framework: 0, agent: 0, offer: 0, round: 0 },
     startedAt: Date.now(),
     electedAt: Date.now(),
     allocateSoon(agent) {
@@ -197,7 +197,7 @@ function route(
   const path = request.path.replace(/^\/master(?=\/)/, '');
   if (openViews.some((open) => path.startsWith(open))) return handleView(path, request, info, master);
   if (path.startsWith('/redirect')) return redirect(request, leader, '');
-  const handled = ['/api/v1', '/state', '/slaves', '/frameworks', '/tasks', '/roles', '/teardown'];
+  const handled = ['/api/v1', '/state', '/slaves', '/frameworks', '/tasks', '/roles', '/quota', '/teardown'];
   if (!handled.some((one) => path.startsWith(one))) throw new HttpAnswer(404, '404 Not Found.');
   if (!master) return redirect(request, leader, `/master${path}${queryOf(request)}`);
   if (path.startsWith('/api/v1/scheduler')) handleScheduler(master, request);

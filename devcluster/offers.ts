@@ -2,6 +2,7 @@
 import type { ExecutorID, Filters, Resource } from '../mesos/types.ts';
 import { allocateOffers, covers, type AgentView, type FrameworkView } from './allocator.ts';
 import { satisfies } from './constraints.ts';
+import { Rations } from './rations.ts';
 import { add, refined, scalarOf, subtract, unallocate, withRole } from './resources.ts';
 import type { Agent, Framework, Master, Offer } from './state.ts';
 
@@ -25,14 +26,17 @@ export function makeOffers(master: Master, agents: Iterable<Agent>): void {
   }
   const frameworks = [...master.frameworks.values()].filter(({ stream }) => stream).map((f) => viewOf(master, f, now));
   if (views.length === 0 || frameworks.length === 0) return;
+  // No agent is always the first to be shared out.
+  const first = master.numbers.round++ % views.length;
   const region = master.info.domain?.fault_domain?.region.name;
   const total = frameworks.length > 1 || frameworks[0]!.roles.length > 1 ? totalOf(master) : [];
   const made = new Map<Framework, Offer[]>();
   for (const { frameworkId, role, agentId, resources } of allocateOffers({
-    agents: views,
+    agents: [...views.slice(first), ...views.slice(0, first)],
     frameworks,
     total,
     weights: master.registry.weights,
+    rations: rationsOf(master),
     region,
   })) {
     const framework = master.frameworks.get(frameworkId)!;
@@ -46,6 +50,18 @@ export function makeOffers(master: Master, agents: Iterable<Agent>): void {
     const described = offers.map((offer) => describe(offer, executors.get(offer.agent.id)));
     framework.stream?.send({ type: 'OFFERS', offers: { offers: described } });
   }
+}
+
+function rationsOf(master: Master): Rations | undefined {
+  const { quotas } = master.registry;
+  if (quotas.size === 0) return undefined;
+  const rations = new Rations(quotas);
+  for (const agent of master.agents.values()) {
+    rations.countAgent(agent.total, agent.connected ? freeOf(master, agent) : []);
+    rations.countAllocated(agent.used);
+  }
+  for (const { resources } of master.offers.values()) rations.countAllocated(resources);
+  return rations;
 }
 
 const totalOf = (master: Master): Resource[] => {

@@ -6,6 +6,7 @@ import { removeFramework } from './frameworks.ts';
 import { markGone } from './membership.ts';
 import { flags, metrics } from './facts.ts';
 import { operateAsOperator, operationOf } from './operator-resources.ts';
+import { changeQuota, quotaStatus } from './quota.ts';
 import { rolesOf } from './role-views.ts';
 import { some } from './some.ts';
 import { describeAgent, describeFramework, version } from './snapshot.ts';
@@ -36,6 +37,9 @@ const bodies: Partial<Record<Call['type'], string>> = {
   UPDATE_WEIGHTS: 'update_weights',
   LIST_FILES: 'list_files',
   READ_FILE: 'read_file',
+  UPDATE_QUOTA: 'update_quota',
+  SET_QUOTA: 'set_quota',
+  REMOVE_QUOTA: 'remove_quota',
   RESERVE_RESOURCES: 'reserve_resources',
   UNRESERVE_RESOURCES: 'unreserve_resources',
   CREATE_VOLUMES: 'create_volumes',
@@ -105,9 +109,9 @@ function ask(master: Master, call: Call): Response | undefined {
     // Without any there is no list at all.
     case 'GET_WEIGHTS':
       return master.registry.weights.size === 0 ? { type } : { type, get_weights: { weight_infos: weightsOf(master) } };
-    // Of these there are none here, and a master without any says it so.
     case 'GET_QUOTA':
-      return { type, get_quota: { status: {} } };
+      return { type, get_quota: { status: quotaStatus(master) } };
+    // Of these there are none here, and a master without any says it so.
     case 'GET_MAINTENANCE_STATUS':
       return { type, get_maintenance_status: { status: {} } };
     case 'GET_MAINTENANCE_SCHEDULE':
@@ -136,6 +140,7 @@ function order(master: Master, call: Call): number {
     updateWeights(master, call.update_weights.weight_infos ?? []);
     return 200;
   }
+  if (changeQuota(master, call)) return 200;
   const asked = operationOf(call);
   if (asked) {
     operateAsOperator(master, asked.agentId, asked.operation);

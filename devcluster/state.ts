@@ -13,6 +13,7 @@ import type { Event, OfferConstraints } from '../mesos/scheduler.ts';
 import type { Event as OperatorEvent } from '../mesos/master.ts';
 import type { Logger } from '../lib/log.ts';
 import type { RecordStream } from './http.ts';
+import type { Quota } from './rations.ts';
 import type { Timings } from './timings.ts';
 
 /** A running or ended task, with the resources it holds. */
@@ -154,6 +155,7 @@ export interface Registry {
   gone: Map<string, bigint>;
   /** Of roles, where an operator set them. */
   weights: Map<string, number>;
+  quotas: Map<string, Quota>;
 }
 
 export interface Master {
@@ -174,7 +176,7 @@ export interface Master {
   /** Those with an id whose end was not acknowledged, by `framework/operation`. */
   operations: Map<string, Operation>;
   operators: Set<RecordStream<OperatorEvent>>;
-  numbers: { framework: number; agent: number; offer: number };
+  numbers: { framework: number; agent: number; offer: number; round: number };
   startedAt: number;
   electedAt: number;
   /** Asks for a round of offers soon: of one agent, or all. */

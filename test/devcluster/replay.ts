@@ -82,6 +82,8 @@ class Connection {
   message: IncomingMessage | undefined;
   events: RecordedEvent[] = [];
   offers: RecordedOffer[] = [];
+  /** That it was offered something for. */
+  readonly roles = new Set<string | undefined>();
   streamId = '';
   ended = false;
 }
@@ -239,6 +241,8 @@ class Player {
   }
 
   async #offers(connection: Connection, recorded: RecordedOffer[]): Promise<void> {
+    for (const { allocation_info } of recorded) connection.roles.add(allocation_info?.role);
+    if (connection.roles.size > 1) await this.#allAlike(connection, recorded);
     for (const theirs of recorded) {
       const index = agentIndex(theirs);
       const { agents } = this.#options.cluster;
@@ -248,6 +252,25 @@ class Player {
       this.#learn(theirs.id.value, ours.id.value);
       this.#learn(theirs.agent_id.value, ours.agent_id.value);
       this.compared += 1;
+    }
+  }
+
+  /** Which role is asked first on which agent is left to chance: what came otherwise is given back until it comes so. */
+  async #allAlike(connection: Connection, recorded: readonly RecordedOffer[]): Promise<void> {
+    const { agents } = this.#options.cluster;
+    const agentOf = (theirs: RecordedOffer) => agents[agentIndex(theirs)]!.id;
+    const isOfThem = (ours: RecordedOffer) => recorded.some((theirs) => agentOf(theirs) === ours.agent_id.value);
+    const isAlike = (theirs: RecordedOffer) =>
+      connection.offers.some(
+        (ours) => ours.agent_id.value === agentOf(theirs) && isDeepStrictEqual(offerOf(ours), offerOf(theirs)),
+      );
+    const deadline = Date.now() + 12_000;
+    while (!recorded.every(isAlike) && Date.now() < deadline) {
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      const given = connection.offers.filter(isOfThem);
+      if (recorded.every(isAlike) || given.length === 0) continue;
+      connection.offers = connection.offers.filter((offer) => !isOfThem(offer));
+      await this.#giveBack(connection, given, 0);
     }
   }
 
