@@ -9,6 +9,7 @@ import type { Logger } from '../lib/log.ts';
 import type { DomainInfo, MasterInfo } from '../mesos/types.ts';
 import { answer, HttpAnswer, listen, type Listening, type Request } from './http.ts';
 import { disconnect, register, unregister } from './membership.ts';
+import { makeInverseOffers } from './maintenance.ts';
 import { makeOffers } from './offers.ts';
 import { takeStatus } from './operate.ts';
 import { handleOperator } from './operator-api.ts';
@@ -105,7 +106,9 @@ function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: M
     isDue = false;
     const agents = [...soon];
     soon.clear();
-    if (!isOver) makeOffers(master, agents);
+    if (isOver) return;
+    makeOffers(master, agents);
+    makeInverseOffers(master);
   };
   const master: Master = {
     info,
@@ -121,6 +124,7 @@ function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: M
       [...registry.admitted].filter(([id]) => !registry.unreachable.has(id) && !registry.gone.has(id)),
     ),
     offers: new Map(),
+    inverseOffers: new Map(),
     operations: new Map(),
     operators: new Set(),
     numbers: { framework: 0, agent: 0, offer: 0, round: 0 },
@@ -132,7 +136,10 @@ function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: M
       isDue = true;
     },
   };
-  const rounds = setInterval(() => makeOffers(master, master.agents.values()), timings.allocationInterval);
+  const rounds = setInterval(() => {
+    makeOffers(master, master.agents.values());
+    makeInverseOffers(master);
+  }, timings.allocationInterval);
   log.info({ master: info.pid }, 'A master leads');
   const stop = () => {
     isOver = true;

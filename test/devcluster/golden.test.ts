@@ -249,6 +249,32 @@ describe('the devcluster answers as a real Mesos did', () => {
     expect((await replay({ scenario, cluster: await cluster(1) })).compared).toBe(25);
   }, 60_000);
 
+  test('to maintenance: schedules, inverse offers, machines down and up, agents that are deactivated', async () => {
+    const specs = agents(2).map((spec, i) => (i === 1 ? { ...spec, hostname: 'localhost' } : spec));
+    const devcluster = await cluster(2, {}, specs);
+    const comesBack = async () => {
+      for (;;) {
+        const { get_maintenance_status } = await askMaster(
+          { url: devcluster.masterUrl },
+          { type: 'GET_MAINTENANCE_STATUS' },
+        );
+        if (!get_maintenance_status.status.down_machines?.length) return devcluster.faults.restartAgent(1);
+        await delay(20);
+      }
+    };
+    const { compared } = await replay({
+      scenario: '15-maintenance-drain',
+      cluster: devcluster,
+      to: 104,
+      onNote: async (text) => {
+        if (text.startsWith('agent 2 tries to come')) await devcluster.faults.restartAgent(1);
+        if (text.startsWith('STOP_MAINTENANCE')) void comesBack();
+      },
+      skip: /^op-sub/,
+    });
+    expect(compared).toBeGreaterThan(40);
+  }, 60_000);
+
   test('to operators: questions and wrong calls', async () => {
     const { compared } = await replay({ scenario: '16-operator-api', cluster: await cluster(1), from: 57, to: 124 });
     expect(compared).toBe(33);
