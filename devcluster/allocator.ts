@@ -5,7 +5,8 @@
  * for its role.
  */
 import type { DomainInfo, Resource } from '../mesos/types.ts';
-import { add, allocate, contains, reservedRole, scalarOf } from './resources.ts';
+import type { Rations } from './rations.ts';
+import { add, allocate, contains, reservedRole, scalarOf, subtract } from './resources.ts';
 import { isWithin, withAncestors } from './roles.ts';
 
 export interface AgentView {
@@ -40,6 +41,8 @@ export interface ClusterView {
   total: readonly Resource[];
   /** Of roles; 1 unless told. */
   weights: ReadonlyMap<string, number>;
+  /** What quota leaves; undefined without any. */
+  rations?: Rations | undefined;
   /** Region of the master; agents elsewhere are offered only to REGION_AWARE frameworks. */
   region: string | undefined;
 }
@@ -66,14 +69,16 @@ export function allocateOffers(cluster: ClusterView): Allocation[] {
     const order = shares?.order(clients) ?? clients;
     for (const { framework, role } of order) {
       if (!eligible(agent, framework, cluster.region) || !framework.admits(role, agent.id)) continue;
-      const resources = forRole(free, role, framework.capabilities.has('RESERVATION_REFINEMENT'));
+      const all = forRole(free, role, framework.capabilities.has('RESERVATION_REFINEMENT'));
+      const resources = cluster.rations?.cut(role, all) ?? all;
       if (!isEnough(resources, framework.leastOf(role) ?? masterLeast)) continue;
       if (framework.refuses(role, agent.id, resources)) continue;
       const offered = allocate(resources, role);
       allocations.push({ frameworkId: framework.id, role, agentId: agent.id, resources: offered });
       shares?.count(framework.id, offered);
       shares?.serve(framework.id, role, 1);
-      free = free.filter((resource) => !resources.includes(resource));
+      cluster.rations?.take(role, resources);
+      free = cluster.rations ? subtract(free, resources) : free.filter((resource) => !resources.includes(resource));
       if (free.length === 0) break;
     }
   }

@@ -3,7 +3,7 @@ import type { CallSubscribe, Event } from '../mesos/scheduler.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { RecordStream } from './http.ts';
 import { forgetOperations } from './operate.ts';
-import { rescindAll, removeOffer } from './offers.ts';
+import { dropInverseOffers, rescindAll, removeOffer } from './offers.ts';
 import { describeFramework } from './snapshot.ts';
 import type { Framework, Master } from './state.ts';
 import { isTerminal, masterStatus, moveTask } from './status.ts';
@@ -31,6 +31,7 @@ export function newFramework(id: string, info: FrameworkInfo, recovered: boolean
     completed: [],
     executors: new Map(),
     filters: new Map(),
+    inverseFilters: new Map(),
     served: new Map(),
     registeredAt: now,
     reregisteredAt: now,
@@ -99,6 +100,8 @@ function failOver(master: Master, framework: Framework, info: FrameworkInfo): vo
   clearTimeout(framework.removal);
   clearInterval(framework.heartbeat);
   framework.filters.clear();
+  framework.inverseFilters.clear();
+  dropInverseOffers(master, { framework });
   for (const offer of [...master.offers.values()]) if (offer.framework === framework) removeOffer(master, offer);
   const { stream } = framework;
   framework.stream = undefined;
@@ -149,6 +152,7 @@ export function removeFramework(master: Master, framework: Framework): void {
   }
   framework.executors.clear();
   forgetOperations(master, { frameworkId: framework.id });
+  dropInverseOffers(master, { framework });
   framework.unregisteredAt = Date.now();
   const { stream } = framework;
   framework.stream = undefined;

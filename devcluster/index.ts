@@ -6,7 +6,7 @@
  *                  agents :5051 … ──▶ executors: real child processes with sandboxes
  *
  * It answers as Mesos does, down to the wording, and has no habit of its own but /devcluster/faults.
- * It must not know pods, nor anything of Kubernetes. Not emulated: quota, shared volumes, maintenance, draining,
+ * It must not know pods, nor anything of Kubernetes. Not emulated: shared volumes, draining,
  * oversubscription, authentication, authorization.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -94,6 +94,10 @@ class Cluster implements Devcluster {
     unreachable: new Map(),
     gone: new Map(),
     weights: new Map(),
+    quotas: new Map(),
+    machines: new Map(),
+    schedule: {},
+    deactivated: new Set(),
   };
   readonly #mischief = { delay: 0, copies: 1 };
   readonly #masters: { server: MasterServer; candidate: Candidate | undefined }[] = [];

@@ -9,6 +9,7 @@ import type { Logger } from '../lib/log.ts';
 import type { DomainInfo, MasterInfo } from '../mesos/types.ts';
 import { answer, HttpAnswer, listen, type Listening, type Request } from './http.ts';
 import { disconnect, register, unregister } from './membership.ts';
+import { makeInverseOffers } from './maintenance.ts';
 import { makeOffers } from './offers.ts';
 import { takeStatus } from './operate.ts';
 import { handleOperator } from './operator-api.ts';
@@ -105,7 +106,9 @@ function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: M
     isDue = false;
     const agents = [...soon];
     soon.clear();
-    if (!isOver) makeOffers(master, agents);
+    if (isOver) return;
+    makeOffers(master, agents);
+    makeInverseOffers(master);
   };
   const master: Master = {
     info,
@@ -121,9 +124,10 @@ function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: M
       [...registry.admitted].filter(([id]) => !registry.unreachable.has(id) && !registry.gone.has(id)),
     ),
     offers: new Map(),
+    inverseOffers: new Map(),
     operations: new Map(),
     operators: new Set(),
-    numbers: { framework: 0, agent: 0, offer: 0 },
+    numbers: { framework: 0, agent: 0, offer: 0, round: 0 },
     startedAt: Date.now(),
     electedAt: Date.now(),
     allocateSoon(agent) {
@@ -132,7 +136,10 @@ function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: M
       isDue = true;
     },
   };
-  const rounds = setInterval(() => makeOffers(master, master.agents.values()), timings.allocationInterval);
+  const rounds = setInterval(() => {
+    makeOffers(master, master.agents.values());
+    makeInverseOffers(master);
+  }, timings.allocationInterval);
   log.info({ master: info.pid }, 'A master leads');
   const stop = () => {
     isOver = true;
@@ -197,7 +204,7 @@ function route(
   const path = request.path.replace(/^\/master(?=\/)/, '');
   if (openViews.some((open) => path.startsWith(open))) return handleView(path, request, info, master);
   if (path.startsWith('/redirect')) return redirect(request, leader, '');
-  const handled = ['/api/v1', '/state', '/slaves', '/frameworks', '/tasks', '/roles', '/teardown'];
+  const handled = ['/api/v1', '/state', '/slaves', '/frameworks', '/tasks', '/roles', '/quota', '/teardown'];
   if (!handled.some((one) => path.startsWith(one))) throw new HttpAnswer(404, '404 Not Found.');
   if (!master) return redirect(request, leader, `/master${path}${queryOf(request)}`);
   if (path.startsWith('/api/v1/scheduler')) handleScheduler(master, request);

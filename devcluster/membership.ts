@@ -2,7 +2,9 @@
 import { describeAgent } from './snapshot.ts';
 import { forgetTask, addExecutor, addTask, keepUnreachable } from './tasks.ts';
 import { newFramework } from './frameworks.ts';
-import { dropAgentFilters, rescindAll } from './offers.ts';
+import { HttpAnswer } from './http.ts';
+import { isDown } from './maintenance.ts';
+import { dropAgentFilters, dropInverseOffers, rescindAll } from './offers.ts';
 import { forgetOperations, settleOperations } from './operate.ts';
 import type { Agent, Framework, Master, Registration } from './state.ts';
 import { isTerminal, masterStatus, moveTask, nowNanoseconds, partitionState, tell, type Told } from './status.ts';
@@ -12,6 +14,7 @@ import { tellOperators } from './operator-events.ts';
 export function register(master: Master, registration: Registration): string | undefined {
   const { registry } = master;
   if (registration.id !== undefined && registry.gone.has(registration.id)) return undefined;
+  if (isDown(master, registration)) return undefined;
   const id = registration.id ?? `${master.info.id}-S${master.numbers.agent++}`;
   const before = master.agents.get(id);
   const wasUnreachable = registry.unreachable.delete(id);
@@ -160,6 +163,30 @@ export function unregister(master: Master, agent: Agent): void {
   tellOperators(master, { type: 'AGENT_REMOVED', agent_removed: { agent_id: { value: agent.id } } });
 }
 
+/** The machine goes down: the agent ends, and whatever ran there is lost. */
+export function removeForMaintenance(master: Master, agent: Agent): void {
+  const message = `Agent ${agent.info.hostname} removed: Operator initiated 'Machine DOWN'`;
+  for (const framework of master.frameworks.values())
+    endTasks(master, framework, agent, () => ({ state: 'TASK_LOST', reason: 'REASON_AGENT_REMOVED', message }));
+  dropAgent(master, agent);
+  tellOperators(master, { type: 'AGENT_REMOVED', agent_removed: { agent_id: { value: agent.id } } });
+  agent.link.shutdown(message);
+}
+
+/** Its tasks go on, but nobody is offered anything of it. Throws an HttpAnswer in Mesos' words. */
+export function deactivate(master: Master, agentId: string): void {
+  const agent = master.agents.get(agentId);
+  if (!agent) throw new HttpAnswer(400, 'Unknown agent');
+  master.registry.deactivated.add(agentId);
+  rescindAll(master, { agent });
+}
+
+export function reactivate(master: Master, agentId: string): void {
+  if (!master.registry.deactivated.delete(agentId)) throw new HttpAnswer(400, 'Agent is not deactivated');
+  const agent = master.agents.get(agentId);
+  if (agent) master.allocateSoon(agent);
+}
+
 type Ending = () => Omit<Told, 'taskId' | 'agentId'>;
 
 function endTasks(master: Master, framework: Framework, agent: Agent, ending: Ending, isUnreachable = false): void {
@@ -191,6 +218,7 @@ function dropAgent(master: Master, agent: Agent): void {
   rescindAll(master, { agent });
   master.agents.delete(agent.id);
   forgetOperations(master, { agentId: agent.id });
+  dropInverseOffers(master, { agent });
   for (const framework of master.frameworks.values()) {
     removeExecutors(framework, agent);
     dropAgentFilters(framework, agent.id);

@@ -2,6 +2,8 @@
 import type { ExecutorID, Filters, Resource } from '../mesos/types.ts';
 import { allocateOffers, covers, type AgentView, type FrameworkView } from './allocator.ts';
 import { satisfies } from './constraints.ts';
+import { Rations } from './rations.ts';
+import { unavailabilityOf } from './maintenance.ts';
 import { add, refined, scalarOf, subtract, unallocate, withRole } from './resources.ts';
 import type { Agent, Framework, Master, Offer } from './state.ts';
 
@@ -13,7 +15,7 @@ export function makeOffers(master: Master, agents: Iterable<Agent>): void {
   const now = Date.now();
   const views: AgentView[] = [];
   for (const agent of agents) {
-    if (!agent.connected) continue;
+    if (!agent.connected || master.registry.deactivated.has(agent.id)) continue;
     const free = freeOf(master, agent);
     if (free.length > 0)
       views.push({
@@ -25,14 +27,17 @@ export function makeOffers(master: Master, agents: Iterable<Agent>): void {
   }
   const frameworks = [...master.frameworks.values()].filter(({ stream }) => stream).map((f) => viewOf(master, f, now));
   if (views.length === 0 || frameworks.length === 0) return;
+  // No agent is always the first to be shared out.
+  const first = master.numbers.round++ % views.length;
   const region = master.info.domain?.fault_domain?.region.name;
   const total = frameworks.length > 1 || frameworks[0]!.roles.length > 1 ? totalOf(master) : [];
   const made = new Map<Framework, Offer[]>();
   for (const { frameworkId, role, agentId, resources } of allocateOffers({
-    agents: views,
+    agents: [...views.slice(first), ...views.slice(0, first)],
     frameworks,
     total,
     weights: master.registry.weights,
+    rations: rationsOf(master),
     region,
   })) {
     const framework = master.frameworks.get(frameworkId)!;
@@ -43,9 +48,21 @@ export function makeOffers(master: Master, agents: Iterable<Agent>): void {
   }
   for (const [framework, offers] of made) {
     const executors = executorsByAgent(framework);
-    const described = offers.map((offer) => describe(offer, executors.get(offer.agent.id)));
+    const described = offers.map((offer) => describe(master, offer, executors.get(offer.agent.id)));
     framework.stream?.send({ type: 'OFFERS', offers: { offers: described } });
   }
+}
+
+function rationsOf(master: Master): Rations | undefined {
+  const { quotas } = master.registry;
+  if (quotas.size === 0) return undefined;
+  const rations = new Rations(quotas);
+  for (const agent of master.agents.values()) {
+    rations.countAgent(agent.total, agent.connected ? freeOf(master, agent) : []);
+    rations.countAllocated(agent.used);
+  }
+  for (const { resources } of master.offers.values()) rations.countAllocated(resources);
+  return rations;
 }
 
 const totalOf = (master: Master): Resource[] => {
@@ -118,24 +135,40 @@ function executorsByAgent(framework: Framework): Map<string, ExecutorID[]> {
 }
 
 /** The offer as this framework is able to read it: older ones know no allocation_info and no reservations. */
-function describe({ id, framework, agent, role, resources }: Offer, executors: ExecutorID[] | undefined) {
+function describe(
+  master: Master,
+  { id, framework, agent, role, resources }: Offer,
+  executors: ExecutorID[] | undefined,
+) {
   const isMultiRole = framework.capabilities.has('MULTI_ROLE');
   const isRefined = framework.capabilities.has('RESERVATION_REFINEMENT');
   const shown = (isMultiRole ? resources : unallocate(resources)).map((r) => (isRefined ? r : withRole(r)));
-  const { hostname, port = 5051, attributes, domain } = agent.info;
-  const ip = agent.pid.replace(/^.*@/, '').replace(/:\d+$/, '');
+  const { hostname, attributes, domain } = agent.info;
+  const unavailability = unavailabilityOf(master, agent);
   return {
     id: { value: id },
     framework_id: { value: framework.id },
     agent_id: { value: agent.id },
     hostname,
-    url: { scheme: 'http', address: { hostname, ip, port }, path: '/slave(1)' },
+    url: agentUrl(agent),
     resources: shown,
     ...(attributes ? { attributes } : {}),
     ...(domain ? { domain } : {}),
     ...(executors ? { executor_ids: executors } : {}),
+    ...(unavailability ? { unavailability } : {}),
     ...(isMultiRole ? { allocation_info: { role } } : {}),
   };
+}
+
+export function agentUrl({ info: { hostname, port = 5051 }, pid }: Agent) {
+  const ip = pid.replace(/^.*@/, '').replace(/:\d+$/, '');
+  return { scheme: 'http', address: { hostname, ip, port }, path: '/slave(1)' };
+}
+
+/** Nobody is there any more to answer them. */
+export function dropInverseOffers(master: Master, of: { agent?: Agent; framework?: Framework }): void {
+  for (const [id, { agent, framework }] of master.inverseOffers)
+    if (agent === of.agent || framework === of.framework) master.inverseOffers.delete(id);
 }
 
 /** Forgets an offer; what it held is free again, or was put into `used` by the caller. */
@@ -166,14 +199,19 @@ export function addFilter(
   filters: Filters | undefined,
 ): void {
   const { framework, role, agent } = offer;
-  const asked = filters?.refuse_seconds ?? defaultRefuseSeconds;
-  const seconds = asked >= 0 ? Math.min(asked, maxRefuseSeconds) : defaultRefuseSeconds;
-  if (seconds === 0 || resources.length === 0) return;
-  // Shorter than a round of the allocator would be forgotten before it was looked at.
-  const until = Date.now() + Math.max(seconds * 1000, master.timings.allocationInterval);
+  const wait = refuseMilliseconds(master, filters);
+  if (wait === 0 || resources.length === 0) return;
+  const until = Date.now() + wait;
   const key = `${role}/${agent.id}`;
   const live = (framework.filters.get(key) ?? []).filter((filter) => filter.until > Date.now());
   framework.filters.set(key, [...live, { resources: unallocate(resources.map(refined)), until }]);
+}
+
+/** Shorter than a round of the allocator would be forgotten before it was looked at. */
+export function refuseMilliseconds({ timings }: Master, filters: Filters | undefined): number {
+  const asked = filters?.refuse_seconds ?? defaultRefuseSeconds;
+  const seconds = asked >= 0 ? Math.min(asked, maxRefuseSeconds) : defaultRefuseSeconds;
+  return seconds === 0 ? 0 : Math.max(seconds * 1000, timings.allocationInterval);
 }
 
 export function dropFilters(framework: Framework, roles: readonly string[]): void {

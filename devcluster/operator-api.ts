@@ -3,9 +3,11 @@ import { masterCall, masterEvent, masterResponse } from '../mesos/codec.ts';
 import type { Call, Event, Response, ResponseGetState } from '../mesos/master.ts';
 import { answer, answerMessage, HttpAnswer, negotiate, readCall, RecordStream, type Request } from './http.ts';
 import { removeFramework } from './frameworks.ts';
-import { markGone } from './membership.ts';
+import { maintenanceStatus, startMaintenance, stopMaintenance, updateSchedule } from './maintenance.ts';
+import { deactivate, markGone, reactivate } from './membership.ts';
 import { flags, metrics } from './facts.ts';
 import { operateAsOperator, operationOf } from './operator-resources.ts';
+import { changeQuota, quotaStatus } from './quota.ts';
 import { rolesOf } from './role-views.ts';
 import { some } from './some.ts';
 import { describeAgent, describeFramework, version } from './snapshot.ts';
@@ -36,6 +38,14 @@ const bodies: Partial<Record<Call['type'], string>> = {
   UPDATE_WEIGHTS: 'update_weights',
   LIST_FILES: 'list_files',
   READ_FILE: 'read_file',
+  UPDATE_MAINTENANCE_SCHEDULE: 'update_maintenance_schedule',
+  START_MAINTENANCE: 'start_maintenance',
+  STOP_MAINTENANCE: 'stop_maintenance',
+  DEACTIVATE_AGENT: 'deactivate_agent',
+  REACTIVATE_AGENT: 'reactivate_agent',
+  UPDATE_QUOTA: 'update_quota',
+  SET_QUOTA: 'set_quota',
+  REMOVE_QUOTA: 'remove_quota',
   RESERVE_RESOURCES: 'reserve_resources',
   UNRESERVE_RESOURCES: 'unreserve_resources',
   CREATE_VOLUMES: 'create_volumes',
@@ -105,13 +115,12 @@ function ask(master: Master, call: Call): Response | undefined {
     // Without any there is no list at all.
     case 'GET_WEIGHTS':
       return master.registry.weights.size === 0 ? { type } : { type, get_weights: { weight_infos: weightsOf(master) } };
-    // Of these there are none here, and a master without any says it so.
     case 'GET_QUOTA':
-      return { type, get_quota: { status: {} } };
+      return { type, get_quota: { status: quotaStatus(master) } };
     case 'GET_MAINTENANCE_STATUS':
-      return { type, get_maintenance_status: { status: {} } };
+      return { type, get_maintenance_status: { status: maintenanceStatus(master) } };
     case 'GET_MAINTENANCE_SCHEDULE':
-      return { type, get_maintenance_schedule: { schedule: {} } };
+      return { type, get_maintenance_schedule: { schedule: master.registry.schedule } };
     case 'GET_OPERATIONS':
       return { type, get_operations: some('operations', [...master.operations.values()]) };
     default:
@@ -136,6 +145,7 @@ function order(master: Master, call: Call): number {
     updateWeights(master, call.update_weights.weight_infos ?? []);
     return 200;
   }
+  if (changeQuota(master, call) || maintain(master, call)) return 200;
   const asked = operationOf(call);
   if (asked) {
     operateAsOperator(master, asked.agentId, asked.operation);
@@ -147,6 +157,17 @@ function order(master: Master, call: Call): number {
   const type: string = call.type;
   if (type === 'UNKNOWN') throw new HttpAnswer(501, '501 Not Implemented.');
   throw new HttpAnswer(501, `The devcluster does not emulate ${call.type}`);
+}
+
+/** Does what a call about maintenance or deactivation says; false for other calls. */
+function maintain(master: Master, call: Call): boolean {
+  if (call.type === 'UPDATE_MAINTENANCE_SCHEDULE') updateSchedule(master, call.update_maintenance_schedule.schedule);
+  else if (call.type === 'START_MAINTENANCE') startMaintenance(master, call.start_maintenance.machines ?? []);
+  else if (call.type === 'STOP_MAINTENANCE') stopMaintenance(master, call.stop_maintenance.machines ?? []);
+  else if (call.type === 'DEACTIVATE_AGENT') deactivate(master, call.deactivate_agent.agent_id.value);
+  else if (call.type === 'REACTIVATE_AGENT') reactivate(master, call.reactivate_agent.agent_id.value);
+  else return false;
+  return true;
 }
 
 function stateOf(master: Master): ResponseGetState {

@@ -7,6 +7,7 @@ import { accept } from './accept.ts';
 import { removeFramework, subscribe, subscribeError } from './frameworks.ts';
 import { answer, HttpAnswer, negotiate, readCall, RecordStream, type Request } from './http.ts';
 import { addFilter, dropFilters, removeOffer, rescind } from './offers.ts';
+import { answerInverseOffers } from './maintenance.ts';
 import { acknowledgeOperation } from './operate.ts';
 import { answerOne, reconcile, reconcileOperations } from './reconcile.ts';
 import { reach, type Framework, type Master } from './state.ts';
@@ -97,10 +98,18 @@ function perform(master: Master, framework: Framework, call: Call): number {
     case 'ACKNOWLEDGE_OPERATION_STATUS':
       acknowledgeOperation(master, framework, call.acknowledge_operation_status);
       break;
-    // A hint that the hierarchical allocator ignores; and what belongs to maintenance, not emulated.
+    case 'ACCEPT_INVERSE_OFFERS': {
+      const { inverse_offer_ids = [], filters } = call.accept_inverse_offers;
+      answerInverseOffers(master, framework, inverse_offer_ids, 'ACCEPT', filters);
+      break;
+    }
+    case 'DECLINE_INVERSE_OFFERS': {
+      const { inverse_offer_ids = [], filters } = call.decline_inverse_offers;
+      answerInverseOffers(master, framework, inverse_offer_ids, 'DECLINE', filters);
+      break;
+    }
+    // A hint that the hierarchical allocator ignores.
     case 'REQUEST':
-    case 'ACCEPT_INVERSE_OFFERS':
-    case 'DECLINE_INVERSE_OFFERS':
       break;
     case 'RECONCILE_OPERATIONS':
       reconcileOperations(master, framework, call.reconcile_operations.operations ?? []);

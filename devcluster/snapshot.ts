@@ -33,8 +33,8 @@ export function describeAgent(master: Master, agent: Agent): ResponseGetAgentsAg
   const offered = [...agent.offers].map((id) => master.offers.get(id)!.resources).reduce(add, []);
   return {
     agent_info: agent.info,
-    active: agent.connected,
-    deactivated: false,
+    active: agent.connected && !master.registry.deactivated.has(agent.id),
+    deactivated: master.registry.deactivated.has(agent.id),
     version,
     pid: agent.pid,
     registered_time: timeInfo(agent.registeredAt),

@@ -3,16 +3,19 @@ import type { ExecutorInfo, KillPolicy, Task, TaskInfo, TaskState, TaskStatus } 
 import type {
   AgentInfo,
   FrameworkInfo,
+  MachineID,
   MasterInfo,
   OfferOperation,
   Operation,
   OperationStatus,
   Resource,
+  Unavailability,
 } from '../mesos/types.ts';
 import type { Event, OfferConstraints } from '../mesos/scheduler.ts';
-import type { Event as OperatorEvent } from '../mesos/master.ts';
+import type { Event as OperatorEvent, InverseOfferStatus, Schedule } from '../mesos/master.ts';
 import type { Logger } from '../lib/log.ts';
 import type { RecordStream } from './http.ts';
+import type { Quota } from './rations.ts';
 import type { Timings } from './timings.ts';
 
 /** A running or ended task, with the resources it holds. */
@@ -49,6 +52,8 @@ export interface Framework {
   executors: Map<string, { agent: string; info: ExecutorInfo }>;
   /** By `role/agent`. */
   filters: Map<string, Filter[]>;
+  /** Agents that it is not asked for again until then, milliseconds since 1970. */
+  inverseFilters: Map<string, number>;
   /** How many offers were made to it, by role: who got fewer comes first among equals. */
   served: Map<string, number>;
   registeredAt: number;
@@ -154,6 +159,20 @@ export interface Registry {
   gone: Map<string, bigint>;
   /** Of roles, where an operator set them. */
   weights: Map<string, number>;
+  quotas: Map<string, Quota>;
+  /** In the maintenance schedule, by host name and address. */
+  machines: Map<string, Machine>;
+  schedule: Schedule;
+  /** Ids of agents whose resources nobody shall be offered. */
+  deactivated: Set<string>;
+}
+
+export interface Machine {
+  id: MachineID;
+  unavailability: Unavailability;
+  isDown: boolean;
+  /** What frameworks answered to inverse offers, by their id. */
+  statuses: Map<string, InverseOfferStatus>;
 }
 
 export interface Master {
@@ -171,10 +190,12 @@ export interface Master {
   /** In the registry, but not yet back at this master. */
   recovered: Map<string, AgentInfo>;
   offers: Map<string, Offer>;
+  /** Outstanding ones. */
+  inverseOffers: Map<string, { framework: Framework; agent: Agent }>;
   /** Those with an id whose end was not acknowledged, by `framework/operation`. */
   operations: Map<string, Operation>;
   operators: Set<RecordStream<OperatorEvent>>;
-  numbers: { framework: number; agent: number; offer: number };
+  numbers: { framework: number; agent: number; offer: number; round: number };
   startedAt: number;
   electedAt: number;
   /** Asks for a round of offers soon: of one agent, or all. */

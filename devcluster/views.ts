@@ -6,6 +6,7 @@ import { flags, metrics } from './facts.ts';
 import { removeFramework } from './frameworks.ts';
 import { allocatedOf } from './offers.ts';
 import { add, scalarOf } from './resources.ts';
+import { quotaStatus } from './quota.ts';
 import { rolesOf } from './role-views.ts';
 import { version } from './snapshot.ts';
 import type { Agent, Framework, Master } from './state.ts';
@@ -26,6 +27,7 @@ export function handleView(path: string, request: Request, info: MasterInfo, mas
   if (path.startsWith('/slaves')) return answerJson(response, slaves(master));
   if (path.startsWith('/frameworks')) return answerJson(response, frameworks(master));
   if (path.startsWith('/tasks')) return answerJson(response, { tasks: tasks(master) });
+  if (path.startsWith('/quota')) return answerJson(response, quotaStatus(master));
   if (path.startsWith('/roles')) return answerJson(response, { roles: roles(master) });
   if (path.startsWith('/teardown')) return teardown(master, request);
   throw new HttpAnswer(404, '404 Not Found.');

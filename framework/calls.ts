@@ -6,19 +6,16 @@ import type { Named } from './reconciliation.ts';
 /** Scheduler calls of one framework. Making one has no effect; the session sends it. */
 export class Calls {
   readonly #framework: { framework_id: { value: string } };
-  readonly #roles: string[];
-
-  constructor(frameworkId: string, role: string) {
+  constructor(frameworkId: string) {
     this.#framework = { framework_id: { value: frameworkId } };
-    this.#roles = [role];
   }
 
-  revive(): Call {
-    return { type: 'REVIVE', ...this.#framework, revive: { roles: this.#roles } };
+  revive(role: string): Call {
+    return { type: 'REVIVE', ...this.#framework, revive: { roles: [role] } };
   }
 
-  suppress(): Call {
-    return { type: 'SUPPRESS', ...this.#framework, suppress: { roles: this.#roles } };
+  suppress(role: string): Call {
+    return { type: 'SUPPRESS', ...this.#framework, suppress: { roles: [role] } };
   }
 
   /** What the operations leave of the offers is hidden from us for `refuseSeconds`. */

@@ -73,8 +73,8 @@ export class Framework implements Cluster {
 
   // --- the Cluster port ---------------------------------------------------------------------------------------------
 
-  nodes(): readonly NodeView[] {
-    return this.#parts.state.nodes;
+  nodes(pod?: Pod): readonly NodeView[] {
+    return pod ? this.#parts.state.nodesFor(pod) : this.#parts.state.nodes;
   }
 
   needs(pod: Pod): Needs {

@@ -21,9 +21,9 @@ interface Entry {
 export class Homeless {
   readonly #entries = new Map<string, Entry>();
 
-  /** Uids of those that ask for offers. */
-  *asking(): IterableIterator<string> {
-    for (const [uid, { housed }] of this.#entries) if (!housed) yield uid;
+  /** Those that ask for offers. */
+  *asking(): IterableIterator<Pod> {
+    for (const { pod, housed } of this.#entries.values()) if (!housed) yield pod;
   }
 
   /** Those whose turn it is. */

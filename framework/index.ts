@@ -39,6 +39,7 @@ import { Inventory } from './inventory.ts';
 import { deleteNode, nodeReconciler } from './nodes.ts';
 import { pagesOf } from './pages.ts';
 import { Records } from './records.ts';
+import { Roles } from './roles.ts';
 import { State } from './state.ts';
 import { uiPages } from './ui.ts';
 import { Leader, type MasterOptions, keepSubscribed } from './subscription.ts';
@@ -53,7 +54,13 @@ export const options = {
     '127.0.0.1:5050',
     '<masters>',
   ),
-  mesosRole: text('The Mesos role whose resources pods use', '*', '<role>'),
+  mesosRole: text('The Mesos role whose resources pods use, where their namespace has none of its own', '*', '<role>'),
+  mesosRoles: list(
+    'More Mesos roles, for namespaces that name one in the annotation k8s.mesosphere.io/role',
+    [],
+    '<role,…>',
+  ),
+  namespaceRoles: list('Mesos roles of namespaces, where no annotation says otherwise', [], '<namespace=role,…>'),
   mesosUser: text('The user executors run as; empty: as the agent decides', '', '<user>'),
   mesosPrincipal: text('Principal for Mesos authentication', '', '<name>'),
   mesosSecretFile: text('File with the secret of the principal', '', '<file>'),
@@ -103,6 +110,7 @@ export function watched(informers: Informers) {
   informers.of(StorageClass);
   return {
     volumes: informers.of(PersistentVolume),
+    namespaces: informers.of(Namespace),
     pods: informers.of(Pod, { indexes: { node: (pod) => (pod.spec.nodeName ? [pod.spec.nodeName] : []) } }),
     nodes: informers.of(Node),
   };
@@ -118,10 +126,14 @@ export async function start(
 ): Promise<{ cluster: Cluster; closed: Promise<void>; pages: Readonly<Record<string, Page>> }> {
   const { client, informers, signal, now = Date.now } = deps;
   const log = deps.log.child({ component: 'framework' });
-  const { pods, nodes, volumes } = watched(informers);
+  const { pods, nodes, volumes, namespaces } = watched(informers);
   const { uid: cluster } = (await client.get(Namespace, { name: 'kube-system' }, signal)).metadata;
   const claims = new Claims(client, informers, cluster, o.mesosPrincipal || undefined);
-  const state = new State({ ...stateOptions(o, deps), volumes: claims, cluster }, log);
+  const roles = new Roles(o, namespaces);
+  const state = new State(
+    { ...stateOptions(o, deps), roles: roles.all, roleOf: (pod) => roles.of(pod), volumes: claims, cluster },
+    log,
+  );
   const inventory = new Inventory(
     {
       agent: (facts) => appeared(facts),
@@ -141,7 +153,7 @@ export async function start(
     records: new Records(client, o.frameworkName),
     state,
     inventory,
-    info: frameworkInfo(o),
+    info: frameworkInfo(o, roles.all),
     figures,
     gather: o.gather,
     log,
@@ -181,7 +193,7 @@ export async function start(
     { log, signal },
   );
   void run(claims.reclaimer(), { log, signal });
-  if (o.mesosRole !== '*') await offerClass(client, signal);
+  if (roles.all.some((role) => role !== '*')) await offerClass(client, signal);
   void keepSubscribed(leader, masters, inventory.subscriber, signal);
   const closed = keepSubscribed(leader, masters, framework.subscriber, signal);
   await Promise.race([framework.subscribed, closed]);
@@ -199,7 +211,6 @@ export async function start(
 
 function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps) {
   return {
-    role: o.mesosRole,
     linger: o.offerLinger,
     reviveInterval: o.reviveInterval,
     refuseWaiting: o.refuseWaiting / 1000,
@@ -242,7 +253,7 @@ export function needsOf(defaults: Record<string, number>): (pod: Pod) => Needs {
 const nonZero = (amounts: Record<string, number>) =>
   Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount > 0));
 
-function frameworkInfo(o: Values<typeof options>): FrameworkInfo {
+function frameworkInfo(o: Values<typeof options>, roles: readonly string[]): FrameworkInfo {
   const capabilities = ['PARTITION_AWARE', 'MULTI_ROLE', 'RESERVATION_REFINEMENT', 'TASK_KILLING_STATE'] as const;
   const optional = [
     ...(o.regionAware ? (['REGION_AWARE'] as const) : []),
@@ -251,7 +262,7 @@ function frameworkInfo(o: Values<typeof options>): FrameworkInfo {
   return {
     user: o.mesosUser || 'root',
     name: o.frameworkName,
-    roles: [o.mesosRole],
+    roles: [...roles],
     checkpoint: true,
     failover_timeout: o.failoverTimeout / 1000,
     hostname: hostname(),

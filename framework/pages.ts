@@ -28,16 +28,19 @@ export const pagesOf = (framework: Framework, state: State, figures: Figures): R
   '/debug/agents': {
     method: 'GET',
     answer: () =>
-      state.nodes.map(({ name, facts, reachable, unavailable, free, allocatable, offers, pods, executor }) => ({
-        node: name,
-        agent: facts.id,
-        reachable,
-        unavailable: unavailable ?? null,
-        offers: offers.size,
-        pods: pods.size,
-        executor: executor !== undefined,
-        free,
-        allocatable,
+      state.agents.map((agent) => ({
+        node: agent.name,
+        agent: agent.facts.id,
+        reachable: agent.reachable,
+        pods: agent.pods.size,
+        executor: agent.executor !== undefined,
+        allocatable: agent.allocatable,
+        roles: Object.fromEntries(
+          [...agent.places()].map(({ role, offers, unavailable, free }) => [
+            role,
+            { offers: offers.size, unavailable: unavailable ?? null, free },
+          ]),
+        ),
       })),
   },
   '/debug/actions/requestExplicit': {

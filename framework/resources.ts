@@ -1,6 +1,6 @@
 import type { Needs } from '../scheduler/index.ts';
 import type { OfferOperation, Resource } from '../mesos/types.ts';
-import { type VolumeWant, isForClaim, volumeOn } from './volumes.ts';
+import { type VolumeWant, isForClaim, volumeOn, volumeResource } from './volumes.ts';
 
 /**
  * Mesos counts scalars in thousandths; so do we, in integers. Kubernetes' units are those of the Cluster port: cpu in
@@ -207,7 +207,16 @@ function without([first, last]: [number, number], port: number): [number, number
   return rest;
 }
 
-const isReserved = ({ reservations = [], role = '*' }: Resource): boolean => reservations.length > 0 || role !== '*';
+/** The role that may use it; '*' for everyone. */
+export const reservedFor = ({ reservations = [], role = '*' }: Resource): string => reservations.at(-1)?.role ?? role;
+
+/** Reserved for the role, for one above it, or for nobody. */
+export function isForRole(resource: Resource, role: string): boolean {
+  const reserved = reservedFor(resource);
+  return reserved === '*' || reserved === role || role.startsWith(`${reserved}/`);
+}
+
+const isReserved = (resource: Resource): boolean => reservedFor(resource) !== '*';
 const reservedFirst = (a: { like: Resource }, b: { like: Resource }): number =>
   Number(isReserved(b.like)) - Number(isReserved(a.like));
 
@@ -230,12 +239,22 @@ export function amountsOf(resources: readonly Resource[]): Record<string, number
   return Object.fromEntries(pool.scalars().map(([name, n]) => [kubernetesName(name), fromThousandths(name, n)]));
 }
 
-/** Needs with more disk. What the role `*` cannot do is said where a policy would say that it is short of it. */
-export function withDisk(needs: Needs, thousandths: number, role: string): Needs {
-  if (thousandths === 0) return needs;
+/**
+ * Needs with those of volumes: one that is made (`isThere`) as itself, others as disk to make them of. What the role `*`
+ * cannot have is named so that whoever reads what is short reads why.
+ */
+export function withVolumes(
+  needs: Needs,
+  volumes: readonly VolumeWant[],
+  isThere: (volume: VolumeWant) => boolean,
+  role: string,
+): Needs {
+  const made = volumes.filter(isThere).map(({ id }) => ({ resource: volumeResource(id), amount: 1 }));
+  const size = volumes.filter((volume) => !isThere(volume)).reduce((sum, volume) => sum + volume.size, 0);
+  if (size === 0) return [...needs, ...made];
   const resource =
     role === '*' ? 'disk that can be reserved: the Mesos role * cannot have volumes' : 'ephemeral-storage';
   const before = needs.find((need) => need.resource === resource)?.amount ?? 0;
   const others = needs.filter((need) => need.resource !== resource);
-  return [...others, { resource, amount: before + Math.ceil((thousandths * mega) / 1000) }];
+  return [...others, { resource, amount: before + Math.ceil((size * mega) / 1000) }, ...made];
 }

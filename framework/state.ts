@@ -5,19 +5,23 @@ import { claimNames } from '../api/volume-claims.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Call } from '../mesos/scheduler.ts';
 import type { ExecutorInfo, TaskStatus } from '../mesos/tasks.ts';
-import type { Offer, OfferOperation, Resource } from '../mesos/types.ts';
+import type { Offer, OfferOperation } from '../mesos/types.ts';
 import { type Needs, NotLaunched, type Seat } from '../scheduler/index.ts';
-import { Agent, type AgentFacts, factsOf, volumeResource } from './agents.ts';
+import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import type { AgentTotal } from './audit.ts';
 import { Calls } from './calls.ts';
 import type { Claims } from './claims.ts';
-import { Demand, type DemandOptions } from './demand.ts';
+import { Demands, type DemandsOptions } from './demands.ts';
+import { Hand } from './hand.ts';
 import { Homeless } from './homeless.ts';
 import { type ExecutorTemplate, executorId, executorInfo, hasExecutor, taskInfo } from './launch.ts';
 import { type Named, Reconciliation, batches } from './reconciliation.ts';
-import { type Want, nothing, wantOf, withDisk } from './resources.ts';
+import { Leftovers } from './leftovers.ts';
+import { Place } from './places.ts';
+import { isForRole, nothing, wantOf, withVolumes } from './resources.ts';
+import { Roster } from './roster.ts';
 import { type KnownTask, type Task, TaskTable, createTask, isSent, isStarted, isTerminalState } from './tasks.ts';
-import { type VolumeWant, makerOf, releaseOf } from './volumes.ts';
+import { type VolumeWant, makerOf } from './volumes.ts';
 import { isWhereabouts } from './whereabouts.ts';
 
 /** What the shell must do, in this order. */
@@ -38,8 +42,7 @@ export interface Launch {
   tasks: Task[];
 }
 
-export interface StateOptions extends DemandOptions {
-  role: string;
+export interface StateOptions extends DemandsOptions {
   executor: ExecutorTemplate;
   /** What a pod is accounted with, but for its volumes. */
   needs: (pod: Pod) => Needs;
@@ -60,35 +63,48 @@ export interface StateOptions extends DemandOptions {
 export class State {
   readonly tasks = new TaskTable();
   frameworkId = '';
-  readonly #agents = new Map<string, Agent>();
-  readonly #byNode = new Map<string, Agent>();
-  #nodes: readonly Agent[] = [];
-  readonly #offers = new Map<string, Agent>();
+  readonly #roster: Roster;
+  readonly #hand: Hand;
   readonly #homeless = new Homeless();
-  readonly #demand: Demand;
+  readonly #demands: Demands;
+  readonly #leftovers: Leftovers;
   readonly #reconciliation = new Reconciliation();
   readonly #options: StateOptions;
-  readonly #overhead: Want;
   readonly #log: Logger;
-  #calls = new Calls('', '');
+  #calls = new Calls('');
   #waiting: readonly Pod[] = [];
   #serial = 0;
-  /** Ids of agents that keep for us what nobody owns. */
-  #leftovers = new Set<string>();
 
   constructor(options: StateOptions, log: Logger) {
     this.#options = options;
     this.#log = log;
-    this.#demand = new Demand(options);
+    this.#demands = new Demands(options);
+    const { volumes, cluster } = options;
+    this.#leftovers = new Leftovers(
+      cluster,
+      (id) => volumes.has(id) || this.tasks.get(makerOf(cluster, id) ?? '') !== undefined,
+    );
     const { cpus, mem } = options.executor;
-    this.#overhead = {
-      ...wantOf([]),
-      scalars: new Map([['cpus', cpus] as const, ['mem', mem] as const].filter(([, n]) => n > 0)),
-    };
+    const scalars = new Map([['cpus', cpus] as const, ['mem', mem] as const].filter(([, n]) => n > 0));
+    this.#roster = new Roster({ ...wantOf([]), scalars });
+    this.#hand = new Hand(this.#roster);
   }
 
-  get nodes(): readonly Agent[] {
-    return this.#nodes;
+  /** As pods without a role of their own see them. */
+  get nodes(): readonly Place[] {
+    return this.#roster.places(this.#options.roles[0]!);
+  }
+
+  nodesFor(pod: Pod): readonly Place[] {
+    const { roles, roleOf } = this.#options;
+    const role = roleOf(pod);
+    if (roles.includes(role)) return this.#roster.places(role);
+    const why = `node(s) offer nothing to the Mesos role "${role}" of namespace ${pod.metadata.namespace}, which is not in --mesos-roles`;
+    return this.#roster.agents.map((agent) => new Place(agent, role, why));
+  }
+
+  get agents(): readonly Agent[] {
+    return this.#roster.agents;
   }
 
   /** Pods that wait for a place. */
@@ -97,29 +113,29 @@ export class State {
   }
 
   agentOfNode(node: string): Agent | undefined {
-    return this.#byNode.get(node);
+    return this.#roster.ofNode(node);
   }
 
   agent(id: string): Agent | undefined {
-    return this.#agents.get(id);
+    return this.#roster.agent(id);
   }
 
   // --- the subscription ---------------------------------------------------------------------------------------------
 
   subscribed(frameworkId: string, now: number): Effect[] {
     this.frameworkId = frameworkId;
-    this.#calls = new Calls(frameworkId, this.#options.role);
-    this.#demand.subscribed();
+    this.#calls = new Calls(frameworkId);
+    this.#demands.subscribed();
     return this.#reconcile(this.#reconciliation.start([...this.tasks.all()].filter(isSent), now));
   }
 
   /** The stream broke: every offer is void, and what was not sent goes back. */
   disconnected(now: number): Effect[] {
     this.#reconciliation.stop();
-    return this.#nodes.flatMap((agent) => {
-      this.#clear(agent);
-      return agent.reserved
-        .splice(0)
+    return this.#roster.agents.flatMap((agent) => {
+      this.#hand.clearAll(agent);
+      return agent
+        .takeReserved()
         .flatMap((task) => this.#giveUp(task, 'the connection to the Mesos master was lost', now));
     });
   }
@@ -134,14 +150,13 @@ export class State {
       // Without the executor there, and nothing of ours on its way to it, the next launch has to bring one.
       if (!hasExecutor(offer, this.#options.executor) && this.tasks.onAgent(agent.facts.id).size === 0)
         agent.executor = undefined;
-      const release = this.#releaseOf(offer.resources ?? []);
+      const role = offer.allocation_info?.role ?? '*';
+      const release = this.#leftovers.release(agent.facts.id, role, offer.resources ?? []);
       if (release.length > 0) {
-        this.#leftovers.delete(agent.facts.id);
         effects.push({ do: 'call', call: this.#calls.accept([offer.id.value], release, 0) });
         continue;
       }
-      this.#offers.set(offer.id.value, agent);
-      agent.addOffer(offer, now);
+      this.#hand.add(offer, agent.place(role), now);
     }
     this.#house(now);
     return effects;
@@ -149,70 +164,46 @@ export class State {
 
   /** All that agents have: where there is something of ours that nobody owns, offers are asked for, to let go of it. */
   audit(agents: readonly AgentTotal[], now: number): Effect[] {
-    this.#leftovers = new Set(agents.filter(({ total }) => this.#releaseOf(total).length > 0).map(({ id }) => id));
+    this.#leftovers.audit(agents);
     return this.#ask(now);
   }
 
-  #releaseOf(resources: readonly Resource[]): OfferOperation[] {
-    const { volumes, cluster } = this.#options;
-    const isOwned = (id: string) => volumes.has(id) || this.tasks.get(makerOf(cluster, id) ?? '') !== undefined;
-    return releaseOf(resources, cluster, isOwned);
-  }
-
   rescinded(offerId: string, now: number): Effect[] {
-    const agent = this.#offers.get(offerId);
-    this.#offers.delete(offerId);
-    const lost = agent?.dropOffer(offerId) ?? [];
-    return lost.flatMap((task) => this.#giveUp(task, 'the Mesos master withdrew the offer', now));
+    return this.#hand.drop(offerId).flatMap((task) => this.#giveUp(task, 'the Mesos master withdrew the offer', now));
   }
 
   // --- agents -------------------------------------------------------------------------------------------------------
 
   /** A new agent, or news of a known one. */
   learnAgent(facts: AgentFacts): Agent {
-    const known = this.#agents.get(facts.id);
-    if (known) {
-      known.learn(facts);
-      return known;
-    }
-    const agent = new Agent(this.#nodeName(facts), facts, this.#overhead);
-    const before = this.#byNode.get(agent.name);
-    if (before) agent.inherit(before);
-    this.#agents.set(facts.id, agent);
-    this.#byNode.set(agent.name, agent);
-    this.#nodes = [...this.#byNode.values()];
-    return agent;
+    const { roles } = this.#options;
+    const total = facts.total?.filter((resource) => roles.some((role) => isForRole(resource, role)));
+    return this.#roster.learn({ ...facts, total });
   }
 
   /** Cut off; it may come back, and with it what runs there. */
   agentLost(agentId: string, now: number): void {
-    this.#agents.get(agentId)?.lost(now);
+    this.#roster.agent(agentId)?.lost(now);
   }
 
   /** It will not come back under this id; what was bound there is the shell's to decide. */
   agentRemoved(agentId: string, now: number): Effect[] {
-    const agent = this.#agents.get(agentId);
+    const agent = this.#roster.agent(agentId);
     if (!agent) return [];
-    this.#clear(agent);
-    const effects = agent.reserved.splice(0).flatMap((task) => this.#giveUp(task, 'its Mesos agent is gone', now));
-    this.#agents.delete(agentId);
-    if (this.#byNode.get(agent.name) === agent) this.#byNode.delete(agent.name);
-    this.#nodes = [...this.#byNode.values()];
+    this.#hand.clearAll(agent);
+    const effects = agent.takeReserved().flatMap((task) => this.#giveUp(task, 'its Mesos agent is gone', now));
+    this.#roster.remove(agent);
     return effects;
   }
 
   // --- pods and seats -----------------------------------------------------------------------------------------------
 
-  /** With volumes: those that are made as such, others as disk. */
+  /** With the volumes of its claims. */
   needs(pod: Pod): Needs {
-    const needs = this.#options.needs(pod);
-    if (claimNames(pod).length === 0) return needs;
-    const volumes = this.#options.volumes.wantedBy(pod, this.tasks.nextId(pod));
-    if (volumes.length === 0) return needs;
-    const isThere = (volume: VolumeWant) => volume.isMade || this.#isHeld(volume);
-    const held = volumes.filter(isThere).map(({ id }) => ({ resource: volumeResource(id), amount: 1 }));
-    const size = volumes.filter((volume) => !isThere(volume)).reduce((sum, volume) => sum + volume.size, 0);
-    return [...withDisk(needs, size, this.#options.role), ...held];
+    const { needs, roleOf, volumes } = this.#options;
+    if (claimNames(pod).length === 0) return needs(pod);
+    const wants = volumes.wantedBy(pod, this.tasks.nextId(pod));
+    return withVolumes(needs(pod), wants, (want) => want.isMade || this.#isHeld(want), roleOf(pod));
   }
 
   /** A launch under way; a pod that is bound has none. */
@@ -229,7 +220,7 @@ export class State {
   }
 
   reserve(pod: Pod, node: string): Seat | undefined {
-    const agent = this.#byNode.get(node);
+    const agent = this.#roster.ofNode(node);
     const task = agent && !this.tasks.ofPod(pod.metadata.uid!) ? this.#seat(pod, agent, false) : undefined;
     return task && { node, launched: task.seat.promise };
   }
@@ -256,7 +247,7 @@ export class State {
     const task = this.tasks.ofPod(uid);
     if (!task) return [];
     task.cancelled = true;
-    if (task.stage === 'reserved') this.#agents.get(task.agentId)?.giveBack(task);
+    if (task.stage === 'reserved') this.#roster.agent(task.agentId)?.giveBack(task);
     if (task.stage === 'reserved') return this.#giveUp(task, 'the pod was deleted', now);
     return isSent(task) ? [this.#kill(task)] : [];
   }
@@ -268,7 +259,7 @@ export class State {
 
   /** An executor of ours that already runs, as its agent has it. */
   executorRuns(agentId: string, info: ExecutorInfo): void {
-    const agent = this.#agents.get(agentId);
+    const agent = this.#roster.agent(agentId);
     if (!agent || info.executor_id.value !== executorId(this.#options.executor)) return;
     agent.executor = info;
     agent.refresh();
@@ -279,6 +270,7 @@ export class State {
     const task = createTask(known, {
       want: wantOf([], [], known.pod ? this.#options.volumes.wantedBy(known.pod, known.id) : []),
       ...nothing,
+      role: '',
       carriesExecutor: false,
     });
     if (task.stage === 'bound') task.seat.resolve();
@@ -289,14 +281,15 @@ export class State {
 
   /** Every agent with reserved seats: its offers and its seats leave together. */
   takeLaunches(now: number): Launch[] {
-    return this.#nodes
+    return this.#options.roles
+      .flatMap((role) => this.#roster.places(role))
       .filter(({ reserved }) => reserved.length > 0)
-      .map((agent) => {
+      .map((place) => {
         const record = `launch-${now.toString(36)}-${(this.#serial++).toString(36)}`;
-        const tasks = agent.reserved.splice(0);
+        const tasks = place.reserved.splice(0);
         for (const task of tasks) task.stage = 'recording';
         this.tasks.record(tasks, record);
-        return { record, agent, offerIds: this.#clear(agent), tasks };
+        return { record, agent: place.agent, offerIds: this.#hand.clear(place), tasks };
       });
   }
 
@@ -305,6 +298,8 @@ export class State {
     const cancelled = tasks.filter((task) => task.cancelled);
     const effects = cancelled.flatMap((task) => this.#giveUp(task, 'the pod was deleted', now));
     const leaving = tasks.filter((task) => !task.cancelled);
+    if (tasks.some((task) => task.carriesExecutor)) agent.starting = undefined;
+    agent.refresh();
     if (leaving.length === 0) return [...effects, { do: 'call', call: this.#calls.decline(offerIds, 0) }];
     for (const task of leaving) Object.assign(task, { stage: 'launching', askedAt: now } satisfies Partial<Task>);
     const task_infos = leaving.map((task) =>
@@ -348,7 +343,7 @@ export class State {
     if (!task) return [...this.#killUnknown(status), ...acked];
     if (isTerminalState(status.state)) return this.#over(task, status, ack, now);
     if (!isStarted(status.state)) return acked;
-    this.#agents.get(task.agentId)?.found();
+    this.#roster.agent(task.agentId)?.found();
     if (task.cancelled) return [this.#kill(task), ...acked];
     if (task.stage !== 'launching') return acked;
     task.stage = 'binding';
@@ -356,7 +351,7 @@ export class State {
   }
 
   executorLost(agentId: string): void {
-    const agent = this.#agents.get(agentId);
+    const agent = this.#roster.agent(agentId);
     if (!agent) return;
     agent.executor = undefined;
     agent.refresh();
@@ -393,9 +388,14 @@ export class State {
     const volumes = this.#options.volumes.wantedBy(pod, id);
     if (volumes.some((volume) => this.#isHeld(volume))) return undefined;
     const want = wantOf(this.#options.needs(pod), hostPortsOf(pod), volumes);
-    const { taken, executor } = agent.take(want) ?? {};
+    const role = this.#options.roleOf(pod);
+    const place = agent.place(role);
+    const { taken, executor } = place.take(want) ?? {};
     if (!taken) return undefined;
-    if (executor) agent.executor = executorInfo(this.#options.executor, this.frameworkId, executor);
+    if (executor) {
+      agent.executor = executorInfo(this.#options.executor, this.frameworkId, executor);
+      agent.starting = place;
+    }
     const task = createTask(
       {
         id,
@@ -408,11 +408,11 @@ export class State {
         pod,
         rebound,
       },
-      { want, ...taken, carriesExecutor: executor !== undefined },
+      { want, ...taken, role, carriesExecutor: executor !== undefined },
     );
     this.tasks.add(task);
-    this.#demand.used();
-    agent.reserved.push(task);
+    this.#demands.of(role).used();
+    place.reserved.push(task);
     agent.addPod(pod);
     agent.refresh();
     return task;
@@ -437,7 +437,7 @@ export class State {
   #forget(task: Task): void {
     this.tasks.delete(task);
     this.#reconciliation.answered(task.id);
-    if (!task.rebound && task.stage !== 'bound') this.#agents.get(task.agentId)?.removePod(task.uid);
+    if (!task.rebound && task.stage !== 'bound') this.#roster.agent(task.agentId)?.removePod(task.uid);
   }
 
   #settled(task: Task): Effect[] {
@@ -466,46 +466,41 @@ export class State {
   /** Seats for bound pods without a task, where their agent has room now. */
   #house(now: number): void {
     for (const pod of this.#homeless.due(now)) {
-      const agent = this.#byNode.get(pod.spec.nodeName ?? '');
-      if (agent && agent.offers.size > 0 && !this.tasks.ofPod(pod.metadata.uid!)) {
+      const agent = this.#roster.ofNode(pod.spec.nodeName ?? '');
+      const hasOffers = agent && agent.place(this.#options.roleOf(pod)).offers.size > 0;
+      if (hasOffers && !this.tasks.ofPod(pod.metadata.uid!)) {
         if (this.#seat(pod, agent, true)) this.#homeless.housed(pod.metadata.uid!, now);
       }
     }
   }
 
-  /** REVIVE or SUPPRESS as the demand says. */
+  /** REVIVE or SUPPRESS each role as the demand for it says. */
   #ask(now: number): Effect[] {
     if (!this.frameworkId) return [];
-    this.#demand.wants(
-      [...this.#waiting.map((pod) => pod.metadata.uid!), ...this.#homeless.asking(), ...this.#leftovers],
-      now,
-    );
-    const wish = this.#demand.wish(now);
-    if (wish === 'revive') return [{ do: 'call', call: this.#calls.revive() }];
-    if (wish === 'suppress')
-      return [...this.#return(() => true, this.#options.refuseIdle), { do: 'call', call: this.#calls.suppress() }];
-    return [];
+    const pods = [...this.#waiting, ...this.#homeless.asking()];
+    const wishes = this.#demands.wishes(pods, (role) => this.#leftovers.asking(role), now);
+    return wishes.flatMap(([role, wish]): Effect[] => {
+      if (wish === 'keep') return [];
+      if (wish === 'revive') return [{ do: 'call', call: this.#calls.revive(role) }];
+      const unused = this.#return(role, () => true, this.#options.refuseIdle);
+      return [...unused, { do: 'call', call: this.#calls.suppress(role) }];
+    });
   }
 
   /** Offers that no waiting pod fits go back soon, and at once where nothing waits. */
   #returnUnused(now: number): Effect[] {
     const { linger, refuseIdle, refuseWaiting } = this.#options;
-    if (this.#demand.waiting > 0) return this.#return((agent) => now - agent.heldSince >= linger, refuseWaiting);
-    return this.#demand.suppressed ? this.#return(() => true, refuseIdle) : [];
+    return this.#options.roles.flatMap((role) => {
+      const demand = this.#demands.of(role);
+      if (demand.waiting > 0) return this.#return(role, (place) => now - place.heldSince >= linger, refuseWaiting);
+      return demand.suppressed ? this.#return(role, () => true, refuseIdle) : [];
+    });
   }
 
   /** Offers in hand that no seat needs go back to the others. */
-  #return(which: (agent: Agent) => boolean, refuseSeconds: number): Effect[] {
-    const ids = this.#nodes
-      .filter((agent) => agent.offers.size > 0 && agent.reserved.length === 0 && which(agent))
-      .flatMap((agent) => this.#clear(agent));
+  #return(role: string, which: (place: Place) => boolean, refuseSeconds: number): Effect[] {
+    const ids = this.#hand.clearUnused(role, which);
     return ids.length > 0 ? [{ do: 'call', call: this.#calls.decline(ids, refuseSeconds) }] : [];
-  }
-
-  #clear(agent: Agent): string[] {
-    const ids = agent.clearOffers();
-    for (const id of ids) this.#offers.delete(id);
-    return ids;
   }
 
   #kill(task: Named): Effect {
@@ -514,12 +509,5 @@ export class State {
 
   #reconcile(questions: readonly (readonly Named[])[]): Effect[] {
     return questions.map((tasks) => ({ do: 'call', call: this.#calls.reconcile(tasks) }));
-  }
-
-  /** The host's name; a second living agent on one host is told apart by its port. */
-  #nodeName({ hostname, port }: AgentFacts): string {
-    const plain = hostname.toLowerCase();
-    const holder = this.#byNode.get(plain);
-    return holder?.reachable && holder.facts.port !== port ? `${plain}-${port}` : plain;
   }
 }

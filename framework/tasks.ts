@@ -30,6 +30,8 @@ export interface KnownTask {
 
 export interface Task extends KnownTask, Taken {
   want: Want;
+  /** Whose resources it has; empty where that was before a restart. */
+  role: string;
   /** This seat pays for the executor too. */
   carriesExecutor: boolean;
   /** Its pod is gone: to be killed as soon as Mesos has it. */
@@ -39,7 +41,7 @@ export interface Task extends KnownTask, Taken {
   seat: PromiseWithResolvers<void>;
 }
 
-export function createTask(known: KnownTask, taken: Taken & Pick<Task, 'want' | 'carriesExecutor'>): Task {
+export function createTask(known: KnownTask, taken: Taken & Pick<Task, 'want' | 'role' | 'carriesExecutor'>): Task {
   const seat = Promise.withResolvers<void>();
   // A seat that nobody follows (its pod is bound) must not end the process when it is given back.
   seat.promise.catch(() => undefined);

@@ -81,13 +81,14 @@ export function uiPages(name: string, state: State, figures: Figures): Readonly<
 export const uiState = (framework: string, state: State, figures: Figures): UiState => ({
   framework,
   subscribed: figures.subscribed,
-  nodes: state.nodes.map((agent) => uiNode(agent, state)).sort((a, b) => (a.name < b.name ? -1 : 1)),
+  nodes: state.agents.map((agent) => uiNode(agent, state)).sort((a, b) => (a.name < b.name ? -1 : 1)),
   waiting: state.waiting.map((pod) => ({ pod: keyOf(pod), why: whyOf(pod) })),
   launches: figures.launches().map((launch) => ({ ...launch, agent: state.agent(launch.agent)?.name ?? launch.agent })),
 });
 
 function uiNode(agent: Agent, state: State): UiNode {
-  const { name, facts, allocatable, unavailable, reachable, free, executor } = agent;
+  const { name, facts, allocatable, reachable, executor } = agent;
+  const places = [...agent.places()];
   const total = amountsOf(facts.total ?? []);
   const pods = [...agent.pods.values()].map((pod) => {
     const needs = Object.fromEntries(state.needs(pod).map(({ resource, amount }) => [resource, amount]));
@@ -102,11 +103,11 @@ function uiNode(agent: Agent, state: State): UiNode {
     total: total[resource] ?? 0,
     pods: pods.reduce((sum, pod) => sum + pod[resource], 0),
     executor: executor ? (total[resource] ?? 0) - (allocatable[resource] ?? 0) : 0,
-    offered: free[resource] ?? 0,
+    offered: places.reduce((sum, { free }) => sum + (free[resource] ?? 0), 0),
   });
   return {
     name,
-    ...(!reachable && unavailable ? { why: unavailable } : {}),
+    ...(reachable ? {} : { why: 'its Mesos agent cannot be reached' }),
     attributes: facts.attributes.map(
       ({ name: attribute, text, scalar }) => `${attribute}: ${text?.value ?? scalar?.value ?? ''}`,
     ),

@@ -83,3 +83,6 @@ export function releaseOf(
     ...unreserved.map((resource) => ({ type: 'UNRESERVE' as const, unreserve: { resources: [resource] } })),
   ];
 }
+
+/** Under this name a policy sees a volume that is offered: there is one of it, or none. */
+export const volumeResource = (persistenceId: string): string => `volume ${persistenceId}`;

@@ -6,8 +6,11 @@ import type { Pod } from '../api/kinds/pod.ts';
  * never hears of offers, agents or tasks. Every method but `launch` is synchronous: deciding is one uninterrupted step.
  */
 export interface Cluster {
-  /** The nodes as they are now, with what is free for a new pod at this moment. Stable until the next await. */
-  nodes(): readonly NodeView[];
+  /**
+   * The nodes as they are now, with what is free at this moment for this pod, or for one of no particular kind. Stable until
+   * the next await.
+   */
+  nodes(pod?: Pod): readonly NodeView[];
   /** What a pod will be accounted with: its requests, or defaults where it makes none. */
   needs(pod: Pod): Needs;
   /** A launch of this pod that is already under way, perhaps since before a restart: it must not be placed again. */

@@ -110,7 +110,7 @@ export class Scheduler {
       pod: key,
       schedulerName: profile.schedulerName,
       ...(placedOn ? { placedOn } : {}),
-      ...explainNodes({ pod, needs: cluster.needs(pod), nodes: cluster.nodes(), world }, profile.plugins),
+      ...explainNodes({ pod, needs: cluster.needs(pod), nodes: cluster.nodes(pod), world }, profile.plugins),
     };
   }
 
@@ -191,7 +191,7 @@ export class Scheduler {
     const { percentageOfNodesToScore, plugins, schedulerName } = this.#profileOf(pod)!;
     const search: Search = { percentageOfNodesToScore, next: this.#next };
     const began = performance.now();
-    const ask = { pod, needs: cluster.needs(pod), nodes: cluster.nodes(), world };
+    const ask = { pod, needs: cluster.needs(pod), nodes: cluster.nodes(pod), world };
     const decision = decide(ask, plugins, random, search);
     this.#next = search.next;
     const result = 'refusals' in decision ? 'unschedulable' : 'scheduled';
@@ -203,7 +203,7 @@ export class Scheduler {
     const { cluster, world } = this.#parts;
     const profile = this.#profileOf(pod)!;
     const decision = this.#decide(pod);
-    const nodes = cluster.nodes();
+    const nodes = cluster.nodes(pod);
     if ('refusals' in decision) {
       const why = this.#refuse(pod, decision.refusals);
       if (why === undefined) return;
@@ -219,7 +219,7 @@ export class Scheduler {
   #refuse(pod: StoredPod, refusals: ReadonlyMap<string, number>): string | undefined {
     const waits = awaitsOffers(refusals.keys());
     const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits);
-    return waits && since < patience ? undefined : explain(refusals, this.#parts.cluster.nodes().length);
+    return waits && since < patience ? undefined : explain(refusals, this.#parts.cluster.nodes(pod).length);
   }
 
   /** As many of the group as must be, or none: places are taken one after the other, and given back when they do not suffice. */

@@ -8,6 +8,8 @@ export const annotations = {
   /** On a Pod: the Mesos task that carries it, and where. */
   taskId: `${prefix}taskId`,
   agentId: `${prefix}slaveId`,
+  /** On a Namespace: the Mesos role whose resources its pods use. */
+  role: `${prefix}role`,
   /** On a Node: SHA-256 of the certificate its kubelet server shows, hex; the apiserver trusts no other. */
   kubeletCertificate: `${prefix}kubelet-certificate-sha256`,
 } as const;

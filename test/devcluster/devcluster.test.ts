@@ -277,7 +277,7 @@ describe('the devcluster', () => {
     const { get_containers } = await askAgent({ url: agent.url }, { type: 'GET_CONTAINERS', get_containers: {} });
     expect(get_containers.containers).toHaveLength(1);
     await expect(
-      askMaster({ url }, { type: 'UPDATE_QUOTA', update_quota: { quota_configs: [] } }),
+      askMaster({ url }, { type: 'SET_LOGGING_LEVEL', set_logging_level: { level: 1, duration: { nanoseconds: 1n } } }),
     ).rejects.toMatchObject({ status: 501 });
   });
 

@@ -1,7 +1,8 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { allocateOffers, type AgentView, type FrameworkView } from '../../devcluster/allocator.ts';
-import { add, contains, subtract } from '../../devcluster/resources.ts';
+import { Rations } from '../../devcluster/rations.ts';
+import { add, contains, scalarOf, subtract } from '../../devcluster/resources.ts';
 import { parseAttributes, parseResources, printDuration, printResources } from '../../devcluster/resource-text.ts';
 import type { Resource } from '../../mesos/types.ts';
 
@@ -116,6 +117,24 @@ describe('the allocator', () => {
     const far = { ...agent('far'), domain: { fault_domain: { region: { name: 'us' }, zone: { name: 'z' } } } };
     expect(given([framework('x')], [far])).toEqual([]);
     expect(given([framework('x', { capabilities: new Set(['REGION_AWARE']) })], [far])).toHaveLength(1);
+  });
+
+  test('holds back what quota guarantees to others, and gives nobody more than a limit', () => {
+    const quotas = new Map([
+      ['later', { guarantees: { cpus: 9 }, limits: {} }],
+      ['x', { guarantees: {}, limits: { cpus: 5, mem: 1024 } }],
+    ]);
+    const rations = new Rations(quotas);
+    for (const { free } of agents) rations.countAgent(free, free);
+    const frameworks = [framework('x', { roles: ['x/a'] }), framework('y', { roles: ['y'] })];
+    const weights = new Map<string, number>();
+    const made = allocateOffers({ agents, frameworks, total, weights, rations, region: 'eu' });
+    const sum = (role: string, name: string) =>
+      made.filter((one) => one.role === role).reduce((all, one) => all + scalarOf(one.resources, name), 0);
+    expect(sum('x/a', 'cpus') + sum('y', 'cpus')).toBe(7);
+    expect(sum('x/a', 'cpus')).toBeLessThanOrEqual(5);
+    expect(sum('x/a', 'mem')).toBeLessThanOrEqual(1024);
+    expect(sum('x/a', 'mem') + sum('y', 'mem')).toBe(16384);
   });
 
   test('offers no crumbs, and reserved resources only to their role and those below', () => {

@@ -40,7 +40,8 @@ export function makeOffer(
 }
 
 export const stateOptions: StateOptions = {
-  role,
+  roles: [role],
+  roleOf: () => role,
   linger: 250,
   reviveInterval: 1000,
   refuseWaiting: 5,

@@ -28,7 +28,7 @@ function world({ handle, principal }: { handle?: string; principal?: string } = 
     },
   ];
   const volumes = { wantedBy, has: (id: string) => id === bound.handle };
-  const state = new State({ ...stateOptions, role, volumes, cluster: 'c' }, silent);
+  const state = new State({ ...stateOptions, roles: [role], roleOf: () => role, volumes, cluster: 'c' }, silent);
   state.subscribed('f-0001', 0);
   return { state, bound };
 }
@@ -94,7 +94,7 @@ describe('a claim that has no volume', () => {
     expect(state.reserve(pod, 'host-a1')).toBeUndefined();
     const free = state.nodes[0]!.free;
     expect(free['ephemeral-storage']).toBe(63 * 1024 * 1024);
-    const everyone = new State({ ...stateOptions, role: '*', volumes: volumesOf() }, silent);
+    const everyone = new State({ ...stateOptions, volumes: volumesOf() }, silent);
     expect(everyone.needs(pod).map(({ resource }) => resource)).toContain(
       'disk that can be reserved: the Mesos role * cannot have volumes',
     );

@@ -1,0 +1,46 @@
+import type { Offer } from '../mesos/types.ts';
+import type { Agent } from './agents.ts';
+import type { Place } from './places.ts';
+import type { Roster } from './roster.ts';
+import type { Task } from './tasks.ts';
+
+/** The offers in hand, each with its place. */
+export class Hand {
+  readonly #roster: Roster;
+  readonly #places = new Map<string, Place>();
+
+  constructor(roster: Roster) {
+    this.#roster = roster;
+  }
+
+  add(offer: Offer, place: Place, now: number): void {
+    this.#places.set(offer.id.value, place);
+    place.addOffer(offer, now);
+  }
+
+  /** The master took it back. Answers the reserved tasks that what is left cannot carry. */
+  drop(offerId: string): Task[] {
+    const place = this.#places.get(offerId);
+    this.#places.delete(offerId);
+    return place?.dropOffer(offerId) ?? [];
+  }
+
+  /** All of one place leave, into a call or for nothing. Answers their ids. */
+  clear(place: Place): string[] {
+    const ids = place.clearOffers();
+    for (const id of ids) this.#places.delete(id);
+    return ids;
+  }
+
+  clearAll(agent: Agent): void {
+    for (const place of agent.places()) this.clear(place);
+  }
+
+  /** Ids of those of a role that no seat needs; they leave. */
+  clearUnused(role: string, which: (place: Place) => boolean): string[] {
+    return this.#roster
+      .places(role)
+      .filter((place) => place.offers.size > 0 && place.reserved.length === 0 && which(place))
+      .flatMap((place) => this.clear(place));
+  }
+}

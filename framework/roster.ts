@@ -1,0 +1,70 @@
+import { Agent, type AgentFacts } from './agents.ts';
+import type { Place } from './places.ts';
+import type { Want } from './resources.ts';
+
+/** The agents there are, by id and by the name of their node. */
+export class Roster {
+  readonly #overhead: Want;
+  readonly #byId = new Map<string, Agent>();
+  readonly #byNode = new Map<string, Agent>();
+  #agents: readonly Agent[] = [];
+  /** By role. */
+  readonly #places = new Map<string, readonly Place[]>();
+
+  constructor(overhead: Want) {
+    this.#overhead = overhead;
+  }
+
+  get agents(): readonly Agent[] {
+    return this.#agents;
+  }
+
+  agent(id: string): Agent | undefined {
+    return this.#byId.get(id);
+  }
+
+  ofNode(name: string): Agent | undefined {
+    return this.#byNode.get(name);
+  }
+
+  /** Every node as pods of the role see it. */
+  places(role: string): readonly Place[] {
+    let places = this.#places.get(role);
+    if (!places) this.#places.set(role, (places = this.#agents.map((agent) => agent.place(role))));
+    return places;
+  }
+
+  /** A new agent, or news of a known one. */
+  learn(facts: AgentFacts): Agent {
+    const known = this.#byId.get(facts.id);
+    if (known) {
+      known.learn(facts);
+      return known;
+    }
+    const agent = new Agent(this.#nodeName(facts), facts, this.#overhead);
+    const before = this.#byNode.get(agent.name);
+    if (before) agent.inherit(before);
+    this.#byId.set(facts.id, agent);
+    this.#byNode.set(agent.name, agent);
+    this.#changed();
+    return agent;
+  }
+
+  remove(agent: Agent): void {
+    this.#byId.delete(agent.facts.id);
+    if (this.#byNode.get(agent.name) === agent) this.#byNode.delete(agent.name);
+    this.#changed();
+  }
+
+  #changed(): void {
+    this.#agents = [...this.#byNode.values()];
+    this.#places.clear();
+  }
+
+  /** The host's name; a second living agent on one host is told apart by its port. */
+  #nodeName({ hostname, port }: AgentFacts): string {
+    const plain = hostname.toLowerCase();
+    const holder = this.#byNode.get(plain);
+    return holder?.reachable && holder.facts.port !== port ? `${plain}-${port}` : plain;
+  }
+}
