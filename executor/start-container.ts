@@ -64,7 +64,7 @@ export async function startContainer(
   const facts = podFacts(kubelet, pod, sandbox.ip);
   const env = await containerEnv(pod, container, { ...facts, services: apiserver.services() });
   const mounts = [
-    ...(await containerMounts(pod, container, volumes, env)),
+    ...(await containerMounts(pod, container, volumes, env, place.directory)),
     ...(await hostsMount(pod, container, facts.podIp, place.directory, kubelet, runtime)),
     ...(await lastWordsMount(place, container, attempt, runtime)),
   ];

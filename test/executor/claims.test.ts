@@ -55,7 +55,7 @@ describe('a persistent volume claim', () => {
     const given = pod({ persistentVolumeClaim: { claimName: 'c', readOnly: true } });
     const paths = await prepare(given, claim(), volume({ local: { path: data } }));
     const container = { name: 'x', volumeMounts: [{ name: 'd', mountPath: '/d' }] };
-    expect(await containerMounts(given, container, paths, new Map())).toEqual([
+    expect(await containerMounts(given, container, paths, new Map(), directory)).toEqual([
       { hostPath: data, containerPath: '/d', readOnly: true },
     ]);
   });

@@ -14,6 +14,7 @@ import type { Runtime } from '../../executor/runtime.ts';
 import { RuntimeView } from '../../executor/runtime-view.ts';
 import { ProcessRuntime } from '../../executor/runtimes/process.ts';
 import { StatusWriter } from '../../executor/status-writer.ts';
+import { unmount } from '../../executor/volumes/mounts.ts';
 import { silent } from '../../lib/log.ts';
 
 /** The Apiserver port over a few maps: what was written can be looked at, and it can be out of order. */
@@ -121,6 +122,7 @@ export function testKubelet({
       await pods.close();
       stopping.abort();
       await used.close();
+      await unmount(directory);
       if (!given) rmSync(directory, { recursive: true, force: true });
     },
   };
