@@ -9,6 +9,8 @@ import type { KubeObject, Stored } from '../api/meta.ts';
 import type { Kind } from '../api/kind.ts';
 import { StatusError, isConflict, isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
+import { Informer } from '../client/informer.ts';
+import type { Logger } from '../lib/log.ts';
 import type { EventRecorder } from '../client/events.ts';
 import type { Apiserver } from './apiserver.ts';
 import { hashOf } from './mirror-pods.ts';
@@ -19,12 +21,15 @@ import { VolumeError } from './volumes/volume.ts';
 /** Milliseconds for one question: an apiserver that hangs is one that is down. */
 const patience = 30_000;
 
+const sourceKinds = { configMap: ConfigMap, secret: Secret } as const;
+
 /** The Apiserver port over client/. */
 export function apiserverOf(
   client: Client,
   events: EventRecorder,
   services: () => readonly Service[],
   signal: AbortSignal,
+  log: Logger,
 ): Apiserver {
   const within = () => AbortSignal.any([signal, AbortSignal.timeout(patience)]);
   const find = async <T extends KubeObject>(
@@ -48,6 +53,14 @@ export function apiserverOf(
     services,
     configMap: (namespace, name) => find(ConfigMap, namespace, name),
     secret: (namespace, name) => find(Secret, namespace, name),
+    watchSource(kind, namespace, name, changed) {
+      const stopping = new AbortController();
+      const scope = { namespace, fieldSelector: `metadata.name=${name}` };
+      const informer = new Informer<ConfigMap | Secret>(client, sourceKinds[kind], scope, log);
+      informer.on(changed);
+      informer.start(AbortSignal.any([signal, stopping.signal])).catch(() => undefined); // it is no longer wanted
+      return () => stopping.abort();
+    },
     claim: (namespace, name) => find(PersistentVolumeClaim, namespace, name),
     persistentVolume: (name) => find(PersistentVolume, '', name),
     runtimeHandler: async (name) => (await find(RuntimeClass, '', name))?.handler,

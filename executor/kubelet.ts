@@ -5,6 +5,7 @@ import type { ProbeCounts } from './probes/probe-counts.ts';
 import type { Runtime } from './runtime.ts';
 import type { RuntimeView } from './runtime-view.ts';
 import type { SandboxFacts } from './sandbox.ts';
+import type { Sources } from './sources.ts';
 import type { StatusWriter } from './status-writer.ts';
 
 /** What every pod worker shares. */
@@ -12,6 +13,7 @@ export interface Kubelet extends SandboxFacts {
   runtime: Runtime;
   view: RuntimeView;
   apiserver: Apiserver;
+  sources: Sources;
   statuses: StatusWriter;
   /** Crashes and images: from 10 s. */
   backoff: CrashBackoff;

@@ -28,6 +28,7 @@ import { ownCgroup } from './runtimes/cgroups.ts';
 import { CriRuntime } from './runtimes/cri.ts';
 import { ProcessRuntime } from './runtimes/process.ts';
 import { startServer } from './server.ts';
+import { Sources } from './sources.ts';
 import { StaticPods } from './static-pods.ts';
 import { StatusWriter } from './status-writer.ts';
 import { unsafeSysctls } from './sysctls.ts';
@@ -143,12 +144,13 @@ export class NodeAgent {
     const services = new Informer(client, Service, {}, log);
     await services.start(this.#signal);
     const events = new EventRecorder(client, 'kubelet', log);
-    const apiserver = apiserverOf(client, events, () => [...services.list()], this.#signal);
+    const apiserver = apiserverOf(client, events, () => [...services.list()], this.#signal, log);
     this.#statuses = new StatusWriter(apiserver, this.#signal, log);
     return {
       runtime,
       view: new RuntimeView(runtime),
       apiserver,
+      sources: new Sources(apiserver),
       statuses: this.#statuses,
       backoff: new CrashBackoff(),
       retries: new CrashBackoff(500),

@@ -29,6 +29,7 @@ export class Pods {
     this.#kubelet = kubelet;
     this.#gone = gone;
     kubelet.runtime.onChange((uid) => this.#workers.get(uid)?.wake());
+    kubelet.sources.onChange((uid) => this.#workers.get(uid)?.refresh());
     this.#timer = setInterval(() => this.#workers.forEach((worker) => worker.wake()), lookAgain);
   }
 

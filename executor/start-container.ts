@@ -32,8 +32,8 @@ export function podFacts(kubelet: Kubelet, pod: Pod, podIp: string): VolumeFacts
     hostIp: kubelet.nodeIp,
     podIp: pod.spec.hostNetwork ? kubelet.nodeIp : podIp,
     allocatable: kubelet.allocatable,
-    configMap: (name) => kubelet.apiserver.configMap(namespace, name),
-    secret: (name) => kubelet.apiserver.secret(namespace, name),
+    configMap: (name) => kubelet.sources.configMap(namespace, name),
+    secret: (name) => kubelet.sources.secret(namespace, name),
     claim: (name) => kubelet.apiserver.claim(namespace, name),
     persistentVolume: (name) => kubelet.apiserver.persistentVolume(name),
     token: (audience, seconds) => kubelet.apiserver.token(pod, audience, seconds),
@@ -64,7 +64,7 @@ export async function startContainer(
   const facts = podFacts(kubelet, pod, sandbox.ip);
   const env = await containerEnv(pod, container, { ...facts, services: apiserver.services() });
   const mounts = [
-    ...(await containerMounts(pod, container, volumes, env, place.directory)),
+    ...(await containerMounts(pod, container, volumes, env, runtime.isolates ? place.directory : undefined)),
     ...(await hostsMount(pod, container, facts.podIp, place.directory, kubelet, runtime)),
     ...(await lastWordsMount(place, container, attempt, runtime)),
   ];

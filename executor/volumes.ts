@@ -52,15 +52,15 @@ export async function removeVolumes(pod: Pod, directory: string): Promise<void> 
 }
 
 /**
- * A container's mounts on paths of this machine; `directory` is that of the pod's volumes. Throws VolumeError for a subPath
- * that leaves its volume.
+ * A container's mounts on paths of this machine; `directory` is that of the pod's volumes, undefined where nothing is gained
+ * by binding because containers may go anywhere. Throws VolumeError for a subPath that leaves its volume.
  */
 export async function containerMounts(
   pod: Pod,
   container: Container,
   volumes: ReadonlyMap<string, string>,
   env: ReadonlyMap<string, string>,
-  directory: string,
+  directory: string | undefined,
 ): Promise<ContainerSpec['mounts']> {
   const readOnly = new Set((pod.spec.volumes ?? []).filter(isReadOnlyClaim).map(({ name }) => name));
   return Promise.all(
@@ -69,7 +69,7 @@ export async function containerMounts(
       if (root === undefined)
         throw new VolumeError(`volume "${mount.name}" of container "${container.name}" is not defined`);
       const subPath = mount.subPathExpr ? expand(mount.subPathExpr, (name) => env.get(name)) : mount.subPath;
-      const place = join(directory, 'subpaths', mount.name, container.name, String(i));
+      const place = directory && join(directory, 'subpaths', mount.name, container.name, String(i));
       return {
         hostPath: subPath ? await subPathMount(root, subPath, place) : root,
         containerPath: normalize(mount.mountPath).replace(/(.)\/$/, '$1'),

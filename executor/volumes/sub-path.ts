@@ -17,15 +17,16 @@ const mostLinks = 40;
  *
  *   volume ─▶ open "a" in it ─▶ open "b" in that ─▶ bind /proc/<us>/fd/<b> to `place`
  *
- * Answers the path to mount: `place`, or where it may not be bound (without root) the path itself. Throws VolumeError.
+ * Answers the path to mount: `place`, or where it is not to be bound, or may not be (without root), the path itself. Throws
+ * VolumeError.
  */
-export async function subPathMount(volume: string, subPath: string, place: string): Promise<string> {
+export async function subPathMount(volume: string, subPath: string, place: string | undefined): Promise<string> {
   if (subPath.startsWith('/') || subPath.split('/').includes('..')) throw leaves(subPath);
   const base = await realpath(volume);
   const way: FileHandle[] = [await open(base, O_PATH)];
   try {
     const end = await walk(way, subPath, base);
-    return process.getuid?.() === 0 ? await bind(end, place) : await readlink(pathOf(end));
+    return place !== undefined && process.getuid?.() === 0 ? await bind(end, place) : await readlink(pathOf(end));
   } finally {
     await Promise.all(way.map((handle) => handle.close()));
   }

@@ -13,6 +13,7 @@ import { ProbeCounts } from '../../executor/probes/probe-counts.ts';
 import type { Runtime } from '../../executor/runtime.ts';
 import { RuntimeView } from '../../executor/runtime-view.ts';
 import { ProcessRuntime } from '../../executor/runtimes/process.ts';
+import { type SourceKind, Sources } from '../../executor/sources.ts';
 import { StatusWriter } from '../../executor/status-writer.ts';
 import { unmount } from '../../executor/volumes/mounts.ts';
 import { silent } from '../../lib/log.ts';
@@ -44,6 +45,13 @@ export class RecordingApiserver implements Apiserver {
   }
   secret(namespace: string, name: string): Promise<Secret | undefined> {
     return Promise.resolve(this.secrets.get(`${namespace}/${name}`));
+  }
+  /** Tells whoever watches the source of that key. */
+  watching = new Map<string, () => void>();
+  watchSource(kind: SourceKind, namespace: string, name: string, changed: () => void): () => void {
+    const key = `${kind}/${namespace}/${name}`;
+    this.watching.set(key, changed);
+    return () => this.watching.delete(key);
   }
   claim(namespace: string, name: string): Promise<PersistentVolumeClaim | undefined> {
     return Promise.resolve(this.claims.get(`${namespace}/${name}`));
@@ -92,6 +100,7 @@ export function testKubelet({
     runtime: used,
     view: new RuntimeView(used),
     apiserver,
+    sources: new Sources(apiserver),
     statuses: new StatusWriter(apiserver, stopping.signal, silent),
     backoff: new CrashBackoff(backoff),
     retries: new CrashBackoff(50),
