@@ -1,4 +1,6 @@
 import { ConfigMap } from '../api/kinds/config-map.ts';
+import { CSIDriver } from '../api/kinds/csi-driver.ts';
+import { VolumeAttachment } from '../api/kinds/volume-attachment.ts';
 import { PersistentVolume } from '../api/kinds/persistent-volume.ts';
 import { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import { Pod, type PodStatus } from '../api/kinds/pod.ts';
@@ -7,7 +9,7 @@ import { Secret } from '../api/kinds/secret.ts';
 import type { Service } from '../api/kinds/service.ts';
 import type { KubeObject, Stored } from '../api/meta.ts';
 import type { Kind } from '../api/kind.ts';
-import { StatusError, isConflict, isNotFound } from '../api/status.ts';
+import { StatusError, isConflict, isForbidden, isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import { Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
@@ -62,6 +64,13 @@ export function apiserverOf(
       return () => stopping.abort();
     },
     claim: (namespace, name) => find(PersistentVolumeClaim, namespace, name),
+    csiDriver: (name) => find(CSIDriver, '', name),
+    // One that is not there yet is nobody's, so that it is forbidden to look.
+    volumeAttachment: (name) =>
+      find(VolumeAttachment, '', name).catch((error: unknown) => {
+        if (isForbidden(error)) return undefined;
+        throw error;
+      }),
     persistentVolume: (name) => find(PersistentVolume, '', name),
     runtimeHandler: async (name) => (await find(RuntimeClass, '', name))?.handler,
     async writeStatus(pod, status) {

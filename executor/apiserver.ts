@@ -1,4 +1,6 @@
 import type { ConfigMap } from '../api/kinds/config-map.ts';
+import type { CSIDriver } from '../api/kinds/csi-driver.ts';
+import type { VolumeAttachment } from '../api/kinds/volume-attachment.ts';
 import type { PersistentVolume } from '../api/kinds/persistent-volume.ts';
 import type { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import type { Pod, PodStatus } from '../api/kinds/pod.ts';
@@ -17,6 +19,8 @@ export interface Apiserver {
   /** Calls back when the object is first seen, changes, comes or goes; until what it answers is called. */
   watchSource(kind: SourceKind, namespace: string, name: string, changed: () => void): () => void;
   claim(namespace: string, name: string): Promise<PersistentVolumeClaim | undefined>;
+  csiDriver(name: string): Promise<CSIDriver | undefined>;
+  volumeAttachment(name: string): Promise<VolumeAttachment | undefined>;
   persistentVolume(name: string): Promise<PersistentVolume | undefined>;
   /** The handler of a RuntimeClass; undefined when there is no such class. */
   runtimeHandler(name: string): Promise<string | undefined>;

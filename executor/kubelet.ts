@@ -1,5 +1,6 @@
 import type { Logger } from '../lib/log.ts';
 import type { Apiserver } from './apiserver.ts';
+import type { CsiVolumes } from './csi/volumes.ts';
 import type { CrashBackoff } from './crash-backoff.ts';
 import type { ProbeCounts } from './probes/probe-counts.ts';
 import type { Runtime } from './runtime.ts';
@@ -14,6 +15,8 @@ export interface Kubelet extends SandboxFacts {
   view: RuntimeView;
   apiserver: Apiserver;
   sources: Sources;
+  /** Volumes of CSI drivers; undefined where none can serve. */
+  csi?: CsiVolumes | undefined;
   statuses: StatusWriter;
   /** Crashes and images: from 10 s. */
   backoff: CrashBackoff;

@@ -11,6 +11,9 @@ import type { EventSubscribed } from '../mesos/executor.ts';
 import { delegatedAccess } from './access.ts';
 import { apiserverOf } from './apiserver-client.ts';
 import { servingCertificate } from './certificate.ts';
+import { csiNodeWriter } from './csi/csi-node.ts';
+import { CsiPlugins } from './csi/plugins.ts';
+import { CsiVolumes } from './csi/volumes.ts';
 import { CrashBackoff } from './crash-backoff.ts';
 import type { Kubelet } from './kubelet.ts';
 import { ImageCollector } from './image-collector.ts';
@@ -112,6 +115,7 @@ export class NodeAgent {
     const runtime = await this.#openRuntime(place);
     this.#closers.push(() => runtime.close());
     const kubelet = await this.#kubelet(client, runtime, place);
+    await this.#followPlugins(client, kubelet, place);
     const pods = new Pods(kubelet, (uid) => this.#static?.ended(uid));
     this.#pods = pods;
     this.#closers.push(() => pods.close());
@@ -168,6 +172,23 @@ export class NodeAgent {
       report: (uid, report) => tell({ type: 'report', uid, report }),
       log,
     };
+  }
+
+  /** Drivers mount for containers: without isolation nobody would see it. */
+  async #followPlugins(client: Client, kubelet: Kubelet, { name, directory }: Place): Promise<void> {
+    const { options: o, log } = this.#given;
+    if (!o.pluginsRegistry || !kubelet.runtime.isolates) return;
+    const changed = csiNodeWriter(client, name, log, this.#signal);
+    const plugins = new CsiPlugins({ directory: o.pluginsRegistry, changed, log });
+    const { apiserver } = kubelet;
+    kubelet.csi = new CsiVolumes({
+      find: (driver) => plugins.find(driver),
+      apiserver,
+      nodeName: name,
+      root: directory,
+    });
+    const following = await plugins.start(this.#signal);
+    this.#closers.push(() => following.closed);
   }
 
   async #followPods(client: Client, { nodeName, statuses, view }: Kubelet, pods: Pods): Promise<void> {

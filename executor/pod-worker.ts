@@ -373,6 +373,7 @@ export class PodWorker {
     await this.#written();
     const { phase = 'Failed' } = statuses.latest(uid!) ?? this.#pod.status ?? {};
     if (ended) await runtime.removeSandbox(ended.sandbox.id);
+    await this.#kubelet.csi?.release(uid!);
     await removeVolumes(this.#pod, this.#volumeDirectory());
     rmSync(logDirectory(this.#pod, this.#kubelet.logs), { recursive: true, force: true });
     if (this.#kubelet.cgroupParent) removePodCgroup(uid!, this.#kubelet.cgroupParent);

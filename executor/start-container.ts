@@ -36,6 +36,7 @@ export function podFacts(kubelet: Kubelet, pod: Pod, podIp: string): VolumeFacts
     secret: (name) => kubelet.sources.secret(namespace, name),
     claim: (name) => kubelet.apiserver.claim(namespace, name),
     persistentVolume: (name) => kubelet.apiserver.persistentVolume(name),
+    csi: kubelet.csi,
     token: (audience, seconds) => kubelet.apiserver.token(pod, audience, seconds),
   };
 }

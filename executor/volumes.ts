@@ -1,14 +1,18 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
 import type { Container, Pod, Volume } from '../api/kinds/pod.ts';
-import { expand } from './env.ts';
+import { StatusError } from '../api/status.ts';
+import { ConfigError, expand } from './env.ts';
 import type { ContainerSpec } from './runtime.ts';
 import { ephemeral, isReadOnlyClaim, persistentVolumeClaim } from './volumes/claim.ts';
 import { configMap } from './volumes/config-map.ts';
+import { inlineCsi } from './volumes/csi.ts';
 import { downwardApi } from './volumes/downward-api.ts';
 import { emptyDir } from './volumes/empty-dir.ts';
 import { hostPath } from './volumes/host-path.ts';
+import { image } from './volumes/image.ts';
 import { unmount } from './volumes/mounts.ts';
+import { nfs } from './volumes/nfs.ts';
 import { projected } from './volumes/projected.ts';
 import { secret } from './volumes/secret.ts';
 import { subPathMount } from './volumes/sub-path.ts';
@@ -17,7 +21,7 @@ import { VolumeError, type VolumeFacts, type VolumeType } from './volumes/volume
 /** Every volume type there is. */
 const types: readonly VolumeType[] = [
   ...[emptyDir, hostPath, configMap, secret, downwardApi, projected],
-  ...[persistentVolumeClaim, ephemeral],
+  ...[persistentVolumeClaim, ephemeral, inlineCsi, nfs, image],
 ];
 
 /** Makes a pod's volumes ready: volume name → where it is on this machine. Throws VolumeError; may be called again. */
@@ -30,7 +34,8 @@ export async function prepareVolumes(pod: Pod, directory: string, facts: VolumeF
     try {
       paths.set(volume.name, await type.prepare(volume, { pod, path: placeOf(directory, type, volume.name), facts }));
     } catch (error) {
-      if (error instanceof VolumeError || (error as Error).name === 'CreateContainerConfigError')
+      // What the apiserver refuses is for the user to see too.
+      if (error instanceof VolumeError || error instanceof StatusError || error instanceof ConfigError)
         throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${(error as Error).message}`, {
           cause: error,
         });

@@ -1,3 +1,5 @@
+import type { CSIDriver } from '../../api/kinds/csi-driver.ts';
+import type { VolumeAttachment } from '../../api/kinds/volume-attachment.ts';
 import type { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
 import type { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -27,6 +29,8 @@ export class RecordingApiserver implements Apiserver {
   secrets = new Map<string, Secret>();
   claims = new Map<string, PersistentVolumeClaim>();
   volumes = new Map<string, PersistentVolume>();
+  drivers = new Map<string, CSIDriver>();
+  attachments = new Map<string, VolumeAttachment>();
   handlers = new Map<string, string>();
   down = false;
 
@@ -58,6 +62,12 @@ export class RecordingApiserver implements Apiserver {
   }
   persistentVolume(name: string): Promise<PersistentVolume | undefined> {
     return Promise.resolve(this.volumes.get(name));
+  }
+  csiDriver(name: string): Promise<CSIDriver | undefined> {
+    return Promise.resolve(this.drivers.get(name));
+  }
+  volumeAttachment(name: string): Promise<VolumeAttachment | undefined> {
+    return Promise.resolve(this.attachments.get(name));
   }
   runtimeHandler(name: string): Promise<string | undefined> {
     return Promise.resolve(this.handlers.get(name));
