@@ -1,4 +1,6 @@
 import { ConfigMap } from '../api/kinds/config-map.ts';
+import { CSIDriver } from '../api/kinds/csi-driver.ts';
+import { VolumeAttachment } from '../api/kinds/volume-attachment.ts';
 import { PersistentVolume } from '../api/kinds/persistent-volume.ts';
 import { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import { Pod, type PodStatus } from '../api/kinds/pod.ts';
@@ -7,8 +9,10 @@ import { Secret } from '../api/kinds/secret.ts';
 import type { Service } from '../api/kinds/service.ts';
 import type { KubeObject, Stored } from '../api/meta.ts';
 import type { Kind } from '../api/kind.ts';
-import { StatusError, isConflict, isNotFound } from '../api/status.ts';
+import { StatusError, isConflict, isForbidden, isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
+import { Informer } from '../client/informer.ts';
+import type { Logger } from '../lib/log.ts';
 import type { EventRecorder } from '../client/events.ts';
 import type { Apiserver } from './apiserver.ts';
 import { hashOf } from './mirror-pods.ts';
@@ -19,12 +23,15 @@ import { VolumeError } from './volumes/volume.ts';
 /** Milliseconds for one question: an apiserver that hangs is one that is down. */
 const patience = 30_000;
 
+const sourceKinds = { configMap: ConfigMap, secret: Secret } as const;
+
 /** The Apiserver port over client/. */
 export function apiserverOf(
   client: Client,
   events: EventRecorder,
   services: () => readonly Service[],
   signal: AbortSignal,
+  log: Logger,
 ): Apiserver {
   const within = () => AbortSignal.any([signal, AbortSignal.timeout(patience)]);
   const find = async <T extends KubeObject>(
@@ -48,7 +55,22 @@ export function apiserverOf(
     services,
     configMap: (namespace, name) => find(ConfigMap, namespace, name),
     secret: (namespace, name) => find(Secret, namespace, name),
+    watchSource(kind, namespace, name, changed) {
+      const stopping = new AbortController();
+      const scope = { namespace, fieldSelector: `metadata.name=${name}` };
+      const informer = new Informer<ConfigMap | Secret>(client, sourceKinds[kind], scope, log);
+      informer.on(changed);
+      informer.start(AbortSignal.any([signal, stopping.signal])).catch(() => undefined); // it is no longer wanted
+      return () => stopping.abort();
+    },
     claim: (namespace, name) => find(PersistentVolumeClaim, namespace, name),
+    csiDriver: (name) => find(CSIDriver, '', name),
+    // One that is not there yet is nobody's, so that it is forbidden to look.
+    volumeAttachment: (name) =>
+      find(VolumeAttachment, '', name).catch((error: unknown) => {
+        if (isForbidden(error)) return undefined;
+        throw error;
+      }),
     persistentVolume: (name) => find(PersistentVolume, '', name),
     runtimeHandler: async (name) => (await find(RuntimeClass, '', name))?.handler,
     async writeStatus(pod, status) {

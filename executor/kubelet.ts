@@ -1,10 +1,12 @@
 import type { Logger } from '../lib/log.ts';
 import type { Apiserver } from './apiserver.ts';
+import type { CsiVolumes } from './csi/volumes.ts';
 import type { CrashBackoff } from './crash-backoff.ts';
 import type { ProbeCounts } from './probes/probe-counts.ts';
 import type { Runtime } from './runtime.ts';
 import type { RuntimeView } from './runtime-view.ts';
 import type { SandboxFacts } from './sandbox.ts';
+import type { Sources } from './sources.ts';
 import type { StatusWriter } from './status-writer.ts';
 
 /** What every pod worker shares. */
@@ -12,6 +14,9 @@ export interface Kubelet extends SandboxFacts {
   runtime: Runtime;
   view: RuntimeView;
   apiserver: Apiserver;
+  sources: Sources;
+  /** Volumes of CSI drivers; undefined where none can serve. */
+  csi?: CsiVolumes | undefined;
   statuses: StatusWriter;
   /** Crashes and images: from 10 s. */
   backoff: CrashBackoff;

@@ -11,6 +11,9 @@ import type { EventSubscribed } from '../mesos/executor.ts';
 import { delegatedAccess } from './access.ts';
 import { apiserverOf } from './apiserver-client.ts';
 import { servingCertificate } from './certificate.ts';
+import { csiNodeWriter } from './csi/csi-node.ts';
+import { CsiPlugins } from './csi/plugins.ts';
+import { CsiVolumes } from './csi/volumes.ts';
 import { CrashBackoff } from './crash-backoff.ts';
 import type { Kubelet } from './kubelet.ts';
 import { ImageCollector } from './image-collector.ts';
@@ -28,6 +31,7 @@ import { ownCgroup } from './runtimes/cgroups.ts';
 import { CriRuntime } from './runtimes/cri.ts';
 import { ProcessRuntime } from './runtimes/process.ts';
 import { startServer } from './server.ts';
+import { Sources } from './sources.ts';
 import { StaticPods } from './static-pods.ts';
 import { StatusWriter } from './status-writer.ts';
 import { unsafeSysctls } from './sysctls.ts';
@@ -111,6 +115,7 @@ export class NodeAgent {
     const runtime = await this.#openRuntime(place);
     this.#closers.push(() => runtime.close());
     const kubelet = await this.#kubelet(client, runtime, place);
+    await this.#followPlugins(client, kubelet, place);
     const pods = new Pods(kubelet, (uid) => this.#static?.ended(uid));
     this.#pods = pods;
     this.#closers.push(() => pods.close());
@@ -143,12 +148,13 @@ export class NodeAgent {
     const services = new Informer(client, Service, {}, log);
     await services.start(this.#signal);
     const events = new EventRecorder(client, 'kubelet', log);
-    const apiserver = apiserverOf(client, events, () => [...services.list()], this.#signal);
+    const apiserver = apiserverOf(client, events, () => [...services.list()], this.#signal, log);
     this.#statuses = new StatusWriter(apiserver, this.#signal, log);
     return {
       runtime,
       view: new RuntimeView(runtime),
       apiserver,
+      sources: new Sources(apiserver),
       statuses: this.#statuses,
       backoff: new CrashBackoff(),
       retries: new CrashBackoff(500),
@@ -167,6 +173,23 @@ export class NodeAgent {
       report: (uid, report) => tell({ type: 'report', uid, report }),
       log,
     };
+  }
+
+  /** Drivers mount for containers: without isolation nobody would see it. */
+  async #followPlugins(client: Client, kubelet: Kubelet, { name, directory }: Place): Promise<void> {
+    const { options: o, log } = this.#given;
+    if (!o.pluginsRegistry || !kubelet.runtime.isolates) return;
+    const changed = csiNodeWriter(client, name, log, this.#signal);
+    const plugins = new CsiPlugins({ directory: o.pluginsRegistry, changed, log });
+    const { apiserver } = kubelet;
+    kubelet.csi = new CsiVolumes({
+      find: (driver) => plugins.find(driver),
+      apiserver,
+      nodeName: name,
+      root: directory,
+    });
+    const following = await plugins.start(this.#signal);
+    this.#closers.push(() => following.closed);
   }
 
   async #followPods(client: Client, { nodeName, statuses, view }: Kubelet, pods: Pods): Promise<void> {

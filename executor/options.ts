@@ -20,6 +20,11 @@ export const options = {
   fileCheckFrequency: duration('How often these are read again; a change is seen at once', 20_000),
   manifestUrl: text('Address of a manifest of static pods', '', '<url>'),
   httpCheckFrequency: duration('How often that is read again', 20_000),
+  pluginsRegistry: text(
+    'Directory where CSI drivers register; with CRI only, none when empty',
+    '/var/lib/kubelet/plugins_registry',
+    '<directory>',
+  ),
   allowedUnsafeSysctls: list('Unsafe sysctls that pods may set: names, or prefixes with a star', [], '<name,name*>'),
   launchGrace: duration('How long a task waits for its pod to be bound', 5 * 60_000),
   clusterDns: list('DNS servers of the cluster, for pods', [], '<ip,ip>'),

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import type { Pod } from '../api/kinds/pod.ts';
 import { isTerminal } from '../api/kinds/pod.ts';
 import { delay } from '../lib/delay.ts';
+import { equal } from '../lib/equal.ts';
 import { removeDead } from './dead-containers.ts';
 import type { Kubelet } from './kubelet.ts';
 import { LastWords } from './last-words.ts';
@@ -83,7 +84,10 @@ export class PodWorker {
 
   update(pod: Pod): void {
     const before = this.#grace();
+    const { labels, annotations } = this.#pod.metadata;
     this.#pod = pod;
+    // The downward API shows them.
+    if (!equal(labels, pod.metadata.labels) || !equal(annotations, pod.metadata.annotations)) this.#refreshedAt = 0;
     if (pod.metadata.deletionTimestamp !== undefined) this.#hurry(before);
     this.wake();
   }
@@ -115,6 +119,12 @@ export class PodWorker {
     const before = this.#grace();
     this.#absent = true;
     this.#hurry(before);
+    this.wake();
+  }
+
+  /** What its volumes are made of has changed. */
+  refresh(): void {
+    this.#refreshedAt = 0;
     this.wake();
   }
 
@@ -245,6 +255,7 @@ export class PodWorker {
       return undefined;
     }
     const directory = this.#volumeDirectory();
+    this.#kubelet.sources.follow(this.#pod);
     try {
       const volumes = await prepareVolumes(this.#pod, directory, podFacts(this.#kubelet, this.#pod, podIp));
       this.#setbacks.overcame('volumes');
@@ -362,6 +373,7 @@ export class PodWorker {
     await this.#written();
     const { phase = 'Failed' } = statuses.latest(uid!) ?? this.#pod.status ?? {};
     if (ended) await runtime.removeSandbox(ended.sandbox.id);
+    await this.#kubelet.csi?.release(uid!);
     await removeVolumes(this.#pod, this.#volumeDirectory());
     rmSync(logDirectory(this.#pod, this.#kubelet.logs), { recursive: true, force: true });
     if (this.#kubelet.cgroupParent) removePodCgroup(uid!, this.#kubelet.cgroupParent);
@@ -372,6 +384,7 @@ export class PodWorker {
     clearTimeout(this.#timer);
     statuses.forget(uid!);
     this.#setbacks.forget();
+    this.#kubelet.sources.forget(uid!);
     this.#kubelet.probeCounts.forget(uid!);
     this.#onFinished(this.#absent);
   }

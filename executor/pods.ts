@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import type { Pod } from '../api/kinds/pod.ts';
 import { keyOf } from '../api/meta.ts';
 import type { Kubelet } from './kubelet.ts';
@@ -29,6 +30,7 @@ export class Pods {
     this.#kubelet = kubelet;
     this.#gone = gone;
     kubelet.runtime.onChange((uid) => this.#workers.get(uid)?.wake());
+    kubelet.sources.onChange((uid) => this.#workers.get(uid)?.refresh());
     this.#timer = setInterval(() => this.#workers.forEach((worker) => worker.wake()), lookAgain);
   }
 
@@ -81,6 +83,18 @@ export class Pods {
       this.#kubelet.log.info({ pod: pod.name, namespace: pod.namespace }, 'ending a pod that is no longer wanted here');
       this.#add(stranger(pod)).lost();
     }
+    // The machine was started anew: of some pods only their volumes are left.
+    for (const uid of await this.#leftVolumes())
+      if (!this.#workers.has(uid)) this.#add(stranger({ uid, namespace: '', name: '', containers: [] })).lost();
+  }
+
+  async #leftVolumes(): Promise<string[]> {
+    const { csi, volumes } = this.#kubelet;
+    const own = await readdir(volumes).catch((error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return [];
+      throw error;
+    });
+    return [...new Set([...own, ...((await csi?.users()) ?? [])])];
   }
 
   find(namespace: string, name: string): Pod | undefined {
@@ -145,7 +159,7 @@ export class Pods {
 }
 
 /** Enough of a pod to end what is left of it. */
-const stranger = ({ uid, namespace, name, containers }: RuntimePod): Pod => ({
+const stranger = ({ uid, namespace, name, containers }: Omit<RuntimePod, 'sandbox'>): Pod => ({
   metadata: { uid, namespace, name },
   spec: { containers: [...new Set(containers.map((c) => c.name))].map((container) => ({ name: container })) },
 });

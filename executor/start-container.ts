@@ -33,10 +33,11 @@ export function podFacts(kubelet: Kubelet, pod: Pod, podIp: string): VolumeFacts
     podIp: pod.spec.hostNetwork ? kubelet.nodeIp : podIp,
     allocatable: kubelet.allocatable,
     sandbox: kubelet.sandbox,
-    configMap: (name) => kubelet.apiserver.configMap(namespace, name),
-    secret: (name) => kubelet.apiserver.secret(namespace, name),
+    configMap: (name) => kubelet.sources.configMap(namespace, name),
+    secret: (name) => kubelet.sources.secret(namespace, name),
     claim: (name) => kubelet.apiserver.claim(namespace, name),
     persistentVolume: (name) => kubelet.apiserver.persistentVolume(name),
+    csi: kubelet.csi,
     token: (audience, seconds) => kubelet.apiserver.token(pod, audience, seconds),
   };
 }
@@ -65,7 +66,7 @@ export async function startContainer(
   const facts = podFacts(kubelet, pod, sandbox.ip);
   const env = await containerEnv(pod, container, { ...facts, services: apiserver.services() });
   const mounts = [
-    ...(await containerMounts(pod, container, volumes, env)),
+    ...(await containerMounts(pod, container, volumes, env, runtime.isolates ? place.directory : undefined)),
     ...(await hostsMount(pod, container, facts.podIp, place.directory, kubelet, runtime)),
     ...(await lastWordsMount(place, container, attempt, runtime)),
   ];

@@ -1,21 +1,27 @@
-import { mkdir, realpath, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
-import type { Container, Pod, Volume, VolumeMount } from '../api/kinds/pod.ts';
-import { expand } from './env.ts';
+import type { Container, Pod, Volume } from '../api/kinds/pod.ts';
+import { StatusError } from '../api/status.ts';
+import { ConfigError, expand } from './env.ts';
 import type { ContainerSpec } from './runtime.ts';
 import { ephemeral, isReadOnlyClaim, persistentVolumeClaim } from './volumes/claim.ts';
 import { configMap } from './volumes/config-map.ts';
+import { inlineCsi } from './volumes/csi.ts';
 import { downwardApi } from './volumes/downward-api.ts';
 import { emptyDir } from './volumes/empty-dir.ts';
 import { hostPath } from './volumes/host-path.ts';
+import { image } from './volumes/image.ts';
+import { unmount } from './volumes/mounts.ts';
+import { nfs } from './volumes/nfs.ts';
 import { projected } from './volumes/projected.ts';
 import { secret } from './volumes/secret.ts';
+import { subPathMount } from './volumes/sub-path.ts';
 import { VolumeError, type VolumeFacts, type VolumeType } from './volumes/volume.ts';
 
 /** Every volume type there is. */
 const types: readonly VolumeType[] = [
   ...[emptyDir, hostPath, configMap, secret, downwardApi, projected],
-  ...[persistentVolumeClaim, ephemeral],
+  ...[persistentVolumeClaim, ephemeral, inlineCsi, nfs, image],
 ];
 
 /** Makes a pod's volumes ready: volume name → where it is on this machine. Throws VolumeError; may be called again. */
@@ -28,7 +34,8 @@ export async function prepareVolumes(pod: Pod, directory: string, facts: VolumeF
     try {
       paths.set(volume.name, await type.prepare(volume, { pod, path: placeOf(directory, type, volume.name), facts }));
     } catch (error) {
-      if (error instanceof VolumeError || (error as Error).name === 'CreateContainerConfigError')
+      // What the apiserver refuses is for the user to see too.
+      if (error instanceof VolumeError || error instanceof StatusError || error instanceof ConfigError)
         throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${(error as Error).message}`, {
           cause: error,
         });
@@ -44,58 +51,38 @@ export async function removeVolumes(pod: Pod, directory: string): Promise<void> 
     const type = types.find(({ source }) => volume[source] !== undefined);
     if (type?.remove) await type.remove(placeOf(directory, type, volume.name));
   }
+  // Nothing but ours may be removed: what is mounted goes first.
+  await unmount(directory);
   await rm(directory, { recursive: true, force: true });
 }
 
-/** A container's mounts on paths of this machine. Throws VolumeError for a subPath that leaves its volume. */
+/**
+ * A container's mounts on paths of this machine; `directory` is that of the pod's volumes, undefined where nothing is gained
+ * by binding because containers may go anywhere. Throws VolumeError for a subPath that leaves its volume.
+ */
 export async function containerMounts(
   pod: Pod,
   container: Container,
   volumes: ReadonlyMap<string, string>,
   env: ReadonlyMap<string, string>,
+  directory: string | undefined,
 ): Promise<ContainerSpec['mounts']> {
   const readOnly = new Set((pod.spec.volumes ?? []).filter(isReadOnlyClaim).map(({ name }) => name));
   return Promise.all(
-    (container.volumeMounts ?? []).map(async (mount) => {
+    (container.volumeMounts ?? []).map(async (mount, i) => {
       const root = volumes.get(mount.name);
       if (root === undefined)
         throw new VolumeError(`volume "${mount.name}" of container "${container.name}" is not defined`);
+      const subPath = mount.subPathExpr ? expand(mount.subPathExpr, (name) => env.get(name)) : mount.subPath;
+      const place = directory && join(directory, 'subpaths', mount.name, container.name, String(i));
       return {
-        hostPath: await withinVolume(root, mount, env),
+        hostPath: subPath ? await subPathMount(root, subPath, place) : root,
         containerPath: normalize(mount.mountPath).replace(/(.)\/$/, '$1'),
         readOnly: mount.readOnly || readOnly.has(mount.name),
         ...(mount.mountPropagation && mount.mountPropagation !== 'None' ? { propagation: mount.mountPropagation } : {}),
       };
     }),
   );
-}
-
-async function withinVolume(root: string, mount: VolumeMount, env: ReadonlyMap<string, string>): Promise<string> {
-  const subPath = mount.subPathExpr ? expand(mount.subPathExpr, (name) => env.get(name)) : mount.subPath;
-  if (!subPath) return root;
-  const wanted = join(root, subPath);
-  if (subPath.startsWith('/') || subPath.split('/').includes('..'))
-    throw new VolumeError(`subPath "${subPath}" would leave the volume`);
-  const base = await realpath(root);
-  await ensureBelow(base, subPath);
-  const real = await realpath(wanted);
-  // A symbolic link in the volume may point anywhere; only where it ends counts.
-  if (real !== base && !real.startsWith(`${base}/`))
-    throw new VolumeError(`subPath "${subPath}" would leave the volume`);
-  return real;
-}
-
-/** Makes the directories of a subPath one by one, never through a link that leads out. */
-async function ensureBelow(base: string, subPath: string): Promise<void> {
-  let at = base;
-  for (const part of subPath.split('/').filter(Boolean)) {
-    const next = join(at, part);
-    const found = await realpath(next).catch(() => undefined);
-    if (found === undefined) await mkdir(next, { mode: 0o755 });
-    else if (found !== base && !found.startsWith(`${base}/`))
-      throw new VolumeError(`subPath "${subPath}" would leave the volume`);
-    at = found ?? next;
-  }
 }
 
 function typeOf(volume: Volume): VolumeType {

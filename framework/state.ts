@@ -229,7 +229,7 @@ export class State {
   release(uid: string, now: number): Effect[] {
     const task = this.tasks.ofPod(uid);
     if (task?.stage !== 'reserved') return [];
-    this.#agents.get(task.agentId)?.giveBack(task);
+    this.#roster.agent(task.agentId)?.giveBack(task);
     return this.#giveUp(task, 'the place was given back', now);
   }
 

@@ -136,6 +136,11 @@ function podsOf(feed: Feed): PodView {
   return {
     pod: (namespace, name) => pods.get(`${namespace}/${name}`)?.object as Pod | undefined,
     podsIn: (namespace) => pods.list(namespace).map(({ object }) => object as Pod),
+    volumes: () =>
+      feed
+        .cacheIfServed({ group: '', plural: 'persistentvolumes' })
+        ?.list()
+        .map(({ object }) => object) ?? [],
     named: (group, plural, name) => feed.cacheIfServed({ group, plural })?.get(name)?.object,
   };
 }

@@ -7,6 +7,8 @@ import type { User } from './user.ts';
 export interface PodView {
   pod: (namespace: string, name: string) => Readonly<Pod> | undefined;
   podsIn: (namespace: string) => Iterable<Readonly<Pod>>;
+  /** Every PersistentVolume. */
+  volumes: () => Iterable<Readonly<KubeObject>>;
   /** What else a pod may lead to: a PersistentVolume or a VolumeAttachment by name. */
   named: (group: string, plural: string, name: string) => Readonly<KubeObject> | undefined;
 }
@@ -149,7 +151,29 @@ function referenceVerdict(self: string | undefined, a: Attributes, view: PodView
   if (!reads.has(a.verb) || a.subresource !== '') return noBecause('can only read resources of this type');
   if (a.name === '') return noBecause('No Object name found');
   for (const pod of view.podsIn(a.namespace)) if (onNode(pod, self) && references(pod, a.resource, a.name)) return yes;
+  if (a.resource === 'secrets' && ofVolume(self, a, view)) return yes;
   return noBecause(noRelation(self));
+}
+
+/** The login of a volume that a pod on the node claims. */
+function ofVolume(self: string | undefined, { namespace, name }: Attributes, view: PodView): boolean {
+  for (const volume of view.volumes()) {
+    const { csi = {}, claimRef } = (volume as LoggedIn).spec ?? {};
+    const names = Object.values(csi).some((ref) => (ref as Ref)?.name === name && (ref as Ref).namespace === namespace);
+    if (!names || !claimRef?.name) continue;
+    for (const pod of view.podsIn(claimRef.namespace ?? ''))
+      if (onNode(pod, self) && claimsOf(pod).includes(claimRef.name)) return true;
+  }
+  return false;
+}
+
+interface Ref {
+  name?: string;
+  namespace?: string;
+}
+
+interface LoggedIn extends KubeObject {
+  spec?: { csi?: Record<string, unknown>; claimRef?: Ref };
 }
 
 interface ProjectedSource {
@@ -160,8 +184,10 @@ interface ProjectedSource {
 function references({ spec }: Readonly<Pod>, resource: string, name: string): boolean {
   const isSecret = resource === 'secrets';
   if (isSecret && spec.imagePullSecrets?.some((secret) => secret.name === name)) return true;
-  for (const { secret, configMap, projected } of spec.volumes ?? []) {
+  for (const { secret, configMap, projected, csi } of spec.volumes ?? []) {
     if ((isSecret ? secret?.secretName : configMap?.name) === name) return true;
+    const { nodePublishSecretRef: login } = (csi ?? {}) as { nodePublishSecretRef?: Ref };
+    if (isSecret && login?.name === name) return true;
     const { sources = [] } = (projected ?? {}) as { sources?: ProjectedSource[] };
     if (sources.some((source) => (isSecret ? source.secret : source.configMap)?.name === name)) return true;
   }

@@ -1,21 +1,5 @@
-import { fileURLToPath } from 'node:url';
-import {
-  type ClientReadableStream,
-  type ServiceClientConstructor,
-  type ServiceError,
-  Client,
-  credentials,
-  loadPackageDefinition,
-  status,
-} from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
-
-/** Bare unary calls; a missing field in an answer has proto3's default. 64-bit integers are numbers. */
-export type Call = <A>(
-  method: string,
-  request: object,
-  options?: { timeoutMs?: number; signal?: AbortSignal },
-) => Promise<A>;
+import type { Client, ClientReadableStream, ServiceClientConstructor } from '@grpc/grpc-js';
+import { type Call, connect, services, unary } from '../grpc.ts';
 
 export interface CriClient {
   runtime: Call;
@@ -25,91 +9,24 @@ export interface CriClient {
   close(): void;
 }
 
-const usualTimeout = 120_000;
-
-/** CRI v1 at a unix socket: `unix:///run/containerd/containerd.sock`, or the bare path. */
+/** CRI v1 at a unix socket. */
 export function connectCri(socket: string): CriClient {
-  const address = socket.startsWith('/') ? `unix://${socket}` : socket;
-  const cri = load('cri.proto', 'runtime.v1');
-  const containerd = load('containerd-events.proto', 'containerd.services.events.v1');
-  const clients = new Map<string, Client>();
-  const clientOf = (service: ServiceClientConstructor, name: string): Client => {
-    let client = clients.get(name);
-    if (!client) clients.set(name, (client = new service(address, credentials.createInsecure(), channelOptions)));
-    return client;
-  };
-  const unary =
-    (name: 'RuntimeService' | 'ImageService'): Call =>
-    (method, request, options = {}) =>
-      call(clientOf(cri[name]!, name), cri[name]!, method, request, options);
-
+  const cri = services(new URL('cri.proto', import.meta.url), 'runtime.v1');
+  const containerd = services(new URL('containerd-events.proto', import.meta.url), 'containerd.services.events.v1');
+  const [runtime, image] = [connect(cri.RuntimeService!, socket), connect(cri.ImageService!, socket)];
+  const events = connect(containerd.Events!, socket);
   return {
-    runtime: unary('RuntimeService'),
-    image: unary('ImageService'),
+    runtime: unary(runtime, cri.RuntimeService!),
+    image: unary(image, cri.ImageService!),
     events(listener, ended) {
-      const fromContainerd = stream(clientOf(containerd.Events!, 'Events'), containerd.Events!, 'Subscribe', {
+      const fromContainerd = stream(events, containerd.Events!, 'Subscribe', {
         // `/tasks/delete` too: CRI learns the exit when containerd has cleaned up
         filters: ['topic~="/tasks/"'],
       });
       return follow(fromContainerd, listener, ended);
     },
-    close: () => clients.forEach((client) => client.close()),
+    close: () => [runtime, image, events].forEach((client) => client.close()),
   };
-}
-
-/** A gRPC refusal that means: it is not there. */
-export const isMissing = (error: unknown): boolean => (error as ServiceError).code === status.NOT_FOUND;
-
-/** A gRPC refusal that means: not within the time. */
-export const isLate = (error: unknown): boolean => (error as ServiceError).code === status.DEADLINE_EXCEEDED;
-
-/** gRPC's message without its code: `2 UNKNOWN: failed to …` → `failed to …`. */
-export const wordsOf = (error: unknown): string => (error as ServiceError).details || (error as Error).message;
-
-const channelOptions = {
-  'grpc.default_authority': 'localhost',
-  'grpc.max_receive_message_length': 64 * 1024 * 1024,
-  'grpc.enable_http_proxy': 0,
-  'grpc.max_reconnect_backoff_ms': 2_000,
-};
-
-function load(file: string, name: string): Record<string, ServiceClientConstructor> {
-  const definition = loadSync(fileURLToPath(new URL(file, import.meta.url)), {
-    keepCase: true,
-    longs: Number,
-    enums: String,
-    defaults: true,
-  });
-  let at: unknown = loadPackageDefinition(definition);
-  for (const part of name.split('.')) at = (at as Record<string, unknown>)[part];
-  return at as Record<string, ServiceClientConstructor>;
-}
-
-function call<A>(
-  client: Client,
-  { service }: ServiceClientConstructor,
-  method: string,
-  request: object,
-  { timeoutMs = usualTimeout, signal }: { timeoutMs?: number; signal?: AbortSignal },
-): Promise<A> {
-  const { path, requestSerialize, responseDeserialize } = service[method]!;
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason as Error);
-    const cancel = () => running.cancel();
-    const running = client.makeUnaryRequest(
-      path,
-      requestSerialize,
-      responseDeserialize as (bytes: Buffer) => A,
-      request,
-      { deadline: Date.now() + timeoutMs },
-      (error, answer) => {
-        signal?.removeEventListener('abort', cancel);
-        if (error) reject(error);
-        else resolve(answer!);
-      },
-    );
-    signal?.addEventListener('abort', cancel, { once: true });
-  });
 }
 
 function stream(client: Client, { service }: ServiceClientConstructor, method: string, request: object) {

@@ -1,5 +1,6 @@
 import { type Credential, ImageError, type PullPolicy, type PulledImage, type RuntimeImage } from '../runtime.ts';
-import { type CriClient, isMissing, wordsOf } from './cri-client.ts';
+import { isMissing, wordsOf } from '../grpc.ts';
+import type { CriClient } from './cri-client.ts';
 
 interface Image {
   id: string;

@@ -21,7 +21,8 @@ import {
   StartError,
 } from '../runtime.ts';
 import { CriChanges } from './cri-changes.ts';
-import { type CriClient, connectCri, isLate, isMissing, wordsOf } from './cri-client.ts';
+import { isLate, isMissing, wordsOf } from '../grpc.ts';
+import { type CriClient, connectCri } from './cri-client.ts';
 import {
   containerConfig,
   labels,

@@ -1,25 +1,29 @@
 import type { Volume } from '../../api/kinds/pod.ts';
+import { persistentCsi } from './csi.ts';
 import { hostPath } from './host-path.ts';
 import { local } from './local.ts';
 import { mesos } from './mesos.ts';
+import { unmount } from './mounts.ts';
+import { persistentNfs } from './nfs.ts';
 import { type PersistentType, VolumeError, type VolumePlace, type VolumeType } from './volume.ts';
 
 /** Every kind of PersistentVolume that this node can provide. */
 const types: readonly PersistentType[] = [
-  { source: 'hostPath', prepare: (spec, place) => hostPath.prepare({ name: '', hostPath: spec.hostPath! }, place) },
-  local,
-  mesos,
+  { source: 'hostPath', prepare: ({ spec }, place) => hostPath.prepare({ name: '', hostPath: spec.hostPath! }, place) },
+  ...[local, persistentNfs, mesos, persistentCsi],
 ];
 
 /** A volume that outlives the pod, by the claim that the pod names. */
 export const persistentVolumeClaim: VolumeType = {
   source: 'persistentVolumeClaim',
+  remove: unmount,
   prepare: ({ persistentVolumeClaim: source }, place) => prepareClaim((source as ClaimSource).claimName, place),
 };
 
 /** The same by a claim that was made for the pod and goes with it. */
 export const ephemeral: VolumeType = {
   source: 'ephemeral',
+  remove: unmount,
   prepare: ({ name }, place) => prepareClaim(`${place.pod.metadata.name}-${name}`, place, true),
 };
 
@@ -46,7 +50,7 @@ async function prepareClaim(name: string, place: VolumePlace, isOwned = false): 
     throw new VolumeError(`volume "${claim.spec.volumeName}" is not bound to persistentvolumeclaim "${name}"`);
   if (volume.spec.volumeMode === 'Block')
     throw new VolumeError(`volume "${claim.spec.volumeName}" is a block device, which this node cannot provide yet`);
-  const type = types.find(({ source }) => volume.spec[source] !== undefined);
+  const type = types.find(({ source, isFor }) => volume.spec[source] !== undefined && isFor?.(volume) !== false);
   if (!type) throw new VolumeError(`volume "${claim.spec.volumeName}" is of a kind that this node cannot provide yet`);
-  return type.prepare(volume.spec, place);
+  return type.prepare(volume, place);
 }

@@ -10,15 +10,12 @@ import { VolumeError, type PersistentType } from './volume.ts';
  */
 export const mesos: PersistentType = {
   source: 'csi',
-  async prepare(spec, place) {
-    const { driver, volumeHandle } = spec.csi!;
-    if (driver !== mesosVolumeDriver)
-      throw new VolumeError(
-        `driver "${driver}" is not one that this node has: it can only provide ${mesosVolumeDriver}`,
-      );
+  isFor: ({ spec: { csi } }) => csi?.driver === mesosVolumeDriver,
+  async prepare(volume, place) {
+    const { volumeHandle } = volume.spec.csi!;
     const path = await realpath(join(place.facts.sandbox, volumeHandle)).catch(() => undefined);
     if (path === undefined)
       throw new VolumeError(`the Mesos agent has not brought volume "${volumeHandle}" into the executor's sandbox yet`);
-    return local.prepare({ ...spec, local: { path } }, place);
+    return local.prepare({ ...volume, spec: { ...volume.spec, local: { path } } }, place);
   },
 };

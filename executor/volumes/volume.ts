@@ -1,8 +1,9 @@
 import type { ConfigMap } from '../../api/kinds/config-map.ts';
-import type { PersistentVolume, PersistentVolumeSpec } from '../../api/kinds/persistent-volume.ts';
+import type { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
 import type { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import type { Pod, Volume } from '../../api/kinds/pod.ts';
 import type { Secret } from '../../api/kinds/secret.ts';
+import type { CsiVolumes } from '../csi/volumes.ts';
 import type { EnvFacts } from '../env.ts';
 
 /** One volume type: a file in this directory and a line in ../volumes.ts. */
@@ -22,8 +23,10 @@ export interface VolumeType {
 export interface PersistentType {
   /** The field of the volume's spec that names its source. */
   source: string;
+  /** Which of those with that source; all unless told. */
+  isFor?(volume: PersistentVolume): boolean;
   /** As for a VolumeType. */
-  prepare(spec: PersistentVolumeSpec, place: VolumePlace): Promise<string>;
+  prepare(volume: PersistentVolume, place: VolumePlace): Promise<string>;
 }
 
 export interface VolumePlace {
@@ -40,6 +43,8 @@ export interface VolumeFacts extends Pick<EnvFacts, 'nodeName' | 'hostIp' | 'pod
   secret(name: string): Promise<Secret | undefined>;
   claim(name: string): Promise<PersistentVolumeClaim | undefined>;
   persistentVolume(name: string): Promise<PersistentVolume | undefined>;
+  /** Undefined where no CSI driver can serve. */
+  csi?: Pick<CsiVolumes, 'publish'> | undefined;
   /** A token for the pod's service account; `seconds` is how long it should live. */
   token(audience: string | undefined, seconds: number): Promise<{ token: string; expiresAt: number }>;
 }

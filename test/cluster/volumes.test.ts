@@ -156,6 +156,27 @@ describe.each(places)('on the %s runtime', (_name, open) => {
     });
   });
 
+  test('a change is seen in the files within seconds, whole, and not where a subPath was mounted', async () => {
+    const { kubectl } = place.cluster;
+    const took = async (what: string, script: string, wanted: string) => {
+      const began = Date.now();
+      await eventually(async () => expect(await sh(script)).toBe(wanted), 10_000);
+      return { what, within: Date.now() - began < 5_000 };
+    };
+    const patch = JSON.stringify({ data: { COLOUR: 'blue', 'app.conf': null, 'new.conf': 'b=2\n' } });
+    await kubectl.run('patch', 'configmap', 'settings', '--type=merge', '-p', patch);
+    const files = 'cd /settings; cat COLOUR; ls';
+    expect(await took('config map', files, 'blueCOLOUR\nnew.conf\n')).toEqual({ what: 'config map', within: true });
+    expect(await sh('cat /etc/one.conf')).toBe('a=1\n');
+    const password = Buffer.from('closed again').toString('base64');
+    await kubectl.run('patch', 'secret', 'keys', '--type=merge', '-p', JSON.stringify({ data: { password } }));
+    expect(await took('secret', 'cat /keys/deep/pass', 'closed again')).toEqual({ what: 'secret', within: true });
+    await kubectl.run('label', 'pod', 'reader', 'tier=front', '--overwrite');
+    expect(await took('labels', 'cat /about/labels', 'tier="front"')).toEqual({ what: 'labels', within: true });
+    const back = JSON.stringify({ data: { COLOUR: 'green', 'app.conf': 'a=1\n', 'new.conf': null } });
+    await kubectl.run('patch', 'configmap', 'settings', '--type=merge', '-p', back);
+  });
+
   test('a config map that is missing is waited for', async () => {
     const { kubectl } = place.cluster;
     const late = objects

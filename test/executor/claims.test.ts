@@ -55,7 +55,7 @@ describe('a persistent volume claim', () => {
     const given = pod({ persistentVolumeClaim: { claimName: 'c', readOnly: true } });
     const paths = await prepare(given, claim(), volume({ local: { path: data } }));
     const container = { name: 'x', volumeMounts: [{ name: 'd', mountPath: '/d' }] };
-    expect(await containerMounts(given, container, paths, new Map())).toEqual([
+    expect(await containerMounts(given, container, paths, new Map(), directory)).toEqual([
       { hostPath: data, containerPath: '/d', readOnly: true },
     ]);
   });
@@ -76,7 +76,7 @@ describe('a persistent volume claim', () => {
     ['is not bound to persistentvolumeclaim "c"', claim(), volume({ claimRef: { uid: 'another' } as never })],
     ['path "/nowhere/at/all" does not exist', claim(), volume({ local: { path: '/nowhere/at/all' } })],
     ['is a block device', claim(), volume({ local: { path: data }, volumeMode: 'Block' })],
-    ['driver "d" is not one that this node has', claim(), volume({ csi: { driver: 'd', volumeHandle: 'h' } })],
+    ['of a kind that this node cannot provide yet', claim(), volume({ iscsi: {} })],
   ])('that cannot be had says so: %s', async (words, found, bound) => {
     await expect(prepare(pod(byName), found, bound)).rejects.toThrow(words);
   });

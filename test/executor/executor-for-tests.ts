@@ -1,6 +1,8 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { annotations } from '../../api/kinds/names.ts';
+import { Pod } from '../../api/kinds/pod.ts';
+import type { Stored } from '../../api/meta.ts';
 import { Node } from '../../api/kinds/node.ts';
 import * as apiserver from '../../apiserver/index.ts';
 import { Client } from '../../client/client.ts';
@@ -19,6 +21,9 @@ export interface ExecutorForTests {
   kubeconfig: string;
   /** With what the executor ended. */
   closed: Promise<string>;
+  create(pod: Pod): Promise<Pod & Stored>;
+  /** What the scheduler and the framework do to a pod: launch, wait for STARTING, bind. */
+  place(pod: Pod): Promise<{ pod: Pod & Stored; taskId: string }>;
   /** Ends the executor and starts it anew, as the agent would. */
   restart(): Promise<void>;
   close(): Promise<void>;
@@ -87,7 +92,25 @@ export async function startExecutorForTests(given: Partial<Options> = {}): Promi
     executor.stop.abort();
     await executor.closed;
   };
+  const create = async (pod: Pod) => {
+    const { uid: _, resourceVersion: __, ...metadata } = pod.metadata;
+    return client.create(Pod, { ...pod, metadata });
+  };
+  const place = async (given: Pod) => {
+    const pod = await create(given);
+    const { name, uid, namespace = 'default' } = pod.metadata;
+    const taskId = agent.launch({ namespace, name, uid });
+    await eventually(() => agent.states(taskId).includes('TASK_STARTING'), 'TASK_STARTING');
+    await client.raw('POST', `/api/v1/namespaces/${namespace}/pods/${name}/binding`, {
+      apiVersion: 'v1',
+      kind: 'Binding',
+      metadata: { name, annotations: { [annotations.taskId]: taskId } },
+      target: { kind: 'Node', name: testNode },
+    });
+    return { pod, taskId };
+  };
   return {
+    ...{ create, place },
     ...{ directory, agent, client, kubeconfig },
     closed: executor.closed,
     restart: async () => {

@@ -23,27 +23,9 @@ beforeAll(async () => {
 });
 afterAll(() => executor?.close());
 
-async function create(pod: Pod): Promise<Pod & Stored> {
-  delete pod.metadata.uid;
-  delete pod.metadata.resourceVersion;
-  return client.create(Pod, pod);
-}
-const bind = (pod: Pod & Stored, taskId: string) =>
-  client.raw('POST', `/api/v1/namespaces/default/pods/${pod.metadata.name}/binding`, {
-    apiVersion: 'v1',
-    kind: 'Binding',
-    metadata: { name: pod.metadata.name, annotations: { [annotations.taskId]: taskId } },
-    target: { kind: 'Node', name: 'node-one-5051' },
-  });
+const create = (pod: Pod) => executor.create(pod);
+const place = (pod: Pod) => executor.place(pod);
 const refOf = ({ metadata }: Pod & Stored) => ({ namespace: 'default', name: metadata.name, uid: metadata.uid });
-/** What the scheduler and the framework do to a pod: launch, wait for STARTING, bind. */
-async function place(pod: Pod): Promise<{ pod: Pod & Stored; taskId: string }> {
-  const created = await create(pod);
-  const taskId = agent.launch(refOf(created));
-  await eventually(() => agent.states(taskId).includes('TASK_STARTING'), 'TASK_STARTING');
-  await bind(created, taskId);
-  return { pod: created, taskId };
-}
 const state = (taskId: string, wanted: string) =>
   eventually(() => agent.states(taskId).includes(wanted), wanted, 15_000);
 const phase = (name: string, wanted: string) =>

@@ -1,3 +1,5 @@
+import type { CSIDriver } from '../../api/kinds/csi-driver.ts';
+import type { VolumeAttachment } from '../../api/kinds/volume-attachment.ts';
 import type { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
 import type { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -13,7 +15,9 @@ import { ProbeCounts } from '../../executor/probes/probe-counts.ts';
 import type { Runtime } from '../../executor/runtime.ts';
 import { RuntimeView } from '../../executor/runtime-view.ts';
 import { ProcessRuntime } from '../../executor/runtimes/process.ts';
+import { type SourceKind, Sources } from '../../executor/sources.ts';
 import { StatusWriter } from '../../executor/status-writer.ts';
+import { unmount } from '../../executor/volumes/mounts.ts';
 import { silent } from '../../lib/log.ts';
 
 /** The Apiserver port over a few maps: what was written can be looked at, and it can be out of order. */
@@ -25,6 +29,8 @@ export class RecordingApiserver implements Apiserver {
   secrets = new Map<string, Secret>();
   claims = new Map<string, PersistentVolumeClaim>();
   volumes = new Map<string, PersistentVolume>();
+  drivers = new Map<string, CSIDriver>();
+  attachments = new Map<string, VolumeAttachment>();
   handlers = new Map<string, string>();
   down = false;
 
@@ -44,11 +50,24 @@ export class RecordingApiserver implements Apiserver {
   secret(namespace: string, name: string): Promise<Secret | undefined> {
     return Promise.resolve(this.secrets.get(`${namespace}/${name}`));
   }
+  /** Tells whoever watches the source of that key. */
+  watching = new Map<string, () => void>();
+  watchSource(kind: SourceKind, namespace: string, name: string, changed: () => void): () => void {
+    const key = `${kind}/${namespace}/${name}`;
+    this.watching.set(key, changed);
+    return () => this.watching.delete(key);
+  }
   claim(namespace: string, name: string): Promise<PersistentVolumeClaim | undefined> {
     return Promise.resolve(this.claims.get(`${namespace}/${name}`));
   }
   persistentVolume(name: string): Promise<PersistentVolume | undefined> {
     return Promise.resolve(this.volumes.get(name));
+  }
+  csiDriver(name: string): Promise<CSIDriver | undefined> {
+    return Promise.resolve(this.drivers.get(name));
+  }
+  volumeAttachment(name: string): Promise<VolumeAttachment | undefined> {
+    return Promise.resolve(this.attachments.get(name));
   }
   runtimeHandler(name: string): Promise<string | undefined> {
     return Promise.resolve(this.handlers.get(name));
@@ -91,6 +110,7 @@ export function testKubelet({
     runtime: used,
     view: new RuntimeView(used),
     apiserver,
+    sources: new Sources(apiserver),
     statuses: new StatusWriter(apiserver, stopping.signal, silent),
     backoff: new CrashBackoff(backoff),
     retries: new CrashBackoff(50),
@@ -122,6 +142,7 @@ export function testKubelet({
       await pods.close();
       stopping.abort();
       await used.close();
+      await unmount(directory);
       if (!given) rmSync(directory, { recursive: true, force: true });
     },
   };

@@ -177,8 +177,18 @@ describe('a pod', () => {
   });
 
   test('refuses a volume it cannot provide, in words', async () => {
-    run([sh('true')], { volumes: [{ name: 'v', nfs: { server: 'x', path: '/' } }] });
-    await eventually(() => kubelet.apiserver.events.some((e) => e.includes('volume "v" is a nfs')), 'the event');
+    const said = (volume: object, words: string) => {
+      run([sh('true')], { volumes: [{ name: 'v', ...volume }] });
+      return eventually(() => kubelet.apiserver.events.some((e) => e.includes(words)), `the event: ${words}`);
+    };
+    await said({ iscsi: {} }, 'volume "v" is a iscsi');
+    await said({ image: { reference: 'i:1' } }, 'image "i:1" cannot be mounted: this node does not mount images');
+    await said({ csi: { driver: 'd' } }, 'volumes of CSI drivers need a container runtime');
+    const nfs = { server: '127.0.0.1', path: '/' };
+    await said(
+      { nfs },
+      existsSync('/sbin/mount.nfs') ? 'mount failed' : 'this machine has no mount.nfs: install nfs-common',
+    );
   });
 
   test('cannot leave a volume by subPath, neither by dots nor by a link', async () => {

@@ -252,7 +252,6 @@ describe('a kubelet is refused what is not its business:', () => {
     const named = { metadata: { name: 'x' } };
     for (const token of ['executor-token', 'node-token'])
       for (const [method, path] of [
-        ['POST', `${inDefault}/pods`],
         ['PUT', `${inDefault}/pods/mine`],
         ['POST', `${inDefault}/pods/mine/binding`],
         ['POST', `${inDefault}/pods/mine/eviction`],

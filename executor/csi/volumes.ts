@@ -1,0 +1,266 @@
+import { createHash } from 'node:crypto';
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import type { CSIDriver } from '../../api/kinds/csi-driver.ts';
+import type { Pod } from '../../api/kinds/pod.ts';
+import type { Apiserver } from '../apiserver.ts';
+import { wordsOf } from '../grpc.ts';
+import { isMounted, removeMount, unmount } from '../volumes/mounts.ts';
+import { VolumeError } from '../volumes/volume.ts';
+import type { CsiPlugin } from './plugins.ts';
+
+/** One volume of one pod. */
+export interface CsiVolume {
+  pod: Pod;
+  /** Names its directory: that of the volume in the pod, or of the PersistentVolume. */
+  name: string;
+  driver: string;
+  handle: string;
+  /** Made for the pod and gone with it. */
+  isEphemeral: boolean;
+  readOnly: boolean;
+  fsType: string;
+  mountOptions: readonly string[];
+  accessModes: readonly string[];
+  attributes: Readonly<Record<string, string>>;
+  stageSecret?: SecretRef | undefined;
+  publishSecret?: SecretRef | undefined;
+}
+
+export interface SecretRef {
+  name: string;
+  namespace: string;
+}
+
+export interface CsiVolumesOptions {
+  find(driver: string): CsiPlugin | undefined;
+  apiserver: Pick<Apiserver, 'csiDriver' | 'volumeAttachment' | 'secret' | 'token'>;
+  nodeName: string;
+  /** Where drivers mount: the layout below it is a kubelet's, which drivers know. */
+  root: string;
+}
+
+/** What is kept beside a mounted volume, so that it can be taken away without its pod's object. */
+interface Kept {
+  driver: string;
+  handle: string;
+  isStaged: boolean;
+}
+
+const record = 'vol_data.json';
+
+/**
+ * Volumes of CSI drivers:
+ *
+ *   attach (somebody else, told by a VolumeAttachment) ─▶ stage, once a node ─▶ publish, once a pod
+ *   unpublish, once a pod ─▶ unstage, with the last pod
+ *
+ *   <root>/plugins/kubernetes.io/csi/<driver>/<hash>/globalmount          staged
+ *   <root>/pods/<uid>/volumes/kubernetes.io~csi/<name>/mount              published
+ */
+export class CsiVolumes {
+  readonly #options: CsiVolumesOptions;
+  /** The last work on each volume: one at a time. */
+  readonly #turns = new Map<string, Promise<unknown>>();
+
+  constructor(options: CsiVolumesOptions) {
+    this.#options = options;
+  }
+
+  /** Mounts the volume and answers where. May be called again. Throws VolumeError. */
+  publish(volume: CsiVolume): Promise<string> {
+    return this.#inTurn(volume, () => this.#publish(volume));
+  }
+
+  /** Uids of the pods that have volumes here. */
+  users(): Promise<string[]> {
+    return readdir(join(this.#options.root, 'pods')).catch(none);
+  }
+
+  /** Takes away every volume of a pod. Throws while a driver cannot be asked to. */
+  async release(podUid: string): Promise<void> {
+    const pod = join(this.#options.root, 'pods', podUid);
+    const directory = join(pod, 'volumes/kubernetes.io~csi');
+    for (const name of await readdir(directory).catch(none)) await this.#unpublish(join(directory, name));
+    await unmount(pod);
+    await rm(pod, { recursive: true, force: true });
+  }
+
+  async #publish(volume: CsiVolume): Promise<string> {
+    const { root, apiserver } = this.#options;
+    const plugin = this.#plugin(volume.driver);
+    const driver = await apiserver.csiDriver(volume.driver);
+    checkMode(volume, driver);
+    const directory = join(root, 'pods', volume.pod.metadata.uid!, 'volumes/kubernetes.io~csi', volume.name);
+    const target = join(directory, 'mount');
+    if ((await isMounted(target)) && !driver?.spec.requiresRepublish) return target;
+    const context = volume.isEphemeral ? {} : await this.#attached(volume, driver);
+    const isStaged = !volume.isEphemeral && plugin.can.has('STAGE_UNSTAGE_VOLUME');
+    await keep(directory, { driver: volume.driver, handle: volume.handle, isStaged });
+    const staging = isStaged ? this.#staging(volume) : '';
+    if (isStaged) await this.#stage(plugin, volume, staging, context);
+    await ask(plugin, 'NodePublishVolume', {
+      volume_id: volume.handle,
+      publish_context: context,
+      staging_target_path: staging,
+      target_path: target,
+      volume_capability: capability(volume, plugin),
+      readonly: volume.readOnly,
+      secrets: await this.#secrets(volume.publishSecret),
+      volume_context: { ...volume.attributes, ...(await this.#about(volume, driver)) },
+    });
+    return target;
+  }
+
+  async #stage(plugin: CsiPlugin, volume: CsiVolume, staging: string, context: object): Promise<void> {
+    await mkdir(staging, { recursive: true, mode: 0o750 });
+    await ask(plugin, 'NodeStageVolume', {
+      volume_id: volume.handle,
+      publish_context: context,
+      staging_target_path: staging,
+      volume_capability: capability(volume, plugin),
+      secrets: await this.#secrets(volume.stageSecret),
+      volume_context: volume.attributes,
+    });
+  }
+
+  async #unpublish(directory: string): Promise<void> {
+    const target = join(directory, 'mount');
+    const kept = await readKept(directory);
+    if (!kept) return removeMount(target);
+    await this.#inTurn(kept, async () => {
+      const plugin = this.#plugin(kept.driver);
+      await ask(plugin, 'NodeUnpublishVolume', { volume_id: kept.handle, target_path: target });
+      await removeMount(target);
+      await rm(join(directory, record), { force: true });
+      if (!kept.isStaged || (await this.#isUsed(kept))) return;
+      const staging = this.#staging(kept);
+      await ask(plugin, 'NodeUnstageVolume', { volume_id: kept.handle, staging_target_path: staging });
+      await removeMount(staging);
+      await rm(dirname(staging), { recursive: true, force: true });
+    });
+  }
+
+  /** Some pod still has it. */
+  async #isUsed({ driver, handle }: Kept): Promise<boolean> {
+    const pods = join(this.#options.root, 'pods');
+    for (const uid of await this.users()) {
+      const directory = join(pods, uid, 'volumes/kubernetes.io~csi');
+      for (const name of await readdir(directory).catch(none)) {
+        const other = await readKept(join(directory, name));
+        if (other?.driver === driver && other.handle === handle) return true;
+      }
+    }
+    return false;
+  }
+
+  #plugin(name: string): CsiPlugin {
+    const plugin = this.#options.find(name);
+    if (plugin) return plugin;
+    throw new VolumeError(`driver name ${name} not found in the list of registered CSI drivers`);
+  }
+
+  #staging({ driver, handle }: { driver: string; handle: string }): string {
+    return join(this.#options.root, 'plugins/kubernetes.io/csi', driver, sha256(handle), 'globalmount');
+  }
+
+  /** What the attaching left for us; waits, by an error, until it is done. */
+  async #attached({ driver: name, handle }: CsiVolume, driver: CSIDriver | undefined): Promise<Record<string, string>> {
+    if (driver?.spec.attachRequired === false) return {};
+    const { apiserver, nodeName } = this.#options;
+    const attachment = await apiserver.volumeAttachment(`csi-${sha256(`${handle}${name}${nodeName}`)}`);
+    if (attachment?.status?.attached) return attachment.status.attachmentMetadata ?? {};
+    const why = attachment?.status?.attachError?.message;
+    throw new VolumeError(`volume "${handle}" is not attached to node "${nodeName}"${why ? `: ${why}` : ' yet'}`);
+  }
+
+  async #secrets(ref: SecretRef | undefined): Promise<Record<string, string>> {
+    if (!ref) return {};
+    const secret = await this.#options.apiserver.secret(ref.namespace, ref.name);
+    if (!secret) throw new VolumeError(`secret "${ref.namespace}/${ref.name}" not found`);
+    const text = ([key, value]: [string, string]) => [key, Buffer.from(value, 'base64').toString('utf8')];
+    return Object.fromEntries(Object.entries(secret.data ?? {}).map(text)) as Record<string, string>;
+  }
+
+  /** What a driver that asks for it is told of the pod. */
+  async #about({ pod, isEphemeral }: CsiVolume, driver: CSIDriver | undefined): Promise<Record<string, string>> {
+    const { name = '', namespace = '', uid = '' } = pod.metadata;
+    const account = pod.spec.serviceAccountName || 'default';
+    const info = {
+      'csi.storage.k8s.io/pod.name': name,
+      'csi.storage.k8s.io/pod.namespace': namespace,
+      'csi.storage.k8s.io/pod.uid': uid,
+      'csi.storage.k8s.io/serviceAccount.name': account,
+      'csi.storage.k8s.io/ephemeral': String(isEphemeral),
+    };
+    const requests = driver?.spec.tokenRequests ?? [];
+    const tokens: Record<string, object> = {};
+    for (const { audience, expirationSeconds = 3600 } of requests) {
+      const { token, expiresAt } = await this.#options.apiserver.token(pod, audience || undefined, expirationSeconds);
+      tokens[audience] = { token, expirationTimestamp: new Date(expiresAt).toISOString() };
+    }
+    return {
+      ...(driver?.spec.podInfoOnMount ? info : {}),
+      ...(requests.length > 0 ? { 'csi.storage.k8s.io/serviceAccount.tokens': JSON.stringify(tokens) } : {}),
+    };
+  }
+
+  async #inTurn<T>({ driver, handle }: { driver: string; handle: string }, work: () => Promise<T>): Promise<T> {
+    const key = `${driver}/${handle}`;
+    const turn = (this.#turns.get(key) ?? Promise.resolve()).then(work, work);
+    this.#turns.set(key, turn);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(key) === turn) this.#turns.delete(key);
+    }
+  }
+}
+
+function checkMode({ isEphemeral, driver: name }: CsiVolume, driver: CSIDriver | undefined): void {
+  const mode = isEphemeral ? 'Ephemeral' : 'Persistent';
+  const modes = driver?.spec.volumeLifecycleModes ?? ['Persistent'];
+  if (!modes.includes(mode))
+    throw new VolumeError(`volume mode "${mode}" not supported by driver ${name} (only supports ${modes.join(', ')})`);
+}
+
+/** Many nodes before one, writers before readers. */
+function capability({ fsType, mountOptions, accessModes, pod }: CsiVolume, { can }: CsiPlugin): object {
+  const mode = accessModes.includes('ReadWriteMany')
+    ? 'MULTI_NODE_MULTI_WRITER'
+    : accessModes.includes('ReadOnlyMany')
+      ? 'MULTI_NODE_READER_ONLY'
+      : 'SINGLE_NODE_WRITER';
+  const group = pod.spec.securityContext?.fsGroup;
+  const owner = group !== undefined && can.has('VOLUME_MOUNT_GROUP') ? { volume_mount_group: String(group) } : {};
+  return { mount: { fs_type: fsType, mount_flags: mountOptions, ...owner }, access_mode: { mode } };
+}
+
+async function ask({ node, name }: CsiPlugin, method: string, request: object): Promise<void> {
+  try {
+    await node(method, request);
+  } catch (error) {
+    throw new VolumeError(`driver ${name} refused ${method}: ${wordsOf(error)}`, { cause: error });
+  }
+}
+
+/** Written before a driver is asked for anything: a crash then leaves nothing that nobody knows of. */
+async function keep(directory: string, kept: Kept): Promise<void> {
+  await mkdir(directory, { recursive: true, mode: 0o750 });
+  await writeFile(join(directory, record), JSON.stringify(kept));
+}
+
+async function readKept(directory: string): Promise<Kept | undefined> {
+  try {
+    return JSON.parse(await readFile(join(directory, record), 'utf8')) as Kept;
+  } catch {
+    return undefined; // written half, or not at all: then nothing was asked of a driver
+  }
+}
+
+export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
+
+function none(error: NodeJS.ErrnoException): string[] {
+  if (error.code === 'ENOENT') return [];
+  throw error;
+}

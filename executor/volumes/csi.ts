@@ -1,0 +1,66 @@
+import { type CsiVolume, type SecretRef, sha256 } from '../csi/volumes.ts';
+import { giveToGroup } from './group.ts';
+import { type PersistentType, VolumeError, type VolumePlace, type VolumeType } from './volume.ts';
+
+interface InlineSource {
+  driver: string;
+  fsType?: string;
+  readOnly?: boolean;
+  volumeAttributes?: Record<string, string>;
+  nodePublishSecretRef?: { name: string };
+}
+
+interface PersistentSource extends Omit<InlineSource, 'nodePublishSecretRef'> {
+  volumeHandle: string;
+  nodeStageSecretRef?: SecretRef;
+  nodePublishSecretRef?: SecretRef;
+}
+
+/** A volume that a CSI driver makes for the pod alone. */
+export const inlineCsi: VolumeType = {
+  source: 'csi',
+  prepare({ name, csi }, place) {
+    const {
+      driver,
+      fsType = '',
+      readOnly = false,
+      volumeAttributes = {},
+      nodePublishSecretRef: ref,
+    } = csi as InlineSource;
+    const { uid = '', namespace = '' } = place.pod.metadata;
+    return mounted(place, {
+      ...{ pod: place.pod, name, driver, fsType, readOnly },
+      handle: `csi-${sha256(`${uid}${name}`)}`,
+      isEphemeral: true,
+      mountOptions: [],
+      accessModes: ['ReadWriteOnce'],
+      attributes: volumeAttributes,
+      publishSecret: ref && { name: ref.name, namespace },
+    });
+  },
+};
+
+/** One that outlives the pod. */
+export const persistentCsi: PersistentType = {
+  source: 'csi',
+  prepare({ metadata, spec }, place) {
+    const { driver, volumeHandle, fsType = '', readOnly = false, ...source } = spec.csi as PersistentSource;
+    return mounted(place, {
+      ...{ pod: place.pod, name: metadata.name!, driver, fsType, readOnly },
+      handle: volumeHandle,
+      isEphemeral: false,
+      mountOptions: spec.mountOptions ?? [],
+      accessModes: spec.accessModes ?? [],
+      attributes: source.volumeAttributes ?? {},
+      stageSecret: source.nodeStageSecretRef,
+      publishSecret: source.nodePublishSecretRef,
+    });
+  },
+};
+
+async function mounted({ facts: { csi }, pod }: VolumePlace, volume: CsiVolume): Promise<string> {
+  if (!csi) throw new VolumeError('volumes of CSI drivers need a container runtime, which this node has not');
+  const path = await csi.publish(volume);
+  if (!volume.readOnly) await giveToGroup(path, pod);
+  return path;
+}
