@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Reconciler, World } from '../client/reconcile.ts';
 import { readSigningKey } from '../lib/signing-keys.ts';
+import { attachDetach } from './attach-detach.ts';
 import { bootstrapSigner, tokenCleaner } from './bootstrap-tokens.ts';
 import { certificateApproving, certificateCleaning, certificateSigning } from './certificates.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
@@ -28,6 +29,7 @@ import { serviceAccountTokens } from './service-account-tokens.ts';
 import { statefulSets } from './stateful-set.ts';
 import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-protection.ts';
 import { taintEviction } from './taint-eviction.ts';
+import { ttl } from './ttl.ts';
 import type { Options, Syncs } from './options.ts';
 
 export interface Controller {
@@ -248,6 +250,13 @@ export const all: readonly Controller[] = [
     component: 'cidrAllocator',
     make: (world, o) => (o.allocateNodeCidrs ? nodeIpam(o)(world) : undefined),
   },
+  {
+    name: 'attach-detach',
+    also: ['persistentvolume-attach-detach-controller', 'attachdetach'],
+    component: 'attachdetach-controller',
+    make: attachDetach,
+  },
+  { name: 'ttl', also: ['ttl-controller'], component: 'ttl-controller', make: ttl },
   {
     name: 'resource-quota',
     also: ['resourcequota-controller', 'resourcequota'],

@@ -32,6 +32,8 @@ export interface NodeStatus {
   addresses?: { type: 'Hostname' | 'InternalIP' | 'ExternalIP' | 'InternalDNS' | 'ExternalDNS'; address: string }[];
   daemonEndpoints?: { kubeletEndpoint: { Port: number } };
   nodeInfo?: Record<string, string>;
+  /** What its kubelet has mounted, `kubernetes.io/csi/<driver>^<handle>`. */
+  volumesInUse?: string[];
   images?: { names: string[]; sizeBytes?: number }[];
 }
 
