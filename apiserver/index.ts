@@ -51,6 +51,7 @@ import { Health } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
 import { WebhookCaller } from './webhooks/caller.ts';
 import { KindTable } from './kinds.ts';
+import { MeasuredStore } from './measured-store.ts';
 import { ServerMetrics, type Gather } from './metrics.ts';
 import { OpenApi } from './openapi.ts';
 import { ResourceMetrics } from './resource-metrics/resource-metrics.ts';
@@ -132,9 +133,9 @@ export const shareOf = (o: Options, processes: number): Options => ({
 /** Waits for as long as etcd cannot be reached or does not let us in, saying so in the log. */
 export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   const { log, signal } = deps;
-  const plainStore = deps.store ?? openStore(o, log);
+  const measured = new MeasuredStore(deps.store ?? openStore(o, log));
   const keys = o.encryptionProviderConfig ? readEncryption(o.encryptionProviderConfig) : [];
-  const store = keys.length > 0 ? new EncryptedStore(plainStore, keys) : plainStore;
+  const store = keys.length > 0 ? new EncryptedStore(measured, keys) : measured;
   const stopping = new AbortController();
   try {
     const kinds = new KindTable(builtinKinds, questionKinds);
@@ -180,6 +181,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       log,
     );
     const metrics = new ServerMetrics(feed, deps.sharing?.gatherMetrics);
+    for (const metric of measured.metrics) metrics.registry.registerMetric(metric);
     const doorkeeper = doorkeeperOf(o, feed, metrics);
     let address = '';
     const server = createServer(
