@@ -2,7 +2,7 @@
  * `npm run build`: what is handed to others, in dist/ (or --out).
  *
  *   sources ─ tsc ─▶ JavaScript ─┬─ npm pack ─▶ km-<version>.tgz                 npm package, for a Node that is there
- *                                └─ + locked packages + Node ─▶ km-<version>-linux-x64.tar.gz    needs nothing
+ *                                └─ + locked packages + Node ─▶ km-<version>-linux-<arch>.tar.gz    needs nothing
  *   what is in the archive ─ npm sbom ─▶ km-<version>.sbom.cdx.json
  *   all of these ─▶ SHA256SUMS
  *
@@ -17,6 +17,7 @@ import {
   globSync,
   mkdirSync,
   readFileSync,
+  renameSync,
   rmSync,
   writeFileSync,
   chmodSync,
@@ -24,10 +25,13 @@ import {
 import { dirname, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { build } from '../lib/build.ts';
-import { readOptions, text } from '../lib/options.ts';
+import { list, readOptions, text } from '../lib/options.ts';
 
 const root = resolve(import.meta.dirname, '..');
-const options = { out: text('Where everything is put', join(root, 'dist'), '<directory>') } as const;
+const options = {
+  out: text('Where everything is put; what was built there before goes', join(root, 'dist'), '<directory>'),
+  arch: list('Processors to make archives for: x64, arm64', [process.arch], '<name,name>'),
+} as const;
 
 interface Manifest {
   version: string;
@@ -40,33 +44,49 @@ const run = (command: string, args: readonly string[], cwd = root): string =>
   execFileSync(command, args, { cwd, encoding: 'utf8', stdio: ['ignore', 'pipe', 'inherit'], maxBuffer: 2 ** 28 });
 
 async function main(): Promise<void> {
-  const out = resolve(readOptions(options, process.argv.slice(2)).out);
+  const given = readOptions(options, process.argv.slice(2));
+  const out = resolve(given.out);
   const manifest = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as Manifest;
   const { commit, date } = source();
   const name = `km-${manifest.version}`;
-  rmSync(out, { recursive: true, force: true });
   mkdirSync(out, { recursive: true });
+  for (const old of globSync(['km', 'km-*', 'SHA256SUMS'], { cwd: out })) rmSync(join(out, old), { recursive: true });
 
   const compiled = join(out, 'km');
   compile(compiled, { ...manifest, build: { commit, date } });
   run('npm', ['pack', '--silent', '--pack-destination', out, compiled]);
 
-  const machine = `${name}-${process.platform}-${process.arch}`;
-  pack(join(out, machine), compiled, manifest.version);
-  const sbom = run('npm', ['sbom', '--sbom-format=cyclonedx'], join(out, machine, 'lib/km'));
+  const machines = given.arch.map((arch) => ({ arch, machine: `${name}-${process.platform}-${arch}` }));
+  for (const { arch, machine } of machines) {
+    pack(join(out, machine), compiled, manifest.version);
+    putNode(join(out, machine, 'lib/node'), arch, out);
+    const owned = ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', `--mtime=${date}`];
+    run('tar', [...owned, '--use-compress-program=gzip -9n', '-cf', `${machine}.tar.gz`, machine], out);
+  }
+  const sbom = run('npm', ['sbom', '--sbom-format=cyclonedx'], join(out, machines[0]!.machine, 'lib/km'));
   writeFileSync(join(out, `${name}.sbom.cdx.json`), sbom);
-  const owned = ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', `--mtime=${date}`];
-  run('tar', [...owned, '--use-compress-program=gzip -9n', '-cf', `${machine}.tar.gz`, machine], out);
 
-  const files = [`${name}.tgz`, `${machine}.tar.gz`, `${name}.sbom.cdx.json`];
+  const archives = machines.map(({ machine }) => `${machine}.tar.gz`);
+  const files = [`${name}.tgz`, ...archives, `${name}.sbom.cdx.json`];
   const sums = await Promise.all(files.map(async (file) => `${await sha256(join(out, file))}  ${file}\n`));
   writeFileSync(join(out, 'SHA256SUMS'), sums.join(''));
   process.stdout.write(`${files.join('\n')}\nSHA256SUMS\n`);
 }
 
+/** The Node that runs this, or the same version for another processor, from the package that `node` takes it from, too. */
+function putNode(target: string, arch: string, scratch: string): void {
+  if (arch === process.arch) return cpSync(process.execPath, target, { dereference: true });
+  const spec = `node-${process.platform}-${arch}@${process.version.slice(1)}`;
+  const archive = run('npm', ['pack', '--silent', '--pack-destination', scratch, spec]).trim();
+  run('tar', ['-xzf', archive, '--strip-components=2', 'package/bin/node'], scratch);
+  rmSync(join(scratch, archive));
+  renameSync(join(scratch, 'node'), target);
+  chmodSync(target, 0o755);
+}
+
 /** The sources as JavaScript, and what they read beside them. */
 function compile(target: string, manifest: Manifest): void {
-  run('tsc', ['-p', 'tsconfig.build.json', '--outDir', target]);
+  run(join(root, 'node_modules/.bin/tsc'), ['-p', 'tsconfig.build.json', '--outDir', target]);
   const beside = globSync(
     ['{api,mesos,executor,framework}/**/*.{proto,json,html,css,js}', 'docs/**/*.md', '*.md', 'LICENSE'],
     { cwd: root },
@@ -78,13 +98,12 @@ function compile(target: string, manifest: Manifest): void {
   chmodSync(join(target, bin.km), 0o755);
 }
 
-/** A directory with everything: the packages of package-lock.json without the native one, and the Node that runs this. */
+/** A directory with everything but Node: the packages that are installed, without development's and the native one. */
 function pack(target: string, compiled: string, version: string): void {
   cpSync(compiled, join(target, 'lib/km'), { recursive: true });
   const packages = run('npm', ['ls', '--omit=dev', '--omit=optional', '--all', '--parseable']).trim().split('\n');
   for (const from of packages.filter((path) => path.includes('node_modules')))
     cpSync(from, join(target, 'lib/km', relative(root, from)), { recursive: true, filter: isOwn(from) });
-  cpSync(process.execPath, join(target, 'lib/node'), { dereference: true });
   cpSync(join(root, 'packaging/km.sh'), join(target, 'bin/km'));
   chmodSync(join(target, 'bin/km'), 0o755);
   for (const folder of ['systemd', 'marathon'])

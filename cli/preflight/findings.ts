@@ -57,6 +57,8 @@ const warnings = {
     `there is no ${name} on PATH (${why}): install it if you can, on Debian and Ubuntu with apt-get install ${from}`,
   'peer-down': (what: string, url: string, flag: string, why: string) =>
     `one ${what} of several does not answer, ${url} (${why}): start it, or take it out of ${flag}`,
+  'no-leader': (spec: string, flag: string) =>
+    `no Mesos master leads at ${spec} of ${flag}: start masters, and look at their election and the path in ZooKeeper`,
   'hostname-loopback': (name: string, address: string) =>
     `the name of this machine, ${name}, resolves to ${address}: nothing that other machines are to reach may go by that name, so give it the machine's own address in /etc/hosts`,
   'hostname-unknown': (name: string) =>

@@ -5,6 +5,7 @@
  *   command lines ─▶ options ─▶ needs (what a server wants) ─▶ ports, peers, machine ─▶ findings ─▶ text or JSON
  */
 import pc from 'picocolors';
+import { silent } from '../../lib/log.ts';
 import { type Options, type Values, flagName, oneOf, readOptions } from '../../lib/options.ts';
 import type { Component, Running } from '../components.ts';
 import { type Finding, error, warning } from './findings.ts';
@@ -26,19 +27,20 @@ interface Planned {
 /** Tells what it finds on standard output; rejects when some of it is an error. */
 export async function preflight(
   o: Values<typeof options>,
-  { log, env, commands }: Running,
+  { env, commands }: Running,
   components: readonly Component[],
 ): Promise<void> {
   const lines = commands.length > 0 ? commands : [['up']];
   const { planned, findings } = await plan(lines, env, components);
   const peers = planned.flatMap(({ needs }) => needs.peers ?? []);
   const wanted = planned.flatMap(({ server, needs }) => (needs.listens ?? []).map((one) => ({ ...one, server })));
-  const proxies = proxiesOf(peers, env);
+  const looked = await checkPeers(peers, wanted, silent);
+  const proxies = proxiesOf([...peers, ...looked.leaders], env);
   findings.push(
     ...(await checkPorts(wanted)),
     ...(await checkNames(planned.flatMap(({ needs }) => needs.told ?? []))),
-    ...(await checkPeers(peers, wanted)),
-    ...(await Promise.all(planned.map(({ needs }) => checkMachine(needs, log)))).flat(),
+    ...looked.findings,
+    ...(await Promise.all(planned.map(({ needs }) => checkMachine(needs, silent)))).flat(),
     ...planned.flatMap(({ files }) => checkFiles(files)),
     ...proxies.proxied.map(({ url, flag, proxy, variable }) => warning.proxied(url, flag, proxy, variable)),
   );

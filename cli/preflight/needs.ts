@@ -19,6 +19,8 @@ export interface Peers {
   /** `http://…`, `https://…` or `zk://host:port`. */
   urls: readonly string[];
   flag: string;
+  /** Of Mesos masters: how the one that leads is found. */
+  masters?: { spec: string; scheme: 'http' | 'https'; caFile: string };
 }
 
 export interface Program {
@@ -116,10 +118,7 @@ export const needsOfControllerManager = (o: { kubeconfig: string; port: number; 
 });
 
 export const needsOfScheduler = (o: { kubeconfig: string; mesosMaster: string; mesosCaFile: string }): Needs => ({
-  peers: [
-    ...apiserverOf(o.kubeconfig),
-    mastersOf(o.mesosMaster, '--mesos-master', o.mesosCaFile === '' ? 'http' : 'https'),
-  ],
+  peers: [...apiserverOf(o.kubeconfig), mastersOf(o.mesosMaster, '--mesos-master', o.mesosCaFile)],
 });
 
 export const needsOfExecutor = (o: {
@@ -164,9 +163,12 @@ export const needsOfDevcluster = (o: {
     ...Array.from({ length: o.port === 0 ? 0 : o.masters }, (_, i) => tcp(o.port + i, '127.0.0.1', '--port')).flat(),
     ...tcp(o.agentPort, '127.0.0.1', '--agent-port'),
   ],
-  peers: o.zk ? [mastersOf(o.zk, '--zk')] : [],
+  peers: o.zk ? [withoutMasters(mastersOf(o.zk, '--zk'))] : [],
   ...(o.workDir ? { directories: [{ path: o.workDir, flag: '--work-dir' }] } : {}),
 });
+
+/** Masters that are to be started here are not looked for. */
+const withoutMasters = ({ what, urls, flag }: Peers): Peers => ({ what, urls, flag });
 
 function needsOfRuntime(o: { runtime: string; criSocket: string }): Needs {
   if (o.runtime !== 'cri') return {};
@@ -205,10 +207,12 @@ function apiserverOf(kubeconfig: string): Peers[] {
   }
 }
 
-function mastersOf(spec: string, flag: string, scheme: 'http' | 'https' = 'http'): Peers {
+function mastersOf(spec: string, flag: string, caFile = ''): Peers {
+  const scheme = caFile === '' ? 'http' : 'https';
+  const masters = { spec, scheme, caFile } as const;
   let parsed = parseLeaderSpec(spec, scheme);
   if (parsed.kind === 'file') parsed = parseLeaderSpec(readFileSync(parsed.path, 'utf8'), scheme);
   if (parsed.kind === 'zookeeper')
-    return { what: 'ZooKeeper', urls: parsed.servers.map((server) => `zk://${server}`), flag };
-  return { what: 'Mesos master', urls: parsed.kind === 'masters' ? parsed.urls : [], flag };
+    return { what: 'ZooKeeper', urls: parsed.servers.map((server) => `zk://${server}`), flag, masters };
+  return { what: 'Mesos master', urls: parsed.kind === 'masters' ? parsed.urls : [], flag, masters };
 }

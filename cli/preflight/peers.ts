@@ -1,8 +1,11 @@
 import { lookup } from 'node:dns/promises';
 import { createConnection, isIP } from 'node:net';
+import { readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { Agent, request } from 'undici';
+import type { Logger } from '../../lib/log.ts';
 import { type ProxyUse, noProxyOf, proxyFor } from '../../lib/no-proxy.ts';
+import { leaders } from '../../mesos/leader.ts';
 import { type Finding, error, warning } from './findings.ts';
 import type { Listen, Needs, Peers } from './needs.ts';
 
@@ -11,19 +14,35 @@ const patience = 3000;
 const portOf = (url: URL): number => Number(url.port) || (url.protocol === 'https:' ? 443 : 80);
 const hostOf = (url: URL): string => url.hostname.replace(/^\[|\]$/g, '');
 
-/** Names that do not resolve, servers that do not answer, clocks that differ. What we are to serve ourselves is not asked. */
-export async function checkPeers(peers: readonly Peers[], own: readonly Listen[]): Promise<Finding[]> {
-  const findings = await Promise.all(peers.map((some) => checkOneOf(some, own)));
-  return findings.flat();
+export interface Looked {
+  findings: Finding[];
+  /** Masters that lead now, where they are not among those named: their addresses are what is talked to. */
+  leaders: Peers[];
 }
 
-async function checkOneOf({ what, urls, flag }: Peers, own: readonly Listen[]): Promise<Finding[]> {
+/** Names that do not resolve, servers that do not answer, clocks that differ. What we are to serve ourselves is not asked. */
+export async function checkPeers(peers: readonly Peers[], own: readonly Listen[], log: Logger): Promise<Looked> {
+  const looked = await Promise.all(peers.map((some) => checkOneOf(some, own, log)));
+  return {
+    findings: looked.flatMap(({ findings }) => findings),
+    leaders: looked.flatMap(({ leaders }) => leaders),
+  };
+}
+
+async function checkOneOf({ what, urls, flag, masters }: Peers, own: readonly Listen[], log: Logger): Promise<Looked> {
   const asked = urls.filter((url) => !isOurs(new URL(url), own));
   const answers = await Promise.all(asked.map(async (url) => ({ url, why: await silence(new URL(url)) })));
   const some = answers.some(({ why }) => why === '');
-  const silent = answers.filter(({ why }) => why !== '');
+  const silent = answers.filter(({ why }) => why !== '').map(({ url, why }) => told(url, why));
   const clocks = await Promise.all(answers.filter(({ why }) => why === '').map(({ url }) => checkClock(url)));
-  return [...silent.map(({ url, why }) => told(url, why)), ...clocks.flat()];
+  const findings = [...silent, ...clocks.flat()];
+  if (!masters || !some) return { findings, leaders: [] };
+  const leader = await leaderOf(masters, log);
+  if (leader === undefined) findings.push(warning['no-leader'](withoutPassword(masters.spec), flag));
+  if (leader === undefined || urls.includes(leader)) return { findings, leaders: [] };
+  const leading = { what: 'leading Mesos master', urls: [leader], flag };
+  const further = await checkOneOf(leading, own, log);
+  return { findings: [...findings, ...further.findings], leaders: [leading] };
 
   function told(url: string, why: string): Finding {
     if (some) return warning['peer-down'](what, url, flag, why);
@@ -32,6 +51,23 @@ async function checkOneOf({ what, urls, flag }: Peers, own: readonly Listen[]): 
       : error['peer-silent'](what, url, flag, why);
   }
 }
+
+/** URL of the master that leads; undefined when none does within seconds. */
+async function leaderOf(
+  { spec, scheme, caFile }: NonNullable<Peers['masters']>,
+  log: Logger,
+): Promise<string | undefined> {
+  const signal = AbortSignal.timeout(2 * patience);
+  try {
+    const ca = caFile === '' ? undefined : readFileSync(caFile, 'utf8');
+    for await (const leader of leaders(spec, { log, signal, scheme, ca })) if (leader !== undefined) return leader;
+  } catch (err) {
+    log.debug({ err }, 'the leading master cannot be found');
+  }
+  return undefined;
+}
+
+const withoutPassword = (spec: string): string => spec.replace(/\/\/[^/@]*@/, '//…@');
 
 function isOurs(url: URL, own: readonly Listen[]): boolean {
   const host = hostOf(url);

@@ -8,6 +8,10 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { codes } from '../../cli/preflight/findings.ts';
 import { freePort } from '../../cli/ports.ts';
+import * as devcluster from '../../devcluster/index.ts';
+import { silent } from '../../lib/log.ts';
+import { defaultsOf } from '../../lib/options.ts';
+import { startZooKeeper, zooKeeperIsHere } from '../mesos/zookeeper-server.ts';
 import { km } from './run-km.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'km-preflight-'));
@@ -151,6 +155,33 @@ describe('km preflight', () => {
       answering.close();
     }
   });
+
+  (zooKeeperIsHere ? test : test.skip)(
+    'the master that leads is found in ZooKeeper, and other programs’ way to it is looked at',
+    async () => {
+      const [zooKeeper, port] = [await startZooKeeper(1), await freePort()];
+      const spec = `zk://me:secret@${zooKeeper.addresses[0]}/mesos`;
+      const look = (env: Record<string, string> = {}) =>
+        preflight(['scheduler', '--kubeconfig', kubeconfig, '--mesos-master', spec], { env });
+      const stop = new AbortController();
+      try {
+        const without = await look();
+        expect(messages(without, 'no-leader')[0]).toContain('no Mesos master leads at zk://…@127.0.0.1');
+        expect(without.text).not.toContain('secret');
+        const zk = spec.replace('me:secret@', '');
+        await devcluster.start(
+          { ...defaultsOf(devcluster.options), port, agentPort: 0, zk },
+          { log: silent, signal: stop.signal, agents: [] },
+        );
+        const { proxied, noProxy } = await look({ HTTP_PROXY: 'http://127.0.0.1:9' });
+        expect(proxied.map(({ url }) => url)).toEqual([`http://127.0.0.1:${port}`]);
+        expect(noProxy).toBe('127.0.0.1');
+      } finally {
+        stop.abort();
+        await zooKeeper.stop();
+      }
+    },
+  );
 
   test('an apiserver that is to be started here is not missed', async () => {
     const port = await freePort();

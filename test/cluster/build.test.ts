@@ -1,6 +1,15 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -19,6 +28,7 @@ const manifest = JSON.parse(readFileSync('package.json', 'utf8')) as {
 const name = `km-${manifest.version}`;
 const machine = `${name}-${process.platform}-${process.arch}`;
 const commit = execFileSync('git', ['rev-parse', 'HEAD'], { encoding: 'utf8' }).trim();
+const otherArch = process.arch === 'x64' ? 'arm64' : 'x64';
 /** No Node on PATH. */
 const bare = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: folder };
 const km = join(folder, machine, 'bin/km');
@@ -26,13 +36,16 @@ const run = (program: string, args: readonly string[], options: { cwd?: string; 
   execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], ...options });
 
 beforeAll(() => {
-  run(process.execPath, ['packaging/build.ts', '--out', out]);
+  mkdirSync(out);
+  writeFileSync(join(out, 'mine'), 'stays');
+  run(process.execPath, ['packaging/build.ts', '--out', out, '--arch', `${process.arch},${otherArch}`]);
   run('tar', ['-xzf', join(out, `${machine}.tar.gz`), '-C', folder]);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('the checksums are those of what was built', () => {
-  expect(run('sha256sum', ['--check', 'SHA256SUMS'], { cwd: out }).match(/: OK$/gm)).toHaveLength(3);
+  expect(run('sha256sum', ['--check', 'SHA256SUMS'], { cwd: out }).match(/: OK$/gm)).toHaveLength(4);
+  expect(readFileSync(join(out, 'mine'), 'utf8')).toBe('stays');
 });
 
 test('the npm package, installed, has a km that says its version and commit', () => {
@@ -56,6 +69,17 @@ test('the bill of materials names every package that km depends on', () => {
   expect(bom.metadata.component).toMatchObject({ name: 'km', version: manifest.version });
   const names = bom.components.map((component) => component.name);
   expect(names).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
+});
+
+test('the archive for another processor has the same km, and the Node of that processor', () => {
+  const lists = [process.arch, otherArch].map((arch) =>
+    run('tar', ['-tzf', join(out, `${name}-linux-${arch}.tar.gz`)]).replaceAll(`-linux-${arch}/`, '/'),
+  );
+  expect(lists[1]).toBe(lists[0]);
+  // The field e_machine of ELF: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+  const machines = { x64: 62, arm64: 183 };
+  const node = readFileSync(join(out, `${name}-linux-${otherArch}`, 'lib/node'));
+  expect(node.readUInt16LE(18)).toBe(machines[otherArch]);
 });
 
 describe('the archive', () => {

@@ -5,12 +5,12 @@ import { components } from '../../cli/components.ts';
 import { flagName } from '../../lib/options.ts';
 
 const pages = ['README.md', 'CONTRIBUTING.md', ...globSync('docs/*.md')];
-/** Flags of other programs: etcd, Mesos, kubectl, npm, tar, systemd's tools. */
+/** Flags of other programs: etcd, Mesos, kubectl, npm scripts. */
 const foreign = new Set(
   [
     '--cacert --cert --key --endpoints --name --initial-cluster --initial-advertise-peer-urls --bump-revision --mark-compacted',
     '--data-dir --check --system --now --data --ignore-daemonsets --image --restart --command --replicas --hostname --ip',
-    '--executor_registration_timeout --list --testPathPatterns --help --log-level --log-pretty',
+    '--executor_registration_timeout --arch --list --testPathPatterns --help --log-level --log-pretty',
   ].flatMap((line) => line.split(' ')),
 );
 
