@@ -11,15 +11,16 @@ import { Backoff } from '../lib/backoff.ts';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MesosError } from '../mesos/errors.ts';
+import type { Schedule } from '../mesos/master.ts';
 import type { Call, Event } from '../mesos/scheduler.ts';
 import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
-import type { AgentTotal } from './audit.ts';
 import type { Claims } from './claims.ts';
 import type { Inventory } from './inventory.ts';
 import { Inboxes } from './inboxes.ts';
+import type { AgentTotal } from './leftovers.ts';
 import type { Records } from './records.ts';
 import type { Effect, Launch, State } from './state.ts';
 import { type Task, isLater } from './tasks.ts';
@@ -159,6 +160,10 @@ export class Framework implements Cluster {
         return this.#changed();
       case 'RESCIND':
         return this.#carryOut(state.rescinded(event.rescind.offer_id.value, now()));
+      case 'INVERSE_OFFERS':
+        return this.#looksAgain(state.machines.inverseOffered(event.inverse_offers.inverse_offers ?? [], now()));
+      case 'RESCIND_INVERSE_OFFER':
+        return state.machines.inverseRescinded(event.rescind_inverse_offer.inverse_offer_id.value);
       case 'UPDATE':
         return this.#update(event.update.status);
       case 'FAILURE':
@@ -260,6 +265,22 @@ export class Framework implements Cluster {
       agent.addPod(pod);
       this.#carryOut(state.addHomeless(pod, now()));
     }
+    this.#changed();
+  }
+
+  /** The maintenance schedule, as the master has it. */
+  schedule(schedule: Schedule): void {
+    this.#looksAgain(this.#parts.state.machines.scheduled(schedule, this.#parts.now()));
+  }
+
+  /** Mesos may have the node's machine. */
+  vacated(node: string): void {
+    this.#carryOut(this.#parts.state.vacated(node));
+  }
+
+  #looksAgain(nodes: readonly string[]): void {
+    if (nodes.length === 0) return;
+    this.#parts.inventory.seen(nodes);
     this.#changed();
   }
 

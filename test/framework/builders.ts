@@ -50,6 +50,7 @@ export const stateOptions: StateOptions = {
   needs: needsOf({ cpu: 250, memory: 64 * 1024 * 1024 }),
   volumes: { wantedBy: () => [], has: () => false },
   cluster: 'c',
+  maintenanceLead: 3_600_000,
   executor: {
     name: 'test',
     command: 'km executor',
