@@ -31,6 +31,7 @@ import { askMaster } from '../mesos/operator.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Cluster, Needs } from '../scheduler/index.ts';
 import type { AgentFacts } from './agents.ts';
+import { Bindings } from './bindings.ts';
 import { Claims, offerClass } from './claims.ts';
 import { Framework } from './framework.ts';
 import { Inventory } from './inventory.ts';
@@ -145,7 +146,7 @@ export async function start(
     client,
     pods,
     nodes,
-    claims,
+    bindings: new Bindings(client, claims, signal),
     events: new EventRecorder(client, 'km-framework', log),
     records: new Records(client, o.frameworkName),
     state,

@@ -11,6 +11,7 @@ import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';
 import type { Claims } from './claims.ts';
 import { Demands, type DemandsOptions } from './demands.ts';
+import type { Effect, Launch } from './effects.ts';
 import { Hand } from './hand.ts';
 import { Homeless } from './homeless.ts';
 import { type ExecutorTemplate, executorId, executorInfo, hasExecutor, taskInfo } from './launch.ts';
@@ -23,24 +24,6 @@ import { Roster } from './roster.ts';
 import { type KnownTask, type Task, TaskTable, createTask, isSent, isStarted, isTerminalState } from './tasks.ts';
 import { type VolumeWant, makerOf } from './volumes.ts';
 import { isWhereabouts } from './whereabouts.ts';
-
-/** What the shell must do, in this order. */
-export type Effect =
-  | { do: 'call'; call: Call }
-  /** Bind the pod (one that is bound gets its new task id written), tell `bound` or `bindFailed`, then send `ack`. */
-  | { do: 'bind'; task: Task; ack: Call | undefined }
-  /** The task of a bound pod is over: see what became of the pod, then send `ack`. */
-  | { do: 'ended'; task: Task; status: TaskStatus; ack: Call | undefined }
-  /** Nothing depends on this launch record any more. */
-  | { do: 'erase'; record: string };
-
-/** Tasks of one agent that go out in one ACCEPT. */
-export interface Launch {
-  record: string;
-  agent: Agent;
-  offerIds: string[];
-  tasks: Task[];
-}
 
 export interface StateOptions extends DemandsOptions {
   executor: ExecutorTemplate;
