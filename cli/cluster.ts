@@ -246,6 +246,8 @@ class Launch implements LocalCluster {
     return this.#km('scheduler', [
       ...this.#clientFlags('scheduler'),
       ...['--mesos-master', this.masterUrl, '--executor-token', pki.executorToken],
+      // A role of its own on the development Mesos, so that claims of the class `mesos` get volumes.
+      ...(this.#o.masters ? [] : ['--mesos-role', 'kubernetes']),
       ...[
         '--executor-command',
         `exec ${executor.map(quoted).join(' ')}`,
