@@ -243,6 +243,8 @@ class Launch implements LocalCluster {
       ...(await doorFlags(schedulerPort, pki)),
       ...(page ? ['--framework-webui-url', page] : []),
       ...['--mesos-master', this.masterUrl, '--executor-token-file', pki.executorTokenFile],
+      // A role of its own on the development Mesos, so that claims of the class `mesos` get volumes.
+      ...(this.#o.masters ? [] : ['--mesos-role', 'kubernetes']),
       ...[
         '--executor-command',
         this.#o.executorCommand || `exec ${executor.map(quoted).join(' ')}`,

@@ -3,6 +3,7 @@ import type { Pod } from '../api/kinds/pod.ts';
 import { controllerOf } from '../api/meta.ts';
 import type { ExecutorInfo } from '../mesos/tasks.ts';
 import type { Attribute, DomainInfo, Offer, Resource } from '../mesos/types.ts';
+import type { Window } from './maintenance.ts';
 import { Place } from './places.ts';
 import { type Want, amountsOf, fromThousandths, kubernetesName } from './resources.ts';
 import type { Task } from './tasks.ts';
@@ -35,6 +36,13 @@ export function factsOf(offer: Offer): AgentFacts {
   };
 }
 
+export interface AgentOptions {
+  /** What an executor takes beside the pods. */
+  overhead: Want;
+  /** Milliseconds before a machine is away that it gets no more pods. */
+  lead: number;
+}
+
 /** One agent: its executor and its pods, which all roles share, and a place for each role that it offers something to. */
 export class Agent {
   readonly name: string;
@@ -46,6 +54,13 @@ export class Agent {
   readonly pods = new Map<string, Pod>();
   generation = 0;
   allocatable: Record<string, number> = {};
+  /** When its machine will be away, as far as is known. */
+  maintenance: Window | undefined;
+  /** Outstanding inverse offers, by id. */
+  readonly inverseOffers = new Set<string>();
+  #closing = false;
+  /** Milliseconds before a machine is away that it gets no more pods. */
+  readonly #lead: number;
   /** What an executor takes beside the pods. */
   readonly overhead: Want;
   /** The place whose seats bring the executor, until they have left: until then no other place has seats. */
@@ -55,10 +70,11 @@ export class Agent {
   readonly #places = new Map<string, Place>();
   readonly #siblings = new Map<string, number>();
 
-  constructor(name: string, facts: AgentFacts, overhead: Want) {
+  constructor(name: string, facts: AgentFacts, { overhead, lead }: AgentOptions) {
     this.name = name;
     this.facts = facts;
     this.overhead = overhead;
+    this.#lead = lead;
     this.learn(facts);
   }
 
@@ -97,6 +113,19 @@ export class Agent {
   inherit(before: Agent): void {
     this.#node = before.#node;
     for (const pod of before.pods.values()) this.addPod(pod);
+    this.refresh();
+  }
+
+  /** Its machine is away, or soon will be, when this was last looked at. */
+  get closing(): boolean {
+    return this.#closing;
+  }
+
+  look(now: number): void {
+    const { start, end } = this.maintenance ?? { start: Infinity, end: Infinity };
+    const closing = now >= start - this.#lead && now < end;
+    if (closing === this.#closing) return;
+    this.#closing = closing;
     this.refresh();
   }
 

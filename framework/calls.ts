@@ -35,6 +35,14 @@ export class Calls {
     };
   }
 
+  acceptInverse(offerIds: readonly string[], refuseSeconds: number): Call {
+    return {
+      type: 'ACCEPT_INVERSE_OFFERS',
+      ...this.#framework,
+      accept_inverse_offers: { inverse_offer_ids: idsOf(offerIds), filters: { refuse_seconds: refuseSeconds } },
+    };
+  }
+
   kill({ id, agentId }: Named): Call {
     return {
       type: 'KILL',

@@ -1,9 +1,8 @@
-import { resourcePath } from '../api/kind.ts';
 import { annotations } from '../api/kinds/names.ts';
 import { Pod, isTerminal } from '../api/kinds/pod.ts';
 import type { Node } from '../api/kinds/node.ts';
-import { type Stored, keyOf, splitKey } from '../api/meta.ts';
-import { StatusError, isConflict, isNotFound } from '../api/status.ts';
+import { type Stored, keyOf } from '../api/meta.ts';
+import { StatusError, isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/events.ts';
 import type { Change, Informer } from '../client/informer.ts';
@@ -11,18 +10,20 @@ import { Backoff } from '../lib/backoff.ts';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MesosError } from '../mesos/errors.ts';
+import type { Schedule } from '../mesos/master.ts';
 import type { Call, Event } from '../mesos/scheduler.ts';
 import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
-import type { AgentTotal } from './audit.ts';
-import type { Claims } from './claims.ts';
+import type { Bindings } from './bindings.ts';
 import type { Figures } from './figures.ts';
 import type { Inventory } from './inventory.ts';
 import { Inboxes } from './inboxes.ts';
+import type { AgentTotal } from './leftovers.ts';
 import type { Records } from './records.ts';
-import type { Effect, Launch, State } from './state.ts';
+import type { Effect, Launch } from './effects.ts';
+import type { State } from './state.ts';
 import { type Task, isLater, isSent } from './tasks.ts';
 import { goneAgentOf, Whereabouts } from './whereabouts.ts';
 
@@ -30,7 +31,7 @@ export interface FrameworkParts {
   client: Client;
   pods: Informer<Pod>;
   nodes: Informer<Node>;
-  claims: Claims;
+  bindings: Bindings;
   events: EventRecorder;
   records: Records;
   state: State;
@@ -179,6 +180,10 @@ export class Framework implements Cluster {
         return this.#changed();
       case 'RESCIND':
         return this.#carryOut(state.rescinded(event.rescind.offer_id.value, now()));
+      case 'INVERSE_OFFERS':
+        return this.#looksAgain(state.machines.inverseOffered(event.inverse_offers.inverse_offers ?? [], now()));
+      case 'RESCIND_INVERSE_OFFER':
+        return state.machines.inverseRescinded(event.rescind_inverse_offer.inverse_offer_id.value);
       case 'UPDATE':
         return this.#update(event.update.status);
       case 'FAILURE':
@@ -283,6 +288,22 @@ export class Framework implements Cluster {
     this.#changed();
   }
 
+  /** The maintenance schedule, as the master has it. */
+  schedule(schedule: Schedule): void {
+    this.#looksAgain(this.#parts.state.machines.scheduled(schedule, this.#parts.now()));
+  }
+
+  /** Mesos may have the node's machine. */
+  vacated(node: string): void {
+    this.#carryOut(this.#parts.state.vacated(node));
+  }
+
+  #looksAgain(nodes: readonly string[]): void {
+    if (nodes.length === 0) return;
+    this.#parts.inventory.seen(nodes);
+    this.#changed();
+  }
+
   /** What agents keep, as the master has it. */
   audit(agents: readonly AgentTotal[]): void {
     this.#carryOut(this.#parts.state.audit(agents, this.#parts.now()));
@@ -358,10 +379,10 @@ export class Framework implements Cluster {
 
   /** Binds, or tells a bound pod its new task, until the apiserver has said yes or no; acknowledges afterwards. */
   async #bind(task: Task, ack: Call | undefined): Promise<void> {
-    const { figures, state, now } = this.#parts;
+    const { bindings, figures, state, now } = this.#parts;
     const began = now();
     const outcome = await this.#persist('bind a pod', () =>
-      task.rebound ? this.#renameTask(task) : this.#createBinding(task),
+      task.rebound ? bindings.rename(task) : bindings.create(task),
     );
     if (!outcome.done && outcome.stopped) return;
     figures.bound(now() - began);
@@ -370,49 +391,11 @@ export class Framework implements Cluster {
     this.#call(ack);
   }
 
-  /** Answers why the pod cannot be bound; undefined when it is. */
-  async #createBinding(task: Task): Promise<string | undefined> {
-    const { client, claims, signal } = this.#parts;
-    const { namespace, name } = splitKey(task.key);
-    if (task.pod) await claims.provide(task.pod, task.id, task.node, signal);
-    const binding = {
-      apiVersion: 'v1',
-      kind: 'Binding',
-      metadata: { namespace, name, uid: task.uid, annotations: taskAnnotations(task) },
-      target: { apiVersion: 'v1', kind: 'Node', name: task.node },
-    };
-    try {
-      await client.raw('POST', resourcePath(Pod, namespace, name, 'binding'), binding, signal);
-      return undefined;
-    } catch (error) {
-      if (isNotFound(error)) return 'the pod was deleted';
-      if (!isConflict(error)) throw error;
-      return (await this.#isBoundAs(task)) ? undefined : (error as Error).message;
-    }
-  }
-
-  /** A binding whose answer was lost with its connection: the pod says itself whose it is. */
-  async #isBoundAs(task: Task): Promise<boolean> {
-    const pod = await this.#read(task);
-    return pod?.spec.nodeName === task.node && pod.metadata.annotations?.[annotations.taskId] === task.id;
-  }
-
-  async #renameTask(task: Task): Promise<string | undefined> {
-    const patch = { metadata: { uid: task.uid, annotations: taskAnnotations(task) } };
-    try {
-      await this.#parts.client.patch(Pod, splitKey(task.key), patch, {}, this.#parts.signal);
-      return undefined;
-    } catch (error) {
-      if (isNotFound(error) || isConflict(error)) return 'the pod was deleted';
-      throw error;
-    }
-  }
-
   /** The pod itself says whether its end is as it should be, or its task was lost under it. */
   async #ended(task: Task, { state: taskState, message }: TaskStatus, ack: Call | undefined): Promise<void> {
-    const { state, log, now } = this.#parts;
+    const { bindings, state, log, now } = this.#parts;
     const seen = await this.#persist('see what became of a pod', async () => {
-      const pod = await this.#read(task);
+      const pod = await bindings.read(task);
       if (!pod || isTerminal(pod)) return state.podEnded(task.uid);
       log.info({ pod: task.key, task: task.id, state: taskState, message }, 'a bound pod lost its task');
       if (taskState === 'TASK_GONE_BY_OPERATOR') return this.#fail(pod, 'an operator declared the Mesos agent gone');
@@ -421,16 +404,6 @@ export class Framework implements Cluster {
     if (!seen.done && seen.stopped) return;
     this.#call(ack);
     this.#changed();
-  }
-
-  async #read(task: Task): Promise<StoredPod | undefined> {
-    try {
-      const pod = await this.#parts.client.get(Pod, splitKey(task.key), this.#parts.signal);
-      return pod.metadata.uid === task.uid ? pod : undefined;
-    } catch (error) {
-      if (isNotFound(error)) return undefined;
-      throw error;
-    }
   }
 
   async #fail(pod: StoredPod, message: string): Promise<void> {
@@ -470,5 +443,3 @@ export class Framework implements Cluster {
     for (const listener of this.#listeners) listener();
   }
 }
-
-const taskAnnotations = ({ id, agentId }: Task) => ({ [annotations.taskId]: id, [annotations.agentId]: agentId });

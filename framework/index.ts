@@ -28,16 +28,20 @@ import type { Informers } from '../client/informer.ts';
 import { run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Values, duration, flag, list, number, text } from '../lib/options.ts';
+import type { ResponseGetAgentsAgent } from '../mesos/master.ts';
+import { askMaster } from '../mesos/operator.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Cluster, Needs } from '../scheduler/index.ts';
 import type { AgentFacts } from './agents.ts';
-import { Audit } from './audit.ts';
+import { Bindings } from './bindings.ts';
 import { Claims, offerClass } from './claims.ts';
 import { Figures } from './figures.ts';
 import { Framework } from './framework.ts';
 import { Inventory } from './inventory.ts';
+import { maintenance } from './maintenance.ts';
 import { deleteNode, nodeReconciler } from './nodes.ts';
 import { pagesOf } from './pages.ts';
+import { Poll } from './poll.ts';
 import { Records } from './records.ts';
 import { Roles } from './roles.ts';
 import { State } from './state.ts';
@@ -89,6 +93,8 @@ export const options = {
   reviveInterval: duration('Shortest time between two requests for fresh offers', 1_000),
   gather: duration('How long seats of one agent are gathered into one launch', 10),
   launchTimeout: duration('After how long a launch without an answer is asked about', 60_000),
+  maintenanceLead: duration('How long before its maintenance a node gets no more pods and is emptied', 3_600_000),
+  maintenanceInterval: duration('Time between two looks at the maintenance schedule of the masters', 15_000),
   volumeAudit: duration('Time between two looks for disk that Mesos keeps for claims that are gone', 300_000),
 } as const;
 
@@ -148,7 +154,7 @@ export async function start(
     client,
     pods,
     nodes,
-    claims,
+    bindings: new Bindings(client, claims, signal),
     events: new EventRecorder(client, 'km-framework', log),
     records: new Records(client, o.frameworkName),
     state,
@@ -197,11 +203,28 @@ export async function start(
   void keepSubscribed(leader, masters, inventory.subscriber, signal);
   const closed = keepSubscribed(leader, masters, framework.subscriber, signal);
   await Promise.race([framework.subscribed, closed]);
-  const audit = new Audit({
-    ...{ leader, masters, interval: o.volumeAudit, log, signal },
-    tell: (agents) => framework.audit(agents),
+  const asking = { leader, masters, log, signal };
+  const audit = new Poll({
+    ...asking,
+    interval: o.volumeAudit,
+    ask: async (master) => {
+      const { get_agents } = await askMaster(master, { type: 'GET_AGENTS' });
+      framework.audit(totalsOf(get_agents.agents ?? []));
+    },
   });
   volumes.on(({ type }) => type === 'deleted' && audit.soon());
+  new Poll({
+    ...asking,
+    interval: o.maintenanceInterval,
+    ask: async (master) => {
+      const { get_maintenance_schedule } = await askMaster(master, { type: 'GET_MAINTENANCE_SCHEDULE' });
+      framework.schedule(get_maintenance_schedule.schedule);
+    },
+  });
+  const subscribe = (add: (node: string) => void) => inventory.subscribe(add);
+  const agentOf = (name: string) => state.agentOfNode(name);
+  const vacated = (name: string) => framework.vacated(name);
+  void run(maintenance({ client, nodes, pods, agentOf, subscribe, vacated }), { log, signal });
   return {
     cluster: framework,
     closed,
@@ -216,6 +239,7 @@ function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps
     refuseWaiting: o.refuseWaiting / 1000,
     refuseIdle: o.refuseIdle / 1000,
     launchTimeout: o.launchTimeout,
+    maintenanceLead: o.maintenanceLead,
     needs: needsOf({ cpu: o.defaultPodCpus * 1000, memory: o.defaultPodMem * mega }),
     executor: {
       name: o.frameworkName,
@@ -229,6 +253,11 @@ function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps
     },
   };
 }
+
+const totalsOf = (agents: readonly ResponseGetAgentsAgent[]) =>
+  agents.flatMap(({ agent_info, total_resources = [] }) =>
+    agent_info.id ? [{ id: agent_info.id.value, total: total_resources }] : [],
+  );
 
 function splitPair(pair: string): [string, string] {
   const at = pair.indexOf('=');

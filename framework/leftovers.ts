@@ -1,7 +1,12 @@
 import type { OfferOperation, Resource } from '../mesos/types.ts';
-import type { AgentTotal } from './audit.ts';
 import { reservedFor } from './resources.ts';
 import { releaseOf } from './volumes.ts';
+
+/** All that an agent has, with what is reserved and kept for somebody. */
+export interface AgentTotal {
+  id: string;
+  total: readonly Resource[];
+}
 
 /** What agents keep for this cluster and nobody owns: let go of when it is offered, and asked for until then. */
 export class Leftovers {

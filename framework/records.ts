@@ -3,7 +3,7 @@ import type { KubeObject } from '../api/meta.ts';
 import { isAlreadyExists, isNotFound } from '../api/status.ts';
 import { prefix } from '../api/kinds/names.ts';
 import type { Client } from '../client/client.ts';
-import type { Launch } from './state.ts';
+import type { Launch } from './effects.ts';
 import type { KnownTask } from './tasks.ts';
 
 interface ConfigMap extends KubeObject {

@@ -1,18 +1,17 @@
-import { Agent, type AgentFacts } from './agents.ts';
+import { Agent, type AgentFacts, type AgentOptions } from './agents.ts';
 import type { Place } from './places.ts';
-import type { Want } from './resources.ts';
 
 /** The agents there are, by id and by the name of their node. */
 export class Roster {
-  readonly #overhead: Want;
+  readonly #options: AgentOptions;
   readonly #byId = new Map<string, Agent>();
   readonly #byNode = new Map<string, Agent>();
   #agents: readonly Agent[] = [];
   /** By role. */
   readonly #places = new Map<string, readonly Place[]>();
 
-  constructor(overhead: Want) {
-    this.#overhead = overhead;
+  constructor(options: AgentOptions) {
+    this.#options = options;
   }
 
   get agents(): readonly Agent[] {
@@ -41,7 +40,7 @@ export class Roster {
       known.learn(facts);
       return known;
     }
-    const agent = new Agent(this.#nodeName(facts), facts, this.#overhead);
+    const agent = new Agent(this.#nodeName(facts), facts, this.#options);
     const before = this.#byNode.get(agent.name);
     if (before) agent.inherit(before);
     this.#byId.set(facts.id, agent);

@@ -8,15 +8,16 @@ import type { ExecutorInfo, TaskStatus } from '../mesos/tasks.ts';
 import type { Offer, OfferOperation } from '../mesos/types.ts';
 import { type Needs, NotLaunched, type Seat } from '../scheduler/index.ts';
 import { type Agent, type AgentFacts, factsOf } from './agents.ts';
-import type { AgentTotal } from './audit.ts';
 import { Calls } from './calls.ts';
 import type { Claims } from './claims.ts';
 import { Demands, type DemandsOptions } from './demands.ts';
+import type { Effect, Launch } from './effects.ts';
 import { Hand } from './hand.ts';
 import { Homeless } from './homeless.ts';
 import { type ExecutorTemplate, executorId, executorInfo, hasExecutor, taskInfo } from './launch.ts';
 import { type Named, Reconciliation, batches } from './reconciliation.ts';
-import { Leftovers } from './leftovers.ts';
+import { type AgentTotal, Leftovers } from './leftovers.ts';
+import { Machines } from './machines.ts';
 import { Place } from './places.ts';
 import { isForRole, nothing, wantOf, withVolumes } from './resources.ts';
 import { Roster } from './roster.ts';
@@ -24,29 +25,13 @@ import { type KnownTask, type Task, TaskTable, createTask, isSent, isStarted, is
 import { type VolumeWant, makerOf } from './volumes.ts';
 import { isWhereabouts } from './whereabouts.ts';
 
-/** What the shell must do, in this order. */
-export type Effect =
-  | { do: 'call'; call: Call }
-  /** Bind the pod (one that is bound gets its new task id written), tell `bound` or `bindFailed`, then send `ack`. */
-  | { do: 'bind'; task: Task; ack: Call | undefined }
-  /** The task of a bound pod is over: see what became of the pod, then send `ack`. */
-  | { do: 'ended'; task: Task; status: TaskStatus; ack: Call | undefined }
-  /** Nothing depends on this launch record any more. */
-  | { do: 'erase'; record: string };
-
-/** Tasks of one agent that go out in one ACCEPT. */
-export interface Launch {
-  record: string;
-  agent: Agent;
-  offerIds: string[];
-  tasks: Task[];
-}
-
 export interface StateOptions extends DemandsOptions {
   executor: ExecutorTemplate;
   /** What a pod is accounted with, but for its volumes. */
   needs: (pod: Pod) => Needs;
   volumes: Pick<Claims, 'wantedBy' | 'has'>;
+  /** Milliseconds before a machine is away that its node gets no more pods. */
+  maintenanceLead: number;
   /** Marks volumes and reservations as ours. */
   cluster: string;
   /** Seconds the master hides a declined offer while pods wait, and while none do. */
@@ -62,6 +47,7 @@ export interface StateOptions extends DemandsOptions {
  */
 export class State {
   readonly tasks = new TaskTable();
+  readonly machines: Machines;
   frameworkId = '';
   readonly #roster: Roster;
   readonly #hand: Hand;
@@ -86,8 +72,9 @@ export class State {
     );
     const { cpus, mem } = options.executor;
     const scalars = new Map([['cpus', cpus] as const, ['mem', mem] as const].filter(([, n]) => n > 0));
-    this.#roster = new Roster({ ...wantOf([]), scalars });
+    this.#roster = new Roster({ overhead: { ...wantOf([]), scalars }, lead: options.maintenanceLead });
     this.#hand = new Hand(this.#roster);
+    this.machines = new Machines(this.#roster);
   }
 
   /** As pods without a role of their own see them. */
@@ -134,6 +121,7 @@ export class State {
     this.#reconciliation.stop();
     return this.#roster.agents.flatMap((agent) => {
       this.#hand.clearAll(agent);
+      agent.inverseOffers.clear();
       return agent
         .takeReserved()
         .flatMap((task) => this.#giveUp(task, 'the connection to the Mesos master was lost', now));
@@ -147,6 +135,7 @@ export class State {
     for (const offer of offers) {
       const agent = this.learnAgent(factsOf(offer));
       agent.reachable = true;
+      this.machines.offered(agent, offer.unavailability, now);
       // Without the executor there, and nothing of ours on its way to it, the next launch has to bring one.
       if (!hasExecutor(offer, this.#options.executor) && this.tasks.onAgent(agent.facts.id).size === 0)
         agent.executor = undefined;
@@ -170,6 +159,12 @@ export class State {
 
   rescinded(offerId: string, now: number): Effect[] {
     return this.#hand.drop(offerId).flatMap((task) => this.#giveUp(task, 'the Mesos master withdrew the offer', now));
+  }
+
+  /** Mesos may have the machine of the node. */
+  vacated(node: string): Effect[] {
+    const ids = this.machines.vacated(node);
+    return ids.length > 0 ? [{ do: 'call', call: this.#calls.acceptInverse(ids, this.#options.refuseIdle) }] : [];
   }
 
   // --- agents -------------------------------------------------------------------------------------------------------
@@ -359,6 +354,7 @@ export class State {
 
   /** Time passes: idle offers go back, silent launches are asked about, homeless pods try again. */
   tick(now: number): Effect[] {
+    this.machines.look(now);
     this.#house(now);
     const silent: Task[] = [];
     for (const task of this.tasks.all())

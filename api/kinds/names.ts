@@ -10,6 +10,8 @@ export const annotations = {
   agentId: `${prefix}slaveId`,
   /** On a Namespace: the Mesos role whose resources its pods use. */
   role: `${prefix}role`,
+  /** On a Node: cordoned because its machine will be away from then on. */
+  maintenance: `${prefix}maintenance`,
   /** On a Node: SHA-256 of the certificate its kubelet server shows, hex; the apiserver trusts no other. */
   kubeletCertificate: `${prefix}kubelet-certificate-sha256`,
 } as const;

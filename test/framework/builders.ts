@@ -1,5 +1,6 @@
 import { needsOf } from '../../framework/index.ts';
-import { State, type Effect, type StateOptions } from '../../framework/state.ts';
+import type { Effect } from '../../framework/effects.ts';
+import { State, type StateOptions } from '../../framework/state.ts';
 import type { Call } from '../../mesos/scheduler.ts';
 import type { TaskState, TaskStatus } from '../../mesos/tasks.ts';
 import type { Offer, Resource } from '../../mesos/types.ts';
@@ -50,6 +51,7 @@ export const stateOptions: StateOptions = {
   needs: needsOf({ cpu: 250, memory: 64 * 1024 * 1024 }),
   volumes: { wantedBy: () => [], has: () => false },
   cluster: 'c',
+  maintenanceLead: 3_600_000,
   executor: {
     name: 'test',
     command: 'km executor',

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { State, type Effect } from '../../framework/state.ts';
+import type { Effect } from '../../framework/effects.ts';
+import { State } from '../../framework/state.ts';
 import { type VolumeWant, claimLabel, clusterLabel, makerOf, persistenceId } from '../../framework/volumes.ts';
 import { silent } from '../../lib/log.ts';
 import type { Offer, OfferOperation, Resource } from '../../mesos/types.ts';

@@ -124,6 +124,7 @@ km:framework
   create delete patch update : nodes
   patch update : nodes/status
   patch : pods
+  create : pods/eviction
   read create patch delete : configmaps
   get : namespaces
   create delete : persistentvolumes

@@ -1,0 +1,98 @@
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { askMaster } from '../../mesos/operator.ts';
+import type { Schedule } from '../../mesos/master.ts';
+import { eventually } from '../eventually.ts';
+import { type TestCluster, startTestCluster } from './harness.ts';
+
+const objects = `
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: { name: web, namespace: default }
+spec: { minAvailable: 2, selector: { matchLabels: { app: web } } }
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: { name: web, namespace: default }
+spec:
+  replicas: 3
+  selector: { matchLabels: { app: web } }
+  template:
+    metadata: { labels: { app: web } }
+    spec:
+      terminationGracePeriodSeconds: 0
+      nodeSelector: { busy: 'yes' }
+      containers:
+        - name: main
+          image: k8s.test/busybox:1
+          command: [sleep, '1000']
+          resources: { requests: { cpu: 50m, memory: 16Mi } }
+---
+apiVersion: apps/v1
+kind: DaemonSet
+metadata: { name: everywhere, namespace: default }
+spec:
+  selector: { matchLabels: { app: everywhere } }
+  template:
+    metadata: { labels: { app: everywhere } }
+    spec:
+      terminationGracePeriodSeconds: 0
+      containers:
+        - name: main
+          image: k8s.test/busybox:1
+          command: [sleep, '1000']
+          resources: { requests: { cpu: 10m, memory: 8Mi } }
+`;
+
+describe('maintenance of a machine', () => {
+  let cluster: TestCluster;
+  beforeAll(async () => {
+    cluster = await startTestCluster({ flags: { scheduler: ['--maintenance-interval', '500ms'] } });
+  }, 90_000);
+  afterAll(() => cluster?.stop(), 60_000);
+
+  const get = (what: string, path: string) => cluster.kubectl.run('get', ...what.split(' '), '-o', `jsonpath=${path}`);
+  const nodesOf = async (app: string) => (await get(`pods -l app=${app}`, '{.items[*].spec.nodeName}')).split(' ');
+  const schedule = (given: Schedule) =>
+    askMaster(
+      { url: cluster.masterUrl },
+      { type: 'UPDATE_MAINTENANCE_SCHEDULE', update_maintenance_schedule: { schedule: given } },
+    );
+
+  test('empties its node, disruption budgets heeded, gives it to Mesos, and is over when the schedule says so', async () => {
+    const { kubectl } = cluster;
+    const [node, other] = (await get('nodes', '{.items[*].metadata.name}')).split(' ') as [string, string];
+    await kubectl.run('label', 'node', node, 'busy=yes');
+    expect(await kubectl.feed(objects, 'apply', '-f', '-')).toMatchObject({ stderr: '', code: 0 });
+    await kubectl.run('wait', '--for=condition=Available', 'deployment/web', '--timeout=40s');
+    await kubectl.run('rollout', 'status', 'daemonset/everywhere', '--timeout=40s');
+    expect(new Set(await nodesOf('web'))).toEqual(new Set([node]));
+
+    // Nowhere else to go: the budget lets one pod leave, no more.
+    const start = { nanoseconds: BigInt(Date.now() + 600_000) * 1_000_000n };
+    const machine_ids = [{ hostname: node, ip: '127.0.0.1' }];
+    await schedule({ windows: [{ machine_ids, unavailability: { start } }] });
+    await eventually(async () => expect(await get(`node ${node}`, '{.spec.unschedulable}')).toBe('true'), 20_000);
+    await eventually(async () => {
+      const reasons = await get('pods -l app=web', '{.items[*].status.conditions[?(@.type=="PodScheduled")].message}');
+      expect(reasons).toContain('1 node(s) were unschedulable');
+    }, 20_000);
+    expect(await get('deployment web', '{.status.availableReplicas}')).toBe('2');
+    const status = async () => {
+      const { get_maintenance_status } = await askMaster(
+        { url: cluster.masterUrl },
+        { type: 'GET_MAINTENANCE_STATUS' },
+      );
+      return get_maintenance_status.status.draining_machines?.[0]?.statuses?.map((one) => one.status) ?? [];
+    };
+    expect(await status()).toEqual([]);
+
+    await kubectl.run('label', 'node', other, 'busy=yes');
+    await eventually(async () => expect(await status()).toEqual(['ACCEPT']), 40_000);
+    await kubectl.run('wait', '--for=condition=Available', 'deployment/web', '--timeout=40s');
+    expect(new Set(await nodesOf('web'))).toEqual(new Set([other]));
+    expect(await nodesOf('everywhere')).toContain(node);
+
+    await schedule({});
+    await eventually(async () => expect(await get(`node ${node}`, '{.spec.unschedulable}')).toBe(''), 20_000);
+  }, 180_000);
+});

@@ -1,0 +1,96 @@
+import { describe, expect, test } from '@jest/globals';
+import { windowFor, windowOf } from '../../framework/maintenance.ts';
+import type { Unavailability } from '../../mesos/types.ts';
+import { makePod } from '../scheduler/builders.ts';
+import { callsOf, makeOffer, register, subscribed } from './builders.ts';
+
+const hour = 3_600_000;
+const at = (start: number, duration?: number): Unavailability => ({
+  start: { nanoseconds: BigInt(start) * 1_000_000n },
+  ...(duration === undefined ? {} : { duration: { nanoseconds: BigInt(duration) * 1_000_000n } }),
+});
+const down = 'node(s) will be down for maintenance';
+
+describe('an agent whose machine will be away', () => {
+  test('takes no pods from an hour before until it is back', () => {
+    const state = subscribed();
+    state.offered([{ ...makeOffer('a1'), unavailability: at(10 * hour, hour) }], 0);
+    register(state);
+    const reason = (now: number) => {
+      state.machines.look(now);
+      return state.nodes[0]!.unavailable;
+    };
+    expect([0, 9 * hour - 1, 9 * hour, 10 * hour, 11 * hour].map(reason)).toEqual([
+      undefined,
+      undefined,
+      down,
+      down,
+      undefined,
+    ]);
+  });
+
+  test('does as soon as an offer or the schedule says that it stays', () => {
+    const state = subscribed();
+    const soon = at(1000);
+    state.offered([{ ...makeOffer('a1'), unavailability: soon }], 0);
+    register(state);
+    expect(state.nodes[0]!.unavailable).toBe(down);
+    expect(state.machines.scheduled({}, 1)).toEqual(['host-a1']);
+    expect(state.nodes[0]!.unavailable).toBeUndefined();
+    const windows = [{ machine_ids: [{ hostname: 'host-a1', ip: 'host-a1' }], unavailability: soon }];
+    expect(state.machines.scheduled({ windows }, 2)).toEqual(['host-a1']);
+    expect(state.machines.scheduled({ windows }, 3)).toEqual([]);
+    expect(state.nodes[0]!.unavailable).toBe(down);
+    state.offered([makeOffer('a1')], 4);
+    expect(state.reserve(makePod('p'), 'host-a1')).toBeDefined();
+  });
+
+  test('is given to Mesos once it is empty, each inverse offer once', () => {
+    const state = subscribed();
+    state.offered([makeOffer('a1')], 0);
+    register(state);
+    const inverse = (id: string) => ({
+      ...{ id: { value: id }, framework_id: { value: 'f' }, agent_id: { value: 'a1' }, unavailability: at(1000) },
+    });
+    expect(state.machines.inverseOffered([inverse('i1'), inverse('i2')], 0)).toEqual(['host-a1', 'host-a1']);
+    expect(state.nodes[0]!.unavailable).toBe(down);
+    state.machines.inverseRescinded('i1');
+    const [call, ...others] = callsOf(state.vacated('host-a1'));
+    expect(others).toEqual([]);
+    expect(call).toMatchObject({
+      type: 'ACCEPT_INVERSE_OFFERS',
+      accept_inverse_offers: { inverse_offer_ids: [{ value: 'i2' }] },
+    });
+    expect(state.vacated('host-a1')).toEqual([]);
+    state.machines.inverseOffered([inverse('i3')], 1);
+    state.disconnected(2);
+    expect(state.vacated('host-a1')).toEqual([]);
+  });
+});
+
+describe('a schedule', () => {
+  const facts = {
+    id: 'a',
+    hostname: 'h',
+    ip: '10.0.0.1',
+    port: 5051,
+    attributes: [],
+    domain: undefined,
+    total: undefined,
+  };
+
+  test.each([
+    [{ hostname: 'h', ip: '10.0.0.1' }, true],
+    [{ hostname: 'h' }, true],
+    [{ ip: '10.0.0.1' }, true],
+    [{ hostname: 'h', ip: '10.0.0.2' }, false],
+    [{ hostname: 'g' }, false],
+  ])('names machines by host name, address or both: %j', (id, isIts) => {
+    const windows = [{ machine_ids: [{ hostname: 'other' }, id], unavailability: at(5, 6) }];
+    expect(windowFor({ windows }, facts)).toEqual(isIts ? { start: 5, end: 11 } : undefined);
+  });
+
+  test('without a duration is for ever', () => {
+    expect(windowOf(at(5))).toEqual({ start: 5, end: Infinity });
+  });
+});
