@@ -16,6 +16,7 @@ import { nfsArguments } from '../../executor/volumes/nfs.ts';
 import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
 import { CsiDriver } from './csi-driver.ts';
 import { type ExecutorForTests, startExecutorForTests, testNode } from './executor-for-tests.ts';
+import { expectNothingLeft } from './leftovers.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
 const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
@@ -48,6 +49,7 @@ describeHere('a CSI driver', () => {
     await driver.start();
   }, 60_000);
   afterAll(async () => {
+    await expectNothingLeft(containerd, [root]);
     await place?.close();
     driver?.stop();
     await containerd?.stop();
