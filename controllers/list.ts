@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { Reconciler, World } from '../client/reconcile.ts';
 import { readSigningKey } from '../lib/signing-keys.ts';
+import { attachDetach } from './attach-detach.ts';
 import { bootstrapSigner, tokenCleaner } from './bootstrap-tokens.ts';
 import { certificateApproving, certificateCleaning, certificateSigning } from './certificates.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
@@ -147,6 +148,12 @@ export const all: readonly Controller[] = [
     also: ['persistentvolume-protection-controller'],
     component: 'pv-protection-controller',
     make: volumeProtection,
+  },
+  {
+    name: 'attach-detach',
+    also: ['persistentvolume-attach-detach-controller', 'attachdetach'],
+    component: 'attachdetach-controller',
+    make: attachDetach,
   },
   {
     name: 'ephemeral-volume',

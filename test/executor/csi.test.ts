@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CSIDriver } from '../../api/kinds/csi-driver.ts';
@@ -10,7 +9,7 @@ import { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.t
 import { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
 import { Pod, type PodSpec, type Volume } from '../../api/kinds/pod.ts';
 import { Secret } from '../../api/kinds/secret.ts';
-import { VolumeAttachment } from '../../api/kinds/volume-attachment.ts';
+import { VolumeAttachment, attachmentName } from '../../api/kinds/volume-attachment.ts';
 import { mountsAt } from '../../executor/volumes/mounts.ts';
 import { nfsArguments } from '../../executor/volumes/nfs.ts';
 import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
@@ -240,7 +239,7 @@ describeHere('a CSI driver', () => {
       await pod('attached', 'exec sleep 1000', [await claim('disk', { driver: name })]);
       await event(`volume "disk" is not attached to node "${testNode}" yet`);
       expect(disks.methods()).toEqual([]);
-      const attachment = `csi-${createHash('sha256').update(`disk${name}${testNode}`).digest('hex')}`;
+      const attachment = attachmentName('disk', name, testNode);
       await place.client.create(VolumeAttachment, {
         metadata: { name: attachment },
         spec: { attacher: name, nodeName: testNode, source: { persistentVolumeName: 'disk' } },
