@@ -1,11 +1,10 @@
-import { createHash } from 'node:crypto';
 import { CSIDriver } from '../api/kinds/csi-driver.ts';
 import { mesosVolumeDriver } from '../api/kinds/names.ts';
 import { Node } from '../api/kinds/node.ts';
 import { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import { PersistentVolume } from '../api/kinds/persistent-volume.ts';
-import { Pod, isTerminal } from '../api/kinds/pod.ts';
-import { VolumeAttachment } from '../api/kinds/volume-attachment.ts';
+import { Pod } from '../api/kinds/pod.ts';
+import { VolumeAttachment, attachmentName } from '../api/kinds/volume-attachment.ts';
 import { type Stored, keyOf } from '../api/meta.ts';
 import { isAlreadyExists, unlessNotFound } from '../api/status.ts';
 import { claimNames } from '../api/volume-claims.ts';
@@ -17,8 +16,8 @@ type StoredPod = Pod & Stored;
 const lookAgain = 5_000;
 
 const claimsOf = (pod: StoredPod): string[] => claimNames(pod).map((name) => `${pod.metadata.namespace}/${name}`);
-/** Whether its kubelet has, or will have, its volumes mounted. */
-const needsVolumes = (pod: StoredPod): boolean => Boolean(pod.spec.nodeName) && !isTerminal(pod);
+/** A kubelet takes its volumes back before it lets a pod go, so one that has ended still has them. */
+const needsVolumes = (pod: StoredPod): boolean => Boolean(pod.spec.nodeName);
 
 /**
  * Says by VolumeAttachments which CSI volume belongs on which node; the attacher of each driver acts on them.
@@ -72,7 +71,8 @@ export function attachDetach({ client, informer, events }: World): Reconciler {
       let isMounted = false;
       for (const attachment of there) {
         const { nodeName } = attachment.spec;
-        if (wanted.has(nodeName) || attachment.metadata.deletionTimestamp) continue;
+        // Others make attachments too: ours are known by their names.
+        if (wanted.has(nodeName) || attachment.metadata.deletionTimestamp || !isOurs(attachment)) continue;
         if (volume && inUse(nodes.get(nodeName), volume)) isMounted = true;
         else await client.delete(VolumeAttachment, attachment.metadata, {}, signal).catch(unlessNotFound);
       }
@@ -105,12 +105,10 @@ const isForOneNode = ({ spec: { accessModes = [] } }: PersistentVolume): boolean
 const inUse = (node: Node | undefined, { spec: { csi } }: PersistentVolume): boolean =>
   node?.status?.volumesInUse?.includes(`kubernetes.io/csi/${csi?.driver}^${csi?.volumeHandle}`) === true;
 
+const isOurs = ({ metadata }: VolumeAttachment): boolean => /^csi-[0-9a-f]{64}$/.test(metadata.name ?? '');
+
 /** Its name is the same whoever makes it, so that nobody attaches twice. */
-const attachmentOf = ({ metadata, spec }: PersistentVolume, node: string): VolumeAttachment => {
-  const { driver, volumeHandle } = spec.csi!;
-  const hash = createHash('sha256').update(`${volumeHandle}${driver}${node}`).digest('hex');
-  return {
-    metadata: { name: `csi-${hash}` },
-    spec: { attacher: driver, nodeName: node, source: { persistentVolumeName: metadata.name! } },
-  };
-};
+const attachmentOf = ({ metadata, spec }: PersistentVolume, node: string): VolumeAttachment => ({
+  metadata: { name: attachmentName(spec.csi!.volumeHandle, spec.csi!.driver, node) },
+  spec: { attacher: spec.csi!.driver, nodeName: node, source: { persistentVolumeName: metadata.name! } },
+});

@@ -151,6 +151,12 @@ export const all: readonly Controller[] = [
     make: volumeProtection,
   },
   {
+    name: 'attach-detach',
+    also: ['persistentvolume-attach-detach-controller', 'attachdetach'],
+    component: 'attachdetach-controller',
+    make: attachDetach,
+  },
+  {
     name: 'ephemeral-volume',
     also: ['ephemeral-volume-controller'],
     component: 'ephemeral_volume',
@@ -249,12 +255,6 @@ export const all: readonly Controller[] = [
     also: ['node-ipam-controller', 'nodeipam'],
     component: 'cidrAllocator',
     make: (world, o) => (o.allocateNodeCidrs ? nodeIpam(o)(world) : undefined),
-  },
-  {
-    name: 'attach-detach',
-    also: ['persistentvolume-attach-detach-controller', 'attachdetach'],
-    component: 'attachdetach-controller',
-    make: attachDetach,
   },
   { name: 'ttl', also: ['ttl-controller'], component: 'ttl-controller', make: ttl },
   {

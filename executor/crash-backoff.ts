@@ -17,7 +17,8 @@ export class CrashBackoff {
   remaining(key: string, failedAt: number, now: number): number {
     const entry = this.#entries.get(key);
     if (!entry || failedAt - entry.at > 2 * longest) return 0;
-    return Math.max(0, failedAt + entry.wait - now);
+    // A clock that was put back since makes no wait longer than it is.
+    return Math.max(0, Math.min(entry.wait, failedAt + entry.wait - now));
   }
 
   /** The whole wait that applies at present, for words to the user. */

@@ -68,15 +68,15 @@ export class Executor {
   async #stayConnected(): Promise<void> {
     const { mesos, log } = this.#options;
     const { signal } = this.#ending;
-    let lostAt = Date.now();
+    let lostAt = performance.now();
     while (!signal.aborted) {
       try {
         await this.#subscribe();
-        lostAt = Date.now();
+        lostAt = performance.now();
         log.warn('the agent ended the subscription');
       } catch (err) {
         if (signal.aborted) return;
-        if (this.#session) lostAt = Date.now();
+        if (this.#session) lostAt = performance.now();
         log.warn({ err }, 'no subscription with the agent');
         if (err instanceof MesosError && !err.retryable)
           return void (await this.#giveUp(`the agent refuses this executor: ${err.message}`));
@@ -85,7 +85,7 @@ export class Executor {
       if (signal.aborted) return;
       if (!mesos.checkpoint)
         return void (await this.#giveUp('the agent is gone, and the framework does not checkpoint'));
-      if (Date.now() - lostAt > mesos.recoveryTimeout)
+      if (performance.now() - lostAt > mesos.recoveryTimeout)
         return void (await this.#giveUp('the agent did not come back in time'));
       await delay(Math.random() * mesos.backoffMax, signal).catch(() => undefined);
     }
@@ -168,8 +168,8 @@ export class Executor {
   async #giveUp(reason: string): Promise<void> {
     const { tasks, mesos } = this.#options;
     this.on({ type: 'shutdown', graceSeconds: Math.max(0, mesos.shutdownGrace - margin) / 1000 });
-    const end = Date.now() + mesos.shutdownGrace;
-    while (tasks.live > 0 && Date.now() < end) await delay(50);
+    const end = performance.now() + mesos.shutdownGrace;
+    while (tasks.live > 0 && performance.now() < end) await delay(50);
     this.#ending.abort(reason);
   }
 

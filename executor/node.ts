@@ -81,7 +81,7 @@ export async function findNodeName(
 /** Takes over the Node, or makes it, and keeps its status and lease until the signal aborts. Resolves when it is first written. */
 export async function keepNode(options: NodeOptions, signal: AbortSignal): Promise<{ closed: Promise<void> }> {
   let written: NodeStatus | undefined;
-  let writtenAt = 0;
+  let writtenAt = -Infinity;
   const write = async () => {
     const node = await adopt(options, signal);
     const now = Date.now();
@@ -91,7 +91,7 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
     };
     const stable = withoutTimes(status);
     const drifted = node.status?.conditions?.find(({ type }) => type === 'Ready')?.reason !== 'KubeletReady';
-    if (!drifted && equal(stable, written) && now - writtenAt < heartbeat) return;
+    if (!drifted && equal(stable, written) && performance.now() - writtenAt < heartbeat) return;
     await options.client.patch(
       Node,
       { name: options.name },
@@ -99,7 +99,7 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
       { type: 'strategic', subresource: 'status' },
       signal,
     );
-    [written, writtenAt] = [stable, now];
+    [written, writtenAt] = [stable, performance.now()];
   };
   for (let done = false; !done;) {
     done = await write().then(

@@ -55,7 +55,8 @@ export class PodWorker {
   readonly #stops: Stops;
   readonly #resizes: Resizes;
   readonly #lastWords = new LastWords(() => this.#volumeDirectory());
-  #refreshedAt = 0;
+  /** Of performance.now(). */
+  #refreshedAt = -Infinity;
   #dirty = false;
   #isRunning = false;
   #running: Promise<void> | undefined;
@@ -87,7 +88,8 @@ export class PodWorker {
     const { labels, annotations } = this.#pod.metadata;
     this.#pod = pod;
     // The downward API shows them.
-    if (!equal(labels, pod.metadata.labels) || !equal(annotations, pod.metadata.annotations)) this.#refreshedAt = 0;
+    if (!equal(labels, pod.metadata.labels) || !equal(annotations, pod.metadata.annotations))
+      this.#refreshedAt = -Infinity;
     if (pod.metadata.deletionTimestamp !== undefined) this.#hurry(before);
     this.wake();
   }
@@ -124,7 +126,7 @@ export class PodWorker {
 
   /** What its volumes are made of has changed. */
   refresh(): void {
-    this.#refreshedAt = 0;
+    this.#refreshedAt = -Infinity;
     this.wake();
   }
 
@@ -176,7 +178,7 @@ export class PodWorker {
 
   /** The soonest of a turn counts. */
   #wakeIn(ms: number): void {
-    const at = Date.now() + Math.max(0, ms);
+    const at = performance.now() + Math.max(0, ms);
     if (this.#closed || (this.#timer && this.#wakeAt <= at)) return;
     clearTimeout(this.#timer);
     this.#wakeAt = at;
@@ -239,7 +241,7 @@ export class PodWorker {
   /** True when a container was started. */
   async #startAll(starts: readonly Start[], runtime: RuntimePod): Promise<boolean> {
     const { sandbox } = runtime;
-    const now = Date.now();
+    const now = performance.now();
     if (starts.length === 0 && now - this.#refreshedAt < refresh) return false;
     this.#refreshedAt = now;
     const volumes = await this.#volumes(sandbox.ip);

@@ -47,12 +47,12 @@ export class Stops {
 
   async one({ container, message, graceSeconds }: Stop): Promise<void> {
     const { apiserver, runtime } = this.#kubelet;
-    const began = Date.now();
+    const began = performance.now();
     const grace = Math.min(graceSeconds ?? Infinity, this.#grace());
     const words = message ?? `Stopping container ${container.name}`;
     if (container.state === 'running') apiserver.event(this.#pod(), 'Normal', 'Killing', words, container.name);
     const hooked = grace > 0 && container.state === 'running' && (await this.#preStop(container, grace));
-    const left = Math.min(grace - (Date.now() - began) / 1000, this.#grace());
+    const left = Math.min(grace - (performance.now() - began) / 1000, this.#grace());
     await runtime.stop(container.id, hooked ? Math.max(least, left) : Math.max(0, left));
   }
 

@@ -35,7 +35,12 @@ export async function prepareVolumes(pod: Pod, directory: string, facts: VolumeF
       paths.set(volume.name, await type.prepare(volume, { pod, path: placeOf(directory, type, volume.name), facts }));
     } catch (error) {
       // What the apiserver refuses is for the user to see too.
-      if (error instanceof VolumeError || error instanceof StatusError || error instanceof ConfigError)
+      if (
+        error instanceof VolumeError ||
+        error instanceof StatusError ||
+        error instanceof ConfigError ||
+        isOfDisk(error)
+      )
         throw new VolumeError(`MountVolume.SetUp failed for volume "${volume.name}" : ${(error as Error).message}`, {
           cause: error,
         });
@@ -44,6 +49,10 @@ export async function prepareVolumes(pod: Pod, directory: string, facts: VolumeF
   }
   return paths;
 }
+
+/** The disk is full, broken or may not be written. */
+const isOfDisk = (error: unknown): boolean =>
+  ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO', 'EACCES', 'EPERM'].includes((error as NodeJS.ErrnoException).code ?? '');
 
 /** Removes all that the pod's volumes left; what belongs to the machine stays. */
 export async function removeVolumes(pod: Pod, directory: string): Promise<void> {

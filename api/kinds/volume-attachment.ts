@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { equal } from '../../lib/equal.ts';
 import { ageColumn, nameColumn } from '../columns.ts';
 import { immutable, required } from '../field-error.ts';
@@ -26,6 +27,10 @@ interface VolumeError {
   message?: string;
   errorCode?: number;
 }
+
+/** By which a kubelet finds the attachment of a CSI volume to its node. */
+export const attachmentName = (handle: string, driver: string, node: string): string =>
+  `csi-${createHash('sha256').update(`${handle}${driver}${node}`).digest('hex')}`;
 
 export const VolumeAttachment = kind<VolumeAttachment>({
   group: 'storage.k8s.io',

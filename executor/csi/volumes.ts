@@ -3,6 +3,7 @@ import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CSIDriver } from '../../api/kinds/csi-driver.ts';
 import type { Pod } from '../../api/kinds/pod.ts';
+import { attachmentName } from '../../api/kinds/volume-attachment.ts';
 import type { Apiserver } from '../apiserver.ts';
 import { wordsOf } from '../grpc.ts';
 import { isMounted, removeMount, unmount } from '../volumes/mounts.ts';
@@ -168,7 +169,7 @@ export class CsiVolumes {
   async #attached({ driver: name, handle }: CsiVolume, driver: CSIDriver | undefined): Promise<Record<string, string>> {
     if (driver?.spec.attachRequired === false) return {};
     const { apiserver, nodeName } = this.#options;
-    const attachment = await apiserver.volumeAttachment(`csi-${sha256(`${handle}${name}${nodeName}`)}`);
+    const attachment = await apiserver.volumeAttachment(attachmentName(handle, name, nodeName));
     if (attachment?.status?.attached) return attachment.status.attachmentMetadata ?? {};
     const why = attachment?.status?.attachError?.message;
     throw new VolumeError(`volume "${handle}" is not attached to node "${nodeName}"${why ? `: ${why}` : ' yet'}`);

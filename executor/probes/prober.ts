@@ -46,12 +46,14 @@ export class Prober {
     const { probe, startedAt, isDue } = this.#options;
     const { signal } = this.#closing;
     const period = (probe.periodSeconds ?? 10) * 1000;
-    await delay(Math.max(0, startedAt + (probe.initialDelaySeconds ?? 0) * 1000 - Date.now()), signal);
+    const initial = (probe.initialDelaySeconds ?? 0) * 1000;
+    // The start is a time of the clock, which may have been put back since; the rest is measured without it.
+    await delay(Math.max(0, Math.min(initial, startedAt + initial - Date.now())), signal);
     while (!signal.aborted) {
-      const began = Date.now();
+      const began = performance.now();
       if (isDue()) await this.#ask(signal);
       // What waits for the startup probe follows it soon.
-      await delay(isDue() ? Math.max(10, began + period - Date.now()) : Math.min(period, 100), signal);
+      await delay(isDue() ? Math.max(10, began + period - performance.now()) : Math.min(period, 100), signal);
     }
   }
 

@@ -36,6 +36,7 @@ function filesOf(source: Source, mode: number, place: VolumePlace): Promise<Volu
   throw new VolumeError(`a projected volume cannot have ${Object.keys(source).join(', ') || 'an empty source'} yet`);
 }
 
+/** `renewAt` is of performance.now(). */
 const tokens = new Map<string, { token: string; renewAt: number }>();
 
 async function tokenFile(
@@ -44,11 +45,12 @@ async function tokenFile(
   place: VolumePlace,
 ): Promise<VolumeFile[]> {
   const key = `${place.path}/${path}`;
-  const now = Date.now();
   let known = tokens.get(key);
-  if (!known || known.renewAt <= now) {
+  if (!known || known.renewAt <= performance.now()) {
     const { token, expiresAt } = await place.facts.token(audience, expirationSeconds);
-    tokens.set(key, (known = { token, renewAt: now + (expiresAt - now) * 0.8 }));
+    // Our clock may be wrong, and may be put right: it is asked once, and not trusted with more than what was asked for.
+    const life = Math.min(expiresAt - Date.now(), expirationSeconds * 1000);
+    tokens.set(key, (known = { token, renewAt: performance.now() + life * 0.8 }));
   }
   return [fileAt('serviceAccountToken', path, Buffer.from(known.token), mode)];
 }

@@ -3,6 +3,7 @@ import { annotations } from '../../api/kinds/names.ts';
 import { Pod } from '../../api/kinds/pod.ts';
 import type { Stored } from '../../api/meta.ts';
 import { type Containerd, startContainerd } from '../executor/containerd.ts';
+import { expectNothingLeft } from '../executor/leftovers.ts';
 import { eventually } from '../eventually.ts';
 import { type TestCluster, startTestCluster, talkers } from './harness.ts';
 import { executorsOf, isAlive, processesOf } from './processes.ts';
@@ -26,6 +27,7 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(async () => {
   await cluster?.kubectl.try('delete', 'deployments,pods', '--all', '--grace-period=1', '--timeout=30s');
+  if (cluster) await expectNothingLeft(containerd, [cluster.dir]);
   await cluster?.stop();
   await containerd?.stop();
 }, 90_000);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { annotations } from '../../api/kinds/names.ts';
 import { Pod } from '../../api/kinds/pod.ts';
 import { type Containerd, startContainerd } from '../executor/containerd.ts';
+import { expectNothingLeft } from '../executor/leftovers.ts';
 import { firstTenMinutes } from './first-ten-minutes.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
 import { newestKubectl } from './kubectl.ts';
@@ -25,6 +26,7 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(async () => {
   await cluster?.kubectl.try('delete', 'deployments,pods', '--all', '--grace-period=1', '--timeout=30s');
+  if (cluster) await expectNothingLeft(containerd, [cluster.dir]);
   await cluster?.stop();
   await containerd?.stop();
   rmSync(manifests, { recursive: true, force: true });

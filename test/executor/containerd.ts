@@ -17,6 +17,7 @@ export const containerdIsHere = ['/usr/bin/containerd', '/usr/bin/ctr', '/bin/bu
 export interface Containerd {
   socket: string;
   cgroup: string;
+  bridge: string;
   directory: string;
   /** kill -9; its shims and the containers below them go on. */
   kill(): Promise<void>;
@@ -75,7 +76,7 @@ export async function startContainerd(number: number): Promise<Containerd> {
     child = run();
     await untilReady(socket, child);
   };
-  return { socket, cgroup, directory, kill, start, stop };
+  return { socket, cgroup, bridge, directory, kill, start, stop };
 }
 
 async function untilReady(socket: string, child: ChildProcess): Promise<void> {
@@ -129,6 +130,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs","io.containerd.snapshot
   sandbox_image = "${pauseImage}"
   disable_apparmor = true
   restrict_oom_score_adj = true
+  netns_mounts_under_state_dir = true
   stream_server_address = "127.0.0.1"
   stream_server_port = "0"
   [plugins."io.containerd.grpc.v1.cri".containerd]

@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CSIDriver } from '../../api/kinds/csi-driver.ts';
@@ -10,12 +9,13 @@ import { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.t
 import { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
 import { Pod, type PodSpec, type Volume } from '../../api/kinds/pod.ts';
 import { Secret } from '../../api/kinds/secret.ts';
-import { VolumeAttachment } from '../../api/kinds/volume-attachment.ts';
+import { VolumeAttachment, attachmentName } from '../../api/kinds/volume-attachment.ts';
 import { mountsAt } from '../../executor/volumes/mounts.ts';
 import { nfsArguments } from '../../executor/volumes/nfs.ts';
 import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
 import { CsiDriver } from './csi-driver.ts';
 import { type ExecutorForTests, startExecutorForTests, testNode } from './executor-for-tests.ts';
+import { expectNothingLeft } from './leftovers.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
 const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
@@ -48,6 +48,7 @@ describeHere('a CSI driver', () => {
     await driver.start();
   }, 60_000);
   afterAll(async () => {
+    await expectNothingLeft(containerd, [root]);
     await place?.close();
     driver?.stop();
     await containerd?.stop();
@@ -238,7 +239,7 @@ describeHere('a CSI driver', () => {
       await pod('attached', 'exec sleep 1000', [await claim('disk', { driver: name })]);
       await event(`volume "disk" is not attached to node "${testNode}" yet`);
       expect(disks.methods()).toEqual([]);
-      const attachment = `csi-${createHash('sha256').update(`disk${name}${testNode}`).digest('hex')}`;
+      const attachment = attachmentName('disk', name, testNode);
       await place.client.create(VolumeAttachment, {
         metadata: { name: attachment },
         spec: { attacher: name, nodeName: testNode, source: { persistentVolumeName: 'disk' } },

@@ -7,6 +7,7 @@ import { CriRuntime } from '../../executor/runtimes/cri.ts';
 import { silent } from '../../lib/log.ts';
 import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
 import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
+import { expectNothingLeft } from './leftovers.ts';
 import { aPod, collect, eventually } from './pods-for-tests.ts';
 import { startRegistry } from './registry.ts';
 
@@ -25,8 +26,10 @@ describeHere('what a pod on containerd is given', () => {
     kubelet = testKubelet({ runtime, cgroupParent: containerd.cgroup, directory });
   }, 60_000);
   afterAll(async () => {
-    await kubelet?.pods.close();
-    await Promise.all((await runtime.pods()).map((pod) => runtime.removeSandbox(pod.sandbox.id)));
+    for (const { metadata } of kubelet?.pods.list() ?? [])
+      kubelet.pods.end(metadata.uid!, { graceSeconds: 0, remove: true });
+    await eventually(() => kubelet.pods.list().length === 0, 'every pod to end', 30_000);
+    await expectNothingLeft(containerd, [directory]);
     await kubelet?.close();
     await containerd?.stop();
     rmSync(directory, { recursive: true, force: true });

@@ -7,6 +7,8 @@ import { extract } from 'tar-stream';
 export interface Registry {
   /** `127.0.0.1:port`. */
   host: string;
+  /** Answers everything with this code instead. */
+  refuse(code: number | undefined): void;
   close(): void;
 }
 
@@ -16,7 +18,9 @@ export async function startRegistry(tar: string, login: string): Promise<Registr
   const blobs = new Map([...files].map(([path, bytes]) => [`sha256:${path.split('/').at(-1)!}`, bytes]));
   const index = JSON.parse(files.get('index.json')!.toString()) as { manifests: { digest: string }[] };
   const wanted = `Basic ${Buffer.from(login).toString('base64')}`;
+  let refusing: number | undefined;
   const server: Server = createServer((request, response) => {
+    if (refusing !== undefined) return response.writeHead(refusing).end('{"errors":[{"code":"UNAVAILABLE"}]}');
     if (request.headers.authorization !== wanted)
       return response
         .writeHead(401, { 'www-authenticate': 'Basic realm="test"' })
@@ -34,6 +38,7 @@ export async function startRegistry(tar: string, login: string): Promise<Registr
   await once(server, 'listening');
   return {
     host: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    refuse: (code) => void (refusing = code),
     close: () => {
       server.closeAllConnections();
       server.close();

@@ -19,6 +19,7 @@ import { subPathMount } from '../../executor/volumes/sub-path.ts';
 import { silent } from '../../lib/log.ts';
 import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
 import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
+import { expectNothingLeft } from './leftovers.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
 const isRoot = process.getuid?.() === 0;
@@ -159,7 +160,7 @@ describeHere('hostile pods on containerd', () => {
     expect(readdirSync(join(directory, 'machine'))).toEqual(['secret']);
     for (const pod of [swapper, ...readers]) kubelet.pods.end(pod.metadata.uid!, { graceSeconds: 0, remove: true });
     await eventually(() => kubelet.pods.list().length === 0, 'their end', 20_000);
-    expect(await mountsAt(join(directory, 'volumes'))).toEqual([]);
+    await expectNothingLeft(containerd, [directory]);
     expect(readdirSync(join(directory, 'volumes'))).toEqual([]);
     expect(existsSync(join(directory, 'shared'))).toBe(true);
   }, 60_000);

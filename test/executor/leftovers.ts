@@ -1,0 +1,75 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from '@jest/globals';
+import { eventually } from '../eventually.ts';
+import { mountsAt } from '../../executor/volumes/mounts.ts';
+import type { Containerd } from './containerd.ts';
+
+/** What pods have on this machine. Everything is looked for where the pods of one containerd alone can have it. */
+export interface Leftovers {
+  /** Sandboxes and containers, by id. */
+  containers: string[];
+  /** Root file systems, shared memory and network namespaces of sandboxes, and volumes below `directories`. */
+  mounts: string[];
+  /** Addresses that the network has given out. */
+  addresses: string[];
+  /** Links of pods on its bridge. */
+  links: string[];
+  cgroups: string[];
+  /** Shims, and whatever runs in a cgroup of a pod. */
+  processes: string[];
+}
+
+export const nothing: Leftovers = { containers: [], mounts: [], addresses: [], links: [], cgroups: [], processes: [] };
+
+export async function leftovers(containerd: Containerd, directories: readonly string[] = []): Promise<Leftovers> {
+  const { directory, socket, bridge, cgroup } = containerd;
+  const mounts = await Promise.all([directory, ...directories].map(mountsAt));
+  const cgroups = hierarchies().flatMap((hierarchy) => podsBelow(join(hierarchy, cgroup)));
+  return {
+    containers: lines('ctr', '-a', socket, '-n', 'k8s.io', 'containers', 'ls', '-q'),
+    mounts: mounts.flat(),
+    addresses: namesIn(join(directory, 'cni', bridge)).filter((name) => /^\d+\./.test(name)),
+    links: lines('ip', '-o', 'link', 'show', 'type', 'veth').filter((line) => line.includes(` master ${bridge} `)),
+    cgroups,
+    processes: [...shimsOf(directory), ...cgroups.flatMap(processesOf)],
+  };
+}
+
+/** Fails while anything is left, after the time that containerd may take to clean up. */
+export const expectNothingLeft = (containerd: Containerd, directories: readonly string[] = []): Promise<void> =>
+  eventually(async () => expect(await leftovers(containerd, directories)).toEqual(nothing), 20_000);
+
+const lines = (command: string, ...args: string[]): string[] =>
+  execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
+    .split('\n')
+    .filter(Boolean);
+
+const namesIn = (path: string): string[] => (existsSync(path) ? readdirSync(path) : []);
+
+const root = '/sys/fs/cgroup';
+const hierarchies = (): string[] =>
+  existsSync(join(root, 'cgroup.controllers')) ? [root] : namesIn(root).map((name) => join(root, name));
+
+/** Cgroups of pods, and all below them; those of the classes stay. */
+function podsBelow(path: string): string[] {
+  if (!existsSync(path)) return [];
+  const below = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isDirectory());
+  return below.map((entry) => join(entry.parentPath, entry.name)).filter((name) => /\/pod[^/]/.test(name));
+}
+
+const processesOf = (cgroup: string): string[] =>
+  readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean);
+
+/** They outlive containerd, and name it in their arguments. */
+const shimsOf = (directory: string): string[] =>
+  namesIn('/proc').filter((pid) => {
+    if (!/^\d+$/.test(pid)) return false;
+    try {
+      const isShim = readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('containerd-shim');
+      return isShim && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${directory}/`);
+    } catch {
+      return false; // it has just ended
+    }
+  });
