@@ -7,7 +7,7 @@ import { Informers } from '../client/informer.ts';
 import { readKubeconfig } from '../client/kubeconfig.ts';
 import { lead } from '../client/lease.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Options, type Values, flag, number, text } from '../lib/options.ts';
+import { type Options, type Values, flag, number, oneOf, text } from '../lib/options.ts';
 import { checkPort } from './ports.ts';
 import * as needs from './preflight/needs.ts';
 import { isShare, metricsOfAll, share } from './processes.ts';
@@ -48,6 +48,12 @@ interface Typed<O extends Options> {
   needs?: (options: Values<O>) => needs.Needs;
   takesCommands?: boolean;
 }
+
+/** Every command has these besides its own. */
+export const common = {
+  logLevel: oneOf('How much to log', ['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info'),
+  logPretty: flag('Log for eyes instead of one JSON object a line'),
+} as const;
 
 const clientOptions = {
   kubeconfig: text('Kubeconfig file of the apiserver to work for', '', '<file>'),

@@ -8,13 +8,8 @@
 import { basename } from 'node:path';
 import { build } from '../lib/build.ts';
 import { createLog } from '../lib/log.ts';
-import { describeOptions, flag, oneOf, readOptions } from '../lib/options.ts';
-import { type Component, type Loaded, components } from './components.ts';
-
-const common = {
-  logLevel: oneOf('How much to log', ['trace', 'debug', 'info', 'warn', 'error', 'silent'], 'info'),
-  logPretty: flag('Log for eyes instead of one JSON object a line'),
-} as const;
+import { describeOptions, readOptions } from '../lib/options.ts';
+import { type Component, type Loaded, common, components } from './components.ts';
 
 async function main(): Promise<number> {
   const { command, rest } = commandOf(process.argv);

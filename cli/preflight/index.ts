@@ -7,7 +7,7 @@
 import pc from 'picocolors';
 import { silent } from '../../lib/log.ts';
 import { type Options, type Values, flagName, oneOf, readOptions } from '../../lib/options.ts';
-import type { Component, Running } from '../components.ts';
+import { type Component, type Running, common } from '../components.ts';
 import { type Finding, error, warning } from './findings.ts';
 import { type Named, checkFiles, checkMachine } from './machine.ts';
 import type { Needs } from './needs.ts';
@@ -62,7 +62,7 @@ async function plan(
     try {
       const loaded = await components.find(({ name }) => name === server)?.load();
       if (!loaded?.needs) throw new Error('there is no server of that name');
-      const values = readOptions(loaded.options, args, env);
+      const values: Record<string, unknown> = readOptions({ ...loaded.options, ...common }, args, env);
       if (values.kubeconfig === '') findings.push(error['command-line'](server, '--kubeconfig is missing'));
       planned.push({ server, needs: loaded.needs(values), files: filesIn(loaded.options, values) });
     } catch (cause) {

@@ -55,7 +55,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('km preflight', () => {
   test('finds no error where everything is in order, and says so to eyes, too', async () => {
-    const told = await preflight(up);
+    const told = await preflight([...up, '--log-level', 'debug']);
     expect(told.findings.filter(({ level }) => level === 'error')).toEqual([]);
     expect(told).toMatchObject({ code: 0, servers: ['up'], noProxy: '', proxied: [] });
     const { code, stdout } = await km(['preflight', '--', ...up], { env: noProxies });

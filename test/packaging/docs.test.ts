@@ -10,7 +10,7 @@ const foreign = new Set(
   [
     '--cacert --cert --key --endpoints --name --initial-cluster --initial-advertise-peer-urls --bump-revision --mark-compacted',
     '--data-dir --check --system --now --data --ignore-daemonsets --image --restart --command --replicas --hostname --ip',
-    '--executor_registration_timeout --arch --list --testPathPatterns --help --log-level --log-pretty',
+    '--executor_registration_timeout --quorum --arch --list --testPathPatterns --help --log-level --log-pretty',
   ].flatMap((line) => line.split(' ')),
 );
 
