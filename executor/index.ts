@@ -6,6 +6,7 @@
  *   apiserver ── pods of this node ─────▶ pods.ts ── one pod-worker.ts a pod ─┘
  *             ◀── status, node, lease ──     │  plan.ts (pod × runtime → steps), setbacks.ts (what waits),
  *             ─── logs, exec … ─▶ server.ts  ▼  status.ts, env.ts, volumes.ts
+ *   manifests ─▶ static-pods.ts ─▶ pods.ts │  csi/ (drivers of storage)
  *                                        runtime.ts: the Runtime port ── runtimes/process.ts, runtimes/cri.ts
  *
  * It must not know offers, roles or other nodes, nor the framework's bookkeeping: what it needs of a pod it reads from the

@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { annotations } from '../api/kinds/names.ts';
 import { Pod, isMirrorPod } from '../api/kinds/pod.ts';
@@ -192,7 +193,7 @@ export class NodeAgent {
     this.#closers.push(() => following.closed);
   }
 
-  async #followPods(client: Client, { nodeName, statuses, view }: Kubelet, pods: Pods): Promise<void> {
+  async #followPods(client: Client, { nodeName, statuses, view, volumes, csi }: Kubelet, pods: Pods): Promise<void> {
     const { options: o, log, tell } = this.#given;
     const informer = new Informer(client, Pod, { fieldSelector: `spec.nodeName=${nodeName}` }, log);
     informer.on(({ type, object }) => {
@@ -212,7 +213,9 @@ export class NodeAgent {
     });
     const following = await this.#static.start(await view.pods(), this.#signal);
     this.#closers.push(() => following.closed);
-    await pods.sweep();
+    // A directory that was given may be shared with others.
+    const own = o.rootDir ? [] : await readdir(volumes).catch(() => []);
+    await pods.sweep([...own, ...((await csi?.users()) ?? [])]);
   }
 
   async #serve(client: Client, ca: string, kubelet: Kubelet, pods: Pods, place: Place): Promise<void> {

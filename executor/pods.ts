@@ -1,4 +1,3 @@
-import { readdir } from 'node:fs/promises';
 import type { Pod } from '../api/kinds/pod.ts';
 import { keyOf } from '../api/meta.ts';
 import type { Kubelet } from './kubelet.ts';
@@ -76,25 +75,19 @@ export class Pods {
     this.#workers.get(uid)?.evict(message);
   }
 
-  /** Ends what the runtime has of ours and the apiserver does not know. To be called once all bound pods are known. */
-  async sweep(): Promise<void> {
+  /**
+   * Ends what the runtime has of ours and the apiserver does not know. To be called once all bound pods
+   * are known; `volumes` are uids of pods that have some here.
+   */
+  async sweep(volumes: readonly string[] = []): Promise<void> {
     for (const [uid, pod] of await this.#kubelet.view.pods()) {
       if (this.#workers.has(uid)) continue;
       this.#kubelet.log.info({ pod: pod.name, namespace: pod.namespace }, 'ending a pod that is no longer wanted here');
       this.#add(stranger(pod)).lost();
     }
     // The machine was started anew: of some pods only their volumes are left.
-    for (const uid of await this.#leftVolumes())
+    for (const uid of volumes)
       if (!this.#workers.has(uid)) this.#add(stranger({ uid, namespace: '', name: '', containers: [] })).lost();
-  }
-
-  async #leftVolumes(): Promise<string[]> {
-    const { csi, volumes } = this.#kubelet;
-    const own = await readdir(volumes).catch((error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return [];
-      throw error;
-    });
-    return [...new Set([...own, ...((await csi?.users()) ?? [])])];
   }
 
   find(namespace: string, name: string): Pod | undefined {

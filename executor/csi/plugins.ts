@@ -57,6 +57,8 @@ export class CsiPlugins {
   readonly #known = new Map<string, Known>();
   #wake = new AbortController();
   #watcher: FSWatcher | undefined;
+  /** Said already. */
+  #isDeaf = false;
 
   constructor(options: CsiPluginsOptions) {
     this.#options = options;
@@ -93,8 +95,10 @@ export class CsiPlugins {
       const fresh = sockets.filter((name) => !this.#known.has(name));
       const came = await Promise.all(fresh.map((name) => this.#register(name, signal)));
       if (gone.length > 0 || came.includes(true)) this.#tell();
+      this.#isDeaf = false;
     } catch (err) {
-      if (!signal.aborted) log.warn({ err, directory }, 'CSI drivers cannot be looked for');
+      if (!signal.aborted) log[this.#isDeaf ? 'debug' : 'warn']({ err, directory }, 'CSI drivers cannot be looked for');
+      this.#isDeaf = true;
     }
   }
 

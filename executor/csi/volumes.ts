@@ -46,6 +46,8 @@ interface Kept {
   driver: string;
   handle: string;
   isStaged: boolean;
+  /** Whose pod has it. */
+  node: string;
 }
 
 const record = 'vol_data.json';
@@ -73,9 +75,10 @@ export class CsiVolumes {
     return this.#inTurn(volume, () => this.#publish(volume));
   }
 
-  /** Uids of the pods that have volumes here. */
-  users(): Promise<string[]> {
-    return readdir(join(this.#options.root, 'pods')).catch(none);
+  /** Uids of this node's pods that have volumes here: others, a kubelet even, may keep theirs in the same place. */
+  async users(): Promise<string[]> {
+    const records = await this.#records();
+    return [...new Set(records.filter(({ node }) => node === this.#options.nodeName).map(({ uid }) => uid))];
   }
 
   /** Takes away every volume of a pod. Throws while a driver cannot be asked to. */
@@ -97,7 +100,7 @@ export class CsiVolumes {
     if ((await isMounted(target)) && !driver?.spec.requiresRepublish) return target;
     const context = volume.isEphemeral ? {} : await this.#attached(volume, driver);
     const isStaged = !volume.isEphemeral && plugin.can.has('STAGE_UNSTAGE_VOLUME');
-    await keep(directory, { driver: volume.driver, handle: volume.handle, isStaged });
+    await keep(directory, { driver: volume.driver, handle: volume.handle, isStaged, node: this.#options.nodeName });
     const staging = isStaged ? this.#staging(volume) : '';
     if (isStaged) await this.#stage(plugin, volume, staging, context);
     await ask(plugin, 'NodePublishVolume', {
@@ -144,15 +147,20 @@ export class CsiVolumes {
 
   /** Some pod still has it. */
   async #isUsed({ driver, handle }: Kept): Promise<boolean> {
+    return (await this.#records()).some((other) => other.driver === driver && other.handle === handle);
+  }
+
+  async #records(): Promise<(Kept & { uid: string })[]> {
     const pods = join(this.#options.root, 'pods');
-    for (const uid of await this.users()) {
+    const found: (Kept & { uid: string })[] = [];
+    for (const uid of await readdir(pods).catch(none)) {
       const directory = join(pods, uid, 'volumes/kubernetes.io~csi');
       for (const name of await readdir(directory).catch(none)) {
-        const other = await readKept(join(directory, name));
-        if (other?.driver === driver && other.handle === handle) return true;
+        const kept = await readKept(join(directory, name));
+        if (kept) found.push({ ...kept, uid });
       }
     }
-    return false;
+    return found;
   }
 
   #plugin(name: string): CsiPlugin {

@@ -222,11 +222,17 @@ describeHere('a CSI driver', () => {
     await remove('survivor');
     expect(driver.methods('kept').slice(-2)).toEqual(['NodeUnpublishVolume', 'NodeUnstageVolume']);
     mkdirSync(join(root, 'pods/gone/volumes/kubernetes.io~csi/v'), { recursive: true });
-    const record = { driver: driverName, handle: 'kept', isStaged: true };
+    const record = { driver: driverName, handle: 'kept', isStaged: true, node: testNode };
     writeFileSync(join(root, 'pods/gone/volumes/kubernetes.io~csi/v/vol_data.json'), JSON.stringify(record));
+    // Another's, in the same place.
+    mkdirSync(join(root, 'pods/other/volumes/kubernetes.io~csi/v'), { recursive: true });
+    const other = { ...record, node: 'other' };
+    writeFileSync(join(root, 'pods/other/volumes/kubernetes.io~csi/v/vol_data.json'), JSON.stringify(other));
     await place.restart();
     await eventually(() => !existsSync(join(root, 'pods/gone')), 'what was left to go');
-    expect(driver.methods('kept').slice(-2)).toEqual(['NodeUnpublishVolume', 'NodeUnstageVolume']);
+    expect(driver.methods('kept').at(-1)).toBe('NodeUnpublishVolume');
+    expect(existsSync(join(root, 'pods/other'))).toBe(true);
+    rmSync(join(root, 'pods/other'), { recursive: true });
     await nothingMounted();
   }, 30_000);
 

@@ -19,8 +19,8 @@ export interface ExecutorForTests {
   /** May do everything. */
   client: Client;
   kubeconfig: string;
-  /** With what the executor ended. */
-  closed: Promise<string>;
+  /** With what the executor ends that runs now. */
+  readonly closed: Promise<string>;
   create(pod: Pod): Promise<Pod & Stored>;
   /** What the scheduler and the framework do to a pod: launch, wait for STARTING, bind. */
   place(pod: Pod): Promise<{ pod: Pod & Stored; taskId: string }>;
@@ -112,7 +112,9 @@ export async function startExecutorForTests(given: Partial<Options> = {}): Promi
   return {
     ...{ create, place },
     ...{ directory, agent, client, kubeconfig },
-    closed: executor.closed,
+    get closed() {
+      return executor.closed;
+    },
     restart: async () => {
       await end();
       executor = await open();

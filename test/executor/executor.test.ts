@@ -1,7 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
 import { Lease } from '../../api/kinds/lease.ts';
@@ -65,6 +66,14 @@ describe('an executor', () => {
       () => client.get(Lease, { namespace: 'kube-node-lease', name: 'node-one-5051' }).catch(() => undefined),
       'the lease',
     );
+  });
+
+  test('clears volumes that pods of before a restart of the machine left', async () => {
+    const left = join(executor.directory, 'sandbox/pods/volumes/of-a-pod-that-is-gone');
+    mkdirSync(join(left, 'volumes/secret/s'), { recursive: true });
+    writeFileSync(join(left, 'volumes/secret/s/key'), 'secret');
+    await executor.restart();
+    await eventually(() => !existsSync(left), 'them to go');
   });
 
   test('runs a pod that was launched and bound, and tells both sides', async () => {

@@ -172,7 +172,7 @@ describe('an executor with manifests', () => {
       const pod = await find('third');
       return pod?.status?.conditions?.some(({ type, status }) => type === 'Ready' && status === 'False');
     }, 'the pod to end');
-    expect(await place.closed).toContain('stopped');
+    expect(await place.closed).toContain('shutdown');
   });
 });
 
