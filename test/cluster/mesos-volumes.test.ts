@@ -1,11 +1,11 @@
-import { readFileSync } from 'node:fs';
-import { globSync } from 'node:fs';
+import { globSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { askMaster } from '../../mesos/operator.ts';
 import type { Resource } from '../../mesos/types.ts';
 import { eventually } from '../eventually.ts';
-import { type TestCluster, startTestCluster } from './harness.ts';
+import type { TestCluster } from './harness.ts';
+import { type Place, places } from './places.ts';
 
 const set = (replicas: number) => `
 apiVersion: apps/v1
@@ -32,14 +32,14 @@ spec:
       spec: { accessModes: [ReadWriteOnce], storageClassName: mesos, resources: { requests: { storage: 64Mi } } }
 `;
 
-describe('a claim of the class mesos', () => {
+describe.each(places)('a claim of the class mesos, on the %s runtime', (_name, open) => {
+  let place: Place;
   let cluster: TestCluster;
   beforeAll(async () => {
-    cluster = await startTestCluster({
-      flags: { scheduler: ['--mesos-role', 'stateful', '--volume-audit', '1s'] },
-    });
+    place = await open({ flags: { scheduler: ['--mesos-role', 'stateful', '--volume-audit', '1s'] } });
+    cluster = place.cluster;
   }, 90_000);
-  afterAll(() => cluster?.stop(), 60_000);
+  afterAll(() => place?.stop(), 60_000);
 
   const get = (what: string, path: string) => cluster.kubectl.run('get', ...what.split(' '), '-o', `jsonpath=${path}`);
   const ready = (count: number) =>

@@ -2,8 +2,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../eventually.ts';
-import { type Containerd, containerdIsHere, startContainerd } from '../executor/containerd.ts';
-import { type TestCluster, startTestCluster } from './harness.ts';
+import { type Place, places } from './places.ts';
 
 const objects = `
 apiVersion: v1
@@ -87,33 +86,6 @@ spec:
       resources: { requests: { cpu: 50m, memory: 16Mi } }
       volumeMounts: [{ name: kept, mountPath: /kept }]
 `;
-
-interface Place {
-  cluster: TestCluster;
-  stop(): Promise<void>;
-}
-
-async function withProcesses(): Promise<Place> {
-  const cluster = await startTestCluster();
-  return { cluster, stop: () => cluster.stop() };
-}
-
-async function withContainerd(): Promise<Place> {
-  const containerd: Containerd = await startContainerd(10);
-  try {
-    const cluster = await startTestCluster({
-      runtime: 'cri',
-      criSocket: `unix://${containerd.socket}`,
-      executorFlags: ['--cgroup-parent', containerd.cgroup],
-    });
-    return { cluster, stop: () => cluster.stop().finally(() => containerd.stop()) };
-  } catch (error) {
-    await containerd.stop();
-    throw error;
-  }
-}
-
-const places = [['process', withProcesses] as const, ...(containerdIsHere ? [['cri', withContainerd] as const] : [])];
 
 describe.each(places)('on the %s runtime', (_name, open) => {
   let place: Place;
