@@ -1,39 +1,26 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
-import { CriRuntime } from '../../executor/runtimes/cri.ts';
-import { silent } from '../../lib/log.ts';
-import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
-import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
-import { expectNothingLeft } from './leftovers.ts';
+import { busyboxImage, containerdIsHere } from './containerd.ts';
+import { kubeletOnContainerd, type KubeletOnContainerd } from './kubelet-on-containerd.ts';
 import { aPod, collect, eventually } from './pods-for-tests.ts';
 import { startRegistry } from './registry.ts';
 
 const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
 
 describeHere('what a pod on containerd is given', () => {
-  let containerd: Containerd;
-  let runtime: CriRuntime;
-  let kubelet: TestKubelet;
-  let directory: string;
-  beforeAll(async () => {
-    containerd = await startContainerd(13);
-    directory = mkdtempSync('/dev/shm/km-isolation-');
-    const socket = `unix://${containerd.socket}`;
-    runtime = await CriRuntime.open({ socket, owner: 'isolation', nodeIp: '127.0.0.1', log: silent });
-    kubelet = testKubelet({ runtime, cgroupParent: containerd.cgroup, directory });
-  }, 60_000);
-  afterAll(async () => {
-    for (const { metadata } of kubelet?.pods.list() ?? [])
-      kubelet.pods.end(metadata.uid!, { graceSeconds: 0, remove: true });
-    await eventually(() => kubelet.pods.list().length === 0, 'every pod to end', 30_000);
-    await expectNothingLeft(containerd, [directory]);
-    await kubelet?.close();
-    await containerd?.stop();
-    rmSync(directory, { recursive: true, force: true });
-  }, 60_000);
+  let containerd: KubeletOnContainerd['containerd'];
+  let runtime: KubeletOnContainerd['runtime'];
+  let kubelet: KubeletOnContainerd['kubelet'];
+  let directory: KubeletOnContainerd['directory'];
+  let stop: () => Promise<void>;
+  beforeAll(
+    async () => void ({ containerd, runtime, kubelet, directory, stop } = await kubeletOnContainerd(13, 'isolation')),
+    60_000,
+  );
+  afterAll(() => stop(), 60_000);
 
   const run = (container: Partial<Container>, spec: Partial<PodSpec> = {}, name = 'p'): Pod => {
     const main = { name: 'c', image: busyboxImage, command: ['sleep', '1000'], ...container };

@@ -4,11 +4,8 @@ import { dirname, join } from 'node:path';
 import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { podLimits } from '../../executor/resources.ts';
 import { cpuSharesOf, ownCgroup, setCgroup, sharesBelow } from '../../executor/runtimes/cgroups.ts';
-import { CriRuntime } from '../../executor/runtimes/cri.ts';
-import { silent } from '../../lib/log.ts';
-import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
-import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
-import { expectNothingLeft } from './leftovers.ts';
+import { busyboxImage, containerdIsHere } from './containerd.ts';
+import { kubeletOnContainerd, type KubeletOnContainerd } from './kubelet-on-containerd.ts';
 import { aPod, collect, eventually } from './pods-for-tests.ts';
 
 const resources = (limits?: Record<string, string>, requests?: Record<string, string>) => ({
@@ -79,26 +76,15 @@ describe('cgroups', () => {
 const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
 
 describeHere('a pod on containerd', () => {
-  let containerd: Containerd;
-  let runtime: CriRuntime;
-  let kubelet: TestKubelet;
-  let directory: string;
-  beforeAll(async () => {
-    containerd = await startContainerd(15);
-    directory = mkdtempSync('/dev/shm/km-cgroups-');
-    const socket = `unix://${containerd.socket}`;
-    runtime = await CriRuntime.open({ socket, owner: 'cgroups', nodeIp: '127.0.0.1', log: silent });
-    kubelet = testKubelet({ runtime, cgroupParent: containerd.cgroup, directory });
-  }, 60_000);
-  afterAll(async () => {
-    for (const { metadata } of kubelet?.pods.list() ?? [])
-      kubelet.pods.end(metadata.uid!, { graceSeconds: 0, remove: true });
-    await eventually(() => kubelet.pods.list().length === 0, 'every pod to end', 30_000);
-    await expectNothingLeft(containerd, [directory]);
-    await kubelet?.close();
-    await containerd?.stop();
-    rmSync(directory, { recursive: true, force: true });
-  }, 60_000);
+  let containerd: KubeletOnContainerd['containerd'];
+  let runtime: KubeletOnContainerd['runtime'];
+  let kubelet: KubeletOnContainerd['kubelet'];
+  let stop: () => Promise<void>;
+  beforeAll(
+    async () => void ({ containerd, runtime, kubelet, stop } = await kubeletOnContainerd(15, 'cgroups')),
+    60_000,
+  );
+  afterAll(() => stop(), 60_000);
 
   const run = (containers: Partial<Container>[], spec: Partial<PodSpec> = {}): Pod => {
     const all = containers.map((c, i) => named(`c${i}`, { command: ['sleep', '1000'], ...c }));

@@ -13,12 +13,10 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import type { Pod } from '../../api/kinds/pod.ts';
-import { CriRuntime } from '../../executor/runtimes/cri.ts';
 import { mountsAt, unmount } from '../../executor/volumes/mounts.ts';
 import { subPathMount } from '../../executor/volumes/sub-path.ts';
-import { silent } from '../../lib/log.ts';
-import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
-import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
+import { busyboxImage, containerdIsHere } from './containerd.ts';
+import { kubeletOnContainerd, type KubeletOnContainerd } from './kubelet-on-containerd.ts';
 import { expectNothingLeft } from './leftovers.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
@@ -109,22 +107,15 @@ describeAsRoot('a subPath', () => {
 const describeHere = containerdIsHere && isRoot ? describe : describe.skip;
 
 describeHere('hostile pods on containerd', () => {
-  let containerd: Containerd;
-  let runtime: CriRuntime;
-  let kubelet: TestKubelet;
-  let directory: string;
-  beforeAll(async () => {
-    containerd = await startContainerd(16);
-    directory = mkdtempSync('/dev/shm/km-hostile-');
-    const socket = `unix://${containerd.socket}`;
-    runtime = await CriRuntime.open({ socket, owner: 'hostile', nodeIp: '127.0.0.1', log: silent });
-    kubelet = testKubelet({ runtime, cgroupParent: containerd.cgroup, directory });
-  }, 60_000);
-  afterAll(async () => {
-    await kubelet?.close();
-    await containerd?.stop();
-    rmSync(directory, { recursive: true, force: true });
-  }, 60_000);
+  let containerd: KubeletOnContainerd['containerd'];
+  let kubelet: KubeletOnContainerd['kubelet'];
+  let directory: KubeletOnContainerd['directory'];
+  let stop: () => Promise<void>;
+  beforeAll(
+    async () => void ({ containerd, kubelet, directory, stop } = await kubeletOnContainerd(16, 'hostile')),
+    60_000,
+  );
+  afterAll(() => stop(), 60_000);
 
   const run = (name: string, script: string, subPath?: string): Pod => {
     const volumeMounts = [{ name: 'v', mountPath: '/v', ...(subPath ? { subPath } : {}) }];
