@@ -8,5 +8,4 @@ export default {
   },
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   testTimeout: 90_000,
-  maxWorkers: 2,
 };

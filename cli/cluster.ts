@@ -32,6 +32,8 @@ export interface ClusterOptions {
   proxy: 'userspace' | 'nftables' | 'iptables' | 'none';
   /** Addresses of Services. */
   serviceCidr: string;
+  /** Whether health, figures and pages are at the ports of Kubernetes' own servers, where nobody else has them. */
+  knownPorts: boolean;
   logLevel: string;
   /** Milliseconds. */
   readyTimeout: number;
@@ -116,7 +118,7 @@ class Launch implements LocalCluster {
     }
     await this.#start(await this.#controllerManager(pki), signal);
     ready('controller-manager', '');
-    const page = (await isFree(schedulerPort)) ? `https://127.0.0.1:${schedulerPort}/ui/` : '';
+    const page = (await this.#mayHave(schedulerPort)) ? `https://127.0.0.1:${schedulerPort}/ui/` : '';
     await this.#start(await this.#scheduler(pki, page), signal);
     ready('scheduler', 'subscribed as a Mesos framework; executors start with the first pods');
     if (page) ready('page', `${page} (any name; the password is in ${pki.pageTokenFile})`);
@@ -227,7 +229,7 @@ class Launch implements LocalCluster {
   async #controllerManager(pki: Pki): Promise<Program> {
     return this.#km('controller-manager', [
       ...this.#clientFlags('controller-manager'),
-      ...(await doorFlags(controllerManagerPort, pki)),
+      ...(await this.#doorFlags(controllerManagerPort, pki)),
       ...['--root-ca-file', pki.caFile],
       ...['--cluster-signing-cert-file', pki.caFile, '--cluster-signing-key-file', pki.caKeyFile],
       ...['--service-account-private-key-file', pki.tokenKeyFile],
@@ -240,7 +242,7 @@ class Launch implements LocalCluster {
     executor.push('--log-level', this.#o.logLevel, ...(this.#o.executorFlags ?? []));
     return this.#km('scheduler', [
       ...this.#clientFlags('scheduler'),
-      ...(await doorFlags(schedulerPort, pki)),
+      ...(await this.#doorFlags(schedulerPort, pki)),
       ...(page ? ['--framework-webui-url', page] : []),
       ...['--mesos-master', this.masterUrl, '--executor-token-file', pki.executorTokenFile],
       // A role of its own on the development Mesos, so that claims of the class `mesos` get volumes.
@@ -258,13 +260,22 @@ class Launch implements LocalCluster {
     const { proxy } = this.#o;
     // kube-proxy's own ports, where no other proxy of this machine has them.
     const own = await Promise.all(
-      [10_256, 10_249].map(async (port) => ((await isFree(port)) ? `127.0.0.1:${port}` : '')),
+      [10_256, 10_249].map(async (port) => ((await this.#mayHave(port)) ? `127.0.0.1:${port}` : '')),
     );
     return this.#km('proxy', [
       ...['--kubeconfig', join(this.#o.dir, 'pki/proxy.kubeconfig'), '--mode', proxy, '--all-nodes-local'],
       ...(proxy === 'userspace' ? ['--nodeport-addresses', '127.0.0.1/32'] : []),
       ...['--healthz-bind-address', own[0]!, '--metrics-bind-address', own[1]!],
     ]);
+  }
+
+  async #mayHave(port: number): Promise<boolean> {
+    return this.#o.knownPorts && isFree(port);
+  }
+
+  async #doorFlags(port: number, pki: Pki): Promise<string[]> {
+    const at = (await this.#mayHave(port)) ? ['--port', String(port)] : [];
+    return [...at, '--bind-address', '127.0.0.1', '--client-ca-file', pki.caFile];
   }
 
   #clientFlags(user: string): string[] {
@@ -285,10 +296,6 @@ class Launch implements LocalCluster {
 
 const controllerManagerPort = 10_257;
 const schedulerPort = 10_259;
-
-/** Health, figures and pages at the port that Kubernetes' own server has, where nobody else of this machine has it. */
-const doorFlags = async (port: number, pki: Pki): Promise<string[]> =>
-  (await isFree(port)) ? ['--port', String(port), '--bind-address', '127.0.0.1', '--client-ca-file', pki.caFile] : [];
 
 /** 443, where we may listen there; else the apiserver's own, so that pods reach it whoever we are. */
 function servicePort(apiserverPort: number): number {

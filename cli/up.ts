@@ -80,6 +80,7 @@ function clusterOptions(o: Values<typeof options>, dir: string): ClusterOptions 
     criSocket: o.criSocket,
     proxy,
     serviceCidr: o.serviceCidr || (proxy === 'userspace' ? '127.96.0.0/16' : '10.96.0.0/12'),
+    knownPorts: true,
     logLevel: o.verbose ? 'debug' : 'info',
     readyTimeout: o.readyTimeout,
   };

@@ -42,6 +42,7 @@ export async function startTestCluster(overrides: Partial<ClusterOptions> = {}):
       proxy: overrides.runtime === 'cri' ? 'none' : 'userspace',
       // Clusters that run beside each other must not meet on one address.
       serviceCidr: `127.${96 + randomInt(100)}.0.0/16`,
+      knownPorts: false,
       logLevel: 'debug',
       readyTimeout: 60_000,
       ...overrides,
