@@ -57,7 +57,10 @@ const words = [program, ...up, '--dir', folder];
 
 describe('km up', () => {
   test('says what it starts and stops, line by line, where nobody looks', async () => {
-    const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'inherit'] });
+    const child = spawn(process.execPath, words, {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, NO_COLOR: '1' },
+    });
     let said = '';
     child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
     await eventually(() => expect(said).toContain('Ready. Try:'), 60_000);

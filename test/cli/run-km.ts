@@ -21,7 +21,7 @@ export function km(args: readonly string[], { script = program, env = {}, by = [
   // A symlink is run under its own name, as a shell would find it on PATH.
   const [command = '', ...rest] = [...by, process.execPath, script, ...args];
   return new Promise((resolve) => {
-    execFile(command, rest, { env: { ...process.env, ...env } }, (error, stdout, stderr) =>
+    execFile(command, rest, { env: { ...process.env, NO_COLOR: '1', ...env } }, (error, stdout, stderr) =>
       resolve({ code: error ? Number(error.code) : 0, stdout, stderr }),
     );
   });
