@@ -33,14 +33,21 @@ const tokens =
 const word = /^(?:[A-Za-z_]\w*|`.*`)$/;
 const typeName = /(?:^|[^\w.])((?:Object(?:\.\w+)*|JSONPatch)\s*)$/;
 
-/** What an expression made, as JSON has it: whole numbers are numbers again, times and bytes are texts. */
+/** What an expression made, as JSON has it: whole numbers are numbers again, times, durations (`3600s`) and bytes are texts. */
 export function fromCel(value: unknown): unknown {
   if (typeof value === 'bigint') return Number(value);
   if (value instanceof Date) return value.toISOString().replace(/\.000Z$/, 'Z');
   if (value instanceof Uint8Array) return Buffer.from(value).toString('base64');
   if (Array.isArray(value)) return value.map(fromCel);
   if (typeof value !== 'object' || value === null) return value;
-  // Numbers without a sign are objects in our CEL.
-  if (Object.getPrototypeOf(value) !== Object.prototype) return Number(value.valueOf());
+  if (Object.getPrototypeOf(value) !== Object.prototype) return ofObject(value);
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, fromCel(member)]));
+}
+
+/** Numbers without a sign and durations are objects in our CEL; quantities and the like have no place in JSON. */
+function ofObject(value: object): number | string {
+  if ('seconds' in value && 'nanos' in value) return `${Number(value.seconds) + Number(value.nanos) / 1e9}s`;
+  const number = Number(value.valueOf());
+  if (Number.isNaN(number)) throw new Error(`a ${value.constructor.name} cannot be written into an object`);
+  return number;
 }
