@@ -1,7 +1,7 @@
 import { resourcePath } from '../api/kind.ts';
 import { annotations } from '../api/kinds/names.ts';
 import { Node } from '../api/kinds/node.ts';
-import { Pod, isTerminal } from '../api/kinds/pod.ts';
+import { Pod, isMirrorPod, isTerminal } from '../api/kinds/pod.ts';
 import { type Stored, controllerOf, timestamp } from '../api/meta.ts';
 import { StatusError, isConflict, isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
@@ -75,7 +75,9 @@ export function maintenance(parts: MaintenanceParts): Reconciler {
   };
 }
 
-const mustLeave = (pod: Pod & Stored): boolean => !isTerminal(pod) && controllerOf(pod)?.kind !== 'DaemonSet';
+/** Those of a DaemonSet would come back, and a mirror shows what the kubelet itself keeps. Exported for its test. */
+export const mustLeave = (pod: Pod): boolean =>
+  !isTerminal(pod) && !isMirrorPod(pod) && controllerOf(pod)?.kind !== 'DaemonSet';
 
 /** Marks what it did, so that a node that somebody else cordoned stays so. */
 async function cordon(

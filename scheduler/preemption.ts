@@ -4,7 +4,7 @@
  *   each node: take away all pods of lower priority ─▶ does it fit? ─▶ give back as many as may stay ─▶ the rest are victims
  *   of the nodes: the one where that hurts least
  */
-import type { Pod } from '../api/kinds/pod.ts';
+import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import { hostPortsOf } from '../api/pod-requests.ts';
 import { matchesLabelSelector } from '../api/selector.ts';
 import { type Needs, type NodeView, noOffer } from './cluster.ts';
@@ -67,7 +67,10 @@ function victimsOn(
   place: number,
 ): Candidate | undefined {
   const node = ask.nodes[place]!;
-  const lower = [...node.pods.values()].filter((other) => priorityOf(other) < priorityOf(ask.pod));
+  // A mirror only shows a pod that its kubelet keeps whatever becomes of the mirror.
+  const lower = [...node.pods.values()].filter(
+    (other) => priorityOf(other) < priorityOf(ask.pod) && !isMirrorPod(other),
+  );
   if (lower.length === 0) return undefined;
   const fits = (gone: ReadonlySet<Pod>) => {
     const view = without(node, gone, needsOf);

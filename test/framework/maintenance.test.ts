@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
-import { windowFor, windowOf } from '../../framework/maintenance.ts';
+import { manifestAnnotations } from '../../api/kinds/names.ts';
+import { mustLeave, windowFor, windowOf } from '../../framework/maintenance.ts';
 import type { Unavailability } from '../../mesos/types.ts';
 import { makePod } from '../scheduler/builders.ts';
 import { callsOf, makeOffer, register, subscribed } from './builders.ts';
@@ -93,4 +94,19 @@ describe('a schedule', () => {
   test('without a duration is for ever', () => {
     expect(windowOf(at(5))).toEqual({ start: 5, end: Infinity });
   });
+});
+
+test('a node is empty when only pods are left that would come back, or that its kubelet keeps', () => {
+  const owned = (kind: string) => ({
+    ownerReferences: [{ apiVersion: 'v1', kind, name: 'x', uid: 'u', controller: true }],
+  });
+  const mirror = { annotations: { [manifestAnnotations.mirror]: 'hash' } };
+  const done = { ...makePod('done'), status: { phase: 'Succeeded' as const } };
+  expect(mustLeave(makePod('plain', {}, owned('ReplicaSet')))).toBe(true);
+  const staying = [
+    makePod('daemon', {}, owned('DaemonSet')),
+    makePod('static', {}, { ...owned('Node'), ...mirror }),
+    done,
+  ];
+  expect(staying.map(mustLeave)).toEqual([false, false, false]);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import * as fc from 'fast-check';
+import { manifestAnnotations } from '../../api/kinds/names.ts';
 import type { Pod } from '../../api/kinds/pod.ts';
 import { defaultProfile, type NodeView } from '../../scheduler/index.ts';
 import type { Budget } from '../../scheduler/plugin.ts';
@@ -148,4 +149,9 @@ test('victims are what trying every set of pods on every node finds best', () =>
       expect(highest(found.victims)).toBe(Math.min(...possible.map(highest)));
     }),
   );
+});
+
+test('nobody goes whom his kubelet would keep', () => {
+  const mirror = running('static', 1, 4, { annotations: { cores: '4', [manifestAnnotations.mirror]: 'hash' } });
+  expect(outcome(asks(2), [nodeWith('a', [mirror])])).toMatch(/^0\/1 nodes are available/);
 });
