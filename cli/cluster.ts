@@ -6,6 +6,7 @@ import type { Logger } from '../lib/log.ts';
 import { onPath } from './on-path.ts';
 import { type Pki, ensurePki, servingHosts, writeKubeconfigs } from './pki/pki.ts';
 import { checkPort, freePort, isFree } from './ports.ts';
+import type { ProxyMode } from './proxy-mode.ts';
 import { type Program, Supervised } from './supervisor.ts';
 
 /** A whole km on this machine, each server a process of its own. Ports: 0 takes a free one. */
@@ -29,7 +30,7 @@ export interface ClusterOptions {
   runtime: 'process' | 'cri';
   criSocket: string;
   /** How Services are served; with userspace their addresses should be loopback ones, which anybody may bind. */
-  proxy: 'userspace' | 'nftables' | 'iptables' | 'none';
+  proxy: ProxyMode;
   /** Addresses of Services. */
   serviceCidr: string;
   /** Whether health, figures and pages are at the ports of Kubernetes' own servers, where nobody else has them. */

@@ -5,6 +5,7 @@ import { aborted } from '../lib/delay.ts';
 import { type Values, duration, flag, list, oneOf, port, text } from '../lib/options.ts';
 import { type ClusterOptions, startCluster } from './cluster.ts';
 import type { Running } from './components.ts';
+import { chosenProxy } from './proxy-mode.ts';
 import { Progress } from './progress.ts';
 
 const options = {
@@ -63,8 +64,7 @@ export const up = {
 };
 
 function clusterOptions(o: Values<typeof options>, dir: string): ClusterOptions {
-  // Pods of the process runtime share our network; those of a CRI runtime have their own, which only rules reach.
-  const proxy = o.proxy === 'auto' ? (o.runtime === 'process' ? 'userspace' : 'nftables') : o.proxy;
+  const proxy = chosenProxy(o.proxy, o.runtime);
   return {
     dir,
     apiserverPort: o.port,

@@ -4,6 +4,7 @@ import type { Options as ApiserverOptions } from '../../apiserver/index.ts';
 import { readKubeconfig } from '../../client/kubeconfig.ts';
 import { parseLeaderSpec } from '../../mesos/leader.ts';
 import type { KernelMode } from '../../proxy/index.ts';
+import { chosenProxy, type ProxyMode } from '../proxy-mode.ts';
 
 /** A port that a server listens on. */
 export interface Listen {
@@ -67,7 +68,7 @@ export interface UpOptions {
   store: string;
   runtime: string;
   criSocket: string;
-  proxy: 'auto' | 'none' | 'userspace' | KernelMode;
+  proxy: 'auto' | ProxyMode;
   mesos: string;
   etcdServers: readonly string[];
   bindAddress: string;
@@ -77,7 +78,7 @@ export interface UpOptions {
 export function needsOfUp(o: UpOptions): Needs {
   const local = '127.0.0.1';
   const ownEtcd = o.store !== 'embedded' && o.etcdServers.length === 0;
-  const proxy = o.proxy === 'auto' ? (o.runtime === 'process' ? 'userspace' : 'nftables') : o.proxy;
+  const proxy = chosenProxy(o.proxy, o.runtime);
   const parts = [needsOfRuntime(o), proxy === 'none' ? {} : needsOfProxyMode(proxy, '--proxy userspace')];
   return {
     ...parts[0],
@@ -117,7 +118,14 @@ export const needsOfControllerManager = (o: { kubeconfig: string; port: number; 
   peers: apiserverOf(o.kubeconfig),
 });
 
-export const needsOfScheduler = (o: { kubeconfig: string; mesosMaster: string; mesosCaFile: string }): Needs => ({
+export const needsOfScheduler = (o: {
+  kubeconfig: string;
+  port: number;
+  bindAddress: string;
+  mesosMaster: string;
+  mesosCaFile: string;
+}): Needs => ({
+  listens: tcp(o.port, o.bindAddress, '--port'),
   peers: [...apiserverOf(o.kubeconfig), mastersOf(o.mesosMaster, '--mesos-master', o.mesosCaFile)],
 });
 
