@@ -1,6 +1,6 @@
-import { randomUUID } from 'node:crypto';
 import type { CallSubscribe } from '../mesos/executor.ts';
 import type { TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
+import { newUuid } from '../mesos/uuid.ts';
 import type { PodReport } from './kubelet.ts';
 
 /** The pod that a task carries: TaskInfo.data as JSON. */
@@ -47,10 +47,7 @@ export interface TasksOptions {
   agentId: string;
   /** How long a task waits for its pod to be bound to this node, ms. */
   launchGrace: number;
-  newUuid?: () => Uint8Array;
 }
-
-const randomBytes = (): Uint8Array => Buffer.from(randomUUID().replaceAll('-', ''), 'hex');
 
 /**
  * What Mesos is told of its tasks, decided purely: an event comes in, what is to be done comes out; no clock, no wire.
@@ -209,7 +206,7 @@ export class Tasks {
   }
 
   #update({ id }: { id: string }, state: TaskState, now: number, message?: string, ip?: string): TaskAction {
-    const uuid = (this.#options.newUuid ?? randomBytes)();
+    const uuid = newUuid();
     const status: TaskStatus = {
       task_id: { value: id },
       state,
