@@ -5,7 +5,7 @@
 import { State } from '../framework/state.ts';
 import type { PodSpec } from '../api/kinds/pod.ts';
 import { silent } from '../lib/log.ts';
-import type { Offer } from '../mesos/types.ts';
+import type { Offer } from '../mesos/offers.ts';
 import { decide, defaultProfile, seeded } from '../scheduler/index.ts';
 import { makeOffer, stateOptions } from '../test/framework/builders.ts';
 import { makePod } from '../test/scheduler/builders.ts';

@@ -1,7 +1,8 @@
 /** ACCEPT: which offers it may use, and its operations one after the other, each on what the former left. */
 import type { CallAccept } from '../mesos/scheduler.ts';
 import type { ExecutorInfo, Reason, TaskInfo } from '../mesos/tasks.ts';
-import type { OfferOperation, Resource } from '../mesos/types.ts';
+import type { OfferOperation } from '../mesos/offers.ts';
+import type { Resource } from '../mesos/types.ts';
 import { addFilter, removeOffer } from './offers.ts';
 import { operate, tellError } from './operate.ts';
 import { changesResources, mapResources } from './operations.ts';

@@ -5,15 +5,8 @@
  */
 import type { Logger } from '../lib/log.ts';
 import type { ExecutorInfo, KillPolicy, TaskStatus } from '../mesos/tasks.ts';
-import type {
-  AgentInfo,
-  Attribute,
-  DomainInfo,
-  FrameworkInfo,
-  OperationState,
-  OperationStatus,
-  Resource,
-} from '../mesos/types.ts';
+import type { OperationState, OperationStatus } from '../mesos/offers.ts';
+import type { AgentInfo, Attribute, DomainInfo, FrameworkInfo, Resource } from '../mesos/types.ts';
 import { newUuid } from '../mesos/uuid.ts';
 import { routeAgent } from './agent-views.ts';
 import { Executor, type Host } from './executors.ts';

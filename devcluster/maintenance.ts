@@ -3,7 +3,8 @@
  * are asked for it back (inverse offers), and a machine that is taken down loses its agents.
  */
 import type { ClusterStatus, InverseOfferStatus, Schedule } from '../mesos/master.ts';
-import type { Filters, MachineID, Unavailability } from '../mesos/types.ts';
+import type { Filters } from '../mesos/offers.ts';
+import type { MachineID, Unavailability } from '../mesos/types.ts';
 import { HttpAnswer } from './http.ts';
 import { removeForMaintenance } from './membership.ts';
 import { agentUrl, refuseMilliseconds, rescindAll } from './offers.ts';

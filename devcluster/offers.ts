@@ -1,5 +1,6 @@
 /** Outstanding offers: made from allocations, taken back, used up; and the filters of those that said no. */
-import type { ExecutorID, Filters, Resource } from '../mesos/types.ts';
+import type { Filters } from '../mesos/offers.ts';
+import type { ExecutorID, Resource } from '../mesos/types.ts';
 import { allocateOffers, covers, type AgentView, type FrameworkView } from './allocator.ts';
 import { satisfies } from './constraints.ts';
 import { Rations } from './rations.ts';

@@ -4,7 +4,8 @@
  *   ACCEPT, operator ──▶ checked, booked ──link──▶ agent: checkpoint, disk ──▶ UPDATE_OPERATION_STATUS (with an id only)
  */
 import type { CallAcknowledgeOperationStatus } from '../mesos/scheduler.ts';
-import type { OfferOperation, OperationStatus, Resource } from '../mesos/types.ts';
+import type { OfferOperation, OperationStatus } from '../mesos/offers.ts';
+import type { Resource } from '../mesos/types.ts';
 import { newUuid } from '../mesos/uuid.ts';
 import { applyOperation, mapResources } from './operations.ts';
 import { unallocate } from './resources.ts';

@@ -2,7 +2,8 @@
  * Reservations and persistent volumes: what an operation makes of resources. Pure, and the same for the offers of an
  * ACCEPT, for the master's books and for the agent.
  */
-import type { OfferOperation, Resource } from '../mesos/types.ts';
+import type { OfferOperation } from '../mesos/offers.ts';
+import type { Resource } from '../mesos/types.ts';
 import { printResources } from './resource-text.ts';
 import { add, contains, subtract } from './resources.ts';
 

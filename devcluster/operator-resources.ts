@@ -1,6 +1,7 @@
 /** What an operator does with resources of an agent: reserve, create volumes, and back. */
 import type { Call } from '../mesos/master.ts';
-import type { AgentID, OfferOperation, Resource } from '../mesos/types.ts';
+import type { OfferOperation } from '../mesos/offers.ts';
+import type { AgentID, Resource } from '../mesos/types.ts';
 import { HttpAnswer } from './http.ts';
 import { addFilter, freeOf, rescind } from './offers.ts';
 import { commit } from './operate.ts';

@@ -1,6 +1,6 @@
 /** RECONCILE: what the master answers about a task it is asked for; the first rule that fits. */
 import type { CallReconcileOperationsOperation } from '../mesos/scheduler.ts';
-import type { OperationState, OperationStatus } from '../mesos/types.ts';
+import type { OperationState, OperationStatus } from '../mesos/offers.ts';
 import type { Task } from '../mesos/tasks.ts';
 import type { Framework, Master } from './state.ts';
 import { partitionState, tell } from './status.ts';

@@ -1,16 +1,7 @@
 /** What a master knows. Plain data; the rules are in the files beside it. */
 import type { ExecutorInfo, KillPolicy, Task, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
-import type {
-  AgentInfo,
-  FrameworkInfo,
-  MachineID,
-  MasterInfo,
-  OfferOperation,
-  Operation,
-  OperationStatus,
-  Resource,
-  Unavailability,
-} from '../mesos/types.ts';
+import type { OfferOperation, Operation, OperationStatus } from '../mesos/offers.ts';
+import type { AgentInfo, FrameworkInfo, MachineID, MasterInfo, Resource, Unavailability } from '../mesos/types.ts';
 import type { Event, OfferConstraints } from '../mesos/scheduler.ts';
 import type { Event as OperatorEvent, InverseOfferStatus, Schedule } from '../mesos/master.ts';
 import type { Logger } from '../lib/log.ts';

@@ -1,5 +1,6 @@
 /** Which operations on resources the master refuses, in its words and in the order of its checks. */
-import type { OfferOperation, Resource } from '../mesos/types.ts';
+import type { OfferOperation } from '../mesos/offers.ts';
+import type { Resource } from '../mesos/types.ts';
 import { printResource } from './resource-text.ts';
 import { contains, reservedRole, unallocate } from './resources.ts';
 import { idError, isWithin, roleError } from './roles.ts';

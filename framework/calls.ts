@@ -1,6 +1,6 @@
 import type { Call } from '../mesos/scheduler.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
-import type { OfferOperation } from '../mesos/types.ts';
+import type { OfferOperation } from '../mesos/offers.ts';
 import type { Named } from './reconciliation.ts';
 
 /** Scheduler calls of one framework. Making one has no effect; the session sends it. */

@@ -1,4 +1,4 @@
-import type { Offer } from '../mesos/types.ts';
+import type { Offer } from '../mesos/offers.ts';
 import type { Agent } from './agents.ts';
 import type { Place } from './places.ts';
 import type { Roster } from './roster.ts';

@@ -1,6 +1,7 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import type { ExecutorInfo, TaskInfo } from '../mesos/tasks.ts';
-import type { Offer, Resource } from '../mesos/types.ts';
+import type { Offer } from '../mesos/offers.ts';
+import type { Resource } from '../mesos/types.ts';
 
 /** What is the same for every executor of this framework; it must never change while one lives (Mesos compares it). */
 export interface ExecutorTemplate {

@@ -1,4 +1,5 @@
-import type { OfferOperation, Resource } from '../mesos/types.ts';
+import type { OfferOperation } from '../mesos/offers.ts';
+import type { Resource } from '../mesos/types.ts';
 import { reservedFor } from './resources.ts';
 import { releaseOf } from './volumes.ts';
 

@@ -1,5 +1,6 @@
 import type { Schedule } from '../mesos/master.ts';
-import type { InverseOffer, Unavailability } from '../mesos/types.ts';
+import type { InverseOffer } from '../mesos/offers.ts';
+import type { Unavailability } from '../mesos/types.ts';
 import type { Agent } from './agents.ts';
 import { type Window, windowFor, windowOf } from './maintenance.ts';
 import type { Roster } from './roster.ts';

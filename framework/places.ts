@@ -1,6 +1,7 @@
 import type { Node } from '../api/kinds/node.ts';
 import type { Pod } from '../api/kinds/pod.ts';
-import type { Offer, Resource } from '../mesos/types.ts';
+import type { Offer } from '../mesos/offers.ts';
+import type { Resource } from '../mesos/types.ts';
 import { type NodeView, noOffer } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
 import { Pool, type Taken, type Want, fromThousandths, kubernetesName, nothing } from './resources.ts';

@@ -1,5 +1,6 @@
 import type { Needs } from '../scheduler/index.ts';
-import type { OfferOperation, Resource } from '../mesos/types.ts';
+import type { OfferOperation } from '../mesos/offers.ts';
+import type { Resource } from '../mesos/types.ts';
 import { type VolumeWant, isForClaim, volumeOn, volumeResource } from './volumes.ts';
 
 /**

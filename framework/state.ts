@@ -5,7 +5,7 @@ import { claimNames } from '../api/volume-claims.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Call } from '../mesos/scheduler.ts';
 import type { ExecutorInfo, TaskStatus } from '../mesos/tasks.ts';
-import type { Offer, OfferOperation } from '../mesos/types.ts';
+import type { Offer, OfferOperation } from '../mesos/offers.ts';
 import { type Needs, NotLaunched, type Seat } from '../scheduler/index.ts';
 import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';

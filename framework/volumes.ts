@@ -1,5 +1,6 @@
 import { prefix } from '../api/kinds/names.ts';
-import type { Label, OfferOperation, Resource } from '../mesos/types.ts';
+import type { OfferOperation } from '../mesos/offers.ts';
+import type { Label, Resource } from '../mesos/types.ts';
 import { parseTaskId, taskIdOf } from './tasks.ts';
 
 /**

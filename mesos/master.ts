@@ -1,4 +1,5 @@
 /** Calls, responses and events of the master's v1 operator API: POST /api/v1. */
+import type { InverseOffer, Offer, Operation } from './offers.ts';
 import type {
   AgentCapability,
   AgentID,
@@ -9,12 +10,9 @@ import type {
   Flag,
   FrameworkID,
   FrameworkInfo,
-  InverseOffer,
   MachineID,
   MasterInfo,
   Metric,
-  Offer,
-  Operation,
   Resource,
   ResourceProviderInfo,
   Role,

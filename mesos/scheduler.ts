@@ -1,18 +1,13 @@
 /** Calls and events of the v1 scheduler API: POST /api/v1/scheduler of the leading master. */
+import type { Filters, InverseOffer, Offer, OfferOperation, OperationStatus, Request } from './offers.ts';
 import type {
   AgentID,
   ExecutorID,
-  Filters,
   FrameworkID,
   FrameworkInfo,
-  InverseOffer,
   MasterInfo,
-  Offer,
   OfferID,
-  OfferOperation,
   OperationID,
-  OperationStatus,
-  Request,
   ResourceProviderID,
   TaskID,
 } from './types.ts';

@@ -6,7 +6,8 @@
  * - A list that is empty is absent; so is every optional field that is not set. Defaults of the protocol are not filled in.
  * - Scalars of resources have three decimals; calculate with them in thousandths.
  */
-import type { CommandInfo, ExecutorInfo, TaskGroupInfo, TaskInfo } from './tasks.ts';
+import type { OfferFilters } from './offers.ts';
+import type { CommandInfo } from './tasks.ts';
 import type { ContainerInfo, Parameter, Volume } from './containers.ts';
 
 export interface FrameworkID {
@@ -295,143 +296,8 @@ export interface ResourceStatistics {
   mem_total_bytes?: bigint;
 }
 
-export interface OfferFilters {
-  min_allocatable_resources?: OfferFiltersMinAllocatableResources;
-}
-
-export interface OfferFiltersResourceQuantities {
-  quantities?: Record<string, Scalar>;
-}
-
-export interface OfferFiltersMinAllocatableResources {
-  quantities?: OfferFiltersResourceQuantities[];
-}
-
-export interface Request {
-  agent_id?: AgentID;
-  resources?: Resource[];
-}
-
-export interface Offer {
-  id: OfferID;
-  framework_id: FrameworkID;
-  agent_id: AgentID;
-  hostname: string;
-  resources?: Resource[];
-  executor_ids?: ExecutorID[];
-  attributes?: Attribute[];
-  url?: URL;
-  unavailability?: Unavailability;
-  allocation_info?: AllocationInfo;
-  domain?: DomainInfo;
-}
-
-export interface OfferOperation {
-  type?:
-    | 'UNKNOWN'
-    | 'LAUNCH'
-    | 'RESERVE'
-    | 'UNRESERVE'
-    | 'CREATE'
-    | 'DESTROY'
-    | 'LAUNCH_GROUP'
-    | 'GROW_VOLUME'
-    | 'SHRINK_VOLUME'
-    | 'CREATE_DISK'
-    | 'DESTROY_DISK';
-  launch?: OfferOperationLaunch;
-  reserve?: OfferOperationReserve;
-  unreserve?: OfferOperationUnreserve;
-  create?: OfferOperationCreate;
-  destroy?: OfferOperationDestroy;
-  launch_group?: OfferOperationLaunchGroup;
-  id?: OperationID;
-  grow_volume?: OfferOperationGrowVolume;
-  shrink_volume?: OfferOperationShrinkVolume;
-  create_disk?: OfferOperationCreateDisk;
-  destroy_disk?: OfferOperationDestroyDisk;
-}
-
-export interface OfferOperationLaunch {
-  task_infos?: TaskInfo[];
-}
-
-export interface OfferOperationLaunchGroup {
-  executor: ExecutorInfo;
-  task_group: TaskGroupInfo;
-}
-
-export interface OfferOperationReserve {
-  resources?: Resource[];
-  source?: Resource[];
-}
-
-export interface OfferOperationUnreserve {
-  resources?: Resource[];
-}
-
-export interface OfferOperationCreate {
-  volumes?: Resource[];
-}
-
-export interface OfferOperationDestroy {
-  volumes?: Resource[];
-}
-
-export interface OfferOperationGrowVolume {
-  volume: Resource;
-  addition: Resource;
-}
-
-export interface OfferOperationShrinkVolume {
-  volume: Resource;
-  subtract: Scalar;
-}
-
-export interface OfferOperationCreateDisk {
-  source: Resource;
-  target_type: 'UNKNOWN' | 'PATH' | 'MOUNT' | 'BLOCK' | 'RAW';
-  target_profile?: string;
-}
-
-export interface OfferOperationDestroyDisk {
-  source: Resource;
-}
-
-export interface InverseOffer {
-  id: OfferID;
-  url?: URL;
-  framework_id: FrameworkID;
-  agent_id?: AgentID;
-  unavailability: Unavailability;
-  resources?: Resource[];
-}
-
 export interface UUID {
   value: Uint8Array;
-}
-
-export interface Operation {
-  framework_id?: FrameworkID;
-  agent_id?: AgentID;
-  info: OfferOperation;
-  latest_status: OperationStatus;
-  statuses?: OperationStatus[];
-  uuid: UUID;
-}
-
-export interface OperationStatus {
-  operation_id?: OperationID;
-  state: OperationState;
-  message?: string;
-  converted_resources?: Resource[];
-  uuid?: UUID;
-  agent_id?: AgentID;
-  resource_provider_id?: ResourceProviderID;
-}
-
-export interface Filters {
-  refuse_seconds?: number;
 }
 
 export interface Labels {
@@ -500,18 +366,6 @@ export type ResourceRevocableInfo = Record<string, never>;
 export type ResourceSharedInfo = Record<string, never>;
 
 export type ValueType = 'SCALAR' | 'RANGES' | 'SET' | 'TEXT';
-
-export type OperationState =
-  | 'OPERATION_UNSUPPORTED'
-  | 'OPERATION_PENDING'
-  | 'OPERATION_FINISHED'
-  | 'OPERATION_FAILED'
-  | 'OPERATION_ERROR'
-  | 'OPERATION_DROPPED'
-  | 'OPERATION_UNREACHABLE'
-  | 'OPERATION_GONE_BY_OPERATOR'
-  | 'OPERATION_RECOVERING'
-  | 'OPERATION_UNKNOWN';
 
 export type CSIPluginContainerInfoService = 'UNKNOWN' | 'CONTROLLER_SERVICE' | 'NODE_SERVICE';
 

@@ -7,7 +7,8 @@ import { defaultsOf } from '../../lib/options.ts';
 import type { Call, Event } from '../../mesos/scheduler.ts';
 import { openSession, schedulerApi, type Session } from '../../mesos/session.ts';
 import type { ExecutorInfo, TaskInfo, TaskStatus } from '../../mesos/tasks.ts';
-import type { FrameworkInfo, Offer, OfferOperation, OperationStatus, Resource } from '../../mesos/types.ts';
+import type { Offer, OfferOperation, OperationStatus } from '../../mesos/offers.ts';
+import type { FrameworkInfo, Resource } from '../../mesos/types.ts';
 
 const stops: (() => unknown)[] = [];
 

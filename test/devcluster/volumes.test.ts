@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { askMaster } from '../../mesos/operator.ts';
-import type { OfferOperation, Resource } from '../../mesos/types.ts';
+import type { OfferOperation } from '../../mesos/offers.ts';
+import type { Resource } from '../../mesos/types.ts';
 import { atEnd, cluster, endAll, executor, Framework, some, task, until } from './builders.ts';
 
 afterEach(endAll);

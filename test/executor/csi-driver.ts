@@ -12,6 +12,7 @@ import { services } from '../../executor/grpc.ts';
 import { isMounted } from '../../executor/volumes/mounts.ts';
 
 interface Request {
+  error: string;
   volume_id: string;
   staging_target_path: string;
   target_path: string;
@@ -87,7 +88,7 @@ export class CsiDriver {
           supported_versions: this.#options.versions ?? ['1.0.0'],
         }),
       NotifyRegistrationStatus: (request) => {
-        this.registrations.push((request as unknown as { error: string }).error);
+        this.registrations.push(request.error);
         return Promise.resolve({});
       },
     });

@@ -3,7 +3,8 @@ import type { Effect } from '../../framework/effects.ts';
 import { State, type StateOptions } from '../../framework/state.ts';
 import type { Call } from '../../mesos/scheduler.ts';
 import type { TaskState, TaskStatus } from '../../mesos/tasks.ts';
-import type { Offer, Resource } from '../../mesos/types.ts';
+import type { Offer } from '../../mesos/offers.ts';
+import type { Resource } from '../../mesos/types.ts';
 import { silent } from '../../lib/log.ts';
 
 export const role = '*';

@@ -7,7 +7,8 @@ import { Roles } from '../../framework/roles.ts';
 import type { Effect } from '../../framework/effects.ts';
 import { State } from '../../framework/state.ts';
 import { silent } from '../../lib/log.ts';
-import type { Offer, Resource } from '../../mesos/types.ts';
+import type { Offer } from '../../mesos/offers.ts';
+import type { Resource } from '../../mesos/types.ts';
 import { makePod } from '../scheduler/builders.ts';
 import { callsOf, makeOffer, register, scalar, stateOptions } from './builders.ts';
 

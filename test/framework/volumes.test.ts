@@ -3,7 +3,8 @@ import type { Effect } from '../../framework/effects.ts';
 import { State } from '../../framework/state.ts';
 import { type VolumeWant, claimLabel, clusterLabel, makerOf, persistenceId } from '../../framework/volumes.ts';
 import { silent } from '../../lib/log.ts';
-import type { Offer, OfferOperation, Resource } from '../../mesos/types.ts';
+import type { Offer, OfferOperation } from '../../mesos/offers.ts';
+import type { Resource } from '../../mesos/types.ts';
 import { makePod } from '../scheduler/builders.ts';
 import { callsOf, makeOffer, register, stateOptions, statusOf } from './builders.ts';
 
