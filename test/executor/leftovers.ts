@@ -17,7 +17,7 @@ export interface Leftovers {
   /** Links of pods on its bridge. */
   links: string[];
   cgroups: string[];
-  /** Shims, and whatever runs in a cgroup of a pod. */
+  /** Shims with something below them, and whatever runs in a cgroup of a pod. */
   processes: string[];
 }
 
@@ -62,14 +62,20 @@ function podsBelow(path: string): string[] {
 const processesOf = (cgroup: string): string[] =>
   readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean);
 
-/** They outlive containerd, and name it in their arguments. */
+/**
+ * They outlive containerd, and name it in their arguments. One without a child carries no pod: a busy containerd 1.6 was seen
+ * to forget one of those, which no call of CRI can name.
+ */
 const shimsOf = (directory: string): string[] =>
   namesIn('/proc').filter((pid) => {
     if (!/^\d+$/.test(pid)) return false;
     try {
       const isShim = readFileSync(`/proc/${pid}/comm`, 'utf8').startsWith('containerd-shim');
-      return isShim && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${directory}/`);
+      return isShim && readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`${directory}/`) && hasChild(pid);
     } catch {
       return false; // it has just ended
     }
   });
+
+const hasChild = (pid: string): boolean =>
+  readdirSync(`/proc/${pid}/task`).some((task) => readFileSync(`/proc/${pid}/task/${task}/children`, 'utf8') !== '');
