@@ -2,8 +2,10 @@ import type { Pod } from '../api/kinds/pod.ts';
 import { keyOf } from '../api/meta.ts';
 import type { Kubelet } from './kubelet.ts';
 import { latestOf } from './plan.ts';
+import { removePodCgroup } from './pod-cgroups.ts';
 import { type Ending, PodWorker } from './pod-worker.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
+import { Stragglers } from './stragglers.ts';
 
 /** Events come from the runtime, but one may be lost: everybody looks again this often, ms. */
 const lookAgain = 60_000;
@@ -22,6 +24,7 @@ export class Pods {
   /** Ended here, though their objects are still to be seen. */
   readonly #finished = new Set<string>();
   readonly #timer: NodeJS.Timeout;
+  readonly #stragglers: Stragglers;
   readonly #gone: (uid: string) => void;
 
   /** `gone` is told of each pod of which nothing is left here. */
@@ -31,6 +34,7 @@ export class Pods {
     kubelet.runtime.onChange((uid) => this.#workers.get(uid)?.wake());
     kubelet.sources.onChange((uid) => this.#workers.get(uid)?.refresh());
     this.#timer = setInterval(() => this.#workers.forEach((worker) => worker.wake()), lookAgain);
+    this.#stragglers = new Stragglers((uids) => this.#endStragglers(uids), kubelet.log);
   }
 
   /** A pod bound to this node, as it is now. */
@@ -80,11 +84,7 @@ export class Pods {
    * are known; `volumes` are uids of pods that have some here.
    */
   async sweep(volumes: readonly string[] = []): Promise<void> {
-    for (const [uid, pod] of await this.#kubelet.view.pods()) {
-      if (this.#workers.has(uid)) continue;
-      this.#kubelet.log.info({ pod: pod.name, namespace: pod.namespace }, 'ending a pod that is no longer wanted here');
-      this.#add(stranger(pod)).lost();
-    }
+    for (const pod of (await this.#kubelet.view.pods()).values()) this.#endStranger(pod);
     // The machine was started anew: of some pods only their volumes are left.
     for (const uid of volumes)
       if (!this.#workers.has(uid)) this.#add(stranger({ uid, namespace: '', name: '', containers: [] })).lost();
@@ -133,7 +133,24 @@ export class Pods {
   /** Leaves every pod as it is. */
   async close(): Promise<void> {
     clearInterval(this.#timer);
+    await this.#stragglers.close();
     await Promise.all([...this.#workers.values()].map((worker) => worker.close()));
+  }
+
+  #endStranger(pod: RuntimePod): void {
+    if (this.#workers.has(pod.uid)) return;
+    this.#kubelet.log.info({ pod: pod.name, namespace: pod.namespace }, 'ending a pod that is no longer wanted here');
+    this.#add(stranger(pod)).lost();
+  }
+
+  async #endStragglers(uids: readonly string[]): Promise<void> {
+    const { view, cgroupParent } = this.#kubelet;
+    const found = await view.pods();
+    for (const uid of uids) {
+      const pod = found.get(uid);
+      if (pod) this.#endStranger(pod);
+      else if (cgroupParent && !this.#workers.has(uid)) removePodCgroup(uid, cgroupParent);
+    }
   }
 
   #add(pod: Pod): PodWorker {
@@ -142,6 +159,7 @@ export class Pods {
       this.#workers.delete(uid);
       if (!isAbsent) this.#finished.add(uid);
       this.#gone(uid);
+      this.#stragglers.ended(uid);
     });
     this.#workers.set(uid, worker);
     this.#kubelet.log.debug({ pod: keyOf(pod) }, 'pod came to this node');

@@ -107,7 +107,7 @@ function removeEmpty(path: string): void {
     rmdirSync(path);
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
-    // Not there, or not empty yet: then it is tried again with the pod's next removal.
+    // Not there, or not empty yet: whoever looks for stragglers tries again.
     if (!['ENOENT', 'EBUSY', 'ENOTEMPTY', 'EROFS', 'ENOTDIR'].includes(code)) throw error;
   }
 }

@@ -59,8 +59,13 @@ function podsBelow(path: string): string[] {
   return below.map((entry) => join(entry.parentPath, entry.name)).filter((name) => /\/pod[^/]/.test(name));
 }
 
-const processesOf = (cgroup: string): string[] =>
-  readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean);
+const processesOf = (cgroup: string): string[] => {
+  try {
+    return readFileSync(join(cgroup, 'cgroup.procs'), 'utf8').split('\n').filter(Boolean);
+  } catch {
+    return []; // it has just been removed
+  }
+};
 
 /**
  * They outlive containerd, and name it in their arguments. One without a child carries no pod: a busy containerd 1.6 was seen

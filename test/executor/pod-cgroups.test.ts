@@ -5,7 +5,9 @@ import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { podLimits } from '../../executor/resources.ts';
 import { cpuSharesOf, ownCgroup, setCgroup, sharesBelow } from '../../executor/runtimes/cgroups.ts';
 import { busyboxImage, containerdIsHere } from './containerd.ts';
+import { delay } from '../../lib/delay.ts';
 import { kubeletOnContainerd, type KubeletOnContainerd } from './kubelet-on-containerd.ts';
+import { leftovers } from './leftovers.ts';
 import { aPod, collect, eventually } from './pods-for-tests.ts';
 
 const resources = (limits?: Record<string, string>, requests?: Record<string, string>) => ({
@@ -136,6 +138,23 @@ describeHere('a pod on containerd', () => {
     expect(existsSync(join('/sys/fs/cgroup/memory', containerd.cgroup, own))).toBe(false);
     expect(existsSync(join('/sys/fs/cgroup/memory', containerd.cgroup, least))).toBe(false);
     expect(read('cpu', 'burstable', 'cpu.shares')).toBe('256');
+  });
+
+  test('is left nothing of when it is deleted while its sandbox is being made', async () => {
+    const hurried = await Promise.all(
+      Array.from({ length: 12 }, async (_, n) => {
+        const pod = run([{}]);
+        await delay(n * 15);
+        kubelet.pods.lost(pod.metadata.uid!);
+        return pod;
+      }),
+    );
+    const gone = () => hurried.every(({ metadata }) => !kubelet.pods.has(metadata.uid!));
+    await eventually(gone, 'them to end', 20_000);
+    const uids = hurried.map(({ metadata }) => metadata.uid!);
+    const ofThem = (names: string[]) => names.filter((name) => uids.some((uid) => name.includes(uid)));
+    await eventually(async () => ofThem((await leftovers(containerd)).cgroups).length === 0, 'no cgroup', 20_000);
+    await eventually(async () => !(await runtime.pods()).some(({ uid }) => uids.includes(uid)), 'no sandbox', 20_000);
   });
 
   test('shares what it has as a whole, and no more: a container without a limit ends there', async () => {
