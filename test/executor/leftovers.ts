@@ -54,9 +54,14 @@ const hierarchies = (): string[] =>
 
 /** Cgroups of pods, and all below them; those of the classes stay. */
 function podsBelow(path: string): string[] {
-  if (!existsSync(path)) return [];
-  const below = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isDirectory());
-  return below.map((entry) => join(entry.parentPath, entry.name)).filter((name) => /\/pod[^/]/.test(name));
+  try {
+    const below = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isDirectory());
+    return below.map((entry) => join(entry.parentPath, entry.name)).filter((name) => /\/pod[^/]/.test(name));
+  } catch (error) {
+    if (!existsSync(path)) return [];
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    return podsBelow(path); // one was removed meanwhile
+  }
 }
 
 const processesOf = (cgroup: string): string[] => {
