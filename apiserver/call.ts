@@ -25,8 +25,8 @@ export interface Call {
   output: Output;
   /** Sentences for the caller's `Warning` headers; verbs add to it. */
   warnings: string[];
-  /** What admission notes for the audit log. */
-  annotations: Record<string, string>;
+  /** Notes something in the audit log, if there is one. */
+  annotate: Annotate;
   /** Aborts when the caller hangs up or the server stops. */
   signal: AbortSignal;
 }
@@ -59,8 +59,11 @@ export interface WriteOptions {
   /** Tells the caller something beside the answer. */
   warn?: (sentence: string) => void;
   /** Notes something in the audit log. */
-  annotate?: (key: string, value: string) => void;
+  annotate?: Annotate;
 }
+
+/** `level`: only where the log tells as much of the request. */
+export type Annotate = (key: string, value: string, level?: 'Metadata' | 'Request') => void;
 
 /** What the server writes on its own account. */
 export const serverWrites = (user: User): WriteOptions => ({
@@ -92,7 +95,7 @@ export function writeOptions(call: Call): WriteOptions {
     fieldManager: fieldManager || programOf(call.userAgent),
     subresource: call.subresource,
     warn: (sentence) => void call.warnings.push(sentence),
-    annotate: (key, value) => void (call.annotations[key] = value),
+    annotate: call.annotate,
   };
 }
 

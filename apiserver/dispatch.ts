@@ -149,7 +149,7 @@ export class Dispatcher {
               watch: isWatch,
             }),
         warnings: kind.deprecation ? [kind.deprecation] : [],
-        annotations: {},
+        annotate: () => undefined,
         signal: incoming.signal,
       },
     };

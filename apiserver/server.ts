@@ -201,7 +201,7 @@ class Handler {
       const remote = this.#parts.aggregator.find(incoming.path);
       if (remote) return { incoming, hangup, admitted: undefined, remote: { remote, user }, record, seat };
       const admitted = dispatcher.admit(incoming, user, asked);
-      if (admitted && record) admitted.call.annotations = record.annotations;
+      if (admitted && record) admitted.call.annotate = record.annotate;
       return { incoming, hangup, admitted, remote: undefined, record, seat };
     } catch (error) {
       const status = toStatusError(error, log);

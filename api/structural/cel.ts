@@ -28,9 +28,9 @@ export function compileCel(expression: string): CelProgram {
   return (variables) => parsed(variables as Record<string, unknown>);
 }
 
-/** The first line of what went wrong; what follows it is a drawing for terminals. */
+/** The first line of what went wrong, as CEL has it: `no such key: x`; what follows is a drawing for terminals. */
 export const celError = (error: unknown): string =>
-  (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+  (error instanceof Error ? error.message : String(error)).split('\n')[0]!.replace(/^No such/, 'no such');
 
 /** The text that a message expression makes; undefined when it makes none, so that the message that is written is taken. */
 export function celText(

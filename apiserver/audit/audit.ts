@@ -4,6 +4,7 @@ import { number, text, type Values } from '../../lib/options.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { Attributes } from '../auth/authorize.ts';
 import { anonymous, userInfo, type User } from '../auth/user.ts';
+import type { Annotate } from '../call.ts';
 import type { Incoming } from '../dispatch.ts';
 import { AuditPolicy, type AuditDecision, type AuditStage } from './policy.ts';
 import { AuditSink } from './sink.ts';
@@ -48,7 +49,7 @@ export class Audit {
 
 /** What is told of one request, stage by stage. */
 export class AuditRecord {
-  readonly annotations: Record<string, string> = {};
+  readonly #annotations: Record<string, string> = {};
   readonly #sink: AuditSink;
   readonly #decision: AuditDecision;
   readonly #event: Record<string, unknown>;
@@ -83,9 +84,14 @@ export class AuditRecord {
 
   /** May they? And why, where that is known. */
   decided(allowed: boolean, reason = ''): void {
-    this.annotations['authorization.k8s.io/decision'] = allowed ? 'allow' : 'forbid';
-    this.annotations['authorization.k8s.io/reason'] = reason;
+    this.#annotations['authorization.k8s.io/decision'] = allowed ? 'allow' : 'forbid';
+    this.#annotations['authorization.k8s.io/reason'] = reason;
   }
+
+  /** The first word on a key counts, as nobody may take back what another has noted. */
+  readonly annotate: Annotate = (key, value, level = 'Metadata') => {
+    if (level === 'Metadata' || this.wantsRequest) this.#annotations[key] ??= value;
+  };
 
   /** A body of JSON as it came; other forms are not shown. */
   request(contentType: string, body: Buffer): void {
@@ -116,7 +122,7 @@ export class AuditRecord {
 
   #write(stage: AuditStage, more: object): void {
     if (this.#decision.omitted.has(stage)) return;
-    const annotations = Object.keys(this.annotations).length > 0 ? { annotations: this.annotations } : {};
+    const annotations = Object.keys(this.#annotations).length > 0 ? { annotations: this.#annotations } : {};
     this.#sink.write({ ...this.#event, ...more, stage, stageTimestamp: microTimestamp(Date.now()), ...annotations });
   }
 }

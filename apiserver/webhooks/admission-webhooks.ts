@@ -6,6 +6,7 @@ import { badRequest, internalError, StatusError, type Reason } from '../../api/s
 import type { Webhook, WebhookConfiguration } from '../../api/webhook.ts';
 import type { AdmissionRequest, AdmissionRule } from '../admission/order.ts';
 import { applyJsonPatch } from '../patch/json.ts';
+import { AuditNotes, type Place } from './audit-notes.ts';
 import type { WebhookCaller } from './caller.ts';
 import { celVariables, conditionsHold } from './conditions.ts';
 import { matchedKind, type World } from './matching.ts';
@@ -57,58 +58,86 @@ export function validatingWebhooks(world: World, caller: WebhookCaller): Admissi
   };
 }
 
-function webhooksOf(world: World, kind: { group: string; plural: string }, request: AdmissionRequest): Webhook[] {
+interface Placed {
+  webhook: Webhook;
+  place: Place;
+}
+
+function webhooksOf(world: World, kind: { group: string; plural: string }, request: AdmissionRequest): Placed[] {
   const configurations = world.feed.cache(kind);
   if (configurations.size === 0 || isUntouchable(request.kind)) return [];
   // The cache keeps them by name, which is their order.
-  return configurations.list().flatMap(({ object }) => (object as WebhookConfiguration).webhooks ?? []);
+  return configurations
+    .list()
+    .flatMap(({ object }) => ((object as WebhookConfiguration).webhooks ?? []).map((webhook) => ({ webhook, object })))
+    .map(({ webhook, object }, index) => ({
+      webhook,
+      place: { configuration: object.metadata.name!, webhook: webhook.name, index, round: 0 },
+    }));
 }
 
 /** In order; those that ask for it once more when a later one changed the object. */
 async function mutateAll(
-  webhooks: Webhook[],
+  webhooks: readonly Placed[],
   request: AdmissionRequest,
   world: World,
   caller: WebhookCaller,
 ): Promise<void> {
-  const seen = new Map<Webhook, string>();
-  for (const webhook of webhooks)
-    if (await mutateBy(webhook, request, world, caller)) seen.set(webhook, JSON.stringify(request.object));
+  const seen = new Map<Placed, string>();
+  for (const one of webhooks)
+    if (await mutateBy(one, request, world, caller)) seen.set(one, JSON.stringify(request.object));
   const last = JSON.stringify(request.object);
-  for (const [webhook, after] of seen)
-    if (webhook.reinvocationPolicy === 'IfNeeded' && after !== last) await mutateBy(webhook, request, world, caller);
+  for (const [{ webhook, place }, after] of seen)
+    if (webhook.reinvocationPolicy === 'IfNeeded' && after !== last)
+      await mutateBy({ webhook, place: { ...place, round: 1 } }, request, world, caller);
 }
 
 /** True when the webhook was asked. */
 async function mutateBy(
-  webhook: Webhook,
+  { webhook, place }: Placed,
   request: AdmissionRequest,
   world: World,
   caller: WebhookCaller,
 ): Promise<boolean> {
-  const asked = await ask(webhook, request, world, caller);
+  const notes = new AuditNotes('mutation', place, request.options);
+  const asked = await ask(webhook, request, world, caller, notes);
   if (!asked) return false;
   const { response, kind, object } = asked;
-  if (!response.patch || !object) return true;
-  if (response.patchType !== 'JSONPatch')
-    throw failing(webhook, `webhook returned response.patch but not response.patchType=JSONPatch`);
-  try {
-    const patch: unknown = JSON.parse(Buffer.from(response.patch, 'base64').toString());
-    await rewrite(request, applyJsonPatch(object, patch), kind);
-  } catch (error) {
-    if (error instanceof StatusError) throw failing(webhook, error.message);
-    throw failing(webhook, (error as Error).message);
-  }
+  const before = JSON.stringify(request.object);
+  if (response.patch && object) notes.patched(await applyPatch(webhook, response, request, object, kind));
+  notes.mutated(JSON.stringify(request.object) !== before);
   return true;
 }
 
+async function applyPatch(
+  webhook: Webhook,
+  { patch: encoded = '', patchType }: ReviewResponse,
+  request: AdmissionRequest,
+  object: KubeObject,
+  kind: Kind,
+): Promise<unknown> {
+  if (patchType !== 'JSONPatch')
+    throw failing(webhook, `webhook returned response.patch but not response.patchType=JSONPatch`);
+  try {
+    const patch: unknown = JSON.parse(Buffer.from(encoded, 'base64').toString());
+    await rewrite(request, applyJsonPatch(object, patch), kind);
+    return patch;
+  } catch (error) {
+    throw failing(webhook, (error as Error).message);
+  }
+}
+
 async function validateAll(
-  webhooks: Webhook[],
+  webhooks: readonly Placed[],
   request: AdmissionRequest,
   world: World,
   caller: WebhookCaller,
 ): Promise<void> {
-  const outcomes = await Promise.allSettled(webhooks.map((webhook) => ask(webhook, request, world, caller)));
+  const outcomes = await Promise.allSettled(
+    webhooks.map(({ webhook, place }) =>
+      ask(webhook, request, world, caller, new AuditNotes('validating', place, request.options)),
+    ),
+  );
   const refused = outcomes.find((outcome) => outcome.status === 'rejected');
   if (refused) throw refused.reason;
 }
@@ -125,6 +154,7 @@ async function ask(
   request: AdmissionRequest,
   world: World,
   caller: WebhookCaller,
+  notes: AuditNotes,
 ): Promise<Asked | undefined> {
   const kind = matchedKind(webhook, request, world);
   if (!kind) return undefined;
@@ -143,9 +173,11 @@ async function ask(
   try {
     response = await call(webhook, review, caller);
   } catch (error) {
-    if (webhook.failurePolicy === 'Ignore') return undefined;
-    throw error;
+    if (webhook.failurePolicy !== 'Ignore') throw error;
+    notes.failedOpen();
+    return undefined;
   }
+  notes.said(response.auditAnnotations);
   for (const warning of response.warnings ?? []) request.options.warn?.(warning);
   if (response.allowed !== true) throw denial(webhook, response);
   return { response, kind, object };
