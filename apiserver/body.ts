@@ -7,6 +7,7 @@ import { badRequest, StatusError } from '../api/status.ts';
 import { countMembers, findDuplicates, measure } from './duplicates.ts';
 import { parseJson } from './json.ts';
 import { decodeProtobuf } from './protobuf/decode.ts';
+import type { Call } from './call.ts';
 
 export interface Decoded<T> {
   object: T;
@@ -172,43 +173,13 @@ function finish<T extends KubeObject>(
   return { object: value as unknown as T, problems: [...new Set(problems)] };
 }
 
-/** The options of a write, by whose name Kubernetes refuses bad ones. */
-export type WriteOptionsKind = 'CreateOptions' | 'UpdateOptions' | 'PatchOptions';
-
 /** Applies `fieldValidation` to what decoding found: refuses, warns or keeps silent. */
-export function reportProblems(
-  problems: readonly string[],
-  fieldValidation: string | null,
-  options: WriteOptionsKind,
-  type: { kind: string; version: string },
-  warnings: string[],
-): void {
-  const mode = checkFieldValidation(fieldValidation, options);
+export function reportProblems(problems: readonly string[], { kind, query, warnings }: Call): void {
+  const mode = query.get('fieldValidation') || 'Warn';
   if (problems.length === 0 || mode === 'Ignore') return;
   if (mode === 'Strict')
     throw badRequest(
-      `${type.kind} in version "${type.version}" cannot be handled as a ${type.kind}: strict decoding error: ${problems.join(', ')}`,
+      `${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: strict decoding error: ${problems.join(', ')}`,
     );
   warnings.push(...problems);
-}
-
-function checkFieldValidation(mode: string | null, kind: WriteOptionsKind): 'Strict' | 'Warn' | 'Ignore' {
-  if (mode === null || mode === '') return 'Warn';
-  if (mode === 'Strict' || mode === 'Warn' || mode === 'Ignore') return mode;
-  throw new StatusError(
-    422,
-    'Invalid',
-    `${kind}.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "${mode}": supported values: "Ignore", "Strict", "Warn"`,
-    {
-      group: 'meta.k8s.io',
-      kind,
-      causes: [
-        {
-          reason: 'FieldValueNotSupported',
-          message: `Unsupported value: "${mode}": supported values: "Ignore", "Strict", "Warn"`,
-          field: 'fieldValidation',
-        },
-      ],
-    },
-  );
 }

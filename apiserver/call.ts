@@ -1,6 +1,5 @@
 import type { Kind } from '../api/kind.ts';
 import { timestamp, type KubeObject } from '../api/meta.ts';
-import { badRequest } from '../api/status.ts';
 import type { Writer } from './apply/ownership.ts';
 import type { User } from './auth/user.ts';
 import type { Entry } from './encoding.ts';
@@ -78,35 +77,6 @@ export const writerOf = ({ fieldManager, subresource = '' }: WriteOptions, now: 
   subresource,
   time: timestamp(now),
 });
-
-/** The program behind a User-Agent such as `kubectl/v1.36.0 (linux/amd64)`. */
-const programOf = (userAgent: string): string =>
-  userAgent
-    .split('/')[0]!
-    .replace(/[^\x20-\x7e]/g, '')
-    .slice(0, 128);
-
-export function writeOptions(call: Call): WriteOptions {
-  const fieldManager = call.query.get('fieldManager') ?? '';
-  if (fieldManager.length > 128) throw badRequest('fieldManager: Too long: may not be more than 128 bytes');
-  return {
-    dryRun: readDryRun(call.query.getAll('dryRun')),
-    user: call.user,
-    fieldManager: fieldManager || programOf(call.userAgent),
-    subresource: call.subresource,
-    warn: (sentence) => void call.warnings.push(sentence),
-    annotate: call.annotate,
-  };
-}
-
-export function readDryRun(values: readonly string[]): boolean {
-  const given = values.filter((value) => value !== '');
-  if (given.some((value) => value !== 'All'))
-    throw badRequest(
-      `Invalid value: ${JSON.stringify(given)}: dryRun: Unsupported value: "${given[0]}": supported values: "All"`,
-    );
-  return given.length > 0;
-}
 
 /** `namespace/name`: the key of an object in its cache and behind its prefix in the store. */
 export const keyIn = (kind: Kind, namespace: string, name: string): string =>

@@ -2,11 +2,12 @@ import { isVerdict, stamped, type CertificateSigningRequest } from '../../api/ki
 import { forbiddenField, invalid } from '../../api/field-error.ts';
 import type { Condition, KubeObject } from '../../api/meta.ts';
 import { bodyTypeOf, decodeBody } from '../body.ts';
-import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
+import { keyIn, type Answer, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
 import type { Json } from '../patch/json.ts';
 import { checkPreconditions } from '../verbs/update.ts';
 import { patcher } from '../verbs/patch.ts';
+import { writeOptions } from '../write-options.ts';
 
 /** PUT and PATCH of `certificatesigningrequests/<name>/approval`: of all but the metadata only conditions are taken over. */
 export async function approve(registry: Registry, call: Call): Promise<Answer> {

@@ -4,8 +4,9 @@ import type { Pod } from '../../api/kinds/pod.ts';
 import { invalid, required, notSupported } from '../../api/field-error.ts';
 import { badRequest, conflict } from '../../api/status.ts';
 import { decodeBody } from '../body.ts';
-import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
+import { keyIn, type Answer, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
+import { writeOptions } from '../write-options.ts';
 
 interface Binding extends KubeObject {
   target?: { kind?: string; name?: string };

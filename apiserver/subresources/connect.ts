@@ -1,6 +1,7 @@
 import type { KubeObject } from '../../api/meta.ts';
-import { writeOptions, type Call } from '../call.ts';
+import { type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
+import { writeOptions } from '../write-options.ts';
 
 const kinds: Readonly<Record<string, string>> = {
   exec: 'PodExecOptions',

@@ -2,10 +2,11 @@ import type { Pod } from '../../api/kinds/pod.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { badRequest, notFound } from '../../api/status.ts';
 import { decodeBody } from '../body.ts';
-import { keyIn, readDryRun, writeOptions, type Answer, type Call } from '../call.ts';
+import { keyIn, type Answer, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
 import { spendDisruption } from './disruption-budget.ts';
 import { deleteObject } from '../verbs/delete.ts';
+import { readDryRun, writeOptions } from '../write-options.ts';
 
 interface Eviction extends KubeObject {
   deleteOptions?: {

@@ -1,8 +1,9 @@
 import type { Namespace } from '../../api/kinds/namespace.ts';
 import { bodyTypeOf, decodeBody } from '../body.ts';
-import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
+import { keyIn, type Answer, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
 import { checkPreconditions } from '../verbs/update.ts';
+import { writeOptions } from '../write-options.ts';
 
 /** PUT of `namespaces/<name>/finalize`: who has emptied a namespace takes its finalizer out of `spec.finalizers`. */
 export async function finalize(registry: Registry, call: Call): Promise<Answer> {

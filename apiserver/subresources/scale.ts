@@ -4,11 +4,12 @@ import { bad, invalid } from '../../api/field-error.ts';
 import { badRequest, modified, notFound } from '../../api/status.ts';
 import { formatSelector, fromLabelSelector } from '../../api/selector.ts';
 import { decodeBody } from '../body.ts';
-import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
+import { keyIn, type Answer, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
 import { get } from '../verbs/get.ts';
 import { patcher } from '../verbs/patch.ts';
 import { isRecord, setMember, type Json } from '../patch/json.ts';
+import { writeOptions } from '../write-options.ts';
 
 /** Where a kind keeps the parts of its scale; custom ones say so themselves. */
 const usualPaths = { replicas: ['spec', 'replicas'], current: ['status', 'replicas'], selector: ['spec', 'selector'] };

@@ -1,12 +1,10 @@
-import { invalid, required } from '../../api/field-error.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { badRequest, conflict, isAlreadyExists, isNotFound, modified } from '../../api/status.ts';
 import { applyConfiguration, type Writer } from '../apply/ownership.ts';
 import { bodyTypeOf, decodeBody, type Decoded } from '../body.ts';
-import { keyIn, writeOptions, writerOf, type Answer, type Call } from '../call.ts';
+import { keyIn, writerOf, type Answer, type Call } from '../call.ts';
 import type { Door, Registry } from '../registry.ts';
-
-export const applyType = 'application/apply-patch+yaml';
+import { writeOptions } from '../write-options.ts';
 
 /** How often a create that lost against another one is tried as an update, and the other way round. */
 const attempts = 5;
@@ -14,8 +12,8 @@ const attempts = 5;
 /** PATCH of the type apply: the object is made when it is not there. https://kubernetes.io/docs/reference/using-api/server-side-apply/ */
 export async function apply(registry: Registry, call: Call, door: Door = 'main'): Promise<Answer> {
   const { kind, namespace, name } = call;
-  const config = readConfiguration(call);
   const options = { ...writeOptions(call), applied: true };
+  const config = readConfiguration(call);
   const force = call.query.get('force') === 'true';
   for (let attempt = 1; ; attempt++) {
     const writer = writerOf(options, Date.now());
@@ -63,10 +61,6 @@ function fresh(config: KubeObject, { kind, name }: Call, writer: Writer): KubeOb
 
 function readConfiguration(call: Call): KubeObject {
   const { kind, name, namespace } = call;
-  if (!call.query.get('fieldManager'))
-    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [
-      required('fieldManager', 'is required for apply patch'),
-    ]);
   const decoded = decodeBody<KubeObject & { spec?: object }>('application/yaml', call.body, bodyTypeOf(kind));
   refuseUnknown(decoded, call);
   const { object } = decoded;

@@ -1,12 +1,13 @@
 import { storedAs, type Kind } from '../../api/kind.ts';
 import { timestamp, type KubeObject } from '../../api/meta.ts';
 import { badRequest, conflict, forbidden, notFound } from '../../api/status.ts';
-import { bad, invalid, notSupported } from '../../api/field-error.ts';
+import { bad, notSupported } from '../../api/field-error.ts';
 import { immortalNamespaces } from '../admission/namespace-lifecycle.ts';
 import { decodeBody } from '../body.ts';
-import { keyIn, readDryRun, writeOptions, type Answer, type Call, type WriteOptions } from '../call.ts';
+import { keyIn, type Answer, type Call, type WriteOptions } from '../call.ts';
 import type { Entry } from '../encoding.ts';
 import type { Registry } from '../registry.ts';
+import { badOptions, readDryRun, writeOptions } from '../write-options.ts';
 
 export interface DeleteOptions extends WriteOptions {
   gracePeriodSeconds: number | undefined;
@@ -65,11 +66,12 @@ export function deleteOptions(call: Call): DeleteOptions {
   const policy = body.propagationPolicy ?? query.get('propagationPolicy') ?? undefined;
   const orphan =
     body.orphanDependents ?? (query.has('orphanDependents') ? query.get('orphanDependents') === 'true' : undefined);
-  const options = { group: 'meta.k8s.io', kind: 'DeleteOptions' };
   if (policy !== undefined && policy !== 'Background' && policy !== 'Foreground' && policy !== 'Orphan')
-    throw invalid(options, '', [notSupported('propagationPolicy', policy, ['Background', 'Foreground', 'Orphan'])]);
+    throw badOptions('DeleteOptions', [
+      notSupported('propagationPolicy', policy, ['Background', 'Foreground', 'Orphan']),
+    ]);
   if (policy !== undefined && orphan !== undefined)
-    throw invalid(options, '', [
+    throw badOptions('DeleteOptions', [
       bad('propagationPolicy', policy, 'orphanDependents and deletionPropagation cannot be both set'),
     ]);
   const common = writeOptions(call);

@@ -1,17 +1,17 @@
-import { forbiddenField, invalid } from '../../api/field-error.ts';
 import { DecodeContext, DecodeError, decoderOfKind } from '../../api/decode.ts';
 import { parse as parseYaml } from 'yaml';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { definitionOf } from '../../api/schema.ts';
 import { badRequest, modified, StatusError } from '../../api/status.ts';
-import { apply, applyType } from './apply.ts';
+import { apply } from './apply.ts';
 import { goJsonError, reportProblems } from '../body.ts';
-import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
+import { keyIn, type Answer, type Call } from '../call.ts';
 import { applyJsonPatch, isRecord, mergePatch, type Json } from '../patch/json.ts';
 import { strategicMerge } from '../patch/strategic.ts';
 import type { Door, Registry } from '../registry.ts';
 import { parseJson } from '../json.ts';
+import { applyType, mediaType, writeOptions } from '../write-options.ts';
 
 export const patchTypes = [
   'application/json-patch+json',
@@ -24,10 +24,6 @@ export const patchTypes = [
 export async function patch(registry: Registry, call: Call, door: Door = 'main'): Promise<Answer> {
   const { kind, name, namespace } = call;
   if (mediaType(call) === applyType) return apply(registry, call, door);
-  if (call.query.has('force'))
-    throw invalid({ group: 'meta.k8s.io', kind: 'PatchOptions' }, '', [
-      forbiddenField('force', 'may not be specified for non-apply patch'),
-    ]);
   const options = writeOptions(call);
   const change = patcher(call);
   const entry = await registry.update(kind, keyIn(kind, namespace, name), door, options, (current) => {
@@ -41,8 +37,6 @@ export async function patch(registry: Registry, call: Call, door: Door = 'main')
   });
   return { code: 200, kind, entry };
 }
-
-const mediaType = ({ contentType }: Call): string => contentType.split(';')[0]!.trim().toLowerCase();
 
 /** The function that applies the body of a PATCH to an object. */
 export function patcher(call: Call): (object: Json) => Json {
@@ -119,7 +113,7 @@ function clean(value: unknown, kind: Kind, call: Call): KubeObject {
     throw badRequest(`${kind.kind} in version "${kind.version}" cannot be handled as a ${kind.kind}: ${error.message}`);
   }
   const problems = [...new Set(context.unknown)].map((path) => `unknown field "${path}"`);
-  reportProblems(problems, call.query.get('fieldValidation'), 'PatchOptions', kind, call.warnings);
+  reportProblems(problems, call);
   if (!isRecord(value['metadata'])) value['metadata'] = {};
   return value as unknown as KubeObject;
 }

@@ -3,15 +3,16 @@ import type { KubeObject } from '../../api/meta.ts';
 import { badRequest, conflict, isNotFound, modified } from '../../api/status.ts';
 import { invalid, bad } from '../../api/field-error.ts';
 import { bodyTypeOf, decodeBody, reportProblems } from '../body.ts';
-import { keyIn, writeOptions, type Answer, type Call } from '../call.ts';
+import { keyIn, type Answer, type Call } from '../call.ts';
 import type { Door, Registry } from '../registry.ts';
+import { writeOptions } from '../write-options.ts';
 
 /** PUT of one object, through its main door or a subresource's. */
 export async function update(registry: Registry, call: Call, door: Door = 'main'): Promise<Answer> {
   const { kind, name, namespace } = call;
   const options = writeOptions(call);
   const { object, problems } = decodeBody(call.contentType, call.body, bodyTypeOf(kind));
-  reportProblems(problems, call.query.get('fieldValidation'), 'UpdateOptions', kind, call.warnings);
+  reportProblems(problems, call);
   checkPlace(object, kind, namespace, name);
   try {
     const entry = await registry.update(kind, keyIn(kind, namespace, name), door, options, (current) => {

@@ -173,7 +173,7 @@ describe.each(['embedded', 'etcd'])('objects kept in %s', (which) => {
   test('a dry run answers the same and writes nothing', async () => {
     expect((await call('POST', `${cms}?dryRun=All`, configMap('dry'))).status).toBe(201);
     expect((await call('GET', `${cms}/dry`)).status).toBe(404);
-    expect((await call('POST', `${cms}?dryRun=Some`, configMap('dry'))).status).toBe(400);
+    expect((await call('POST', `${cms}?dryRun=Some`, configMap('dry'))).status).toBe(422);
   });
 
   test('unknown and duplicate fields are refused, warned of or ignored', async () => {
