@@ -190,7 +190,7 @@ class Handler {
       user = await dispatcher.identify(incoming);
       record = audit?.begin(incoming, user, asked.attributes);
       if (!connectSubresources.has(asked.attributes.subresource)) {
-        const taken = this.#parts.doorkeeper.enter(user, asked.attributes, caller);
+        const taken = this.#parts.doorkeeper.enter(user, asked.attributes, incoming.query, caller);
         seat = taken instanceof Promise ? await taken : taken;
         caller.once('close', () => seat!.leave());
         // It may have hung up while it was looked into.

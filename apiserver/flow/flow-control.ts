@@ -7,6 +7,7 @@ import type { Feed } from '../feed.ts';
 import { mandatoryLevels, mandatorySchemas } from './defaults.ts';
 import { Seats, type Level, type Refusal } from './level.ts';
 import { matches } from './match.ts';
+import { widthOf } from './width.ts';
 
 /** What a request holds while it is served. */
 export interface Seat {
@@ -26,8 +27,8 @@ export interface Caller {
 
 /** Decides when a request is served. */
 export interface Doorkeeper {
-  /** A seat at once, or when one is free. Throws 429. */
-  enter: (user: User, asked: Attributes, caller: Caller) => Seat | Promise<Seat>;
+  /** A seat at once, or when one is free; several for what is much work. Throws 429. */
+  enter: (user: User, asked: Attributes, query: URLSearchParams, caller: Caller) => Seat | Promise<Seat>;
 }
 
 /** Requests of one schema: where they sit, and how many there were. */
@@ -36,8 +37,16 @@ export interface Flow {
   level: Level;
   dispatched: number;
   executing: number;
+  /** Seats that those have who are executing. */
+  seats: number;
   waiting: number;
   rejected: Partial<Record<Refusal, number>>;
+}
+
+/** Told how long a request waited for its seat, and how long it held it, in seconds. */
+export interface FlowClock {
+  waited: (flow: Flow, seconds: number, execute: boolean) => void;
+  executed: (flow: Flow, seconds: number, isWatch: boolean) => void;
 }
 
 /** A quarter of the time that requests have. */
@@ -49,12 +58,14 @@ const remembered = 512;
  *
  *   request ─▶ first FlowSchema that matches ─▶ its PriorityLevel: a free seat, or a line of the flow, or 429
  *
- * Every request takes one seat. https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
+ * https://kubernetes.io/docs/concepts/cluster-administration/flow-control/
  */
 export class FlowControl implements Doorkeeper {
   readonly #feed: Feed;
   readonly #total: number;
   readonly seats = new Seats();
+  /** Nobody's until somebody measures. */
+  clock: FlowClock = { waited: () => undefined, executed: () => undefined };
   #flows: Flow[] = [];
   #isStale = true;
   readonly #following = new Set<object>();
@@ -70,19 +81,27 @@ export class FlowControl implements Doorkeeper {
     return this.#flows;
   }
 
-  enter(user: User, asked: Attributes, caller: Caller): Seat | Promise<Seat> {
+  enter(user: User, asked: Attributes, query: URLSearchParams, caller: Caller): Seat | Promise<Seat> {
     const flow = this.#flowOf(user, asked);
-    return flow.level.take() ? new Taken(flow, flow.level) : this.#wait(flow, user, asked, caller);
+    const { group, resource: plural } = asked;
+    const stored = () => this.#feed.cacheIfServed({ group, plural })?.size ?? 0;
+    const seats = flow.level.clip(widthOf(asked, query, stored));
+    if (!flow.level.take(seats)) return this.#wait(flow, seats, user, asked, caller);
+    this.clock.waited(flow, 0, true);
+    return new Taken(flow, seats, asked.verb === 'watch', this.clock);
   }
 
-  async #wait(flow: Flow, user: User, asked: Attributes, caller: Caller): Promise<Seat> {
+  async #wait(flow: Flow, seats: number, user: User, asked: Attributes, caller: Caller): Promise<Seat> {
     const { schema, level } = flow;
+    const since = performance.now();
     const by = schema.spec?.distinguisherMethod?.type;
     const part = by === 'ByUser' ? user.name : by === 'ByNamespace' ? asked.namespace : '';
     flow.waiting += 1;
-    const why = await level.wait(`${schema.metadata.name}\0${part}`, patienceMs, (gone) => caller.once('close', gone));
+    const hangsUp = (gone: () => void) => void caller.once('close', gone);
+    const why = await level.wait(`${schema.metadata.name}\0${part}`, seats, patienceMs, hangsUp);
     flow.waiting -= 1;
-    if (!why) return new Taken(flow, level);
+    this.clock.waited(flow, (performance.now() - since) / 1000, !why);
+    if (!why) return new Taken(flow, seats, asked.verb === 'watch', this.clock);
     flow.rejected[why] = (flow.rejected[why] ?? 0) + 1;
     throw tooManyRequests();
   }
@@ -112,7 +131,7 @@ export class FlowControl implements Doorkeeper {
     this.#flows = schemas.sort(byPrecedence).flatMap((schema) => {
       const level = this.seats.levels.get(schema.spec?.priorityLevelConfiguration.name ?? '');
       if (!level) return [];
-      const blank = { dispatched: 0, executing: 0, waiting: 0, rejected: {} };
+      const blank = { dispatched: 0, executing: 0, seats: 0, waiting: 0, rejected: {} };
       // Those who sit or wait go on counting where they began.
       return [Object.assign(before.get(schema.metadata.name) ?? blank, { schema, level })];
     });
@@ -155,13 +174,22 @@ const byPrecedence = (a: FlowSchema, b: FlowSchema): number =>
 class Taken implements Seat {
   readonly #flow: Flow;
   readonly #level: Level;
+  readonly #seats: number;
+  readonly #isWatch: boolean;
+  readonly #clock: FlowClock;
+  readonly #since = performance.now();
   #hasLeft = false;
 
-  constructor(flow: Flow, level: Level) {
+  constructor(flow: Flow, seats: number, isWatch: boolean, clock: FlowClock) {
     this.#flow = flow;
-    this.#level = level;
+    // The flow may belong to another one when the seats are given back.
+    this.#level = flow.level;
+    this.#seats = seats;
+    this.#isWatch = isWatch;
+    this.#clock = clock;
     flow.dispatched += 1;
     flow.executing += 1;
+    flow.seats += seats;
   }
 
   get schemaUid(): string {
@@ -176,7 +204,9 @@ class Taken implements Seat {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
     this.#flow.executing -= 1;
-    this.#level.leave();
+    this.#flow.seats -= this.#seats;
+    this.#level.leave(this.#seats);
+    this.#clock.executed(this.#flow, (performance.now() - this.#since) / 1000, this.#isWatch);
   }
 }
 

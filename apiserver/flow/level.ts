@@ -1,11 +1,14 @@
 import type { PriorityLevelConfiguration } from '../../api/kinds/priority-level-configuration.ts';
-import { Queues } from './queues.ts';
+import { Queues, type Waiter } from './queues.ts';
 
 /** A request that waits for a seat. */
-interface Waiting {
+interface Waiting extends Waiter {
   flow: string;
   start: () => void;
 }
+
+/** What one request may take of its level's nominal seats. */
+const widestPart = 0.15;
 
 export type Refusal = 'concurrency-limit' | 'queue-full' | 'time-out' | 'cancelled';
 
@@ -91,29 +94,37 @@ export class Level {
     this.#queues = queuing && new Queues(queues, handSize, queueLengthLimit);
     for (let one = before?.next(); one; one = before?.next())
       if (!this.#queues?.add(one.flow, one)) {
-        this.inUse += 1;
+        this.inUse += one.seats;
         one.start();
       }
   }
 
-  /** Takes a seat if one is free and nobody waits for it. */
-  take(): boolean {
-    return this.waiting === 0 && this.#sit();
+  /** How many of the seats that a request wants it may take here, so that a few wide ones do not fill the level. */
+  clip(seats: number): number {
+    return Math.min(seats, Math.max(1, Math.ceil(this.nominal * widestPart)));
   }
 
-  #sit(): boolean {
-    if (this.isExempt || this.inUse < this.guaranteed) {
-      this.inUse += 1;
-      return true;
-    }
-    if (this.inUse >= this.#limit || this.#seats.lent >= this.#seats.lendable) return false;
-    this.inUse += 1;
-    this.#seats.lent += 1;
+  /** Takes seats if they are free and nobody waits for them. */
+  take(seats: number): boolean {
+    return this.waiting === 0 && this.#sit(seats);
+  }
+
+  #sit(seats: number): boolean {
+    const borrowed = this.#borrowed(this.inUse + seats) - this.#borrowed(this.inUse);
+    if (borrowed > 0 && (this.inUse + seats > this.#limit || this.#seats.lent + borrowed > this.#seats.lendable))
+      return false;
+    this.inUse += seats;
+    this.#seats.lent += borrowed;
     return true;
   }
 
-  /** Waits for a seat in a line of the flow; resolves with why there is none. `onGone` calls back when the caller hangs up. */
-  wait(flow: string, ms: number, onGone: (gone: () => void) => void): Promise<Refusal | undefined> {
+  /** Seats of others, when so many are in use. */
+  #borrowed(inUse: number): number {
+    return this.isExempt ? 0 : Math.max(0, inUse - this.guaranteed);
+  }
+
+  /** Waits for seats in a line of the flow; resolves with why there are none. `onGone` calls back when the caller hangs up. */
+  wait(flow: string, seats: number, ms: number, onGone: (gone: () => void) => void): Promise<Refusal | undefined> {
     const queues = this.#queues;
     if (!queues) return Promise.resolve('concurrency-limit');
     return new Promise((resolve) => {
@@ -128,6 +139,7 @@ export class Level {
       const timer = setTimeout(() => giveUp('time-out'), ms);
       const one: Waiting = {
         flow,
+        seats,
         start: () => {
           isOver = true;
           clearTimeout(timer);
@@ -142,14 +154,16 @@ export class Level {
 
   /** Gives a free seat to whose turn it is; false when there is none, or nobody. */
   startNext(): boolean {
-    if (this.waiting === 0 || !this.#sit()) return false;
+    const one = this.#queues?.peek();
+    if (!one || !this.#sit(one.seats)) return false;
     this.#queues!.next()!.start();
     return true;
   }
 
-  leave(): void {
-    if (!this.isExempt && this.inUse > this.guaranteed && this.#seats.lent > 0) this.#seats.lent -= 1;
-    this.inUse -= 1;
+  leave(seats: number): void {
+    const back = this.#borrowed(this.inUse) - this.#borrowed(this.inUse - seats);
+    this.#seats.lent -= back;
+    this.inUse -= seats;
     for (const level of this.#seats.levels.values()) if (level.waiting > 0) return this.#seats.fill();
   }
 }

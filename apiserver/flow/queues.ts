@@ -1,9 +1,14 @@
 import { createHash } from 'node:crypto';
 
+/** What waits, and how many seats it will take. */
+export interface Waiter {
+  seats: number;
+}
+
 /** Requests that wait in one line, and when the line is next due. */
 interface Line<T> {
   waiting: T[];
-  /** In turns of the level, not in time. */
+  /** In seats that the level has given, not in time. */
   due: number;
 }
 
@@ -12,7 +17,7 @@ interface Line<T> {
  * alone. Lines that have somebody take turns.
  * https://kubernetes.io/docs/concepts/cluster-administration/flow-control/#queuing
  */
-export class Queues<T> {
+export class Queues<T extends Waiter> {
   readonly #lines: Line<T>[];
   readonly #handSize: number;
   readonly #lengthLimit: number;
@@ -41,15 +46,26 @@ export class Queues<T> {
     return true;
   }
 
-  /** Whose turn it is. */
+  /** Whose turn it is; it goes on waiting. */
+  peek(): T | undefined {
+    return this.#first()?.waiting[0];
+  }
+
+  /** Takes out whose turn it is. A line whose requests are wide waits longer for its next turn. */
   next(): T | undefined {
+    const first = this.#first();
+    const one = first?.waiting.shift();
+    if (!first || !one) return undefined;
+    this.#turn = first.due;
+    first.due += one.seats;
+    this.#size -= 1;
+    return one;
+  }
+
+  #first(): Line<T> | undefined {
     let first: Line<T> | undefined;
     for (const line of this.#lines) if (line.waiting.length > 0 && (!first || line.due < first.due)) first = line;
-    if (!first) return undefined;
-    this.#turn = first.due;
-    first.due += 1;
-    this.#size -= 1;
-    return first.waiting.shift();
+    return first;
   }
 
   remove(one: T): void {

@@ -3,6 +3,8 @@ import { setTimeout as pause } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { openEmbedded } from '../../../apiserver/embedded.ts';
 import type { Store } from '../../../apiserver/store.ts';
+import { attributes } from '../../../apiserver/auth/authorize.ts';
+import { widthOf } from '../../../apiserver/flow/width.ts';
 import { eventually } from '../../eventually.ts';
 import { startServer, type Reply, type TestServer } from '../harness.ts';
 
@@ -191,6 +193,26 @@ describe('API priority and fairness', () => {
       limited: { nominalConcurrencyShares: 7 },
     });
   }, 20_000);
+});
+
+// https://kubernetes.io/docs/concepts/cluster-administration/flow-control/#seats-occupied-by-a-request
+test('a list takes a seat for each hundred objects that are stored, and how long requests wait is measured', async () => {
+  const asked = (verb: string) => attributes({ verb, resource: 'pods', version: 'v1' });
+  const width = (verb: string, query: string, size: number) =>
+    widthOf(asked(verb), new URLSearchParams(query), () => size);
+  expect(width('get', '', 5000)).toBe(1);
+  expect(width('list', '', 99)).toBe(1);
+  expect(width('list', '', 301)).toBe(4);
+  expect(width('list', '', 100_000)).toBe(10);
+  expect(width('list', 'limit=150', 100_000)).toBe(2);
+  expect(width('watch', 'resourceVersion=7', 5000)).toBe(1);
+  expect(width('watch', '', 5000)).toBe(10);
+  expect(width('watch', 'resourceVersion=7&sendInitialEvents=true', 5000)).toBe(10);
+
+  await s.call('GET', configMaps, undefined, as('calm'));
+  const labels = 'flow_schema="global-default"';
+  expect(await metric('apiserver_flowcontrol_request_wait_duration_seconds_count', labels)).toBeGreaterThan(0);
+  expect(await metric('apiserver_flowcontrol_request_execution_seconds_count', labels)).toBeGreaterThan(0);
 });
 
 test('without it, only numbers count: past them everybody but administrators is refused', async () => {

@@ -36,19 +36,28 @@ describe('the lines of a level', () => {
   });
 
   test('who comes late does not wait behind a flood, and who was away gets no turns for that', () => {
-    const queues = new Queues<string>(64, 1, 1000);
-    for (let i = 0; i < 500; i++) queues.add('flood', 'flood');
-    for (let i = 0; i < 10; i++) expect(queues.next()).toBe('flood');
-    for (let i = 0; i < 10; i++) queues.add('calm', 'calm');
-    const order = Array.from({ length: 20 }, () => queues.next());
+    const queues = new Queues<{ name: string; seats: number }>(64, 1, 1000);
+    const add = (name: string) => queues.add(name, { name, seats: 1 });
+    for (let i = 0; i < 500; i++) add('flood');
+    for (let i = 0; i < 10; i++) expect(queues.next()?.name).toBe('flood');
+    for (let i = 0; i < 10; i++) add('calm');
+    const order = Array.from({ length: 20 }, () => queues.next()?.name);
     expect(order.filter((one) => one === 'calm')).toHaveLength(10);
     expect(order.slice(0, 5).filter((one) => one === 'calm').length).toBeGreaterThanOrEqual(2);
     expect(order.slice(0, 5)).toContain('flood');
   });
 
+  test('who takes many seats at a time has fewer turns', () => {
+    const queues = new Queues<{ name: string; seats: number }>(64, 1, 1000);
+    for (let i = 0; i < 20; i++)
+      for (const name of ['wide', 'narrow']) queues.add(name, { name, seats: name === 'wide' ? 5 : 1 });
+    const order = Array.from({ length: 12 }, () => queues.next()?.name);
+    expect(order.filter((one) => one === 'wide')).toHaveLength(2);
+  });
+
   test('are full at their limit', () => {
-    const queues = new Queues<number>(8, 2, 3);
-    const taken = Array.from({ length: 10 }, (_, i) => queues.add('flood', i));
+    const queues = new Queues(8, 2, 3);
+    const taken = Array.from({ length: 10 }, () => queues.add('flood', { seats: 1 }));
     expect(taken.filter(Boolean)).toHaveLength(6);
     expect(queues.size).toBe(6);
   });
@@ -77,20 +86,38 @@ describe('the seats of levels', () => {
     const seats = new Seats();
     seats.configure([limited('lender', 1, { lendablePercent: 50 }), limited('borrower', 1)], 8);
     const [lender, borrower] = [seats.levels.get('lender')!, seats.levels.get('borrower')!];
-    while (borrower.take());
+    while (borrower.take(1));
     expect(borrower.inUse).toBe(6);
-    while (lender.take());
+    while (lender.take(1));
     expect(lender.inUse).toBe(2);
     let isIn = '';
-    void borrower.wait('b', 1000, nobody).then(() => (isIn += 'b'));
-    void lender.wait('l', 1000, nobody).then(() => (isIn += 'l'));
-    borrower.leave();
+    void borrower.wait('b', 1, 1000, nobody).then(() => (isIn += 'b'));
+    void lender.wait('l', 1, 1000, nobody).then(() => (isIn += 'l'));
+    borrower.leave(1);
     await Promise.resolve();
     expect(isIn).toBe('l');
-    borrower.leave();
-    borrower.leave();
+    borrower.leave(1);
+    borrower.leave(1);
     await Promise.resolve();
     expect(isIn).toBe('lb');
+  });
+
+  test('are taken several at a time, by one request no more than a part of the level, and only together', async () => {
+    const seats = new Seats();
+    seats.configure([limited('a', 1)], 20);
+    const level = seats.levels.get('a')!;
+    expect([level.clip(10), level.clip(2)]).toEqual([3, 2]);
+    for (let i = 0; i < 6; i++) expect(level.take(3)).toBe(true);
+    expect(level.take(3)).toBe(false);
+    let order = '';
+    void level.wait('wide', 3, 1000, nobody).then(() => (order += 'w'));
+    // Two are free, but nobody passes who waits for three.
+    expect(level.take(1)).toBe(false);
+    void level.wait('narrow', 1, 1000, nobody).then(() => (order += 'n'));
+    level.leave(3);
+    await Promise.resolve();
+    expect(order).toBe('wn');
+    expect(level.inUse).toBe(19);
   });
 
   test('are counted when everybody has left, whatever changed meanwhile', () => {
@@ -99,14 +126,14 @@ describe('the seats of levels', () => {
       seats.configure([limited('a', 1, { lendablePercent }), limited('b', 1)], total);
     set(50, 8);
     const [a, b] = [seats.levels.get('a')!, seats.levels.get('b')!];
-    while (a.take());
-    while (b.take());
+    while (a.take(1));
+    while (b.take(1));
     set(0, 2);
-    expect([a.take(), b.take()]).toEqual([false, false]);
-    while (a.inUse > 0) a.leave();
-    while (b.inUse > 0) b.leave();
+    expect([a.take(1), b.take(1)]).toEqual([false, false]);
+    while (a.inUse > 0) a.leave(1);
+    while (b.inUse > 0) b.leave(1);
     expect(seats.lent).toBe(0);
-    expect([a.take(), a.take(), b.take(), b.take()]).toEqual([true, false, true, false]);
+    expect([a.take(1), a.take(1), b.take(1), b.take(1)]).toEqual([true, false, true, false]);
   });
 
   test.each([
@@ -117,8 +144,8 @@ describe('the seats of levels', () => {
     const seats = new Seats();
     seats.configure([limited('a', 1, {}, response)], 1);
     const level = seats.levels.get('a')!;
-    expect(level.take()).toBe(true);
-    expect(await level.wait('f', ms, nobody)).toBe(why);
+    expect(level.take(1)).toBe(true);
+    expect(await level.wait('f', 1, ms, nobody)).toBe(why);
     expect(level.waiting).toBe(0);
   });
 
@@ -126,15 +153,15 @@ describe('the seats of levels', () => {
     const seats = new Seats();
     seats.configure([limited('a', 1)], 1);
     const level = seats.levels.get('a')!;
-    level.take();
+    level.take(1);
     let hangUp: () => void = nobody;
-    const gone = level.wait('f', 1000, (end) => (hangUp = end));
-    const stays = level.wait('g', 1000, nobody);
+    const gone = level.wait('f', 1, 1000, (end) => (hangUp = end));
+    const stays = level.wait('g', 1, 1000, nobody);
     hangUp();
     expect(await gone).toBe('cancelled');
     seats.configure([limited('a', 1, {}, queue(4, 1, 9))], 1);
     expect(level.waiting).toBe(1);
-    level.leave();
+    level.leave(1);
     expect(await stays).toBeUndefined();
   });
 });
