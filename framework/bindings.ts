@@ -62,6 +62,17 @@ export class Bindings {
     }
   }
 
+  /** The pod ends as Failed; nothing if it is gone meanwhile. One that is being deleted has nobody left to end it. */
+  async fail({ metadata }: Pod & Stored, reason: string, message: string): Promise<void> {
+    try {
+      const status = { phase: 'Failed', reason, message };
+      await this.#client.patch(Pod, metadata, { status }, { subresource: 'status' });
+      if (metadata.deletionTimestamp) await this.#client.delete(Pod, metadata, { gracePeriodSeconds: 0 });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
+    }
+  }
+
   /** A binding whose answer was lost with its connection: the pod says itself whose it is. */
   async #isBoundAs(task: Task): Promise<boolean> {
     const pod = await this.read(task);
