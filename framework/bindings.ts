@@ -22,7 +22,7 @@ export class Bindings {
   /** The task has started: its volumes stand, and the pod is bound. Answers why it cannot be; undefined when it is. */
   async create(task: Task): Promise<string | undefined> {
     const { namespace, name } = splitKey(task.key);
-    if (task.pod) await this.#claims.provide(task.pod, task.id, task.node, this.#signal);
+    await this.#claims.provide(task.want.volumes, task.node, this.#signal);
     const binding = {
       apiVersion: 'v1',
       kind: 'Binding',

@@ -21,7 +21,7 @@ import { type Persisted, persist } from './persist.ts';
 import type { Records } from './records.ts';
 import type { Effect, Launch } from './effects.ts';
 import type { State } from './state.ts';
-import { type Task, isLater, isSent } from './tasks.ts';
+import { type Task, isSent } from './tasks.ts';
 import { goneAgentOf, Whereabouts } from './whereabouts.ts';
 
 export interface FrameworkParts {
@@ -113,12 +113,7 @@ export class Framework implements Cluster {
   async recover(): Promise<void> {
     const { records, state, pods, nodes, signal } = this.#parts;
     this.#storedId = await records.frameworkId(signal);
-    for (const known of await records.underWay(signal)) {
-      const pod = pods.get(known.key);
-      // A record that outlived its launch must not hide the task that carries the pod now.
-      if (pod && isLater(pod.metadata.annotations?.[annotations.taskId], known.id)) await records.erase(known.record!);
-      else state.adopt({ ...known, pod });
-    }
+    for (const known of await records.underWay(signal)) this.#carryOut(state.recovered(known, pods.get(known.key)));
     for (const pod of pods.list()) this.#adoptBound(pod);
     pods.on((change) => this.#podChanged(change));
     nodes.on(({ type, object }) => this.#nodeChanged(object.metadata.name, type === 'deleted' ? undefined : object));

@@ -1,4 +1,5 @@
 import type { Pod } from '../api/kinds/pod.ts';
+import type { Logger } from '../lib/log.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { Agent } from './agents.ts';
 import type { Calls } from './calls.ts';
@@ -30,10 +31,12 @@ export class Offers {
   readonly #hand: Hand;
   readonly #demands: Demands;
   readonly #leftovers: Leftovers;
+  readonly #log: Logger;
   #calls: Calls | undefined;
 
   /** `isOwned` says of a volume by its id that somebody still has a claim to it. */
-  constructor(options: OffersOptions, roster: Roster, isOwned: (persistenceId: string) => boolean) {
+  constructor(options: OffersOptions, roster: Roster, isOwned: (persistenceId: string) => boolean, log: Logger) {
+    this.#log = log;
     this.#options = options;
     this.#hand = new Hand(roster);
     this.#demands = new Demands(options);
@@ -49,8 +52,10 @@ export class Offers {
   came(offer: Offer, agent: Agent, now: number): Effect[] {
     const role = offer.allocation_info?.role ?? '*';
     const release = this.#leftovers.release(agent.facts.id, role, offer.resources ?? []);
-    if (release.length > 0 && this.#calls)
+    if (release.length > 0 && this.#calls) {
+      this.#log.info({ agent: agent.facts.id, operations: release }, 'letting go of disk that no claim owns');
       return [{ do: 'call', call: this.#calls.accept([offer.id.value], release, 0) }];
+    }
     this.#hand.add(offer, agent.place(role), now);
     return [];
   }

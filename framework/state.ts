@@ -1,3 +1,4 @@
+import { annotations } from '../api/kinds/names.ts';
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Call } from '../mesos/scheduler.ts';
@@ -17,7 +18,16 @@ import { Place } from './places.ts';
 import { isForRole, nothing, wantOf } from './resources.ts';
 import { Roster } from './roster.ts';
 import { Seats, type SeatsOptions } from './seats.ts';
-import { type KnownTask, type Task, TaskTable, createTask, isSent, isStarted, isTerminalState } from './tasks.ts';
+import {
+  type KnownTask,
+  type Task,
+  TaskTable,
+  createTask,
+  isLater,
+  isSent,
+  isStarted,
+  isTerminalState,
+} from './tasks.ts';
 import { makerOf } from './volumes.ts';
 import { isWhereabouts } from './whereabouts.ts';
 
@@ -56,7 +66,7 @@ export class State {
     this.#seats = new Seats(options, this.tasks);
     const { volumes, cluster } = options;
     const isOwned = (id: string) => volumes.has(id) || this.tasks.get(makerOf(cluster, id) ?? '') !== undefined;
-    this.#offers = new Offers(options, this.#roster, isOwned);
+    this.#offers = new Offers(options, this.#roster, isOwned, log);
     this.machines = new Machines(this.#roster);
   }
 
@@ -233,6 +243,17 @@ export class State {
     if (!agent || info.executor_id.value !== executorId(this.#options.executor)) return;
     agent.executor = info;
     agent.refresh();
+  }
+
+  /** A launch that was under way before a restart; `named` has its pod's name now. */
+  recovered(known: KnownTask, named: Pod | undefined): Effect[] {
+    // Another pod of that name, as StatefulSets make them, has other claims: what this task made is not for those.
+    const pod = named?.metadata.uid === known.uid ? named : undefined;
+    const isOutlived = isLater(pod?.metadata.annotations?.[annotations.taskId], known.id);
+    // A record that outlived its launch must not hide the task that carries the pod now.
+    if (isOutlived && known.record !== undefined) return [{ do: 'erase', record: known.record }];
+    this.adopt({ ...known, pod });
+    return [];
   }
 
   /** A task known from before a restart. */
