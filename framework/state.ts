@@ -34,7 +34,7 @@ import { isWhereabouts } from './whereabouts.ts';
 export interface StateOptions extends OffersOptions, SeatsOptions {
   /** Milliseconds before a machine is away that its node gets no more pods. */
   maintenanceLead: number;
-  /** Milliseconds after which a launch without an answer is asked about. */
+  /** Milliseconds after which a launch, or a KILL, without an answer is asked about. */
   launchTimeout: number;
 }
 
@@ -229,7 +229,7 @@ export class State {
     task.cancelled = true;
     if (task.stage === 'reserved') this.#roster.agent(task.agentId)?.giveBack(task);
     if (task.stage === 'reserved') return this.#giveUp(task, 'the pod was deleted', now);
-    return isSent(task) ? [this.#kill(task)] : [];
+    return isSent(task) ? [this.#kill(Object.assign(task, { askedAt: now }))] : [];
   }
 
   /** The pod has ended by itself: it wants no further task; the one it has is about to end too. */
@@ -333,9 +333,11 @@ export class State {
     if (isWhereabouts(status.task_id.value)) return acked;
     if (!task) return [...this.#killUnknown(status), ...acked];
     if (isTerminalState(status.state)) return this.#over(task, status, ack, now);
+    if (status.state === 'TASK_UNREACHABLE') return [...this.#outOfReach(task, now), ...acked];
+    if (isStarted(status.state)) this.#roster.agent(task.agentId)?.found();
+    // It may never have got the last KILL: its agent was cut off, or not back at a new master.
+    if (task.cancelled) return [this.#kill(Object.assign(task, { askedAt: now })), ...acked];
     if (!isStarted(status.state)) return acked;
-    this.#roster.agent(task.agentId)?.found();
-    if (task.cancelled) return [this.#kill(task), ...acked];
     if (task.stage !== 'launching') return acked;
     task.stage = 'binding';
     return [{ do: 'bind', task, ack }];
@@ -352,14 +354,11 @@ export class State {
   tick(now: number): Effect[] {
     this.machines.look(now);
     this.#house(now);
-    const silent: Task[] = [];
-    for (const task of this.tasks.all())
-      if (task.stage === 'launching' && now - task.askedAt > this.#options.launchTimeout)
-        silent.push(Object.assign(task, { askedAt: now }));
+    const silent = this.tasks.silent(now, this.#options.launchTimeout);
     return [
       ...this.#ask(now),
       ...this.#offers.returnUnused(now),
-      ...this.#reconcile([...this.#reconciliation.due(now), ...(silent.length ? [silent] : [])]),
+      ...this.#reconcile([...this.#reconciliation.due(now), ...batches(silent)]),
     ];
   }
 
@@ -396,6 +395,12 @@ export class State {
     this.tasks.delete(task);
     this.#reconciliation.answered(task.id);
     if (!task.rebound && task.stage !== 'bound') this.#roster.agent(task.agentId)?.removePod(task.uid);
+  }
+
+  /** What is not bound has started nothing: it goes elsewhere, and the task is killed if it ever comes back. */
+  #outOfReach(task: Task, now: number): Effect[] {
+    if (task.stage !== 'launching' || task.rebound) return [];
+    return this.#giveUp(task, 'its Mesos agent cannot be reached', now);
   }
 
   #settled(task: Task): Effect[] {
