@@ -11,6 +11,8 @@ export interface AgentSpec {
   resources?: string | undefined;
   /** Only pretends to run tasks. */
   simulated?: boolean | undefined;
+  /** `--http_command_executor` */
+  httpCommandExecutor?: boolean | undefined;
 }
 
 export interface ParsedAgent {
@@ -18,6 +20,7 @@ export interface ParsedAgent {
   attributes: Attribute[];
   domain: DomainInfo | undefined;
   simulated: boolean;
+  httpCommandExecutor: boolean;
 }
 
 const three: readonly AgentSpec[] = [
@@ -68,12 +71,19 @@ function parseList(json: string): AgentSpec[] {
   throw new Error('agents: expected a JSON list of {hostname, attributes, domain, resources}');
 }
 
-function parse({ attributes = '', domain, resources = usual, simulated = false }: AgentSpec): ParsedAgent {
+function parse({
+  attributes = '',
+  domain,
+  resources = usual,
+  simulated = false,
+  httpCommandExecutor = false,
+}: AgentSpec): ParsedAgent {
   const [region, zone = ''] = domain?.split('/') ?? [];
   return {
     resources: parseResources(resources),
     attributes: parseAttributes(attributes),
     domain: region === undefined ? undefined : { fault_domain: { region: { name: region }, zone: { name: zone } } },
     simulated,
+    httpCommandExecutor,
   };
 }

@@ -92,7 +92,7 @@ async function ask(agent: Agent, call: Call): Promise<Response> {
     case 'GET_VERSION':
       return { type, get_version: { version_info: { version } } };
     case 'GET_AGENT':
-      return { type, get_agent: { agent_info: agent.info } };
+      return { type, get_agent: { agent_info: agent.info, ...(agent.drain ? { drain_config: agent.drain } : {}) } };
     case 'GET_FRAMEWORKS':
       return {
         type,

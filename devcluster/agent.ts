@@ -5,21 +5,21 @@
  */
 import type { Logger } from '../lib/log.ts';
 import type { ExecutorInfo, KillPolicy, TaskStatus } from '../mesos/tasks.ts';
-import type { OperationState, OperationStatus } from '../mesos/offers.ts';
-import type { AgentInfo, Attribute, DomainInfo, FrameworkInfo, Resource } from '../mesos/types.ts';
+import type { AgentInfo, Attribute, DomainInfo, DrainConfig, FrameworkInfo, Resource } from '../mesos/types.ts';
 import { newUuid } from '../mesos/uuid.ts';
 import { routeAgent } from './agent-views.ts';
+import { drained, policyWithin } from './drain.ts';
 import { Executor, type Host } from './executors.ts';
 import { handleExecutor } from './executor-api.ts';
+import { Holdings } from './holdings.ts';
 import { listen, type Listening } from './http.ts';
-import { applyOperation } from './operations.ts';
 import { isUser, sandboxOf } from './sandbox.ts';
-import type { AgentLink, MasterLink, OperationOrder, Registration, Work } from './state.ts';
+import type { AgentLink, MasterLink, Registration, Work } from './state.ts';
 import { isTerminal, nowSeconds } from './status.ts';
 import type { Timings } from './timings.ts';
 import { Updates } from './updates.ts';
 import { capabilitiesOf } from './validate-call.ts';
-import { keepResources, recallResources, unlinkVolumes } from './volumes.ts';
+import { unlinkVolumes } from './volumes.ts';
 
 export interface AgentOptions {
   hostname: string;
@@ -32,6 +32,8 @@ export interface AgentOptions {
   environment: Record<string, string>;
   /** For benches: no listener, no sandboxes, no processes; every task is RUNNING at once. */
   simulated: boolean;
+  /** `--http_command_executor` */
+  httpCommandExecutor: boolean;
   /** What faults do to updates on their way to the master. */
   mischief: Mischief;
   log: Logger;
@@ -53,9 +55,8 @@ export class Agent {
   #port = 0;
   #master: MasterLink | undefined;
   #updates: Updates<TaskStatus>;
-  #operations: Updates<OperationStatus>;
-  /** With reservations and volumes. */
-  #total: Resource[];
+  readonly #holdings: Holdings;
+  #drain: DrainConfig | undefined;
   /** Cut off from its master in both directions. */
   partitioned = false;
   /** Not running: between a crash and its restart, or ended for good. */
@@ -64,7 +65,6 @@ export class Agent {
   constructor(options: AgentOptions) {
     this.options = options;
     const { timings, simulated, workDir, resources } = options;
-    this.#total = simulated ? resources : recallResources(workDir, resources);
     this.#updates = new Updates({
       timings,
       subject: ({ task_id }) => task_id.value,
@@ -72,10 +72,11 @@ export class Agent {
       forward: (frameworkId, status, latest) =>
         this.#send((master, id) => master.update(id, frameworkId, status, latest.state)),
     });
-    this.#operations = new Updates({
+    this.#holdings = new Holdings({
+      resources,
+      workDir: simulated ? undefined : workDir,
       timings,
-      subject: ({ operation_id }) => operation_id!.value,
-      uuid: ({ uuid }) => uuid?.value,
+      agentId: () => this.id!,
       forward: (frameworkId, status) => this.#send((master, id) => master.operationStatus(id, frameworkId, status)),
     });
   }
@@ -130,14 +131,14 @@ export class Agent {
       id: this.id,
       pid: `slave(1)@127.0.0.1:${this.#port}`,
       link: this.#link(),
-      total: this.#total,
+      total: this.#holdings.total,
       ...this.#running(),
     };
     const id = master.register(registration);
     if (id === undefined) return this.stop();
     this.id = id;
     this.#updates.resend();
-    this.#operations.resend();
+    this.#holdings.resend();
   }
 
   /** What goes on here, for a master that does not know it. */
@@ -166,35 +167,26 @@ export class Agent {
         for (const executor of this.executors.values())
           if (executor.frameworkId === info.id!.value) executor.framework = info;
       },
-      operate: (order) => this.#operate(order),
-      acknowledgeOperation: (frameworkId, operationId, uuid) => {
-        if (this.#operations.acknowledge(frameworkId, operationId, uuid))
-          this.#operations.forget(frameworkId, operationId);
-      },
-      settleOperation: (frameworkId, operationId) => {
-        if (!this.#operations.has(frameworkId, operationId))
-          this.#tellOperation(frameworkId, operationId, newUuid(), 'OPERATION_DROPPED');
-      },
+      operate: (order) => this.#holdings.operate(order),
+      acknowledgeOperation: (frameworkId, operationId, uuid) =>
+        this.#holdings.acknowledge(frameworkId, operationId, uuid),
+      settleOperation: (frameworkId, operationId) => this.#holdings.settle(frameworkId, operationId),
+      drain: (config) => this.#startDrain(config),
+      reconcile: (framework, taskIds) => this.#reconcile(framework, taskIds),
       shutdown: () => this.stop(),
     };
   }
 
-  #operate({ frameworkId, operation, uuid }: OperationOrder): void {
-    const before = this.#total;
-    const applied = applyOperation(before, operation);
-    if ('resources' in applied) {
-      this.#total = applied.resources;
-      if (!this.options.simulated) keepResources(this.options.workDir, before, this.#total);
-    }
-    if (frameworkId === undefined || !operation.id) return;
-    const state = 'resources' in applied ? 'OPERATION_FINISHED' : 'OPERATION_DROPPED';
-    // It is told when the master has answered the call.
-    setImmediate(() => this.#tellOperation(frameworkId, operation.id!.value, uuid, state));
+  /** Undefined once its last executor has ended. */
+  get drain(): DrainConfig | undefined {
+    if (this.executors.size === 0) this.#drain = undefined;
+    return this.#drain;
   }
 
-  #tellOperation(frameworkId: string, operationId: string, uuid: Uint8Array, state: OperationState): void {
-    const named = { operation_id: { value: operationId }, agent_id: { value: this.id! } };
-    this.#operations.add(frameworkId, { ...named, state, uuid: { value: uuid } });
+  #startDrain(config: DrainConfig): void {
+    this.#drain = config;
+    for (const executor of this.executors.values())
+      for (const [taskId, { info }] of executor.tasks) executor.kill(taskId, policyWithin(config, info));
   }
 
   #executor(frameworkId: string, executorId: string): Executor | undefined {
@@ -205,6 +197,17 @@ export class Agent {
     const frameworkId = work.framework.id!.value;
     this.frameworks.set(frameworkId, work.framework);
     const info = work.executor ?? commandExecutor(work, frameworkId);
+    if (this.drain) {
+      const message = 'Task was received while agent was already draining';
+      for (const { task_id } of work.tasks)
+        this.#disown(work.framework, {
+          task_id,
+          executor_id: info.executor_id,
+          reason: 'REASON_AGENT_DRAINING',
+          message,
+        });
+      return;
+    }
     const known = this.#executor(frameworkId, info.executor_id.value);
     if (known && known.state !== 'terminated') {
       if (!work.executor)
@@ -258,21 +261,53 @@ export class Agent {
       });
   }
 
+  /** The task never was here. */
+  #disown(framework: FrameworkInfo, task: Pick<TaskStatus, 'task_id' | 'reason' | 'message' | 'executor_id'>): void {
+    this.#updates.add(framework.id!.value, {
+      ...task,
+      state: capabilitiesOf(framework).has('PARTITION_AWARE') ? 'TASK_DROPPED' : 'TASK_LOST',
+      source: 'SOURCE_AGENT',
+      agent_id: { value: this.id! },
+      timestamp: nowSeconds(),
+      uuid: newUuid(),
+    });
+  }
+
   #kill(frameworkId: string, taskId: string, policy: KillPolicy | undefined): void {
-    for (const executor of this.executors.values())
-      if (executor.frameworkId === frameworkId && executor.tasks.has(taskId)) executor.kill(taskId, policy);
+    const isIts = (executor: Executor) => executor.frameworkId === frameworkId && executor.tasks.has(taskId);
+    const executor = [...this.executors.values()].find(isIts);
+    const framework = this.frameworks.get(frameworkId);
+    if (executor) executor.kill(taskId, policy);
+    else if (framework)
+      this.#disown(framework, {
+        task_id: { value: taskId },
+        reason: 'REASON_EXECUTOR_TERMINATED',
+        message: 'Cannot find executor',
+      });
+  }
+
+  /** The master has tasks of this agent in its books that it may never have got. */
+  #reconcile(framework: FrameworkInfo, taskIds: readonly string[]): void {
+    const known = [...this.executors.values()].filter(({ frameworkId }) => frameworkId === framework.id!.value);
+    for (const value of taskIds)
+      if (!known.some(({ tasks }) => tasks.has(value)))
+        this.#disown(framework, {
+          task_id: { value },
+          reason: 'REASON_RECONCILIATION',
+          message: 'Reconciliation: task unknown to the agent',
+        });
   }
 
   #acknowledged(frameworkId: string, taskId: string, uuid: Uint8Array): void {
     const status = this.#updates.acknowledge(frameworkId, taskId, uuid);
     if (!status) return;
+    if (isTerminal(status.state)) this.#updates.forget(frameworkId, taskId);
     for (const executor of this.executors.values()) {
       const entry = executor.frameworkId === frameworkId ? executor.tasks.get(taskId) : undefined;
       if (!entry) continue;
       entry.acknowledged = true;
       if (!isTerminal(status.state)) continue;
       executor.tasks.delete(taskId);
-      this.#updates.forget(frameworkId, taskId);
       if (
         executor.state === 'terminated' &&
         executor.tasks.size === 0 &&
@@ -284,13 +319,13 @@ export class Agent {
 
   #shutdownFramework(frameworkId: string): void {
     this.#updates.forget(frameworkId);
-    this.#operations.forget(frameworkId);
+    this.#holdings.forget(frameworkId);
     this.frameworks.delete(frameworkId);
     for (const executor of this.executors.values()) if (executor.frameworkId === frameworkId) executor.shutdown();
   }
 
   #host(): Host {
-    const { workDir, timings, environment, simulated } = this.options;
+    const { workDir, timings, environment, simulated, httpCommandExecutor } = this.options;
     return {
       agentId: this.id!,
       endpoint: `127.0.0.1:${this.#port}`,
@@ -298,6 +333,7 @@ export class Agent {
       timings,
       environment,
       simulated,
+      httpCommandExecutor,
       update: (executor, status) => this.#update(executor, status),
       ended: (executor, status) => this.#ended(executor, status),
     };
@@ -315,8 +351,10 @@ export class Agent {
     };
   }
 
-  #update(executor: Executor, given: TaskStatus): void {
+  #update(executor: Executor, told: TaskStatus): void {
     const { frameworkId, containerId, pid } = executor;
+    const isAware = capabilitiesOf(executor.framework).has('PARTITION_AWARE');
+    const given = this.#drain ? drained(told, this.#drain, isAware) : told;
     const status: TaskStatus = {
       timestamp: nowSeconds(),
       ...given,
@@ -380,7 +418,7 @@ export class Agent {
     this.#listening?.close();
     this.#listening = undefined;
     this.#updates.stop();
-    this.#operations.stop();
+    this.#holdings.stop();
     for (const executor of this.executors.values()) executor.abandon();
   }
 

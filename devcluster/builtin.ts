@@ -16,6 +16,8 @@ export interface BuiltinOptions {
   directory: string;
   /** Which of both. */
   kind: 'command' | 'default' | 'simulated';
+  /** Whether the patience that a KILL names counts, beside that of the task. */
+  heedsPolicy: boolean;
   /** Whether the framework wants to hear of TASK_KILLING. */
   tellsKilling: boolean;
   environment: Record<string, string>;
@@ -149,8 +151,8 @@ export class Builtin {
     running.checks?.stop();
     if (this.#options.tellsKilling) this.#say(running, 'TASK_KILLING');
     if (this.#options.kind === 'simulated') return this.#say(running, 'TASK_KILLED');
-    // The command executor of Mesos does not look at the policy of the call.
-    this.#stop(running, this.#options.kind === 'command' ? undefined : grace);
+    // The command executor of Mesos does not look at it, unless it is the one that speaks HTTP.
+    this.#stop(running, this.#options.heedsPolicy ? grace : undefined);
   }
 
   #stop(running: Running, grace: { nanoseconds: bigint } | undefined): void {

@@ -31,6 +31,7 @@ export interface Host {
   readonly workDir: string;
   readonly timings: Timings;
   readonly simulated: boolean;
+  readonly httpCommandExecutor: boolean;
   readonly environment: Record<string, string>;
   /** To the status update manager. */
   update(executor: Executor, status: TaskStatus): void;
@@ -154,6 +155,7 @@ export class Executor {
       executorId: this.id,
       directory: this.directory,
       kind: this.kind === 'custom' ? 'default' : this.kind,
+      heedsPolicy: this.kind !== 'command' || this.#host.httpCommandExecutor,
       tellsKilling: capabilitiesOf(this.framework).has('TASK_KILLING_STATE'),
       environment: this.kind === 'simulated' ? {} : this.#environment(),
       update: (status) => this.#host.update(this, status),

@@ -27,7 +27,7 @@ export interface Faults {
   disturbUpdates(mischief: Partial<Mischief>): void;
   /** SIGKILL to a master; the leader unless named. */
   killMaster(master?: number): void;
-  /** Starts a master again that was killed, at its old port. */
+  /** Starts a master again that was killed, at its old port; nothing while it lives. */
   startMaster(master: number): Promise<void>;
 }
 export type AgentName = number | string;

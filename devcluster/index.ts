@@ -6,7 +6,7 @@
  *                  agents :5051 … ──▶ executors: real child processes with sandboxes
  *
  * It answers as Mesos does, down to the wording, and has no habit of its own but /devcluster/faults.
- * It must not know pods, nor anything of Kubernetes. Not emulated: shared volumes, draining,
+ * It must not know pods, nor anything of Kubernetes. Not emulated: shared volumes,
  * oversubscription, authentication, authorization.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -98,6 +98,7 @@ class Cluster implements Devcluster {
     machines: new Map(),
     schedule: {},
     deactivated: new Set(),
+    drains: new Map(),
   };
   readonly #mischief = { delay: 0, copies: 1 };
   readonly #masters: { server: MasterServer; candidate: Candidate | undefined }[] = [];
@@ -118,7 +119,10 @@ class Cluster implements Devcluster {
       leader: () => this.#leading?.books(),
       link: () => this.#leading?.link(),
       killMaster: (index) => this.#killMaster(index),
-      startMaster: (index) => this.#startMaster(index, this.#masters[index]?.server.info.port ?? 0),
+      startMaster: async (index) => {
+        const before = this.#masters[index];
+        if (!before?.candidate) await this.#startMaster(index, before?.server.info.port ?? 0);
+      },
     });
     this.closed = aborted(deps.signal).then(() => this.end());
   }

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../lib/log.ts';
 import type { DomainInfo, MasterInfo } from '../mesos/types.ts';
+import { sendDrain, settleDrains } from './drain.ts';
 import { answer, HttpAnswer, listen, type Listening, type Request } from './http.ts';
 import { disconnect, register, unregister } from './membership.ts';
 import { makeInverseOffers } from './maintenance.ts';
@@ -165,7 +166,13 @@ function linkOf(master: Master): MasterLink {
     return agent && !agent.partitioned ? agent : undefined;
   };
   return {
-    register: (registration) => register(master, registration),
+    register(registration) {
+      const id = register(master, registration);
+      const agent = id === undefined ? undefined : master.agents.get(id);
+      if (agent) sendDrain(master, agent);
+      settleDrains(master);
+      return id;
+    },
     update(agentId, frameworkId, status, latest) {
       if (from(agentId)) takeUpdate(master, agentId, frameworkId, status, latest);
     },

@@ -41,8 +41,10 @@ export function register(master: Master, registration: Registration): string | u
   }
   master.agents.set(id, agent);
   registry.admitted.set(id, agent.info);
-  if (before) agent.used = before.used;
-  else {
+  if (before) {
+    agent.used = before.used;
+    reconcileTasks(master, agent);
+  } else {
     takeOver(master, agent, registration, wasUnreachable);
     tellOperators(master, { type: 'AGENT_ADDED', agent_added: { agent: describeAgent(master, agent) } });
   }
@@ -50,6 +52,15 @@ export function register(master: Master, registration: Registration): string | u
   master.log.info({ agent: id, hostname: agent.info.hostname }, 'An agent registered');
   master.allocateSoon(agent);
   return id;
+}
+
+/** A launch may have been lost with the connection. */
+function reconcileTasks(master: Master, agent: Agent): void {
+  for (const { info, tasks } of master.frameworks.values()) {
+    const here = [...tasks.values()].filter(({ task }) => task.agent_id.value === agent.id && !isTerminal(task.state));
+    const ids = here.map(({ task }) => task.task_id.value);
+    if (ids.length > 0) agent.link.reconcile(info, ids);
+  }
 }
 
 /** What runs on an agent that comes back, or that a new master sees first, enters the books again. */
@@ -130,6 +141,8 @@ export function markGone(master: Master, agentId: string): boolean {
   if (!registry.admitted.has(agentId)) return false;
   registry.gone.set(agentId, nowNanoseconds());
   registry.unreachable.delete(agentId);
+  registry.drains.delete(agentId);
+  registry.deactivated.delete(agentId);
   master.recovered.delete(agentId);
   const agent = master.agents.get(agentId);
   for (const framework of master.frameworks.values()) {

@@ -4,7 +4,8 @@ import type { Call, Event, Response, ResponseGetState } from '../mesos/master.ts
 import { answer, answerMessage, HttpAnswer, negotiate, readCall, RecordStream, type Request } from './http.ts';
 import { removeFramework } from './frameworks.ts';
 import { maintenanceStatus, startMaintenance, stopMaintenance, updateSchedule } from './maintenance.ts';
-import { deactivate, markGone, reactivate } from './membership.ts';
+import { endDrain, startDrain } from './drain.ts';
+import { deactivate, markGone } from './membership.ts';
 import { flags, metrics } from './facts.ts';
 import { operateAsOperator, operationOf } from './operator-resources.ts';
 import { changeQuota, quotaStatus } from './quota.ts';
@@ -43,6 +44,7 @@ const bodies: Partial<Record<Call['type'], string>> = {
   STOP_MAINTENANCE: 'stop_maintenance',
   DEACTIVATE_AGENT: 'deactivate_agent',
   REACTIVATE_AGENT: 'reactivate_agent',
+  DRAIN_AGENT: 'drain_agent',
   UPDATE_QUOTA: 'update_quota',
   SET_QUOTA: 'set_quota',
   REMOVE_QUOTA: 'remove_quota',
@@ -165,7 +167,8 @@ function maintain(master: Master, call: Call): boolean {
   else if (call.type === 'START_MAINTENANCE') startMaintenance(master, call.start_maintenance.machines ?? []);
   else if (call.type === 'STOP_MAINTENANCE') stopMaintenance(master, call.stop_maintenance.machines ?? []);
   else if (call.type === 'DEACTIVATE_AGENT') deactivate(master, call.deactivate_agent.agent_id.value);
-  else if (call.type === 'REACTIVATE_AGENT') reactivate(master, call.reactivate_agent.agent_id.value);
+  else if (call.type === 'REACTIVATE_AGENT') endDrain(master, call.reactivate_agent.agent_id.value);
+  else if (call.type === 'DRAIN_AGENT') startDrain(master, call.drain_agent);
   else return false;
   return true;
 }

@@ -4,6 +4,7 @@ import { schedulerCall, schedulerEvent } from '../mesos/codec.ts';
 import type { Call, OfferConstraints } from '../mesos/scheduler.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import { accept } from './accept.ts';
+import { settleDrains } from './drain.ts';
 import { removeFramework, subscribe, subscribeError } from './frameworks.ts';
 import { answer, HttpAnswer, negotiate, readCall, RecordStream, type Request } from './http.ts';
 import { addFilter, dropFilters, removeOffer, rescind } from './offers.ts';
@@ -31,6 +32,7 @@ export function handleScheduler(master: Master, request: Request): void {
       `The stream ID '${String(streamId)}' included in this request didn't match the stream ID currently associated with framework ID ${framework.id}`,
     );
   answer(request.response, perform(master, framework, call));
+  settleDrains(master);
 }
 
 function handleSubscribe(master: Master, request: Request, call: Extract<Call, { type: 'SUBSCRIBE' }>): void {

@@ -31,6 +31,7 @@ const both = (resource: Resource): Resource =>
 
 export function describeAgent(master: Master, agent: Agent): ResponseGetAgentsAgent {
   const offered = [...agent.offers].map((id) => master.offers.get(id)!.resources).reduce(add, []);
+  const drain = master.registry.drains.get(agent.id);
   return {
     agent_info: agent.info,
     active: agent.connected && !master.registry.deactivated.has(agent.id),
@@ -43,6 +44,10 @@ export function describeAgent(master: Master, agent: Agent): ResponseGetAgentsAg
     ...list('allocated_resources', agent.used.map(both)),
     ...list('offered_resources', offered.map(both)),
     capabilities: agentCapabilities,
+    // In whole seconds.
+    ...(drain
+      ? { drain_info: drain.info, estimated_drain_start_time: timeInfo(Math.floor(drain.since / 1000) * 1000) }
+      : {}),
   };
 }
 

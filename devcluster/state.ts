@@ -1,7 +1,16 @@
 /** What a master knows. Plain data; the rules are in the files beside it. */
 import type { ExecutorInfo, KillPolicy, Task, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
 import type { OfferOperation, Operation, OperationStatus } from '../mesos/offers.ts';
-import type { AgentInfo, FrameworkInfo, MachineID, MasterInfo, Resource, Unavailability } from '../mesos/types.ts';
+import type {
+  AgentInfo,
+  DrainConfig,
+  DrainInfo,
+  FrameworkInfo,
+  MachineID,
+  MasterInfo,
+  Resource,
+  Unavailability,
+} from '../mesos/types.ts';
 import type { Event, OfferConstraints } from '../mesos/scheduler.ts';
 import type { Event as OperatorEvent, InverseOfferStatus, Schedule } from '../mesos/master.ts';
 import type { Logger } from '../lib/log.ts';
@@ -67,6 +76,10 @@ export interface AgentLink {
   acknowledgeOperation(frameworkId: string, operationId: string, uuid: Uint8Array): void;
   /** The master waits for the end of an operation, of which the agent may never have heard. */
   settleOperation(frameworkId: string, operationId: string): void;
+  /** Tasks that the master has in its books here: which of them never were, the agent says itself. */
+  reconcile(framework: FrameworkInfo, taskIds: readonly string[]): void;
+  /** Every task is to be killed, and none taken any more. */
+  drain(config: DrainConfig): void;
   /** The agent is told to end. */
   shutdown(reason: string): void;
 }
@@ -156,6 +169,14 @@ export interface Registry {
   schedule: Schedule;
   /** Ids of agents whose resources nobody shall be offered. */
   deactivated: Set<string>;
+  /** By agent. */
+  drains: Map<string, Drain>;
+}
+
+export interface Drain {
+  info: DrainInfo;
+  /** Milliseconds since 1970. */
+  since: number;
 }
 
 export interface Machine {

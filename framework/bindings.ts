@@ -22,7 +22,7 @@ export class Bindings {
   /** The task has started: its volumes stand, and the pod is bound. Answers why it cannot be; undefined when it is. */
   async create(task: Task): Promise<string | undefined> {
     const { namespace, name } = splitKey(task.key);
-    if (task.pod) await this.#claims.provide(task.pod, task.id, task.node, this.#signal);
+    await this.#claims.provide(task.want.volumes, task.node, this.#signal);
     const binding = {
       apiVersion: 'v1',
       kind: 'Binding',
@@ -59,6 +59,17 @@ export class Bindings {
     } catch (error) {
       if (isNotFound(error)) return undefined;
       throw error;
+    }
+  }
+
+  /** The pod ends as Failed; nothing if it is gone meanwhile. One that is being deleted has nobody left to end it. */
+  async fail({ metadata }: Pod & Stored, reason: string, message: string): Promise<void> {
+    try {
+      const status = { phase: 'Failed', reason, message };
+      await this.#client.patch(Pod, metadata, { status }, { subresource: 'status' });
+      if (metadata.deletionTimestamp) await this.#client.delete(Pod, metadata, { gracePeriodSeconds: 0 });
+    } catch (error) {
+      if (!isNotFound(error)) throw error;
     }
   }
 

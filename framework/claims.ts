@@ -55,9 +55,9 @@ export class Claims {
     return this.#volumes.by('handle', handle).length > 0;
   }
 
-  /** The task runs with the volumes that were made for it: from now on PersistentVolumes stand for them. */
-  async provide(pod: Pod, taskId: string, node: string, signal: AbortSignal): Promise<void> {
-    for (const want of this.wantedBy(pod, taskId)) {
+  /** A task runs with the volumes that were made for it: from now on PersistentVolumes stand for them. */
+  async provide(wants: readonly VolumeWant[], node: string, signal: AbortSignal): Promise<void> {
+    for (const want of wants) {
       const claim = [...this.#claims.list()].find(({ metadata }) => metadata.uid === want.claimUid);
       if (want.isMade || !claim) continue;
       try {

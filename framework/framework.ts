@@ -1,13 +1,9 @@
 import { annotations } from '../api/kinds/names.ts';
-import { Pod, isTerminal } from '../api/kinds/pod.ts';
+import { type Pod, isTerminal } from '../api/kinds/pod.ts';
 import type { Node } from '../api/kinds/node.ts';
 import { type Stored, keyOf } from '../api/meta.ts';
-import { StatusError, isNotFound } from '../api/status.ts';
-import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/events.ts';
 import type { Change, Informer } from '../client/informer.ts';
-import { Backoff } from '../lib/backoff.ts';
-import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MesosError } from '../mesos/errors.ts';
 import type { Schedule } from '../mesos/master.ts';
@@ -21,14 +17,14 @@ import type { Figures } from './figures.ts';
 import type { Inventory } from './inventory.ts';
 import { Inboxes } from './inboxes.ts';
 import type { AgentTotal } from './leftovers.ts';
+import { type Persisted, persist } from './persist.ts';
 import type { Records } from './records.ts';
 import type { Effect, Launch } from './effects.ts';
 import type { State } from './state.ts';
-import { type Task, isLater, isSent } from './tasks.ts';
+import { type Task, isSent } from './tasks.ts';
 import { goneAgentOf, Whereabouts } from './whereabouts.ts';
 
 export interface FrameworkParts {
-  client: Client;
   pods: Informer<Pod>;
   nodes: Informer<Node>;
   bindings: Bindings;
@@ -46,9 +42,6 @@ export interface FrameworkParts {
 }
 
 type StoredPod = Pod & Stored;
-
-/** Not done: the apiserver refused for good, or we were stopped and know nothing. */
-type Persisted<T> = { done: true; value: T } | { done: false; stopped: boolean };
 
 /** Another scheduler subscribed with our id: this one must not go on. */
 export class Superseded extends Error {
@@ -120,12 +113,7 @@ export class Framework implements Cluster {
   async recover(): Promise<void> {
     const { records, state, pods, nodes, signal } = this.#parts;
     this.#storedId = await records.frameworkId(signal);
-    for (const known of await records.underWay(signal)) {
-      const pod = pods.get(known.key);
-      // A record that outlived its launch must not hide the task that carries the pod now.
-      if (pod && isLater(pod.metadata.annotations?.[annotations.taskId], known.id)) await records.erase(known.record!);
-      else state.adopt({ ...known, pod });
-    }
+    for (const known of await records.underWay(signal)) this.#carryOut(state.recovered(known, pods.get(known.key)));
     for (const pod of pods.list()) this.#adoptBound(pod);
     pods.on((change) => this.#podChanged(change));
     nodes.on(({ type, object }) => this.#nodeChanged(object.metadata.name, type === 'deleted' ? undefined : object));
@@ -407,36 +395,14 @@ export class Framework implements Cluster {
   }
 
   async #fail(pod: StoredPod, message: string): Promise<void> {
-    const { client, events } = this.#parts;
+    const { bindings, events } = this.#parts;
     if (isTerminal(pod)) return;
     events.record({ apiVersion: 'v1', kind: 'Pod', ...pod }, 'Warning', 'NodeLost', message);
-    await this.#persist('mark a lost pod as failed', async () => {
-      try {
-        const status = { phase: 'Failed', reason: 'NodeLost', message };
-        await client.patch(Pod, pod.metadata, { status }, { subresource: 'status' });
-        if (pod.metadata.deletionTimestamp) await client.delete(Pod, pod.metadata, { gracePeriodSeconds: 0 });
-      } catch (error) {
-        if (!isNotFound(error)) throw error;
-      }
-    });
+    await this.#persist('mark a lost pod as failed', () => bindings.fail(pod, 'NodeLost', message));
   }
 
-  /** Tries until it is done, the apiserver refuses for good (logged here), or we stop. */
-  async #persist<T>(what: string, action: () => Promise<T>): Promise<Persisted<T>> {
-    const { log, signal } = this.#parts;
-    const backoff = new Backoff({ first: 100, max: 10_000 });
-    while (!signal.aborted) {
-      try {
-        return { done: true, value: await action() };
-      } catch (err) {
-        if (signal.aborted) break;
-        const forGood = err instanceof StatusError && err.code < 500 && err.code !== 429 && err.code !== 409;
-        log.warn({ err }, forGood ? `could not ${what}` : `could not ${what}; trying again`);
-        if (forGood) return { done: false, stopped: false };
-        await delay(backoff.next(), signal).catch(() => undefined);
-      }
-    }
-    return { done: false, stopped: true };
+  #persist<T>(what: string, action: () => Promise<T>): Promise<Persisted<T>> {
+    return persist(what, action, this.#parts);
   }
 
   #changed(): void {

@@ -151,7 +151,6 @@ export async function start(
   );
   const figures = new Figures(deps.registry, now);
   const framework = new Framework({
-    client,
     pods,
     nodes,
     bindings: new Bindings(client, claims, signal),

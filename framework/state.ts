@@ -1,7 +1,5 @@
+import { annotations } from '../api/kinds/names.ts';
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
-import { keyOf } from '../api/meta.ts';
-import { hostPortsOf } from '../api/pod-requests.ts';
-import { claimNames } from '../api/volume-claims.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Call } from '../mesos/scheduler.ts';
 import type { ExecutorInfo, TaskStatus } from '../mesos/tasks.ts';
@@ -9,51 +7,49 @@ import type { Offer, OfferOperation } from '../mesos/offers.ts';
 import { type Needs, NotLaunched, type Seat } from '../scheduler/index.ts';
 import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';
-import type { Claims } from './claims.ts';
-import { Demands, type DemandsOptions } from './demands.ts';
 import type { Effect, Launch } from './effects.ts';
-import { Hand } from './hand.ts';
 import { Homeless } from './homeless.ts';
-import { type ExecutorTemplate, executorId, executorInfo, hasExecutor, taskInfo } from './launch.ts';
+import { executorId, hasExecutor, taskInfo } from './launch.ts';
 import { type Named, Reconciliation, batches } from './reconciliation.ts';
-import { type AgentTotal, Leftovers } from './leftovers.ts';
+import type { AgentTotal } from './leftovers.ts';
 import { Machines } from './machines.ts';
+import { Offers, type OffersOptions } from './offers.ts';
 import { Place } from './places.ts';
-import { isForRole, nothing, wantOf, withVolumes } from './resources.ts';
+import { isForRole, nothing, wantOf } from './resources.ts';
 import { Roster } from './roster.ts';
-import { type KnownTask, type Task, TaskTable, createTask, isSent, isStarted, isTerminalState } from './tasks.ts';
-import { type VolumeWant, makerOf } from './volumes.ts';
+import { Seats, type SeatsOptions } from './seats.ts';
+import {
+  type KnownTask,
+  type Task,
+  TaskTable,
+  createTask,
+  isLater,
+  isSent,
+  isStarted,
+  isTerminalState,
+} from './tasks.ts';
+import { makerOf } from './volumes.ts';
 import { isWhereabouts } from './whereabouts.ts';
 
-export interface StateOptions extends DemandsOptions {
-  executor: ExecutorTemplate;
-  /** What a pod is accounted with, but for its volumes. */
-  needs: (pod: Pod) => Needs;
-  volumes: Pick<Claims, 'wantedBy' | 'has'>;
+export interface StateOptions extends OffersOptions, SeatsOptions {
   /** Milliseconds before a machine is away that its node gets no more pods. */
   maintenanceLead: number;
-  /** Marks volumes and reservations as ours. */
-  cluster: string;
-  /** Seconds the master hides a declined offer while pods wait, and while none do. */
-  refuseWaiting: number;
-  refuseIdle: number;
-  /** Milliseconds after which a launch without an answer is asked about. */
+  /** Milliseconds after which a launch, or a KILL, without an answer is asked about. */
   launchTimeout: number;
 }
 
 /**
- * All bookkeeping of the framework: agents with their offers, tasks, what is wanted. Synchronous and without I/O; every
+ * All bookkeeping of the framework: agents, tasks, seats, what is wanted. Synchronous and without I/O; every
  * method answers what is to be done because of it. `now` is in milliseconds.
  */
 export class State {
   readonly tasks = new TaskTable();
+  readonly #seats: Seats;
   readonly machines: Machines;
   frameworkId = '';
   readonly #roster: Roster;
-  readonly #hand: Hand;
+  readonly #offers: Offers;
   readonly #homeless = new Homeless();
-  readonly #demands: Demands;
-  readonly #leftovers: Leftovers;
   readonly #reconciliation = new Reconciliation();
   readonly #options: StateOptions;
   readonly #log: Logger;
@@ -64,16 +60,13 @@ export class State {
   constructor(options: StateOptions, log: Logger) {
     this.#options = options;
     this.#log = log;
-    this.#demands = new Demands(options);
-    const { volumes, cluster } = options;
-    this.#leftovers = new Leftovers(
-      cluster,
-      (id) => volumes.has(id) || this.tasks.get(makerOf(cluster, id) ?? '') !== undefined,
-    );
     const { cpus, mem } = options.executor;
     const scalars = new Map([['cpus', cpus] as const, ['mem', mem] as const].filter(([, n]) => n > 0));
     this.#roster = new Roster({ overhead: { ...wantOf([]), scalars }, lead: options.maintenanceLead });
-    this.#hand = new Hand(this.#roster);
+    this.#seats = new Seats(options, this.tasks);
+    const { volumes, cluster } = options;
+    const isOwned = (id: string) => volumes.has(id) || this.tasks.get(makerOf(cluster, id) ?? '') !== undefined;
+    this.#offers = new Offers(options, this.#roster, isOwned, log);
     this.machines = new Machines(this.#roster);
   }
 
@@ -112,7 +105,7 @@ export class State {
   subscribed(frameworkId: string, now: number): Effect[] {
     this.frameworkId = frameworkId;
     this.#calls = new Calls(frameworkId);
-    this.#demands.subscribed();
+    this.#offers.subscribed(this.#calls);
     return this.#reconcile(this.#reconciliation.start([...this.tasks.all()].filter(isSent), now));
   }
 
@@ -120,7 +113,7 @@ export class State {
   disconnected(now: number): Effect[] {
     this.#reconciliation.stop();
     return this.#roster.agents.flatMap((agent) => {
-      this.#hand.clearAll(agent);
+      this.#offers.void(agent);
       agent.inverseOffers.clear();
       return agent
         .takeReserved()
@@ -139,13 +132,7 @@ export class State {
       // Without the executor there, and nothing of ours on its way to it, the next launch has to bring one.
       if (!hasExecutor(offer, this.#options.executor) && this.tasks.onAgent(agent.facts.id).size === 0)
         agent.executor = undefined;
-      const role = offer.allocation_info?.role ?? '*';
-      const release = this.#leftovers.release(agent.facts.id, role, offer.resources ?? []);
-      if (release.length > 0) {
-        effects.push({ do: 'call', call: this.#calls.accept([offer.id.value], release, 0) });
-        continue;
-      }
-      this.#hand.add(offer, agent.place(role), now);
+      effects.push(...this.#offers.came(offer, agent, now));
     }
     this.#house(now);
     return effects;
@@ -153,12 +140,14 @@ export class State {
 
   /** All that agents have: where there is something of ours that nobody owns, offers are asked for, to let go of it. */
   audit(agents: readonly AgentTotal[], now: number): Effect[] {
-    this.#leftovers.audit(agents);
+    this.#offers.audit(agents);
     return this.#ask(now);
   }
 
   rescinded(offerId: string, now: number): Effect[] {
-    return this.#hand.drop(offerId).flatMap((task) => this.#giveUp(task, 'the Mesos master withdrew the offer', now));
+    return this.#offers
+      .withdrawn(offerId)
+      .flatMap((task) => this.#giveUp(task, 'the Mesos master withdrew the offer', now));
   }
 
   /** Mesos may have the machine of the node. */
@@ -185,7 +174,7 @@ export class State {
   agentRemoved(agentId: string, now: number): Effect[] {
     const agent = this.#roster.agent(agentId);
     if (!agent) return [];
-    this.#hand.clearAll(agent);
+    this.#offers.void(agent);
     const effects = agent.takeReserved().flatMap((task) => this.#giveUp(task, 'its Mesos agent is gone', now));
     this.#roster.remove(agent);
     return effects;
@@ -193,12 +182,8 @@ export class State {
 
   // --- pods and seats -----------------------------------------------------------------------------------------------
 
-  /** With the volumes of its claims. */
   needs(pod: Pod): Needs {
-    const { needs, roleOf, volumes } = this.#options;
-    if (claimNames(pod).length === 0) return needs(pod);
-    const wants = volumes.wantedBy(pod, this.tasks.nextId(pod));
-    return withVolumes(needs(pod), wants, (want) => want.isMade || this.#isHeld(want), roleOf(pod));
+    return this.#seats.needs(pod);
   }
 
   /** A launch under way; a pod that is bound has none. */
@@ -244,7 +229,7 @@ export class State {
     task.cancelled = true;
     if (task.stage === 'reserved') this.#roster.agent(task.agentId)?.giveBack(task);
     if (task.stage === 'reserved') return this.#giveUp(task, 'the pod was deleted', now);
-    return isSent(task) ? [this.#kill(task)] : [];
+    return isSent(task) ? [this.#kill(Object.assign(task, { askedAt: now }))] : [];
   }
 
   /** The pod has ended by itself: it wants no further task; the one it has is about to end too. */
@@ -258,6 +243,17 @@ export class State {
     if (!agent || info.executor_id.value !== executorId(this.#options.executor)) return;
     agent.executor = info;
     agent.refresh();
+  }
+
+  /** A launch that was under way before a restart; `named` has its pod's name now. */
+  recovered(known: KnownTask, named: Pod | undefined): Effect[] {
+    // Another pod of that name, as StatefulSets make them, has other claims: what this task made is not for those.
+    const pod = named?.metadata.uid === known.uid ? named : undefined;
+    const isOutlived = isLater(pod?.metadata.annotations?.[annotations.taskId], known.id);
+    // A record that outlived its launch must not hide the task that carries the pod now.
+    if (isOutlived && known.record !== undefined) return [{ do: 'erase', record: known.record }];
+    this.adopt({ ...known, pod });
+    return [];
   }
 
   /** A task known from before a restart. */
@@ -284,7 +280,7 @@ export class State {
         const tasks = place.reserved.splice(0);
         for (const task of tasks) task.stage = 'recording';
         this.tasks.record(tasks, record);
-        return { record, agent: place.agent, offerIds: this.#hand.clear(place), tasks };
+        return { record, agent: place.agent, offerIds: this.#offers.taken(place), tasks };
       });
   }
 
@@ -337,9 +333,11 @@ export class State {
     if (isWhereabouts(status.task_id.value)) return acked;
     if (!task) return [...this.#killUnknown(status), ...acked];
     if (isTerminalState(status.state)) return this.#over(task, status, ack, now);
+    if (status.state === 'TASK_UNREACHABLE') return [...this.#outOfReach(task, now), ...acked];
+    if (isStarted(status.state)) this.#roster.agent(task.agentId)?.found();
+    // It may never have got the last KILL: its agent was cut off, or not back at a new master.
+    if (task.cancelled) return [this.#kill(Object.assign(task, { askedAt: now })), ...acked];
     if (!isStarted(status.state)) return acked;
-    this.#roster.agent(task.agentId)?.found();
-    if (task.cancelled) return [this.#kill(task), ...acked];
     if (task.stage !== 'launching') return acked;
     task.stage = 'binding';
     return [{ do: 'bind', task, ack }];
@@ -356,14 +354,11 @@ export class State {
   tick(now: number): Effect[] {
     this.machines.look(now);
     this.#house(now);
-    const silent: Task[] = [];
-    for (const task of this.tasks.all())
-      if (task.stage === 'launching' && now - task.askedAt > this.#options.launchTimeout)
-        silent.push(Object.assign(task, { askedAt: now }));
+    const silent = this.tasks.silent(now, this.#options.launchTimeout);
     return [
       ...this.#ask(now),
-      ...this.#returnUnused(now),
-      ...this.#reconcile([...this.#reconciliation.due(now), ...(silent.length ? [silent] : [])]),
+      ...this.#offers.returnUnused(now),
+      ...this.#reconcile([...this.#reconciliation.due(now), ...batches(silent)]),
     ];
   }
 
@@ -380,43 +375,9 @@ export class State {
   // --- inside -------------------------------------------------------------------------------------------------------
 
   #seat(pod: Pod, agent: Agent, rebound: boolean): Task | undefined {
-    const id = this.tasks.nextId(pod);
-    const volumes = this.#options.volumes.wantedBy(pod, id);
-    if (volumes.some((volume) => this.#isHeld(volume))) return undefined;
-    const want = wantOf(this.#options.needs(pod), hostPortsOf(pod), volumes);
-    const role = this.#options.roleOf(pod);
-    const place = agent.place(role);
-    const { taken, executor } = place.take(want) ?? {};
-    if (!taken) return undefined;
-    if (executor) {
-      agent.executor = executorInfo(this.#options.executor, this.frameworkId, executor);
-      agent.starting = place;
-    }
-    const task = createTask(
-      {
-        id,
-        uid: pod.metadata.uid!,
-        key: keyOf(pod),
-        node: agent.name,
-        agentId: agent.facts.id,
-        stage: 'reserved',
-        record: undefined,
-        pod,
-        rebound,
-      },
-      { want, ...taken, role, carriesExecutor: executor !== undefined },
-    );
-    this.tasks.add(task);
-    this.#demands.of(role).used();
-    place.reserved.push(task);
-    agent.addPod(pod);
-    agent.refresh();
+    const task = this.#seats.take(pod, agent, rebound, this.frameworkId);
+    if (task) this.#offers.used(task.role);
     return task;
-  }
-
-  /** Another pod's task is about to make a volume for the same claim. */
-  #isHeld({ claimUid, isMade }: VolumeWant): boolean {
-    return !isMade && this.tasks.ofClaim(claimUid) !== undefined;
   }
 
   /** Nothing runs for this seat: a pod that is not bound may be placed anew, one that is wants another seat here. */
@@ -434,6 +395,12 @@ export class State {
     this.tasks.delete(task);
     this.#reconciliation.answered(task.id);
     if (!task.rebound && task.stage !== 'bound') this.#roster.agent(task.agentId)?.removePod(task.uid);
+  }
+
+  /** What is not bound has started nothing: it goes elsewhere, and the task is killed if it ever comes back. */
+  #outOfReach(task: Task, now: number): Effect[] {
+    if (task.stage !== 'launching' || task.rebound) return [];
+    return this.#giveUp(task, 'its Mesos agent cannot be reached', now);
   }
 
   #settled(task: Task): Effect[] {
@@ -470,33 +437,8 @@ export class State {
     }
   }
 
-  /** REVIVE or SUPPRESS each role as the demand for it says. */
   #ask(now: number): Effect[] {
-    if (!this.frameworkId) return [];
-    const pods = [...this.#waiting, ...this.#homeless.asking()];
-    const wishes = this.#demands.wishes(pods, (role) => this.#leftovers.asking(role), now);
-    return wishes.flatMap(([role, wish]): Effect[] => {
-      if (wish === 'keep') return [];
-      if (wish === 'revive') return [{ do: 'call', call: this.#calls.revive(role) }];
-      const unused = this.#return(role, () => true, this.#options.refuseIdle);
-      return [...unused, { do: 'call', call: this.#calls.suppress(role) }];
-    });
-  }
-
-  /** Offers that no waiting pod fits go back soon, and at once where nothing waits. */
-  #returnUnused(now: number): Effect[] {
-    const { linger, refuseIdle, refuseWaiting } = this.#options;
-    return this.#options.roles.flatMap((role) => {
-      const demand = this.#demands.of(role);
-      if (demand.waiting > 0) return this.#return(role, (place) => now - place.heldSince >= linger, refuseWaiting);
-      return demand.suppressed ? this.#return(role, () => true, refuseIdle) : [];
-    });
-  }
-
-  /** Offers in hand that no seat needs go back to the others. */
-  #return(role: string, which: (place: Place) => boolean, refuseSeconds: number): Effect[] {
-    const ids = this.#hand.clearUnused(role, which);
-    return ids.length > 0 ? [{ do: 'call', call: this.#calls.decline(ids, refuseSeconds) }] : [];
+    return this.#offers.ask([...this.#waiting, ...this.#homeless.asking()], now);
   }
 
   #kill(task: Named): Effect {

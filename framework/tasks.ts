@@ -70,6 +70,9 @@ export const isStarted = (state: TaskState): boolean =>
 /** Mesos may know of it: it was sent. */
 export const isSent = ({ stage }: Task): boolean => stage === 'launching' || stage === 'binding' || stage === 'bound';
 
+/** Mesos owes an answer: to the launch, or to the KILL. */
+const isAwaited = (task: Task): boolean => task.stage === 'launching' || (task.cancelled && isSent(task));
+
 /** `pod.<uid>.<attempt>`: a task status alone tells its pod. */
 export const taskIdOf = (uid: string, attempt: number): string => `pod.${uid}.${attempt}`;
 
@@ -113,6 +116,13 @@ export class TaskTable {
 
   all(): IterableIterator<Task> {
     return this.#byId.values();
+  }
+
+  /** Those that Mesos has owed an answer for longer than `patience`, milliseconds; their time starts anew. */
+  silent(now: number, patience: number): Task[] {
+    const silent = [...this.all()].filter((task) => isAwaited(task) && now - task.askedAt > patience);
+    for (const task of silent) task.askedAt = now;
+    return silent;
   }
 
   get size(): number {

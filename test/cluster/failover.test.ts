@@ -1,61 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { Agent, request } from 'undici';
 import { annotations } from '../../api/kinds/names.ts';
 import { Node } from '../../api/kinds/node.ts';
 import { Pod } from '../../api/kinds/pod.ts';
 import type { Stored } from '../../api/meta.ts';
-import { silent } from '../../lib/log.ts';
-import { leaders } from '../../mesos/leader.ts';
 import { askMaster } from '../../mesos/operator.ts';
 import { eventually } from '../eventually.ts';
-import { startZooKeeper, zooKeeperIsHere, type ZooKeeperServers } from '../mesos/zookeeper-server.ts';
-import { type TestCluster, startTestCluster, talkers } from './harness.ts';
+import { zooKeeperIsHere } from '../mesos/zookeeper-server.ts';
+import { ElectedCluster } from './elected.ts';
+import { type TestCluster, talkers } from './harness.ts';
 
-/** Masters that elect their leader in a real ZooKeeper, where km looks for it too. */
-let zooKeeper: ZooKeeperServers;
+let elected: ElectedCluster;
 let cluster: TestCluster;
-/** As ZooKeeper has it. */
-let leader: string | undefined;
-const over = new AbortController();
-const direct = new Agent();
-
 beforeAll(async () => {
-  zooKeeper = await startZooKeeper(1);
-  const zk = `zk://${zooKeeper.addresses[0]}/mesos`;
-  cluster = await startTestCluster({
-    flags: {
-      devcluster: [
-        ...['--port', '0', '--masters', '3', '--zk', zk],
-        ...['--session-timeout', '2s', '--agent-ping-timeout', '2s'],
-      ],
-      scheduler: ['--mesos-master', zk],
-    },
-  });
-  void follow(zk);
+  elected = await ElectedCluster.start();
+  cluster = elected.cluster;
 }, 60_000);
-afterAll(async () => {
-  over.abort();
-  await cluster?.stop();
-  await zooKeeper?.stop();
-  await direct.close();
-}, 60_000);
-
-async function follow(zk: string): Promise<void> {
-  for await (const url of leaders(zk, { log: silent, signal: over.signal })) leader = url;
-}
-
-async function post(path: string, body: object): Promise<void> {
-  const answer = await request(`${leader}${path}`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-    dispatcher: direct,
-  });
-  expect(`${answer.statusCode} ${await answer.body.text()}`).toBe('200 ');
-}
-const fault = (order: object) => post('/devcluster/faults', order);
+afterAll(() => elected?.stop(), 60_000);
 
 type StoredPod = Pod & Stored;
 const selector = { namespace: 'default', labelSelector: 'app=crew' };
@@ -84,32 +46,27 @@ async function expectUntouched(before: readonly StoredPod[]): Promise<void> {
 }
 
 const scale = (replicas: number) => cluster.kubectl.run('scale', 'deployment/crew', `--replicas=${replicas}`);
-const frameworks = async () => (await askMaster({ url: leader! }, { type: 'GET_FRAMEWORKS' })).get_frameworks;
+const frameworks = async () => (await askMaster({ url: elected.leader! }, { type: 'GET_FRAMEWORKS' })).get_frameworks;
 const readiness = async (node: string) => {
   const found = (await cluster.client.list(Node)).items.find(({ metadata }) => metadata.name === node);
   return found?.status?.conditions?.find(({ type }) => type === 'Ready')?.status;
 };
 
 async function markGone(node: string): Promise<void> {
-  const { get_agents } = await askMaster({ url: leader! }, { type: 'GET_AGENTS' });
+  const { get_agents } = await askMaster({ url: elected.leader! }, { type: 'GET_AGENTS' });
   const agent = get_agents.agents?.find(({ agent_info }) => agent_info.hostname === node);
-  await post('/api/v1', { type: 'MARK_AGENT_GONE', mark_agent_gone: { agent_id: agent!.agent_info.id } });
+  await elected.post('/api/v1', { type: 'MARK_AGENT_GONE', mark_agent_gone: { agent_id: agent!.agent_info.id } });
 }
 
 const describeWhereZooKeeperIs = zooKeeperIsHere ? describe : describe.skip;
 
 describeWhereZooKeeperIs('km on masters that elect their leader in ZooKeeper', () => {
   test('follows a new leader with its FrameworkID: running pods stay as they are, new ones are placed', async () => {
-    await eventually(() => expect(leader).toBeDefined(), 20_000);
+    await eventually(() => expect(elected.leader).toBeDefined(), 20_000);
     await cluster.kubectl.feed(talkers('crew', 6), 'apply', '-f', '-');
     const before = await allRun(6);
     const [framework] = (await frameworks()).frameworks ?? [];
-    const dead = leader;
-    await fault({ fault: 'killMaster' }).catch(() => undefined);
-    await eventually(() => {
-      expect(leader).toBeDefined();
-      expect(leader).not.toBe(dead);
-    }, 20_000);
+    await elected.killLeader();
     await scale(9);
     await allRun(9);
     await expectUntouched(before);
@@ -118,7 +75,7 @@ describeWhereZooKeeperIs('km on masters that elect their leader in ZooKeeper', (
       [framework!.framework_info.id, true],
     ]);
     expect(after.completed_frameworks ?? []).toEqual([]);
-    const { get_tasks } = await askMaster({ url: leader! }, { type: 'GET_TASKS' });
+    const { get_tasks } = await askMaster({ url: elected.leader! }, { type: 'GET_TASKS' });
     expect(get_tasks.tasks?.map(({ state }) => state)).toEqual(Array(9).fill('TASK_RUNNING'));
     const log = readFileSync(join(cluster.dir, 'logs', 'scheduler.log'), 'utf8');
     expect(log.split('\n').filter((line) => line.includes('subscribed to the Mesos master')).length).toBe(2);
@@ -127,7 +84,7 @@ describeWhereZooKeeperIs('km on masters that elect their leader in ZooKeeper', (
   test('shows an agent that is cut off as not ready, and as before when it is back', async () => {
     const before = await allRun(9);
     const node = before[0]!.spec.nodeName!;
-    await fault({ fault: 'loseAgent', agent: node });
+    await elected.fault({ fault: 'loseAgent', agent: node });
     await eventually(async () => expect(await readiness(node)).toBe('Unknown'), 20_000);
     expect(await cluster.kubectl.run('get', 'node', node)).toMatch(new RegExp(`${node}\\s+NotReady`));
     // The others still take pods.
@@ -135,7 +92,7 @@ describeWhereZooKeeperIs('km on masters that elect their leader in ZooKeeper', (
     const more = await allRun(11);
     const uids = new Set(before.map(({ metadata }) => metadata.uid));
     expect(more.filter(({ metadata, spec }) => !uids.has(metadata.uid) && spec.nodeName === node)).toEqual([]);
-    await fault({ fault: 'returnAgent', agent: node });
+    await elected.fault({ fault: 'returnAgent', agent: node });
     await eventually(async () => expect(await readiness(node)).toBe('True'), 20_000);
     expect(await cluster.kubectl.run('get', 'node', node)).toMatch(new RegExp(`${node}\\s+Ready`));
     await expectUntouched(more);

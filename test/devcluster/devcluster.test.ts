@@ -196,6 +196,22 @@ describe('the devcluster', () => {
     30_000,
   );
 
+  test('drops what was launched on an agent that was cut off, when it is back', async () => {
+    const { masterUrl, faults } = await cluster({ agents: [{ hostname: 'a' }], timings: { agentPingTimeout: 60_000 } });
+    const framework = await Framework.open(masterUrl);
+    const offer = await framework.offer();
+    faults.loseAgent(0);
+    await framework.launch(offer, task('t1', offer, { command: { value: 'sleep 1000' } }));
+    expect(framework.states('t1')).toEqual([]);
+    faults.returnAgent(0);
+    expect(await framework.reached('t1', 'TASK_DROPPED')).toMatchObject({
+      source: 'SOURCE_AGENT',
+      reason: 'REASON_RECONCILIATION',
+      message: 'Reconciliation: task unknown to the agent',
+    });
+    await until('all of it offered again', () => framework.offers.some(({ resources }) => resources?.length === 4));
+  });
+
   test('makes faults over HTTP for those that ask properly', async () => {
     const devcluster = await cluster({ timings: { agentPingTimeout: 50 } });
     const framework = await Framework.open(devcluster.masterUrl);

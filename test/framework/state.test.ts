@@ -165,6 +165,33 @@ describe('a task', () => {
     expect(callTypes(state.updated(statusOf(taskId, 'a1', 'TASK_STARTING'), 2))).toEqual(['KILL', 'ACKNOWLEDGE']);
   });
 
+  test('of a deleted pod is killed again for as long as Mesos shows it, and asked about when it shows nothing', () => {
+    const state = subscribed();
+    const { pod, taskId, task } = launched(state);
+    state.updated(statusOf(taskId, 'a1', 'TASK_STARTING'), 1);
+    state.bound(task, 2);
+    expect(callTypes(state.podGone(pod.metadata.uid, 3))).toEqual(['KILL']);
+    const askedFor = (now: number) =>
+      callsOf(state.tick(now)).flatMap((call) => (call.type === 'RECONCILE' ? (call.reconcile.tasks ?? []) : []));
+    expect(askedFor(50_000)).toEqual([]);
+    expect(askedFor(61_000)).toEqual([{ task_id: { value: taskId }, agent_id: { value: 'a1' } }]);
+    const answer = (value: 'TASK_STAGING' | 'TASK_RUNNING' | 'TASK_UNREACHABLE') =>
+      callTypes(state.updated(statusOf(taskId, 'a1', value), 61_001));
+    expect(answer('TASK_STAGING')).toEqual(['KILL', 'ACKNOWLEDGE']);
+    expect(answer('TASK_RUNNING')).toEqual(['KILL', 'ACKNOWLEDGE']);
+    expect(answer('TASK_UNREACHABLE')).toEqual(['ACKNOWLEDGE']);
+  });
+
+  test('that was not bound when its agent was lost leaves its pod to other agents, and is killed if it comes back', async () => {
+    const state = subscribed();
+    const { seat, taskId, launch, pod } = launched(state);
+    const effects = state.updated(statusOf(taskId, 'a1', 'TASK_UNREACHABLE'), 1);
+    expect(effects).toContainEqual({ do: 'erase', record: launch.record });
+    await expect(seat.launched).rejects.toThrow(NotLaunched);
+    expect(launched(state, pod, 'a2', 2).taskId).not.toBe(taskId);
+    expect(callTypes(state.updated(statusOf(taskId, 'a1', 'TASK_RUNNING'), 3))).toEqual(['KILL', 'ACKNOWLEDGE']);
+  });
+
   test('that ends under a bound pod is the shell’s to look at', () => {
     const state = subscribed();
     const { taskId, task } = launched(state);

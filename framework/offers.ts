@@ -1,0 +1,115 @@
+import type { Pod } from '../api/kinds/pod.ts';
+import type { Logger } from '../lib/log.ts';
+import type { Offer } from '../mesos/offers.ts';
+import type { Agent } from './agents.ts';
+import type { Calls } from './calls.ts';
+import { Demands, type DemandsOptions } from './demands.ts';
+import type { Effect } from './effects.ts';
+import { Hand } from './hand.ts';
+import { type AgentTotal, Leftovers } from './leftovers.ts';
+import type { Place } from './places.ts';
+import type { Roster } from './roster.ts';
+import type { Task } from './tasks.ts';
+
+export interface OffersOptions extends DemandsOptions {
+  /** Marks volumes and reservations as ours. */
+  cluster: string;
+  /** Seconds the master hides a declined offer while pods wait, and while none do. */
+  refuseWaiting: number;
+  refuseIdle: number;
+}
+
+/**
+ * When offers are asked for, which are in hand, and when they go back to others. `now` is in milliseconds.
+ *
+ *   a pod waits ─▶ REVIVE ─▶ offers in hand ─┬─▶ taken for an ACCEPT
+ *                                            ├─▶ no pod fits for a while ─▶ DECLINE, to come again soon
+ *                                            └─▶ nobody waits ─▶ DECLINE, SUPPRESS
+ */
+export class Offers {
+  readonly #options: OffersOptions;
+  readonly #hand: Hand;
+  readonly #demands: Demands;
+  readonly #leftovers: Leftovers;
+  readonly #log: Logger;
+  #calls: Calls | undefined;
+
+  /** `isOwned` says of a volume by its id that somebody still has a claim to it. */
+  constructor(options: OffersOptions, roster: Roster, isOwned: (persistenceId: string) => boolean, log: Logger) {
+    this.#log = log;
+    this.#options = options;
+    this.#hand = new Hand(roster);
+    this.#demands = new Demands(options);
+    this.#leftovers = new Leftovers(options.cluster, isOwned);
+  }
+
+  subscribed(calls: Calls): void {
+    this.#calls = calls;
+    this.#demands.subscribed();
+  }
+
+  /** Into the hand; but one with something of ours that nobody owns is spent on letting go of it. */
+  came(offer: Offer, agent: Agent, now: number): Effect[] {
+    const role = offer.allocation_info?.role ?? '*';
+    const release = this.#leftovers.release(agent.facts.id, role, offer.resources ?? []);
+    if (release.length > 0 && this.#calls) {
+      this.#log.info({ agent: agent.facts.id, operations: release }, 'letting go of disk that no claim owns');
+      return [{ do: 'call', call: this.#calls.accept([offer.id.value], release, 0) }];
+    }
+    this.#hand.add(offer, agent.place(role), now);
+    return [];
+  }
+
+  /** The master took it back. Answers the reserved tasks that what is left cannot carry. */
+  withdrawn(offerId: string): Task[] {
+    return this.#hand.drop(offerId);
+  }
+
+  /** All of one place leave, into an ACCEPT. Answers their ids. */
+  taken(place: Place): string[] {
+    return this.#hand.clear(place);
+  }
+
+  /** What the agent offered is void. */
+  void(agent: Agent): void {
+    this.#hand.clearAll(agent);
+  }
+
+  /** An offer to the role was of use: the linger time starts anew. */
+  used(role: string): void {
+    this.#demands.of(role).used();
+  }
+
+  /** All that agents have, anew: where something of ours is that nobody owns, offers are asked for. */
+  audit(agents: readonly AgentTotal[]): void {
+    this.#leftovers.audit(agents);
+  }
+
+  /** REVIVE or SUPPRESS each role as the demand of these pods for it says. */
+  ask(pods: Iterable<Pod>, now: number): Effect[] {
+    const calls = this.#calls;
+    if (!calls) return [];
+    const wishes = this.#demands.wishes(pods, (role) => this.#leftovers.asking(role), now);
+    return wishes.flatMap(([role, wish]): Effect[] => {
+      if (wish === 'keep') return [];
+      if (wish === 'revive') return [{ do: 'call', call: calls.revive(role) }];
+      const unused = this.#return(role, () => true, this.#options.refuseIdle);
+      return [...unused, { do: 'call', call: calls.suppress(role) }];
+    });
+  }
+
+  /** Offers that no waiting pod fits go back soon, and at once where nothing waits. */
+  returnUnused(now: number): Effect[] {
+    const { roles, linger, refuseIdle, refuseWaiting } = this.#options;
+    return roles.flatMap((role) => {
+      const demand = this.#demands.of(role);
+      if (demand.waiting > 0) return this.#return(role, (place) => now - place.heldSince >= linger, refuseWaiting);
+      return demand.suppressed ? this.#return(role, () => true, refuseIdle) : [];
+    });
+  }
+
+  #return(role: string, which: (place: Place) => boolean, refuseSeconds: number): Effect[] {
+    const ids = this.#hand.clearUnused(role, which);
+    return ids.length > 0 && this.#calls ? [{ do: 'call', call: this.#calls.decline(ids, refuseSeconds) }] : [];
+  }
+}
