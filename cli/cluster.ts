@@ -27,8 +27,9 @@ export interface ClusterOptions {
   executorCommand: string;
   /** auto: etcd where there is one on PATH, else the embedded store. */
   store: 'auto' | 'etcd' | 'embedded';
-  runtime: 'process' | 'cri';
+  runtime: 'process' | 'cri' | 'docker';
   criSocket: string;
+  dockerHost: string;
   /** How Services are served; with userspace their addresses should be loopback ones, which anybody may bind. */
   proxy: ProxyMode;
   /** Addresses of Services. */
@@ -240,6 +241,7 @@ class Launch implements LocalCluster {
   async #scheduler(pki: Pki, page: string): Promise<Program> {
     const executor = [process.execPath, km, 'executor', '--runtime', this.#o.runtime];
     if (this.#o.runtime === 'cri') executor.push('--cri-socket', this.#o.criSocket);
+    if (this.#o.runtime === 'docker') executor.push('--docker-host', this.#o.dockerHost);
     executor.push('--log-level', this.#o.logLevel, ...(this.#o.executorFlags ?? []));
     return this.#km('scheduler', [
       ...this.#clientFlags('scheduler'),

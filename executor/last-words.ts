@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { chmod, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Container, Pod } from '../api/kinds/pod.ts';
+import { recordOf } from './log-record.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
 
 /** Bytes of one container's message, of all messages of a pod, and of a message taken from a log; lines of the last. */
@@ -71,12 +72,13 @@ export const containersOf = ({ spec }: Pod): Container[] => [
 /** Only of a plain file, and never through a link. */
 const beginning = (path: string, bytes: number): Promise<string> => slice(path, () => 0, bytes);
 
-/** The text of the last lines of a log in CRI's format. */
+/** The text of the last lines of a log. */
 async function lastLines(path: string): Promise<string> {
   const window = 4 * longestFromLog + linesFromLog * 64;
   const text = await slice(path, (size) => Math.max(0, size - window), window);
   const lines = text.trimEnd().split('\n').slice(-linesFromLog);
-  const shown = lines.map((line) => line.split(' ').slice(3).join(' ')).join('\n');
+  // The first one may be cut.
+  const shown = lines.flatMap((line) => recordOf(Buffer.from(line))?.text.toString('utf8') ?? []).join('\n');
   return Buffer.from(shown && `${shown}\n`)
     .subarray(-longestFromLog)
     .toString('utf8');

@@ -1,6 +1,7 @@
 import { constants, type FSWatcher, watch } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { recordOf } from './log-record.ts';
 
 export interface LogOptions {
   follow?: boolean;
@@ -19,7 +20,7 @@ const lookAgain = 1_000;
 const chunkBytes = 64 * 1024;
 
 /**
- * A container's log file in CRI's format, as `kubectl logs` shows it. With `follow` it goes on through rotations until
+ * A container's log file, as `kubectl logs` shows it. With `follow` it goes on through rotations until
  * `isRunning` says that nobody writes any more, or the signal aborts.
  */
 export async function* readLog(
@@ -51,19 +52,14 @@ class Presenter {
     return this.#left <= 0;
   }
 
-  /** `2026-11-21T04:25:40.863296225Z stdout F text`; a line of another form is shown as it is. */
-  line(record: Buffer): Buffer {
+  /** A line of an unknown form is shown as it is. */
+  line(line: Buffer): Buffer {
     const { since, timestamps, stream } = this.#options;
-    const a = record.indexOf(32);
-    const b = record.indexOf(32, a + 1);
-    const c = record.indexOf(32, b + 1);
-    if (a < 0 || b < 0) return this.#cut(Buffer.concat([record, newline]));
-    const time = record.toString('latin1', 0, a);
-    const tag = record.toString('latin1', b + 1, c < 0 ? record.length : c);
+    const record = recordOf(line);
+    if (!record) return this.#cut(Buffer.concat([line, newline]));
+    const { time, isPart, text } = record;
     if (since !== undefined && Date.parse(time) < since) return empty;
-    if (stream !== undefined && record.toString('latin1', a + 1, b) !== stream) return empty;
-    const text = c < 0 ? empty : record.subarray(c + 1);
-    const isPart = tag.split(':')[0] === 'P';
+    if (stream !== undefined && record.stream !== stream) return empty;
     const prefix = timestamps && !this.#midLine ? Buffer.from(`${time} `) : empty;
     this.#midLine = isPart;
     return this.#cut(Buffer.concat(isPart ? [prefix, text] : [prefix, text, newline]));

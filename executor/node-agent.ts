@@ -30,6 +30,7 @@ import type { Runtime } from './runtime.ts';
 import { RuntimeView } from './runtime-view.ts';
 import { ownCgroup } from './runtimes/cgroups.ts';
 import { CriRuntime } from './runtimes/cri.ts';
+import { DockerRuntime } from './runtimes/docker.ts';
 import { ProcessRuntime } from './runtimes/process.ts';
 import { startServer } from './server.ts';
 import { Sources } from './sources.ts';
@@ -138,8 +139,12 @@ export class NodeAgent {
 
   #openRuntime({ name, ip, directory }: Place): Promise<Runtime> {
     const { options: o, mesos, log } = this.#given;
-    if (o.runtime === 'cri')
-      return CriRuntime.open({ socket: o.criSocket, owner: `${mesos.frameworkId}/${name}`, nodeIp: ip, log });
+    const owner = `${mesos.frameworkId}/${name}`;
+    if (o.runtime === 'cri') return CriRuntime.open({ socket: o.criSocket, owner, nodeIp: ip, log });
+    if (o.runtime === 'docker') {
+      const [host, network, pauseImage] = [o.dockerHost, o.dockerNetwork, o.podInfraContainerImage];
+      return DockerRuntime.open({ host, network, pauseImage, owner, nodeIp: ip, log });
+    }
     log.warn('the process runtime does not isolate: pods share this machine’s network, processes and users');
     return Promise.resolve(new ProcessRuntime({ root: join(directory, 'process'), nodeIp: ip, log }));
   }
@@ -166,7 +171,7 @@ export class NodeAgent {
       sandbox: mesos.sandbox,
       volumes: join(directory, 'volumes'),
       logs: join(directory, 'logs'),
-      cgroupParent: o.runtime === 'cri' ? o.cgroupParent || join(ownCgroup(), 'km') : '',
+      cgroupParent: runtime.isolates ? o.cgroupParent || join(ownCgroup(), 'km') : '',
       clusterDns: o.clusterDns,
       clusterDomain: o.clusterDomain,
       seccompProfiles: join(directory, 'seccomp'),
@@ -293,7 +298,7 @@ const configurationOf = (o: Options): object => ({
   nodeStatusUpdateFrequency: `${o.nodeStatusInterval / 1000}s`,
   authentication: { anonymous: { enabled: false }, webhook: { enabled: true } },
   authorization: { mode: 'Webhook' },
-  containerRuntimeEndpoint: o.runtime === 'cri' ? o.criSocket : '',
+  containerRuntimeEndpoint: { cri: o.criSocket, docker: o.dockerHost, process: '' }[o.runtime],
 });
 
 function introductionIn({ executor_info: { data } }: EventSubscribed): Introduction {

@@ -1,8 +1,15 @@
 import { type Values, duration, list, oneOf, port, text } from '../lib/options.ts';
 
 export const options = {
-  runtime: oneOf('What runs containers', ['process', 'cri'], 'process'),
+  runtime: oneOf('What runs containers', ['process', 'cri', 'docker'], 'process'),
   criSocket: text('Socket of the container runtime', 'unix:///run/containerd/containerd.sock', '<socket>'),
+  dockerHost: text('Where Docker answers', 'unix:///var/run/docker.sock', '<address>'),
+  dockerNetwork: text('Docker’s network that pods are put on', 'bridge', '<name>'),
+  podInfraContainerImage: text(
+    'With Docker: image of the container that keeps a pod’s network',
+    'registry.k8s.io/pause:3.10',
+    '<image>',
+  ),
   cgroupParent: text('Cgroup below which pods are put; below the executor’s own unless set', '', '<path>'),
   rootDir: text('Where logs, volumes and records of pods are; beside the Mesos sandbox unless set', '', '<directory>'),
   nodeName: text('Name of the node; that of the Node made for this agent unless set', '', '<name>'),
@@ -21,7 +28,7 @@ export const options = {
   manifestUrl: text('Address of a manifest of static pods', '', '<url>'),
   httpCheckFrequency: duration('How often that is read again', 20_000),
   pluginsRegistry: text(
-    'Directory where CSI drivers register; with CRI only, none when empty',
+    'Directory where CSI drivers register; not with processes, none when empty',
     '/var/lib/kubelet/plugins_registry',
     '<directory>',
   ),

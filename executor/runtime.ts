@@ -135,7 +135,7 @@ export interface RuntimeContainer {
   /** `Completed`, `Error`, `OOMKilled` … */
   reason?: string;
   message?: string;
-  /** Absolute; in CRI's format. */
+  /** Absolute; in one of the forms that `log-record.ts` reads. */
   logPath: string;
 }
 

@@ -31,7 +31,7 @@ const errors = {
   'program-missing': (name: string, why: string, from: string) =>
     `there is no ${name} on PATH (${why}): install it, on Debian and Ubuntu with apt-get install ${from}`,
   'socket-silent': (path: string, flag: string, why: string) =>
-    `no container runtime answers at ${path} (${why}): start containerd, run as a user who may use it, or name its socket with ${flag}`,
+    `no container runtime answers at ${path} (${why}): start it, run as a user who may use it, or name its socket with ${flag}`,
   'name-unknown': (host: string, flag: string) =>
     `the name ${host} of ${flag} cannot be resolved: correct it, or enter it in DNS or /etc/hosts`,
   'peer-silent': (what: string, url: string, flag: string, why: string) =>

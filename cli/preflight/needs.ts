@@ -68,6 +68,7 @@ export interface UpOptions {
   store: string;
   runtime: string;
   criSocket: string;
+  dockerHost: string;
   proxy: 'auto' | ProxyMode;
   mesos: string;
   etcdServers: readonly string[];
@@ -79,7 +80,7 @@ export function needsOfUp(o: UpOptions): Needs {
   const local = '127.0.0.1';
   const ownEtcd = o.store !== 'embedded' && o.etcdServers.length === 0;
   const proxy = chosenProxy(o.proxy, o.runtime);
-  const parts = [needsOfRuntime(o), proxy === 'none' ? {} : needsOfProxyMode(proxy, '--proxy userspace')];
+  const parts: Needs[] = [needsOfRuntime(o), proxy === 'none' ? {} : needsOfProxyMode(proxy, '--proxy userspace')];
   return {
     ...parts[0],
     ...parts[1],
@@ -89,6 +90,7 @@ export function needsOfUp(o: UpOptions): Needs {
       ...(o.mesos || o.mesosPort === 0 ? [] : [0, 1, 2, 3].flatMap((i) => tcp(o.mesosPort + i, local, '--mesos-port'))),
     ],
     peers: [
+      ...parts.flatMap(({ peers = [] }) => peers),
       ...etcdPeers(o.etcdServers),
       ...(o.mesos ? [mastersOf(o.mesos, '--mesos')] : []),
       ...(o.port === 0 ? [] : [{ what: 'apiserver', urls: [`https://${o.advertise}:${o.port}`], flag: '--advertise' }]),
@@ -132,6 +134,7 @@ export const needsOfScheduler = (o: {
 export const needsOfExecutor = (o: {
   runtime: string;
   criSocket: string;
+  dockerHost: string;
   rootDir: string;
   port: number;
   bindAddress: string;
@@ -178,11 +181,19 @@ export const needsOfDevcluster = (o: {
 /** Masters that are to be started here are not looked for. */
 const withoutMasters = ({ what, urls, flag }: Peers): Peers => ({ what, urls, flag });
 
-function needsOfRuntime(o: { runtime: string; criSocket: string }): Needs {
-  if (o.runtime !== 'cri') return {};
-  const path = o.criSocket.startsWith('unix://') ? fileURLToPath(o.criSocket.replace('unix:', 'file:')) : o.criSocket;
-  return { sockets: [{ path, flag: '--cri-socket' }], containers: true };
+function needsOfRuntime(o: { runtime: string; criSocket: string; dockerHost: string }): Needs {
+  if (o.runtime === 'cri') return { sockets: [{ path: pathOf(o.criSocket), flag: '--cri-socket' }], containers: true };
+  if (o.runtime !== 'docker') return {};
+  if (o.dockerHost.startsWith('unix://'))
+    return { sockets: [{ path: pathOf(o.dockerHost), flag: '--docker-host' }], containers: true };
+  return {
+    peers: [{ what: 'Docker', urls: [o.dockerHost.replace('tcp:', 'http:')], flag: '--docker-host' }],
+    containers: true,
+  };
 }
+
+const pathOf = (socket: string): string =>
+  socket.startsWith('unix://') ? fileURLToPath(socket.replace('unix:', 'file:')) : socket;
 
 function needsOfProxyMode(mode: 'userspace' | KernelMode, instead: string): Needs {
   if (mode === 'userspace') return {};

@@ -1,17 +1,10 @@
-import { prefix } from '../../api/kinds/names.ts';
 import { join } from 'node:path';
+import { prefix } from '../../api/kinds/names.ts';
 import type { Container, Pod, SeccompProfile } from '../../api/kinds/pod.ts';
 import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
+import { labels, podLabels, podName } from './labels.ts';
+import { cpuPeriod, cpuQuota, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
 
-/** Labels and annotations by which pods and containers are found again; the first four are a kubelet's own. */
-export const labels = {
-  podName: 'io.kubernetes.pod.name',
-  podNamespace: 'io.kubernetes.pod.namespace',
-  podUid: 'io.kubernetes.pod.uid',
-  containerName: 'io.kubernetes.container.name',
-  /** Whose pods these are: others' are never touched. */
-  owner: `${prefix}owner`,
-} as const;
 export const specHashAnnotation = 'io.kubernetes.container.hash';
 export const logPathAnnotation = `${prefix}log-path`;
 
@@ -19,7 +12,6 @@ const propagations = {
   HostToContainer: 'PROPAGATION_HOST_TO_CONTAINER',
   Bidirectional: 'PROPAGATION_BIDIRECTIONAL',
 } as const;
-const cpuPeriod = 100_000;
 
 /** What CRI wants to know of a sandbox; the same again with every container of it. */
 export function sandboxConfig(spec: SandboxSpec, owner: string): object {
@@ -89,7 +81,7 @@ export const linuxResources = (resources: ContainerSpec['resources']): object =>
   cpu_shares: resources.cpuShares,
   ...(resources.cpuQuotaMillicores === undefined
     ? {}
-    : { cpu_period: cpuPeriod, cpu_quota: Math.max(1000, (resources.cpuQuotaMillicores * cpuPeriod) / 1000) }),
+    : { cpu_period: cpuPeriod, cpu_quota: cpuQuota(resources.cpuQuotaMillicores) }),
   ...(resources.memoryLimitBytes === undefined ? {} : { memory_limit_in_bytes: resources.memoryLimitBytes }),
   oom_score_adj: resources.oomScoreAdj,
 });
@@ -113,11 +105,6 @@ function containerSecurity({ pod, container, targetId, imageUser, sandbox }: Con
   };
 }
 
-const groupsOf = ({ spec: { securityContext: shared } }: Pod): number[] => [
-  ...(shared?.supplementalGroups ?? []),
-  ...(shared?.fsGroup === undefined ? [] : [shared.fsGroup]),
-];
-
 function seccompOf(profile: SeccompProfile | undefined, directory: string): object {
   if (profile?.type !== 'Localhost') return { profile_type: profile?.type ?? 'Unconfined' };
   return { profile_type: 'Localhost', localhost_ref: join(directory, profile.localhostProfile ?? '') };
@@ -139,35 +126,8 @@ const namespaces = (pod: Pod): object => ({
   ipc: pod.spec.hostIPC ? 'NODE' : 'POD',
 });
 
-const podName = ({ metadata }: Pod) => ({
-  name: metadata.name ?? '',
-  namespace: metadata.namespace ?? '',
-  uid: metadata.uid ?? '',
-});
-
-function podLabels(pod: Pod, owner: string): Record<string, string> {
-  const { name, namespace, uid } = podName(pod);
-  return { [labels.podName]: name, [labels.podNamespace]: namespace, [labels.podUid]: uid, [labels.owner]: owner };
-}
-
 const allContainers = ({ spec }: Pod): Container[] => [
   ...(spec.initContainers ?? []),
   ...spec.containers,
   ...(spec.ephemeralContainers ?? []),
 ];
-
-/** What Kubernetes hides of /proc and /sys unless a container is privileged. */
-const maskedPaths = [
-  '/proc/asound',
-  '/proc/acpi',
-  '/proc/kcore',
-  '/proc/keys',
-  '/proc/latency_stats',
-  '/proc/timer_list',
-  '/proc/timer_stats',
-  '/proc/sched_debug',
-  '/proc/scsi',
-  '/sys/firmware',
-  '/sys/devices/virtual/powercap',
-];
-const readonlyPaths = ['/proc/bus', '/proc/fs', '/proc/irq', '/proc/sys', '/proc/sysrq-trigger'];

@@ -1,5 +1,5 @@
 import type { ContainerUsage, RuntimeContainer } from '../runtime.ts';
-import { labels } from './cri-config.ts';
+import { labels } from './labels.ts';
 
 type Amount = { value: number } | null;
 

@@ -20,17 +20,11 @@ import {
   type SandboxSpec,
   StartError,
 } from '../runtime.ts';
-import { CriChanges } from './cri-changes.ts';
+import { Changes } from './changes.ts';
 import { isLate, isMissing, wordsOf } from '../grpc.ts';
 import { type CriClient, connectCri } from './cri-client.ts';
-import {
-  containerConfig,
-  labels,
-  linuxResources,
-  logPathAnnotation,
-  sandboxConfig,
-  specHashAnnotation,
-} from './cri-config.ts';
+import { containerConfig, linuxResources, logPathAnnotation, sandboxConfig, specHashAnnotation } from './cri-config.ts';
+import { labels } from './labels.ts';
 import { CriImages } from './cri-images.ts';
 import { type CriStats, usageOf } from './cri-usage.ts';
 import { streamCommand, streamPort } from './cri-streams.ts';
@@ -99,7 +93,7 @@ export class CriRuntime implements Runtime {
   /** An exited container never changes again, a running one not until it exits: asked once per state. */
   #statuses = new Map<string, RuntimeContainer>();
   #addresses = new Map<string, string>();
-  readonly #changes: CriChanges;
+  readonly #changes: Changes;
   readonly #rotating: NodeJS.Timeout;
 
   /** Rejects when nothing that speaks CRI v1 answers at the socket. */
@@ -124,7 +118,7 @@ export class CriRuntime implements Runtime {
     this.#options = options;
     this.#cri = cri;
     this.#images = new CriImages(cri);
-    this.#changes = new CriChanges(cri, () => this.pods(), options.log);
+    this.#changes = new Changes({ events: cri.events, list: () => this.pods(), log: options.log });
     this.#rotating = setInterval(() => void this.#rotateLogs(), options.logCheck ?? 10_000);
   }
 

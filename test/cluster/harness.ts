@@ -38,8 +38,9 @@ export async function startTestCluster(overrides: Partial<ClusterOptions> = {}):
       store: 'etcd',
       runtime: 'process',
       criSocket: '',
-      // A CRI runtime's pods would need rules in this machine's own kernel tables.
-      proxy: overrides.runtime === 'cri' ? 'none' : 'userspace',
+      dockerHost: '',
+      // Pods with networks of their own would need rules in this machine's own kernel tables.
+      proxy: (overrides.runtime ?? 'process') === 'process' ? 'userspace' : 'none',
       // Clusters that run beside each other must not meet on one address.
       serviceCidr: `127.${96 + randomInt(100)}.0.0/16`,
       knownPorts: false,

@@ -1,24 +1,20 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gzipSync } from 'node:zlib';
-import { pack } from 'tar-stream';
 import { removeCgroup } from '../../executor/runtimes/cgroups.ts';
+import { endShims, stopChild } from './daemons.ts';
+import { busybox, pause, pauseImage } from './images.ts';
+import { type Place, lines, namesIn } from './leftovers.ts';
 
-export const busyboxImage = 'k8s.test/busybox:1';
-const pauseImage = 'k8s.test/pause:1';
+export { busyboxImage } from './images.ts';
 
 export const containerdIsHere = ['/usr/bin/containerd', '/usr/bin/ctr', '/bin/busybox', '/usr/lib/cni/bridge'].every(
   existsSync,
 );
 
-export interface Containerd {
+export interface Containerd extends Place {
   socket: string;
-  cgroup: string;
-  bridge: string;
-  directory: string;
   /** kill -9; its shims and the containers below them go on. */
   kill(): Promise<void>;
   /** Starts it again on what it left. */
@@ -76,7 +72,9 @@ export async function startContainerd(number: number): Promise<Containerd> {
     child = run();
     await untilReady(socket, child);
   };
-  return { socket, cgroup, bridge, directory, kill, start, stop };
+  const containers = () => lines('ctr', '-a', socket, '-n', 'k8s.io', 'containers', 'ls', '-q');
+  const addresses = () => namesIn(join(directory, 'cni', bridge)).filter((name) => /^\d+\./.test(name));
+  return { socket, cgroup, bridge, directory, containers, addresses, kill, start, stop };
 }
 
 async function untilReady(socket: string, child: ChildProcess): Promise<void> {
@@ -93,30 +91,6 @@ async function untilReady(socket: string, child: ChildProcess): Promise<void> {
     }
     if (Date.now() > end) throw new Error('containerd did not become ready');
     await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-}
-
-async function stopChild(child: ChildProcess): Promise<void> {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = once(child, 'exit');
-  child.kill('SIGTERM');
-  const hard = setTimeout(() => child.kill('SIGKILL'), 5_000);
-  await gone;
-  clearTimeout(hard);
-}
-
-/** Shims outlive containerd; those of this one name its socket in their arguments. */
-function endShims(directory: string): void {
-  const pids = execFileSync(
-    'sh',
-    ['-c', `grep -la -- ${directory}/ /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3; true`],
-    {
-      encoding: 'utf8',
-    },
-  );
-  for (const pid of pids.split('\n').filter(Boolean).map(Number)) {
-    const comm = `/proc/${pid}/comm`;
-    if (existsSync(comm) && readFileSync(comm, 'utf8').startsWith('containerd-shim')) process.kill(pid, 'SIGKILL');
   }
 }
 
@@ -165,109 +139,3 @@ const network = (bridge: string, number: number, directory: string) => ({
     },
   ],
 });
-
-interface Entry {
-  name: string;
-  type?: 'file' | 'directory' | 'symlink';
-  linkname?: string;
-  mode?: number;
-  data?: Buffer;
-}
-
-async function tar(entries: Entry[]): Promise<Buffer> {
-  const archive = pack();
-  const chunks: Buffer[] = [];
-  archive.on('data', (chunk) => chunks.push(chunk as Buffer));
-  const ended = once(archive, 'end');
-  for (const { data, ...header } of entries) archive.entry({ ...header, mtime: new Date(0) }, data ?? Buffer.alloc(0));
-  archive.finalize();
-  await ended;
-  return Buffer.concat(chunks);
-}
-
-const digest = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
-
-/** An OCI image layout of one layer. */
-async function image(ref: string, files: Entry[], settings: object): Promise<Buffer> {
-  const layer = await tar(files);
-  const packed = gzipSync(layer, { level: 1 });
-  const configuration = Buffer.from(
-    JSON.stringify({
-      architecture: process.arch === 'arm64' ? 'arm64' : 'amd64',
-      os: 'linux',
-      config: settings,
-      rootfs: { type: 'layers', diff_ids: [`sha256:${digest(layer)}`] },
-    }),
-  );
-  const part = (mediaType: string, bytes: Buffer) => ({
-    mediaType,
-    digest: `sha256:${digest(bytes)}`,
-    size: bytes.length,
-  });
-  const manifest = Buffer.from(
-    JSON.stringify({
-      schemaVersion: 2,
-      mediaType: 'application/vnd.oci.image.manifest.v1+json',
-      config: part('application/vnd.oci.image.config.v1+json', configuration),
-      layers: [part('application/vnd.oci.image.layer.v1.tar+gzip', packed)],
-    }),
-  );
-  const index = {
-    schemaVersion: 2,
-    manifests: [
-      {
-        ...part('application/vnd.oci.image.manifest.v1+json', manifest),
-        annotations: { 'io.containerd.image.name': ref, 'org.opencontainers.image.ref.name': ref },
-      },
-    ],
-  };
-  const blob = (bytes: Buffer): Entry => ({ name: `blobs/sha256/${digest(bytes)}`, data: bytes });
-  return tar([
-    { name: 'oci-layout', data: Buffer.from('{"imageLayoutVersion":"1.0.0"}') },
-    { name: 'index.json', data: Buffer.from(JSON.stringify(index)) },
-    blob(manifest),
-    blob(configuration),
-    blob(packed),
-  ]);
-}
-
-function busybox(): Promise<Buffer> {
-  const applets = execFileSync('/bin/busybox', ['--list'], { encoding: 'utf8' }).trim().split('\n');
-  return image(
-    busyboxImage,
-    [
-      ...['bin', 'etc', 'root', 'tmp', 'var'].map((name): Entry => ({
-        name: `${name}/`,
-        type: 'directory',
-        mode: 0o755,
-      })),
-      { name: 'bin/busybox', mode: 0o755, data: readFileSync('/bin/busybox') },
-      ...applets
-        .filter((applet) => applet !== 'busybox')
-        .map((applet): Entry => ({ name: `bin/${applet}`, type: 'symlink', linkname: 'busybox', mode: 0o777 })),
-      { name: 'etc/passwd', data: Buffer.from('root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n') },
-      { name: 'etc/group', data: Buffer.from('root:x:0:\nnobody:x:65534:\n') },
-    ],
-    { Env: ['PATH=/bin'], Cmd: ['sh'] },
-  );
-}
-
-/** A program that waits and reaps; busybox does it too: its shell, waiting for ever. */
-function pause(): Promise<Buffer> {
-  return image(
-    pauseImage,
-    [
-      { name: 'bin/', type: 'directory', mode: 0o755 },
-      { name: 'bin/busybox', mode: 0o755, data: readFileSync('/bin/busybox') },
-    ],
-    {
-      Env: ['PATH=/bin'],
-      Entrypoint: [
-        '/bin/busybox',
-        'sh',
-        '-c',
-        'trap "exit 0" TERM INT; while :; do /bin/busybox sleep 3600 & wait $!; done',
-      ],
-    },
-  );
-}

@@ -11,7 +11,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { readLog } from '../../executor/logs.ts';
+import { type LogOptions, readLog } from '../../executor/logs.ts';
 import { LogFile } from '../../executor/runtimes/log-file.ts';
 import { selectFiles, writeFiles } from '../../executor/volumes/files.ts';
 
@@ -47,6 +47,31 @@ describe('the files of a config map', () => {
     ).toEqual(['a', 'c']);
     expect(readdirSync(volume).filter((name) => name.startsWith('..'))).toHaveLength(2);
   });
+});
+
+test('a log of Docker is shown as one of CRI is', async () => {
+  const time = (second: number) => `2026-11-21T04:25:0${second}.5Z`;
+  const record = (log: string, stream: string, second: number) =>
+    `${JSON.stringify({ log, stream, time: time(second) })}\n`;
+  const path = join(directory, 'json.log');
+  writeFileSync(
+    path,
+    record('one\n', 'stdout', 1) +
+      record('two, ', 'stdout', 2) +
+      record('ended\n', 'stdout', 3) +
+      record('{"a": "ü"}\n', 'stderr', 4) +
+      '{"log":"cut',
+  );
+  const show = async (options: LogOptions) => {
+    const parts: Buffer[] = [];
+    for await (const part of readLog(path, options, () => Promise.resolve(false), AbortSignal.timeout(5_000)))
+      parts.push(part);
+    return Buffer.concat(parts).toString();
+  };
+  expect(await show({})).toBe('one\ntwo, ended\n{"a": "ü"}\n');
+  expect(await show({ timestamps: true, stream: 'stdout' })).toBe(`${time(1)} one\n${time(2)} two, ended\n`);
+  expect(await show({ since: Date.parse(time(4)) })).toBe('{"a": "ü"}\n');
+  expect(await show({ limitBytes: 6 })).toBe('one\ntw');
 });
 
 test('a log that is a link to somewhere else is neither read nor written', async () => {

@@ -4,9 +4,21 @@ import { join } from 'node:path';
 import { expect } from '@jest/globals';
 import { eventually } from '../eventually.ts';
 import { mountsAt } from '../../executor/volumes/mounts.ts';
-import type { Containerd } from './containerd.ts';
 
-/** What pods have on this machine. Everything is looked for where the pods of one containerd alone can have it. */
+/** A runtime of a test's own, and where its pods are. */
+export interface Place {
+  directory: string;
+  bridge: string;
+  cgroup: string;
+  /** Where root file systems are, when that is elsewhere. */
+  storage?: string;
+  /** Ids of sandboxes and containers. */
+  containers(): Promise<string[]> | string[];
+  /** Addresses that its network has given out, where it keeps a list of them. */
+  addresses?(): string[];
+}
+
+/** What pods have on this machine. Everything is looked for where the pods of one runtime alone can have it. */
 export interface Leftovers {
   /** Sandboxes and containers, by id. */
   containers: string[];
@@ -23,30 +35,32 @@ export interface Leftovers {
 
 export const nothing: Leftovers = { containers: [], mounts: [], addresses: [], links: [], cgroups: [], processes: [] };
 
-export async function leftovers(containerd: Containerd, directories: readonly string[] = []): Promise<Leftovers> {
-  const { directory, socket, bridge, cgroup } = containerd;
-  const mounts = await Promise.all([directory, ...directories].map(mountsAt));
+export async function leftovers(place: Place, directories: readonly string[] = []): Promise<Leftovers> {
+  const { directory, bridge, cgroup } = place;
+  const mounts = await Promise.all(
+    [directory, ...(place.storage ? [place.storage] : []), ...directories].map(mountsAt),
+  );
   const cgroups = hierarchies().flatMap((hierarchy) => podsBelow(join(hierarchy, cgroup)));
   return {
-    containers: lines('ctr', '-a', socket, '-n', 'k8s.io', 'containers', 'ls', '-q'),
-    mounts: mounts.flat(),
-    addresses: namesIn(join(directory, 'cni', bridge)).filter((name) => /^\d+\./.test(name)),
+    containers: await place.containers(),
+    mounts: mounts.flat().filter((path) => path !== place.storage), // which Docker mounts for itself
+    addresses: place.addresses?.() ?? [],
     links: lines('ip', '-o', 'link', 'show', 'type', 'veth').filter((line) => line.includes(` master ${bridge} `)),
     cgroups,
     processes: [...shimsOf(directory), ...cgroups.flatMap(processesOf)],
   };
 }
 
-/** Fails while anything is left, after the time that containerd may take to clean up. */
-export const expectNothingLeft = (containerd: Containerd, directories: readonly string[] = []): Promise<void> =>
-  eventually(async () => expect(await leftovers(containerd, directories)).toEqual(nothing), 20_000);
+/** Fails while anything is left, after the time that the runtime may take to clean up. */
+export const expectNothingLeft = (place: Place, directories: readonly string[] = []): Promise<void> =>
+  eventually(async () => expect(await leftovers(place, directories)).toEqual(nothing), 20_000);
 
-const lines = (command: string, ...args: string[]): string[] =>
+export const lines = (command: string, ...args: string[]): string[] =>
   execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
     .split('\n')
     .filter(Boolean);
 
-const namesIn = (path: string): string[] => (existsSync(path) ? readdirSync(path) : []);
+export const namesIn = (path: string): string[] => (existsSync(path) ? readdirSync(path) : []);
 
 const root = '/sys/fs/cgroup';
 const hierarchies = (): string[] =>

@@ -6,7 +6,7 @@ import { podLimits } from '../../executor/resources.ts';
 import { cpuSharesOf, ownCgroup, setCgroup, sharesBelow } from '../../executor/runtimes/cgroups.ts';
 import { busyboxImage, containerdIsHere } from './containerd.ts';
 import { delay } from '../../lib/delay.ts';
-import { kubeletOnContainerd, type KubeletOnContainerd } from './kubelet-on-containerd.ts';
+import { kubeletOnContainerd, type KubeletOn } from './kubelet-on.ts';
 import { leftovers } from './leftovers.ts';
 import { aPod, collect, eventually } from './pods-for-tests.ts';
 
@@ -78,12 +78,12 @@ describe('cgroups', () => {
 const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
 
 describeHere('a pod on containerd', () => {
-  let containerd: KubeletOnContainerd['containerd'];
-  let runtime: KubeletOnContainerd['runtime'];
-  let kubelet: KubeletOnContainerd['kubelet'];
+  let containerd: KubeletOn['place'];
+  let runtime: KubeletOn['runtime'];
+  let kubelet: KubeletOn['kubelet'];
   let stop: () => Promise<void>;
   beforeAll(
-    async () => void ({ containerd, runtime, kubelet, stop } = await kubeletOnContainerd(15, 'cgroups')),
+    async () => void ({ place: containerd, runtime, kubelet, stop } = await kubeletOnContainerd(15, 'cgroups')),
     60_000,
   );
   afterAll(() => stop(), 60_000);

@@ -1,35 +1,22 @@
-import { mkdtempSync, rmSync } from 'node:fs';
 import { describe } from '@jest/globals';
-import { CriRuntime } from '../../executor/runtimes/cri.ts';
-import { silent } from '../../lib/log.ts';
-import { busyboxImage, containerdIsHere, startContainerd } from './containerd.ts';
+import { containerdIsHere } from './containerd.ts';
+import { dockerIsHere } from './dockerd.ts';
+import { busyboxImage } from './images.ts';
 import { testKubelet } from './kubelet-for-tests.ts';
-import { describePodLife } from './pod-life.suite.ts';
+import { type KubeletOn, kubeletOnContainerd, kubeletOnDocker } from './kubelet-on.ts';
+import { type Life, describePodLife } from './pod-life.suite.ts';
 
 describePodLife('process', () => {
   const kubelet = testKubelet();
   return Promise.resolve({ kubelet, image: 'none', close: () => kubelet.close() });
 });
 
-const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
+const isRoot = process.getuid?.() === 0;
+const onItsOwn = ({ kubelet, stop }: KubeletOn): Life => ({ kubelet, image: busyboxImage, close: stop });
 
-describeHere('with containerd', () => {
-  describePodLife('CRI', async () => {
-    const containerd = await startContainerd(12);
-    const directory = mkdtempSync('/dev/shm/km-life-');
-    const socket = `unix://${containerd.socket}`;
-    const runtime = await CriRuntime.open({ socket, owner: 'life', nodeIp: '127.0.0.1', log: silent });
-    const kubelet = testKubelet({ runtime, cgroupParent: containerd.cgroup, directory });
-    return {
-      kubelet,
-      image: busyboxImage,
-      close: async () => {
-        await kubelet.pods.close();
-        await Promise.all((await runtime.pods()).map((pod) => runtime.removeSandbox(pod.sandbox.id)));
-        await kubelet.close();
-        await containerd.stop();
-        rmSync(directory, { recursive: true, force: true });
-      },
-    };
-  });
-});
+(containerdIsHere && isRoot ? describe : describe.skip)('with containerd', () =>
+  describePodLife('CRI', async () => onItsOwn(await kubeletOnContainerd(12, 'life'))),
+);
+(dockerIsHere && isRoot ? describe : describe.skip)('with Docker', () =>
+  describePodLife('Docker', async () => onItsOwn(await kubeletOnDocker(12, 'life'))),
+);

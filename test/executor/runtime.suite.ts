@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { randomBytes } from 'node:crypto';
 import type { Pod } from '../../api/kinds/pod.ts';
+import { recordOf } from '../../executor/log-record.ts';
 import type { ContainerSpec, Runtime } from '../../executor/runtime.ts';
 import { aPod, collect, containerFor, containerOf, eventually, exited, sandboxFor } from './pods-for-tests.ts';
 
@@ -14,6 +15,8 @@ export interface Fixture {
   reopen(): Promise<Runtime>;
   /** Containers go on while no executor runs. */
   outlives: boolean;
+  /** Logs are the runtime's own files, not where the kubelet would have them. */
+  ownLogs?: boolean;
   close(): Promise<void>;
 }
 
@@ -41,17 +44,22 @@ export function describeRuntime(name: string, open: (directory: string) => Promi
       const image = await runtime.pullImage(pod.spec.containers[0]!.image!, 'IfNotPresent');
       const spec = containerFor(pod, sandboxId, sandbox, { imageId: image.id, ...more });
       const { id } = await runtime.start(spec);
-      return { id, ip, sandboxId, spec, logPath: join(sandbox.logDirectory, spec.logPath) };
+      const logPath = fixture.ownLogs
+        ? await eventually(async () => (await containerOf(runtime, pod.metadata.uid!))?.logPath, 'its log')
+        : join(sandbox.logDirectory, spec.logPath);
+      return { id, ip, sandboxId, spec, logPath };
     }
     const sh = (script: string, more: Parameters<typeof aPod>[0] = {}) =>
       aPod({ command: ['sh', '-c', script], ...more });
-    const logOf = (path: string) =>
+    const recordsIn = (path: string) =>
       readFileSync(path, 'utf8')
         .trimEnd()
         .split('\n')
-        .map((line) => line.replace(/^\S+ /, ''));
+        .flatMap((line) => recordOf(Buffer.from(line)) ?? []);
+    const logOf = (path: string) =>
+      recordsIn(path).map(({ stream, isPart, text }) => `${stream} ${isPart ? 'P' : 'F'} ${text.toString()}`);
 
-    test('runs a command with its environment and writes its log in the format of CRI', async () => {
+    test('runs a command with its environment and writes its log', async () => {
       const { logPath, spec } = await run(sh('echo "$GREETING"; echo oops >&2; printf unfinished'), {
         env: [{ name: 'GREETING', value: "it's  $HOME" }],
       });
@@ -64,7 +72,8 @@ export function describeRuntime(name: string, open: (directory: string) => Promi
       }, 'three lines of log');
       expect(lines.filter((l) => l.startsWith('stdout'))).toEqual(["stdout F it's  $HOME", 'stdout P unfinished']);
       expect(lines).toContain('stderr F oops');
-      expect(readFileSync(logPath, 'utf8')).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:\d\d) std/);
+      for (const { time } of recordsIn(logPath))
+        expect(time).toMatch(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+(Z|[+-]\d\d:\d\d)$/);
     });
 
     test('splits a line that is longer than 16 KiB into parts', async () => {

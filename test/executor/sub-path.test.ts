@@ -16,7 +16,7 @@ import type { Pod } from '../../api/kinds/pod.ts';
 import { mountsAt, unmount } from '../../executor/volumes/mounts.ts';
 import { subPathMount } from '../../executor/volumes/sub-path.ts';
 import { busyboxImage, containerdIsHere } from './containerd.ts';
-import { kubeletOnContainerd, type KubeletOnContainerd } from './kubelet-on-containerd.ts';
+import { kubeletOnContainerd, type KubeletOn } from './kubelet-on.ts';
 import { expectNothingLeft } from './leftovers.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
@@ -107,12 +107,12 @@ describeAsRoot('a subPath', () => {
 const describeHere = containerdIsHere && isRoot ? describe : describe.skip;
 
 describeHere('hostile pods on containerd', () => {
-  let containerd: KubeletOnContainerd['containerd'];
-  let kubelet: KubeletOnContainerd['kubelet'];
-  let directory: KubeletOnContainerd['directory'];
+  let containerd: KubeletOn['place'];
+  let kubelet: KubeletOn['kubelet'];
+  let directory: KubeletOn['directory'];
   let stop: () => Promise<void>;
   beforeAll(
-    async () => void ({ containerd, kubelet, directory, stop } = await kubeletOnContainerd(16, 'hostile')),
+    async () => void ({ place: containerd, kubelet, directory, stop } = await kubeletOnContainerd(16, 'hostile')),
     60_000,
   );
   afterAll(() => stop(), 60_000);

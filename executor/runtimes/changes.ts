@@ -1,18 +1,22 @@
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import type { RuntimePod } from '../runtime.ts';
-import type { CriClient } from './cri-client.ts';
 
 /** How often we look although no event told us to, ms. */
 const lookEvery = 1_000;
 /** Looks after the last event, ms: the runtime tells of an exit before CRI knows of it. */
 const settling = [50, 250];
 
-/** Tells which pods of a CRI runtime have changed, by listing them when something tells to and every so often besides. */
-export class CriChanges {
-  readonly #cri: CriClient;
-  readonly #list: () => Promise<RuntimePod[]>;
-  readonly #log: Logger;
+export interface ChangesOptions {
+  /** The runtime's own events: each call of `listener` means that something changed. Until it tells `ended`. */
+  events(listener: () => void, ended: (error: Error) => void): { cancel(): void };
+  list(): Promise<RuntimePod[]>;
+  log: Logger;
+}
+
+/** Tells which pods of a runtime have changed, by listing them when something tells to and every so often besides. */
+export class Changes {
+  readonly #options: ChangesOptions;
   readonly #closing = new AbortController();
   readonly #looking: NodeJS.Timeout;
   #seen = new Map<string, string>();
@@ -24,10 +28,8 @@ export class CriChanges {
   #timers: NodeJS.Timeout[] = [];
   #listener: (podUid: string) => void = () => undefined;
 
-  constructor(cri: CriClient, list: () => Promise<RuntimePod[]>, log: Logger) {
-    this.#cri = cri;
-    this.#list = list;
-    this.#log = log;
+  constructor(options: ChangesOptions) {
+    this.#options = options;
     void this.#watch();
     this.#looking = setInterval(() => this.#relist(), lookEvery);
   }
@@ -48,13 +50,13 @@ export class CriChanges {
     const { signal } = this.#closing;
     while (!signal.aborted) {
       const { promise: ended, resolve } = Promise.withResolvers<Error | undefined>();
-      const events = this.#cri.events(() => this.#told(), resolve);
+      const events = this.#options.events(() => this.#told(), resolve);
       const stop = () => resolve(undefined);
       signal.addEventListener('abort', stop, { once: true });
       const err = await ended;
       signal.removeEventListener('abort', stop);
       events.cancel();
-      if (err) this.#log.debug({ err }, 'no events from the container runtime');
+      if (err) this.#options.log.debug({ err }, 'no events from the container runtime');
       await delay(lookEvery, signal).catch(() => undefined);
     }
   }
@@ -85,7 +87,7 @@ export class CriChanges {
 
   async #look(): Promise<void> {
     try {
-      const now = new Map((await this.#list()).map((pod) => [pod.uid, fingerprint(pod)]));
+      const now = new Map((await this.#options.list()).map((pod) => [pod.uid, fingerprint(pod)]));
       const before = this.#seen;
       this.#seen = now;
       this.#answers = true;
@@ -93,7 +95,7 @@ export class CriChanges {
         if (before.get(uid) !== now.get(uid)) this.#listener(uid);
     } catch (err) {
       if (this.#closing.signal.aborted) return;
-      this.#log[this.#answers ? 'warn' : 'debug']({ err }, 'cannot list the pods of the container runtime');
+      this.#options.log[this.#answers ? 'warn' : 'debug']({ err }, 'cannot list the pods of the container runtime');
       this.#answers = false;
     }
   }
