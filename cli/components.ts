@@ -114,19 +114,22 @@ export const components: readonly Component[] = [
       needs: needs.needsOfControllerManager,
       run: (options, running) => {
         const figures = new controllers.Figures();
+        const pages: Record<string, Page> = {};
         return working(
           'km-controller-manager',
           options,
           running,
           async (client, { log, signal }) => {
-            const { closed } = await controllers.start(options, { client, log, signal, figures });
+            const { closed, pages: shown } = await controllers.start(options, { client, log, signal, figures });
+            Object.assign(pages, shown);
             log.info('controllers are working');
             running.ready();
             await closed;
           },
           // Whoever waits for the lead is asked how he is, too.
           async (client) => {
-            const rooms = { name: 'km-controller-manager', registry: figures.registry, checks: () => figures.checks() };
+            const { registry } = figures;
+            const rooms = { name: 'km-controller-manager', registry, checks: () => figures.checks(), pages };
             if (options.port > 0) await openDoor(options, rooms, { ...running, client });
           },
         );

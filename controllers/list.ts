@@ -25,6 +25,7 @@ import { replicationControllers } from './replication-controller.ts';
 import { resourceQuotas } from './resource-quota.ts';
 import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
+import { serviceLb } from './service-lb.ts';
 import { serviceAccountTokens } from './service-account-tokens.ts';
 import { statefulSets } from './stateful-set.ts';
 import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-protection.ts';
@@ -255,6 +256,13 @@ export const all: readonly Controller[] = [
     also: ['node-ipam-controller', 'nodeipam'],
     component: 'cidrAllocator',
     make: (world, o) => (o.allocateNodeCidrs ? nodeIpam(o)(world) : undefined),
+  },
+  {
+    name: 'service-lb',
+    also: ['service-lb-controller', 'service'],
+    component: 'service-controller',
+    syncs: 'concurrentServiceSyncs',
+    make: (world, o) => (o.loadBalancer === 'marathon-lb' ? serviceLb(o)(world) : undefined),
   },
   { name: 'ttl', also: ['ttl-controller'], component: 'ttl-controller', make: ttl },
   {

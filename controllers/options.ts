@@ -1,5 +1,5 @@
 import { doorOptions } from '../client/door.ts';
-import { type Values, duration, flag, list, number, text } from '../lib/options.ts';
+import { type Values, duration, flag, list, number, oneOf, text } from '../lib/options.ts';
 
 const atOnce = { min: 1, max: 1000 };
 
@@ -16,6 +16,7 @@ const syncs = {
   concurrentDisruptionSyncs: number('PodDisruptionBudgets worked on at once', 5, atOnce),
   concurrentEndpointSyncs: number('Services whose Endpoints are made at once', 5, atOnce),
   concurrentServiceEndpointSyncs: number('Services whose EndpointSlices are made at once', 5, atOnce),
+  concurrentServiceSyncs: number('Services of type LoadBalancer worked on at once', 1, atOnce),
   concurrentGcSyncs: number('Objects that the garbage collector looks at at once', 20, atOnce),
   concurrentNamespaceSyncs: number('Namespaces worked on at once', 10, atOnce),
   concurrentResourceQuotaSyncs: number('ResourceQuotas worked on at once', 5, atOnce),
@@ -57,6 +58,21 @@ export const options = {
   nodeCidrMaskSize: number('Length of the prefix of a node’s range; 24 for IPv4 and 64 for IPv6 unless set', 0),
   nodeCidrMaskSizeIpv4: number('Likewise for IPv4 where there are both', 0, { max: 32 }),
   nodeCidrMaskSizeIpv6: number('Likewise for IPv6 where there are both', 0, { max: 128 }),
+  loadBalancer: oneOf(
+    'Who balances Services of type LoadBalancer: Marathon-LB, which reads them on --port; or somebody else',
+    ['none', 'marathon-lb'],
+    'none',
+  ),
+  loadBalancerAddresses: list(
+    'Addresses or names of the Marathon-LBs; those of the agents unless set',
+    [],
+    '<ip,name>',
+  ),
+  loadBalancerClass: text(
+    'spec.loadBalancerClass of Services for it; those without one are for it too',
+    'k8s.mesosphere.io/marathon-lb',
+    '<class>',
+  ),
   terminatedPodGcThreshold: number('Ended pods that are kept; 0 keeps all', 12_500),
 } as const;
 
