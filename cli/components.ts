@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import type { Registry } from 'prom-client';
 import { Client } from '../client/client.ts';
 import { type Page, doorOptions, openDoor } from '../client/door.ts';
 import { Informers } from '../client/informer.ts';
@@ -114,11 +115,12 @@ export const components: readonly Component[] = [
       needs: needs.needsOfControllerManager,
       run: (options, running) => {
         const figures = new controllers.Figures();
+        const { registry } = figures;
         const pages: Record<string, Page> = {};
         return working(
           'km-controller-manager',
           options,
-          running,
+          { ...running, registry },
           async (client, { log, signal }) => {
             const { closed, pages: shown } = await controllers.start(options, { client, log, signal, figures });
             Object.assign(pages, shown);
@@ -128,7 +130,6 @@ export const components: readonly Component[] = [
           },
           // Whoever waits for the lead is asked how he is, too.
           async (client) => {
-            const { registry } = figures;
             const rooms = { name: 'km-controller-manager', registry, checks: () => figures.checks(), pages };
             if (options.port > 0) await openDoor(options, rooms, { ...running, client });
           },
@@ -182,7 +183,7 @@ export const components: readonly Component[] = [
           running.ready();
           await closed;
         };
-        return working('km-scheduler', options, running, work, async (client) => {
+        return working('km-scheduler', options, { ...running, registry }, work, async (client) => {
           const rooms = { name: 'km-scheduler', registry, checks: () => [], pages };
           if (options.port > 0) await openDoor(options, rooms, { ...running, client });
         });
@@ -277,7 +278,7 @@ export const components: readonly Component[] = [
 async function working(
   name: string,
   { kubeconfig, leaderElect }: Values<typeof clientOptions>,
-  { log, signal }: Running,
+  { log, signal, registry }: Running & { registry?: Registry },
   work: (client: Client, running: { log: Logger; signal: AbortSignal }) => Promise<void>,
   before: (client: Client) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
@@ -288,7 +289,7 @@ async function working(
     await before(client);
     if (!leaderElect) return await work(client, { log, signal });
     const identity = `${hostname()}_${randomUUID()}`;
-    const leadership = await lead({ client, name, identity, log, signal });
+    const leadership = await lead({ client, name, identity, log, signal, registry });
     await work(client, { log, signal: AbortSignal.any([signal, leadership.lost]) });
     // Whoever has lost the lead ends, and is started again as a follower by what supervises it.
     if (leadership.lost.aborted && !signal.aborted) throw leadership.lost.reason;
