@@ -1,13 +1,14 @@
 import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
+import type { Registry } from 'prom-client';
 import { Client } from '../client/client.ts';
 import { type Page, doorOptions, openDoor } from '../client/door.ts';
 import { Informers } from '../client/informer.ts';
 import { readKubeconfig } from '../client/kubeconfig.ts';
 import { lead } from '../client/lease.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Options, type Values, flag, number, oneOf, text } from '../lib/options.ts';
+import { type Options, type Values, duration, flag, number, oneOf, text } from '../lib/options.ts';
 import { checkPort } from './ports.ts';
 import * as needs from './preflight/needs.ts';
 import { isShare, metricsOfAll, share } from './processes.ts';
@@ -60,6 +61,15 @@ const clientOptions = {
   leaderElect: flag('Wait for the lead before working, so that several may run', true),
 } as const;
 
+const electionOptions = {
+  ...clientOptions,
+  leaderElectLeaseDuration: duration('How long others wait for a leader that is silent', 15_000),
+  leaderElectRenewDeadline: duration('How long a leader tries to renew the lease before it gives up', 10_000),
+  leaderElectRetryPeriod: duration('How often it renews, and others look', 2_000),
+} as const;
+
+type Election = Omit<Values<typeof electionOptions>, 'kubeconfig' | 'leaderElect'>;
+
 const component = <O extends Options>(name: string, summary: string, load: () => Promise<Typed<O>>): Component => ({
   name,
   summary,
@@ -110,23 +120,26 @@ export const components: readonly Component[] = [
   component('controller-manager', 'Deployments, ReplicaSets, namespaces, garbage collection, endpoints …', async () => {
     const controllers = await import('../controllers/index.ts');
     return {
-      options: { ...clientOptions, ...controllers.options },
+      options: { ...electionOptions, ...controllers.options },
       needs: needs.needsOfControllerManager,
       run: (options, running) => {
         const figures = new controllers.Figures();
+        const { registry } = figures;
+        const pages: Record<string, Page> = {};
         return working(
           'km-controller-manager',
           options,
-          running,
+          { ...running, registry },
           async (client, { log, signal }) => {
-            const { closed } = await controllers.start(options, { client, log, signal, figures });
+            const { closed, pages: shown } = await controllers.start(options, { client, log, signal, figures });
+            Object.assign(pages, shown);
             log.info('controllers are working');
             running.ready();
             await closed;
           },
           // Whoever waits for the lead is asked how he is, too.
           async (client) => {
-            const rooms = { name: 'km-controller-manager', registry: figures.registry, checks: () => figures.checks() };
+            const rooms = { name: 'km-controller-manager', registry, checks: () => figures.checks(), pages };
             if (options.port > 0) await openDoor(options, rooms, { ...running, client });
           },
         );
@@ -140,7 +153,7 @@ export const components: readonly Component[] = [
     ]);
     return {
       options: {
-        ...clientOptions,
+        ...electionOptions,
         executorApiserver: text(
           'URL at which executors reach the apiserver; that of the kubeconfig unless set',
           '',
@@ -179,7 +192,7 @@ export const components: readonly Component[] = [
           running.ready();
           await closed;
         };
-        return working('km-scheduler', options, running, work, async (client) => {
+        return working('km-scheduler', options, { ...running, registry }, work, async (client) => {
           const rooms = { name: 'km-scheduler', registry, checks: () => [], pages };
           if (options.port > 0) await openDoor(options, rooms, { ...running, client });
         });
@@ -273,8 +286,8 @@ export const components: readonly Component[] = [
 /** Work for an apiserver as its leader: `work` starts when the lead is won, and its signal aborts when it is lost. */
 async function working(
   name: string,
-  { kubeconfig, leaderElect }: Values<typeof clientOptions>,
-  { log, signal }: Running,
+  { kubeconfig, leaderElect, ...election }: Values<typeof clientOptions> & Partial<Election>,
+  { log, signal, registry }: Running & { registry?: Registry },
   work: (client: Client, running: { log: Logger; signal: AbortSignal }) => Promise<void>,
   before: (client: Client) => Promise<void> = () => Promise.resolve(),
 ): Promise<void> {
@@ -284,8 +297,9 @@ async function working(
   try {
     await before(client);
     if (!leaderElect) return await work(client, { log, signal });
+    const times = electionTimes(election);
     const identity = `${hostname()}_${randomUUID()}`;
-    const leadership = await lead({ client, name, identity, log, signal });
+    const leadership = await lead({ client, name, identity, log, signal, registry, ...times });
     await work(client, { log, signal: AbortSignal.any([signal, leadership.lost]) });
     // Whoever has lost the lead ends, and is started again as a follower by what supervises it.
     if (leadership.lost.aborted && !signal.aborted) throw leadership.lost.reason;
@@ -293,4 +307,16 @@ async function working(
   } finally {
     await client.close();
   }
+}
+
+/** Milliseconds. Throws an Error where a leader might still work when another one takes over. */
+function electionTimes(o: Partial<Election>) {
+  const leaseDuration = o.leaderElectLeaseDuration ?? electionOptions.leaderElectLeaseDuration.default;
+  const renewDeadline = o.leaderElectRenewDeadline ?? electionOptions.leaderElectRenewDeadline.default;
+  const retryPeriod = o.leaderElectRetryPeriod ?? electionOptions.leaderElectRetryPeriod.default;
+  if (!(retryPeriod > 0 && retryPeriod < renewDeadline && renewDeadline < leaseDuration))
+    throw new Error(
+      '--leader-elect-retry-period must be shorter than --leader-elect-renew-deadline, and that shorter than --leader-elect-lease-duration',
+    );
+  return { leaseDuration, renewDeadline, retryPeriod };
 }

@@ -3,6 +3,7 @@ import { type KubeObject, type Stored, microTimestamp } from '../api/meta.ts';
 import { isAlreadyExists, isConflict, isNotFound } from '../api/status.ts';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
+import { Gauge, type Registry } from 'prom-client';
 import type { Client } from './client.ts';
 
 interface LeaseObject extends KubeObject {
@@ -37,6 +38,8 @@ export interface LeadOptions {
   renewDeadline?: number;
   retryPeriod?: number;
   now?: () => number;
+  /** Where `leader_election_master_status` stands: 1 while we lead. */
+  registry?: Registry | undefined;
 }
 
 /** Leadership while it lasts: `lost` aborts when it cannot be renewed in time or somebody else has it. */
@@ -61,8 +64,11 @@ export async function lead(options: LeadOptions): Promise<Leadership> {
     renewDeadline = 10_000,
     retryPeriod = 2_000,
     now = Date.now,
+    registry,
   } = options;
   const ref = { namespace: 'kube-system', name };
+  const setMaster = masterStatus(name, registry);
+  setMaster(0);
   let seen = { version: '', at: 0 };
 
   const claim = (lease: LeaseObject): LeaseObject => {
@@ -108,7 +114,9 @@ export async function lead(options: LeadOptions): Promise<Leadership> {
   }
   log.info({ lease: name, identity }, 'leading');
 
+  setMaster(1);
   const lost = new AbortController();
+  lost.signal.addEventListener('abort', () => setMaster(0), { once: true });
   void keep();
   return { lost: lost.signal, release };
 
@@ -135,6 +143,18 @@ export async function lead(options: LeadOptions): Promise<Leadership> {
       spec: { ...current.spec, holderIdentity: '', leaseDurationSeconds: 1 },
     });
   }
+}
+
+/** Under the name and help of client-go's leader election. */
+function masterStatus(name: string, registry: Registry | undefined): (value: 0 | 1) => void {
+  if (!registry) return () => undefined;
+  const gauge = new Gauge({
+    name: 'leader_election_master_status',
+    help: 'Whether this process leads by the lease of that name: 1, or 0 while it waits.',
+    labelNames: ['name'],
+    registers: [registry],
+  });
+  return (value) => gauge.set({ name }, value);
 }
 
 const unless =

@@ -3,6 +3,7 @@ import { type KubeObject, type Stored, controllerOf, keyOf } from '../api/meta.t
 import { isConflict, isNotFound } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Client } from './client.ts';
+import type { Page } from './door.ts';
 import type { EventRecorder } from './events.ts';
 import type { Change, Informer, InformerOptions, Informers } from './informer.ts';
 import { type QueueWatcher, WorkQueue } from './queue.ts';
@@ -28,6 +29,8 @@ export interface Reconciler {
   reconcile(key: string, signal: AbortSignal): Promise<{ again: number } | void>;
   /** How many keys at once; 4 unless told. */
   concurrency?: number;
+  /** What it shows on the server's port. */
+  pages?: Readonly<Record<string, Page>>;
 }
 
 /** Type-erased so that watches of several kinds stand in one list; made by `watching`. */

@@ -7,6 +7,7 @@
  * Mesos, no nodes' insides, no other controller's memory.
  */
 import type { Client } from '../client/client.ts';
+import type { Page } from '../client/door.ts';
 import { EventRecorder } from '../client/events.ts';
 import { Informers } from '../client/informer.ts';
 import { type Reconciler, createWorld, run } from '../client/reconcile.ts';
@@ -18,11 +19,11 @@ import type { Options } from './options.ts';
 export { Figures } from './figures.ts';
 export { options } from './options.ts';
 
-/** Resolves when all caches are in sync and every controller works; `closed` when the signal has stopped them. */
+/** Resolves when all caches are in sync and every controller works; `pages` are for its port; `closed` when the signal has stopped them. */
 export async function start(
   given: Options,
   { client, log, signal, figures }: { client: Client; log: Logger; signal: AbortSignal; figures?: Figures },
-): Promise<{ closed: Promise<void> }> {
+): Promise<{ closed: Promise<void>; pages: Readonly<Record<string, Page>> }> {
   const own = log.child({ component: 'controller-manager' });
   const informers = new Informers(client, own);
   const made = ({ component, syncs, make }: Controller): Reconciler | undefined => {
@@ -36,5 +37,6 @@ export async function start(
   const running = reconcilers.map((reconciler) =>
     run(reconciler, { log: own, signal, ...(figures ? { watcher: figures.watch(reconciler.name) } : {}) }),
   );
-  return { closed: Promise.all(running).then(() => undefined) };
+  const pages = Object.fromEntries(reconcilers.flatMap((reconciler) => Object.entries(reconciler.pages ?? {})));
+  return { closed: Promise.all(running).then(() => undefined), pages };
 }

@@ -15,21 +15,25 @@ import { endpoints } from './endpoints.ts';
 import { garbageCollector } from './garbage-collector.ts';
 import { horizontalPodAutoscaler } from './horizontal-pod-autoscaler.ts';
 import { jobs } from './job.ts';
+import { legacyTokenCleaner } from './legacy-token-cleaner.ts';
 import { namespaces } from './namespace.ts';
 import { nodeIpam } from './node-ipam.ts';
 import { nodeLifecycle } from './node-lifecycle.ts';
 import { persistentVolumeBinder } from './persistent-volume-binder.ts';
+import { persistentVolumeReclaimer } from './persistent-volume-reclaimer.ts';
 import { podGc } from './pod-gc.ts';
 import { replicaSets } from './replica-set.ts';
 import { replicationControllers } from './replication-controller.ts';
 import { resourceQuotas } from './resource-quota.ts';
 import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
+import { serviceLb } from './service-lb.ts';
 import { serviceAccountTokens } from './service-account-tokens.ts';
 import { statefulSets } from './stateful-set.ts';
 import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-protection.ts';
 import { taintEviction } from './taint-eviction.ts';
 import { ttl } from './ttl.ts';
+import { volumeExpand } from './volume-expand.ts';
 import type { Options, Syncs } from './options.ts';
 
 export interface Controller {
@@ -139,6 +143,18 @@ export const all: readonly Controller[] = [
     make: persistentVolumeBinder,
   },
   {
+    name: 'persistent-volume-reclaimer',
+    also: [],
+    component: 'persistentvolume-controller',
+    make: (world, o) => persistentVolumeReclaimer(o)(world),
+  },
+  {
+    name: 'volume-expand',
+    also: ['persistentvolume-expander-controller', 'persistentvolume-expander'],
+    component: 'volume_expand',
+    make: volumeExpand,
+  },
+  {
     name: 'pvc-protection',
     also: ['persistentvolumeclaim-protection-controller'],
     component: 'pvc-protection-controller',
@@ -237,6 +253,12 @@ export const all: readonly Controller[] = [
     make: tokens,
   },
   {
+    name: 'legacy-service-account-token-cleaner',
+    also: ['legacy-serviceaccount-token-cleaner-controller', 'legacy-serviceaccount-token-cleaner'],
+    component: 'legacy-service-account-token-cleaner',
+    make: (world, o) => legacyTokenCleaner(o.legacyServiceAccountTokenCleanUpPeriod)(world),
+  },
+  {
     name: 'bootstrap-signer',
     also: ['bootstrap-signer-controller', 'bootstrapsigner'],
     component: 'bootstrap-signer',
@@ -255,6 +277,13 @@ export const all: readonly Controller[] = [
     also: ['node-ipam-controller', 'nodeipam'],
     component: 'cidrAllocator',
     make: (world, o) => (o.allocateNodeCidrs ? nodeIpam(o)(world) : undefined),
+  },
+  {
+    name: 'service-lb',
+    also: ['service-lb-controller', 'service'],
+    component: 'service-controller',
+    syncs: 'concurrentServiceSyncs',
+    make: (world, o) => (o.loadBalancer === 'marathon-lb' ? serviceLb(o)(world) : undefined),
   },
   { name: 'ttl', also: ['ttl-controller'], component: 'ttl-controller', make: ttl },
   {

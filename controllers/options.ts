@@ -1,5 +1,5 @@
 import { doorOptions } from '../client/door.ts';
-import { type Values, duration, flag, list, number, text } from '../lib/options.ts';
+import { type Values, duration, flag, list, number, oneOf, text } from '../lib/options.ts';
 
 const atOnce = { min: 1, max: 1000 };
 
@@ -16,6 +16,7 @@ const syncs = {
   concurrentDisruptionSyncs: number('PodDisruptionBudgets worked on at once', 5, atOnce),
   concurrentEndpointSyncs: number('Services whose Endpoints are made at once', 5, atOnce),
   concurrentServiceEndpointSyncs: number('Services whose EndpointSlices are made at once', 5, atOnce),
+  concurrentServiceSyncs: number('Services of type LoadBalancer worked on at once', 1, atOnce),
   concurrentGcSyncs: number('Objects that the garbage collector looks at at once', 20, atOnce),
   concurrentNamespaceSyncs: number('Namespaces worked on at once', 10, atOnce),
   concurrentResourceQuotaSyncs: number('ResourceQuotas worked on at once', 5, atOnce),
@@ -36,6 +37,10 @@ export const options = {
     '<file>',
   ),
   legacyServiceAccountTokenAutoGeneration: flag('Give every ServiceAccount a token Secret, as before Kubernetes 1.24'),
+  legacyServiceAccountTokenCleanUpPeriod: duration(
+    'How long a token Secret of that kind may be unused before it is marked, and marked before it is deleted',
+    365 * 86_400_000,
+  ),
   clusterSigningCertFile: text(
     'CA that signs approved certificate requests (PEM); none are signed without it',
     '',
@@ -57,6 +62,31 @@ export const options = {
   nodeCidrMaskSize: number('Length of the prefix of a node’s range; 24 for IPv4 and 64 for IPv6 unless set', 0),
   nodeCidrMaskSizeIpv4: number('Likewise for IPv4 where there are both', 0, { max: 32 }),
   nodeCidrMaskSizeIpv6: number('Likewise for IPv6 where there are both', 0, { max: 128 }),
+  pvRecyclerPodTemplateFilepathHostpath: text(
+    'Pod that empties hostPath volumes of the policy Recycle: its first volume becomes the one to empty; km’s own unless set',
+    '',
+    '<file>',
+  ),
+  pvRecyclerPodTemplateFilepathNfs: text('Likewise for NFS volumes', '', '<file>'),
+  pvRecyclerMinimumTimeoutHostpath: number('Seconds that it has at least for a hostPath volume', 60, { min: 1 }),
+  pvRecyclerTimeoutIncrementHostpath: number('Seconds for each GiB, where that is more', 30),
+  pvRecyclerMinimumTimeoutNfs: number('Likewise for an NFS volume', 300, { min: 1 }),
+  pvRecyclerTimeoutIncrementNfs: number('Likewise for an NFS volume', 30),
+  loadBalancer: oneOf(
+    'Who balances Services of type LoadBalancer: Marathon-LB, which reads them on --port; or somebody else',
+    ['none', 'marathon-lb'],
+    'none',
+  ),
+  loadBalancerAddresses: list(
+    'Addresses or names of the Marathon-LBs; those of the agents unless set',
+    [],
+    '<ip,name>',
+  ),
+  loadBalancerClass: text(
+    'spec.loadBalancerClass of Services for it; those without one are for it too',
+    'k8s.mesosphere.io/marathon-lb',
+    '<class>',
+  ),
   terminatedPodGcThreshold: number('Ended pods that are kept; 0 keeps all', 12_500),
 } as const;
 

@@ -16,7 +16,6 @@ type Volume = PersistentVolume & Stored;
 
 const completed = 'pv.kubernetes.io/bind-completed';
 const byController = 'pv.kubernetes.io/bound-by-controller';
-const provisionedBy = 'pv.kubernetes.io/provisioned-by';
 const selectedNode = 'volume.kubernetes.io/selected-node';
 const provisioners = ['volume.kubernetes.io/storage-provisioner', 'volume.beta.kubernetes.io/storage-provisioner'];
 const noProvisioner = 'kubernetes.io/no-provisioner';
@@ -85,9 +84,9 @@ export function persistentVolumeBinder({ client, informer, events }: World): Rec
     await client.patch(PersistentVolumeClaim, claim.metadata, { status }, { subresource: 'status' }, signal);
   };
 
-  const setPhase = async (volume: Volume, phase: Phase, signal: AbortSignal, message?: string): Promise<void> => {
+  const setPhase = async (volume: Volume, phase: Phase, signal: AbortSignal): Promise<void> => {
     if (volume.status?.phase === phase) return;
-    const status = { phase, message: message ?? null };
+    const status = { phase, message: null };
     await client.patch(PersistentVolume, volume.metadata, { status }, { subresource: 'status' }, signal);
   };
 
@@ -128,7 +127,7 @@ export function persistentVolumeBinder({ client, informer, events }: World): Rec
   };
 
   const syncVolume = async (volume: Volume, signal: AbortSignal): Promise<void> => {
-    const { claimRef, persistentVolumeReclaimPolicy: policy } = volume.spec;
+    const { claimRef } = volume.spec;
     if (!claimRef?.uid) return setPhase(volume, 'Available', signal);
     const ref = { namespace: claimRef.namespace, name: claimRef.name };
     const cached = claims.get(`${ref.namespace}/${ref.name}`);
@@ -142,11 +141,8 @@ export function persistentVolumeBinder({ client, informer, events }: World): Rec
       const patch = { metadata: { resourceVersion, annotations: { [byController]: null } }, spec: { claimRef: null } };
       return void (await client.patch(PersistentVolume, volume.metadata, patch, {}, signal));
     }
-    if (volume.status?.phase === 'Failed') return;
-    await setPhase(volume, 'Released', signal);
-    if (policy === 'Retain' || volume.metadata.annotations?.[provisionedBy] || volume.spec.csi) return;
-    const words = `nobody here can ${policy?.toLowerCase()} this volume: no provisioner made it. Delete it by hand, or set its reclaim policy to Retain`;
-    await setPhase(volume, 'Failed', signal, words);
+    // What becomes of it now is persistent-volume-reclaimer's.
+    if (volume.status?.phase !== 'Failed') await setPhase(volume, 'Released', signal);
   };
 
   return {

@@ -2,7 +2,7 @@ import { ControllerRevision } from '../api/kinds/controller-revision.ts';
 import { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import { Pod, isTerminal } from '../api/kinds/pod.ts';
 import { StatefulSet } from '../api/kinds/stateful-set.ts';
-import { type OwnerReference, type Stored, controllerOf } from '../api/meta.ts';
+import { type OwnerReference, type Stored, controllerOf, keyOf } from '../api/meta.ts';
 import { isAlreadyExists } from '../api/status.ts';
 import { type Reconciler, type World, ownerKeys, watching } from '../client/reconcile.ts';
 import { equal } from '../lib/equal.ts';
@@ -85,6 +85,13 @@ export function statefulSets(world: World): Reconciler {
     }
   };
 
+  /** A pod that waits may wait for a claim of its that somebody deleted. */
+  const keepStorage = async (set: StoredSet, own: readonly StoredPod[], signal: AbortSignal): Promise<void> => {
+    for (const pod of own)
+      if (pod.status?.phase === 'Pending' && !pod.metadata.deletionTimestamp)
+        await ensureClaims(set, ordinalOf(set, pod)!, signal);
+  };
+
   const act = async (set: StoredSet, plan: PodPlan, history: Revisions, signal: AbortSignal): Promise<boolean> => {
     let stuck = false;
     await slowStart(plan.create, async ({ ordinal, revision }) => {
@@ -96,6 +103,16 @@ export function statefulSets(world: World): Reconciler {
     return stuck;
   };
 
+  const setsThatMiss = ({ metadata: { name, namespace = '' } }: PersistentVolumeClaim): string[] =>
+    sets
+      .by('namespace', namespace)
+      .filter((set) =>
+        (set.spec.volumeClaimTemplates ?? []).some((one) =>
+          name?.startsWith(`${one.metadata.name}-${set.metadata.name}-`),
+        ),
+      )
+      .map(keyOf);
+
   return {
     name: 'stateful-set',
     watches: [
@@ -105,6 +122,7 @@ export function statefulSets(world: World): Reconciler {
         pods,
         orphanKeys(sets, ({ spec }) => spec.selector),
       ),
+      watching(claims, ({ type, object }) => (type === 'deleted' ? setsThatMiss(object) : [])),
     ],
     async reconcile(key, signal) {
       const set = sets.get(key);
@@ -119,6 +137,7 @@ export function statefulSets(world: World): Reconciler {
       const current = currentOf(set, history);
       await keepOwners(set, own, signal);
       await keepIdentities(set, own, signal);
+      await keepStorage(set, own, signal);
       const plan = planPods(set, own, { current: current.metadata.name, update: history.update.metadata.name }, now());
       const status = statefulStatus(set, own, current.metadata.name, history, now());
       if (!equal(withoutZeros(status), withoutZeros(set.status)))

@@ -9,7 +9,7 @@ import { validateServiceSpec, validateServiceUpdate } from '../validate-service.
 export interface Service extends KubeObject {
   spec: ServiceSpec;
   status?: {
-    loadBalancer?: { ingress?: { ip?: string; hostname?: string; ipMode?: string }[] };
+    loadBalancer?: { ingress?: Ingress[] };
     conditions?: Condition[];
   };
 }
@@ -34,6 +34,14 @@ export interface ServiceSpec {
   loadBalancerSourceRanges?: string[];
   healthCheckNodePort?: number;
   trafficDistribution?: string;
+}
+
+/** Where a load balancer is reached, and which ports it serves there. */
+export interface Ingress {
+  ip?: string;
+  hostname?: string;
+  ipMode?: 'VIP' | 'Proxy';
+  ports?: { port: number; protocol: string; error?: string }[];
 }
 
 export interface ServicePort {

@@ -9,6 +9,7 @@ import { lead } from '../../client/lease.ts';
 import { Event } from '../../api/kinds/event.ts';
 import { silent } from '../../lib/log.ts';
 import { adminToken, startServer, type TestServer } from '../apiserver/harness.ts';
+import { Registry } from 'prom-client';
 import { eventually } from '../eventually.ts';
 
 let server: TestServer;
@@ -193,7 +194,10 @@ describe('a lease', () => {
 
   test('has one holder; the next follows when it is released, or when it falls silent', async () => {
     const stop = new AbortController();
-    const first = await lead(options('one', stop.signal));
+    const registry = new Registry();
+    const status = () => registry.getSingleMetricAsString('leader_election_master_status');
+    const first = await lead({ ...options('one', stop.signal), registry });
+    expect(await status()).toContain('leader_election_master_status{name="test-lead"} 1');
     let second: Awaited<ReturnType<typeof lead>> | undefined;
     const waiting = lead(options('two', stop.signal)).then((won) => (second = won));
     await eventually(async () =>
@@ -205,6 +209,7 @@ describe('a lease', () => {
     await first.release();
     await waiting;
     expect(first.lost.aborted).toBe(true);
+    expect(await status()).toContain('leader_election_master_status{name="test-lead"} 0');
 
     const silentOne = new AbortController();
     await second!.release();

@@ -25,7 +25,7 @@ export async function startControllers(
   const stopping = new AbortController();
   const { signal } = stopping;
   const figures = new Figures();
-  const { closed } = await start(
+  const { closed, pages } = await start(
     { ...defaultsOf(options), ...overrides },
     { client: own, log: silent, signal, figures },
   );
@@ -34,6 +34,8 @@ export async function startControllers(
     client,
     /** What the controllers do, and as whom. */
     figures,
+    /** What they show on their port. */
+    pages,
     own,
     signal,
     /** More controllers beside or after the first ones. */

@@ -195,6 +195,39 @@ describe('against an apiserver', () => {
     });
   });
 
+  test('a pod gets back the labels of its identity, and one that waits a claim that was deleted', async () => {
+    const w = await startControllers({ controllers: ['stateful-set'] });
+    const spec = { accessModes: ['ReadWriteOnce' as const], resources: { requests: { storage: '1Gi' } } };
+    await w.client.create(StatefulSet, {
+      metadata: { name: 'kept', namespace },
+      spec: {
+        replicas: 1,
+        serviceName: 'kept',
+        selector: { matchLabels: { app: 'kept' } },
+        template: { metadata: { labels: { app: 'kept' } }, spec: { containers: [{ name: 'c', image: 'x:1' }] } },
+        volumeClaimTemplates: [{ metadata: { name: 'data' }, spec }],
+      },
+    });
+    const labels = { 'statefulset.kubernetes.io/pod-name': null, 'apps.kubernetes.io/pod-index': '7' };
+    const ref = { namespace, name: 'kept-0' };
+    await eventually(() => w.client.get(Pod, ref));
+    await w.client.patch(Pod, ref, { metadata: { labels } });
+    await eventually(async () =>
+      expect((await w.client.get(Pod, ref)).metadata.labels).toMatchObject({
+        'statefulset.kubernetes.io/pod-name': 'kept-0',
+        'apps.kubernetes.io/pod-index': '0',
+      }),
+    );
+    const data = { namespace, name: 'data-kept-0' };
+    const { metadata } = await w.client.get(PersistentVolumeClaim, data);
+    await w.client.patch(PersistentVolumeClaim, data, { metadata: { finalizers: null } });
+    await w.client.delete(PersistentVolumeClaim, data);
+    await eventually(async () =>
+      expect((await w.client.get(PersistentVolumeClaim, data)).metadata.uid).not.toBe(metadata.uid),
+    );
+    await w.stop();
+  });
+
   test('the scale subresource resizes it', async () => {
     await make('scaled', { replicas: 1 });
     const path = `/apis/apps/v1/namespaces/${namespace}/statefulsets/scaled/scale`;
