@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { copyFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
+import { promisify } from 'node:util';
 import { Agent, request } from 'undici';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
@@ -134,7 +136,17 @@ class Launch implements LocalCluster {
       this.#deps.stopping?.(server.name);
       await server.stop();
     }
+    if (this.servers.has('proxy')) await this.#removeRules();
     this.servers.clear();
+  }
+
+  /** Rules outlive the proxy that wrote them, as those of kube-proxy do; this machine is to be as it was. */
+  async #removeRules(): Promise<void> {
+    const { proxy } = this.#o;
+    if (proxy !== 'nftables' && proxy !== 'iptables') return;
+    await promisify(execFile)(process.execPath, [km, 'proxy', '--cleanup', '--mode', proxy]).catch((err: unknown) =>
+      this.#deps.log.warn({ err }, `rules of Services are left: km proxy --cleanup --mode ${proxy}`),
+    );
   }
 
   async #start(program: Program, signal: AbortSignal): Promise<void> {

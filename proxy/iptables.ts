@@ -41,11 +41,11 @@ class Family implements FamilyWriter {
   async cleanup(): Promise<void> {
     for (const [table, chain, rule] of hooks(this.#family, this.#o))
       await this.#run(this.#program, ['-w', '-t', table, '-D', chain, ...rule]).catch(() => undefined);
-    const left = [...sharedChains(this.#o).keys()];
-    for (const table of tables)
-      await this.#restore(
-        script(table, await this.#left(table), [], left.filter((name) => name.startsWith(table)).map(chainOf)),
-      );
+    const shared = [...sharedChains(this.#o).keys()];
+    for (const table of tables) {
+      const gone = shared.filter((name) => name.startsWith(`${table} `)).map(chainOf);
+      await this.#restore(script(table, [], [], [...gone, ...(await this.#left(table))]));
+    }
   }
 
   async #write(changes: Changes): Promise<void> {
