@@ -12,6 +12,7 @@ import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
+import type { Agent } from './agents.ts';
 import type { Bindings } from './bindings.ts';
 import type { Figures } from './figures.ts';
 import type { Inventory } from './inventory.ts';
@@ -42,6 +43,9 @@ export interface FrameworkParts {
 }
 
 type StoredPod = Pod & Stored;
+
+/** Why a pod failed whose agent will not come back. */
+const nodeLost = 'NodeLost';
 
 /** Another scheduler subscribed with our id: this one must not go on. */
 export class Superseded extends Error {
@@ -243,8 +247,16 @@ export class Framework implements Cluster {
     else agent?.addPod(pod);
     if (type === 'deleted') this.#carryOut(state.podGone(pod.metadata.uid, now()));
     else if (isTerminal(pod)) state.podEnded(pod.metadata.uid);
-    else if (agent && this.#session) this.#carryOut(state.addHomeless(pod, now()));
+    else if (agent && this.#session) this.#house(pod, agent);
     if (type === 'deleted') this.#changed();
+  }
+
+  /** A bound pod that has no task yet gets one on its node, or is refused as its kubelet would. */
+  #house(pod: StoredPod, agent: Agent): void {
+    const { state, now } = this.#parts;
+    const rejection = state.tasks.ofPod(pod.metadata.uid) ? undefined : state.rejectionOf(pod, agent);
+    if (rejection) void this.#fail(pod, rejection.reason, rejection.message);
+    else this.#carryOut(state.addHomeless(pod, now()));
   }
 
   #nodeChanged(name: string, node: (Node & Stored) | undefined): void {
@@ -264,14 +276,14 @@ export class Framework implements Cluster {
 
   /** A node has an agent now: its pods that have no task ask for one. */
   agentAppeared(name: string): void {
-    const { pods, nodes, state, now } = this.#parts;
+    const { pods, nodes, state } = this.#parts;
     const agent = state.agentOfNode(name);
     if (!agent) return;
     agent.node = nodes.get(name);
     for (const pod of pods.by('node', name)) {
       if (isTerminal(pod)) continue;
       agent.addPod(pod);
-      this.#carryOut(state.addHomeless(pod, now()));
+      this.#house(pod, agent);
     }
     this.#changed();
   }
@@ -302,7 +314,9 @@ export class Framework implements Cluster {
     const { state, pods, now } = this.#parts;
     this.#carryOut(state.agentRemoved(agentId, now()));
     if (state.agentOfNode(name)) return;
-    await Promise.all(pods.by('node', name).map((pod) => this.#fail(pod, `the Mesos agent of node ${name} is gone`)));
+    await Promise.all(
+      pods.by('node', name).map((pod) => this.#fail(pod, nodeLost, `the Mesos agent of node ${name} is gone`)),
+    );
   }
 
   // --- carrying out -------------------------------------------------------------------------------------------------
@@ -386,7 +400,8 @@ export class Framework implements Cluster {
       const pod = await bindings.read(task);
       if (!pod || isTerminal(pod)) return state.podEnded(task.uid);
       log.info({ pod: task.key, task: task.id, state: taskState, message }, 'a bound pod lost its task');
-      if (taskState === 'TASK_GONE_BY_OPERATOR') return this.#fail(pod, 'an operator declared the Mesos agent gone');
+      if (taskState === 'TASK_GONE_BY_OPERATOR')
+        return this.#fail(pod, nodeLost, 'an operator declared the Mesos agent gone');
       this.#carryOut(state.addHomeless(pod, now()));
     });
     if (!seen.done && seen.stopped) return;
@@ -394,11 +409,11 @@ export class Framework implements Cluster {
     this.#changed();
   }
 
-  async #fail(pod: StoredPod, message: string): Promise<void> {
+  async #fail(pod: StoredPod, reason: string, message: string): Promise<void> {
     const { bindings, events } = this.#parts;
     if (isTerminal(pod)) return;
-    events.record({ apiVersion: 'v1', kind: 'Pod', ...pod }, 'Warning', 'NodeLost', message);
-    await this.#persist('mark a lost pod as failed', () => bindings.fail(pod, 'NodeLost', message));
+    events.record({ apiVersion: 'v1', kind: 'Pod', ...pod }, 'Warning', reason, message);
+    await this.#persist('mark a pod as failed', () => bindings.fail(pod, reason, message));
   }
 
   #persist<T>(what: string, action: () => Promise<T>): Promise<Persisted<T>> {

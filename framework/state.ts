@@ -9,6 +9,7 @@ import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';
 import type { Effect, Launch } from './effects.ts';
 import { Homeless } from './homeless.ts';
+import { rejectionOf, type Rejection } from './rejection.ts';
 import { executorId, hasExecutor, taskInfo } from './launch.ts';
 import { type Named, Reconciliation, batches } from './reconciliation.ts';
 import type { AgentTotal } from './leftovers.ts';
@@ -211,6 +212,11 @@ export class State {
     if (task?.stage !== 'reserved') return [];
     this.#roster.agent(task.agentId)?.giveBack(task);
     return this.#giveUp(task, 'the place was given back', now);
+  }
+
+  /** Why a pod that was bound by hand cannot run on its node. */
+  rejectionOf(pod: Pod, agent: Agent): Rejection | undefined {
+    return isMirrorPod(pod) ? undefined : rejectionOf(pod, agent, this.#options.needs);
   }
 
   /** A bound pod without a task wants one on its node. */
