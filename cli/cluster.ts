@@ -5,6 +5,7 @@ import { promisify } from 'node:util';
 import { Agent, request } from 'undici';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
+import { dnsAddress, publishDns } from './cluster-dns.ts';
 import { onPath } from './on-path.ts';
 import { type Pki, ensurePki, servingHosts, writeKubeconfigs } from './pki/pki.ts';
 import { checkPort, freePort, isFree } from './ports.ts';
@@ -32,6 +33,11 @@ export interface ClusterOptions {
   runtime: 'process' | 'cri' | 'docker';
   criSocket: string;
   dockerHost: string;
+  /**
+   * The address of this machine that pods with a network of their own reach: there the API and the names of the cluster are
+   * for them. '' where pods share our network, or cannot reach us.
+   */
+  podsReach: string;
   /** How Services are served; with userspace their addresses should be loopback ones, which anybody may bind. */
   proxy: ProxyMode;
   /** Addresses of Services. */
@@ -63,7 +69,7 @@ export interface LocalCluster {
   kubeconfig: string;
   server: string;
   masterUrl: string;
-  /** Servers by name: etcd, apiserver, devcluster, controller-manager, scheduler, proxy. */
+  /** Servers by name: etcd, apiserver, dns, devcluster, controller-manager, scheduler, proxy. */
   servers: ReadonlyMap<string, Supervised>;
   /** Stops what was started, the last first. */
   stop(): Promise<void>;
@@ -115,6 +121,12 @@ class Launch implements LocalCluster {
     ready('apiserver', `${this.server}, objects kept in ${etcd.length > 0 ? 'etcd' : 'the embedded store'}`);
     writeKubeconfigs(join(dir, 'pki'), this.server, pki);
     copyFileSync(join(dir, 'pki/admin.kubeconfig'), this.kubeconfig);
+    if (this.#o.podsReach) {
+      const port = await freePort(this.#o.podsReach);
+      await this.#start(this.#dns(this.#o.podsReach, port), signal);
+      await publishDns(this.kubeconfig, dnsAddress(this.#o.serviceCidr), this.#o.podsReach, port);
+      ready('dns', `names of Services for pods, at ${dnsAddress(this.#o.serviceCidr)}`);
+    }
     this.masterUrl = this.#o.masters || `http://127.0.0.1:${ports.mesos}`;
     if (!this.#o.masters) {
       await this.#start(this.#devcluster(ports), signal);
@@ -208,7 +220,12 @@ class Launch implements LocalCluster {
     const kubelet = pki.files('kubelet-client');
     const vouching = pki.files('front-proxy-client');
     return this.#km('apiserver', [
-      ...['--bind-address', this.#o.bindAddress, '--advertise-address', `${this.#o.advertise}:${ports.apiserver}`],
+      ...[
+        '--bind-address',
+        this.#o.bindAddress,
+        '--advertise-address',
+        `${this.#o.podsReach || this.#o.advertise}:${ports.apiserver}`,
+      ],
       ...['--port', String(ports.apiserver), '--tls-cert-file', serving.cert, '--tls-key-file', serving.key],
       ...['--client-ca-file', pki.caFile, '--token-auth-file', pki.tokenFile],
       ...['--kubelet-client-cert-file', kubelet.cert, '--kubelet-client-key-file', kubelet.key],
@@ -254,6 +271,7 @@ class Launch implements LocalCluster {
     const executor = [process.execPath, km, 'executor', '--runtime', this.#o.runtime];
     if (this.#o.runtime === 'cri') executor.push('--cri-socket', this.#o.criSocket);
     if (this.#o.runtime === 'docker') executor.push('--docker-host', this.#o.dockerHost);
+    if (this.#o.podsReach) executor.push('--cluster-dns', dnsAddress(this.#o.serviceCidr));
     executor.push('--log-level', this.#o.logLevel, ...(this.#o.executorFlags ?? []));
     return this.#km('scheduler', [
       ...this.#clientFlags('scheduler'),
@@ -268,6 +286,13 @@ class Launch implements LocalCluster {
         '--executor-env',
         `PATH=${process.env.PATH ?? ''}`,
       ],
+    ]);
+  }
+
+  #dns(address: string, port: number): Program {
+    return this.#km('dns', [
+      ...['--kubeconfig', join(this.#o.dir, 'pki/dns.kubeconfig')],
+      ...['--bind-address', address, '--port', String(port)],
     ]);
   }
 

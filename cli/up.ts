@@ -1,10 +1,12 @@
 import { mkdirSync } from 'node:fs';
+import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import pc from 'picocolors';
 import { aborted } from '../lib/delay.ts';
 import { type Values, duration, flag, list, oneOf, port, text } from '../lib/options.ts';
 import { type ClusterOptions, startCluster } from './cluster.ts';
 import type { Running } from './components.ts';
+import { isLoopback, machineAddress } from './cluster-dns.ts';
 import { chosenProxy } from './proxy-mode.ts';
 import { Progress } from './progress.ts';
 
@@ -21,7 +23,11 @@ const options = {
   serviceCidr: text('Addresses of Services; loopback ones unless set, where the proxy is userspace', '', '<cidr>'),
   mesos: text('Masters of a Mesos that is already there, instead of a development one', '', '<masters>'),
   etcdServers: list('Endpoints of an etcd that is already there, instead of one of our own', [], '<url,url>'),
-  bindAddress: text('Address the apiserver listens on', '127.0.0.1', '<address>'),
+  bindAddress: text(
+    'Address the apiserver listens on; 127.0.0.1 unless set, and every one where pods have a network of their own',
+    '',
+    '<address>',
+  ),
   advertise: text('Name or address under which executors and kubectl reach the apiserver', '127.0.0.1', '<host>'),
   executorCommand: text(
     'Command line that starts km executor on an agent; this very program unless set',
@@ -41,7 +47,7 @@ export const up = {
     const progress = new Progress(process.stdout);
     progress.say(pc.bold('km: Kubernetes on Mesos, on this machine'));
     try {
-      const cluster = await startCluster(clusterOptions(o, dir), {
+      const cluster = await startCluster(await clusterOptions(o, dir), {
         log,
         signal,
         starting: (what) => progress.begin(what),
@@ -64,8 +70,9 @@ export const up = {
   },
 };
 
-function clusterOptions(o: Values<typeof options>, dir: string): ClusterOptions {
+async function clusterOptions(o: Values<typeof options>, dir: string): Promise<ClusterOptions> {
   const proxy = chosenProxy(o.proxy, o.runtime);
+  const podsReach = o.runtime === 'process' || proxy === 'none' ? '' : await reachedByPods(o);
   return {
     dir,
     apiserverPort: o.port,
@@ -74,7 +81,8 @@ function clusterOptions(o: Values<typeof options>, dir: string): ClusterOptions 
     masters: o.mesos,
     store: o.store,
     etcdServers: o.etcdServers,
-    bindAddress: o.bindAddress,
+    bindAddress: o.bindAddress || (podsReach ? '0.0.0.0' : '127.0.0.1'),
+    podsReach,
     advertise: o.advertise,
     executorCommand: o.executorCommand,
     runtime: o.runtime,
@@ -86,6 +94,13 @@ function clusterOptions(o: Values<typeof options>, dir: string): ClusterOptions 
     logLevel: o.verbose ? 'debug' : 'info',
     readyTimeout: o.readyTimeout,
   };
+}
+
+/** What is advertised or bound to, if pods can reach that; else the machine's own address, unless only loopback is wanted. */
+async function reachedByPods({ advertise, bindAddress }: Values<typeof options>): Promise<string> {
+  const given = [advertise, bindAddress].find((one) => isIP(one) && !isLoopback(one) && !/^(0\.0\.0\.0|::)$/.test(one));
+  if (given) return given;
+  return isLoopback(bindAddress) ? '' : machineAddress();
 }
 
 function examples(kubeconfig: string): string {

@@ -85,7 +85,7 @@ export function needsOfUp(o: UpOptions): Needs {
     ...parts[0],
     ...parts[1],
     listens: [
-      ...tcp(o.port, o.bindAddress, '--port'),
+      ...tcp(o.port, o.bindAddress || (o.runtime === 'process' ? '127.0.0.1' : '0.0.0.0'), '--port'),
       ...(ownEtcd ? tcp(o.etcdPort, local, '--etcd-port') : []),
       ...(o.mesos || o.mesosPort === 0 ? [] : [0, 1, 2, 3].flatMap((i) => tcp(o.mesosPort + i, local, '--mesos-port'))),
     ],

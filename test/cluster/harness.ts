@@ -34,6 +34,7 @@ export async function startTestCluster(overrides: Partial<ClusterOptions> = {}):
       etcdServers: [],
       bindAddress: '127.0.0.1',
       advertise: '127.0.0.1',
+      podsReach: '',
       executorCommand: '',
       store: 'etcd',
       runtime: 'process',

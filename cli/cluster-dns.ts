@@ -1,0 +1,74 @@
+import { createSocket } from 'node:dgram';
+import { isIP, isIPv4 } from 'node:net';
+import { formatAddress, parseCidr } from '../api/cidr.ts';
+import type { Kind } from '../api/kind.ts';
+import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
+import { Service } from '../api/kinds/service.ts';
+import type { KubeObject } from '../api/meta.ts';
+import { isAlreadyExists } from '../api/status.ts';
+import { Client } from '../client/client.ts';
+import { readKubeconfig } from '../client/kubeconfig.ts';
+
+/** The tenth address of Services, where clusters usually have their DNS. Throws an Error for what is no range. */
+export function dnsAddress(serviceCidr: string): string {
+  const range = parseCidr(serviceCidr.split(',')[0]!);
+  if (!range) throw new Error(`--service-cidr ${serviceCidr} is no range of addresses such as 10.96.0.0/12`);
+  return formatAddress({ family: range.family, value: range.base + 10n });
+}
+
+/** The address by which this machine goes out, which pods with a network of their own reach too; '' where it has none. */
+export async function machineAddress(): Promise<string> {
+  const socket = createSocket('udp4');
+  try {
+    // Connecting a datagram socket sends nothing; it only looks up the way. The address is one of documentation.
+    await new Promise<void>((resolve, reject) => {
+      socket.once('error', reject);
+      socket.connect(53, '198.51.100.1', resolve);
+    });
+    const { address } = socket.address();
+    return isIP(address) && !isLoopback(address) ? address : '';
+  } catch {
+    return '';
+  } finally {
+    socket.close();
+  }
+}
+
+export const isLoopback = (address: string): boolean => address === '::1' || /^127\./.test(address);
+
+const metadata = (name: string, labels: Record<string, string>) => ({ namespace: 'kube-system', name, labels });
+
+/** Makes the Service `kube-dns` lead to a server of names at `address`:`port`, with the kubeconfig of an administrator. */
+export async function publishDns(kubeconfig: string, clusterIP: string, address: string, port: number): Promise<void> {
+  const client = new Client({ ...readKubeconfig(kubeconfig), userAgent: 'km-up' });
+  const ports = [
+    { name: 'dns', protocol: 'UDP' as const, port },
+    { name: 'dns-tcp', protocol: 'TCP' as const, port },
+  ];
+  try {
+    await put(client, Service, {
+      metadata: metadata('kube-dns', { 'k8s-app': 'kube-dns', 'kubernetes.io/name': 'CoreDNS' }),
+      spec: { clusterIP, ports: ports.map((one) => ({ ...one, port: 53, targetPort: port })) },
+    });
+    await put(client, EndpointSlice, {
+      metadata: metadata('kube-dns-km-up', {
+        'kubernetes.io/service-name': 'kube-dns',
+        'endpointslice.kubernetes.io/managed-by': 'km-up',
+      }),
+      addressType: isIPv4(address) ? 'IPv4' : 'IPv6',
+      endpoints: [{ addresses: [address], conditions: { ready: true } }],
+      ports,
+    });
+  } finally {
+    await client.close();
+  }
+}
+
+async function put<T extends KubeObject>(client: Client, kind: Kind<T>, object: T): Promise<void> {
+  try {
+    await client.create(kind, object);
+  } catch (error) {
+    if (!isAlreadyExists(error)) throw error;
+    await client.patch(kind, object.metadata, object);
+  }
+}
