@@ -57,6 +57,7 @@ export class Agent {
   allocatable: Record<string, number> = {};
   /** When its machine will be away, as far as is known. */
   maintenance: Window | undefined;
+  #drainingSince: number | undefined;
   /** Outstanding inverse offers, by id. */
   readonly inverseOffers = new Set<string>();
   #closing = false;
@@ -117,9 +118,33 @@ export class Agent {
     this.refresh();
   }
 
-  /** Its machine is away, or soon will be, when this was last looked at. */
+  /** Its machine is away, or soon will be, when this was last looked at; or it is being drained. */
   get closing(): boolean {
-    return this.#closing;
+    return this.#closing || this.isDraining;
+  }
+
+  /** Mesos drains it: what runs there is killed, and launches are dropped until its last executor has ended. */
+  get isDraining(): boolean {
+    return this.#drainingSince !== undefined;
+  }
+
+  /** Since when, or from when on, it is to be empty: milliseconds; undefined while it is not closing. */
+  get closedFrom(): number | undefined {
+    return this.#drainingSince ?? (this.#closing ? this.maintenance?.start : undefined);
+  }
+
+  /** True where that is news. */
+  drains(now: number): boolean {
+    if (this.isDraining) return false;
+    this.#drainingSince = now;
+    this.refresh();
+    return true;
+  }
+
+  drained(): void {
+    if (!this.isDraining) return;
+    this.#drainingSince = undefined;
+    this.refresh();
   }
 
   look(now: number): void {

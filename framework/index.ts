@@ -145,6 +145,7 @@ export async function start(
       agent: (facts) => appeared(facts),
       complete: () => inventory.seen([...nodes.list()].map(({ metadata }) => metadata.name)),
       removed: (agentId) => void removed(agentId),
+      drains: (agentId) => framework.drains(agentId),
       executor: (agentId, info) => state.executorRuns(agentId, info),
     },
     log,

@@ -133,6 +133,7 @@ export class Place implements NodeView {
     if (this.#never !== undefined) return this.#never;
     if (!this.agent.reachable) return 'node(s) had an unreachable Mesos agent';
     if (!this.agent.node) return 'node(s) were being registered';
+    if (this.agent.isDraining) return 'node(s) had a Mesos agent that is being drained';
     if (this.agent.closing) return 'node(s) will be down for maintenance';
     return this.offers.size === 0 || this.#awaitsExecutor() ? noOffer : undefined;
   }
