@@ -6,6 +6,7 @@ import type { Offer } from '../mesos/offers.ts';
 import type { Attribute, DomainInfo, Resource } from '../mesos/types.ts';
 import type { Window } from './maintenance.ts';
 import { Place } from './places.ts';
+import type { Quotas } from './quotas.ts';
 import { type Want, amountsOf, fromThousandths, kubernetesName } from './resources.ts';
 import type { Task } from './tasks.ts';
 
@@ -42,6 +43,7 @@ export interface AgentOptions {
   overhead: Want;
   /** Milliseconds before a machine is away that it gets no more pods. */
   lead: number;
+  quotas: Quotas;
 }
 
 /** One agent: its executor and its pods, which all roles share, and a place for each role that it offers something to. */
@@ -65,6 +67,8 @@ export class Agent {
   readonly #lead: number;
   /** What an executor takes beside the pods. */
   readonly overhead: Want;
+  /** Of roles, whatever the agent. */
+  readonly quotas: Quotas;
   /** The place whose seats bring the executor, until they have left: until then no other place has seats. */
   starting: Place | undefined;
   #executor: ExecutorInfo | undefined;
@@ -72,10 +76,11 @@ export class Agent {
   readonly #places = new Map<string, Place>();
   readonly #siblings = new Map<string, number>();
 
-  constructor(name: string, facts: AgentFacts, { overhead, lead }: AgentOptions) {
+  constructor(name: string, facts: AgentFacts, { overhead, lead, quotas }: AgentOptions) {
     this.name = name;
     this.facts = facts;
     this.overhead = overhead;
+    this.quotas = quotas;
     this.#lead = lead;
     this.learn(facts);
   }

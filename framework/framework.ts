@@ -6,11 +6,11 @@ import type { EventRecorder } from '../client/events.ts';
 import type { Change, Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MesosError } from '../mesos/errors.ts';
-import type { Schedule } from '../mesos/master.ts';
+import type { QuotaConfig, Schedule } from '../mesos/master.ts';
 import type { Call, Event } from '../mesos/scheduler.ts';
 import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
-import type { FrameworkInfo } from '../mesos/types.ts';
+import type { FrameworkInfo, Role } from '../mesos/types.ts';
 import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
 import type { Bindings } from './bindings.ts';
@@ -293,6 +293,12 @@ export class Framework implements Cluster {
   /** The maintenance schedule, as the master has it. */
   schedule(schedule: Schedule): void {
     this.#looksAgain(this.#parts.state.machines.scheduled(schedule, this.#parts.now()));
+  }
+
+  /** What an operator allows our roles, and what they have. */
+  limits(configs: readonly QuotaConfig[], held: readonly Role[]): void {
+    const { state, info } = this.#parts;
+    if (state.quotas.update(info.roles ?? [], configs, held)) this.#changed();
   }
 
   /** Mesos drains the agent. */

@@ -15,6 +15,7 @@ import type { AgentTotal } from './leftovers.ts';
 import { Machines } from './machines.ts';
 import { Offers, type OffersOptions } from './offers.ts';
 import { Place } from './places.ts';
+import { Quotas } from './quotas.ts';
 import { isForRole, wantOf } from './resources.ts';
 import { Roster } from './roster.ts';
 import { Seats, type SeatsOptions } from './seats.ts';
@@ -37,6 +38,7 @@ export class State {
   readonly tasks = new TaskTable();
   readonly seats: Seats;
   readonly machines: Machines;
+  readonly quotas = new Quotas();
   frameworkId = '';
   readonly #roster: Roster;
   readonly #offers: Offers;
@@ -53,7 +55,11 @@ export class State {
     this.#log = log;
     const { cpus, mem } = options.executor;
     const scalars = new Map([['cpus', cpus] as const, ['mem', mem] as const].filter(([, n]) => n > 0));
-    this.#roster = new Roster({ overhead: { ...wantOf([]), scalars }, lead: options.maintenanceLead });
+    this.#roster = new Roster({
+      overhead: { ...wantOf([]), scalars },
+      lead: options.maintenanceLead,
+      quotas: this.quotas,
+    });
     this.seats = new Seats(options, this.tasks);
     const { volumes, cluster } = options;
     const isOwned = (id: string) => volumes.has(id) || this.tasks.get(makerOf(cluster, id) ?? '') !== undefined;
