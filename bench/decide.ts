@@ -67,7 +67,7 @@ function place(agents: number, spec: Partial<PodSpec>, count: number): number {
   const random = seeded(1);
   const started = performance.now();
   for (const pod of waiting) {
-    const ask = { pod, needs: state.needs(pod), nodes: state.nodes, world };
+    const ask = { pod, needs: state.seats.needs(pod), nodes: state.nodes, world };
     const decision = decide(ask, defaultProfile, random, search);
     if ('refusals' in decision || !state.reserve(pod, decision.node.name))
       throw new Error(`${pod.metadata.name} was not placed`);

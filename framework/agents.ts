@@ -6,6 +6,7 @@ import type { Offer } from '../mesos/offers.ts';
 import type { Attribute, DomainInfo, Resource } from '../mesos/types.ts';
 import type { Window } from './maintenance.ts';
 import { Place } from './places.ts';
+import type { Quotas } from './quotas.ts';
 import { type Want, amountsOf, fromThousandths, kubernetesName } from './resources.ts';
 import type { Task } from './tasks.ts';
 
@@ -42,6 +43,7 @@ export interface AgentOptions {
   overhead: Want;
   /** Milliseconds before a machine is away that it gets no more pods. */
   lead: number;
+  quotas: Quotas;
 }
 
 /** One agent: its executor and its pods, which all roles share, and a place for each role that it offers something to. */
@@ -57,6 +59,7 @@ export class Agent {
   allocatable: Record<string, number> = {};
   /** When its machine will be away, as far as is known. */
   maintenance: Window | undefined;
+  #drainingSince: number | undefined;
   /** Outstanding inverse offers, by id. */
   readonly inverseOffers = new Set<string>();
   #closing = false;
@@ -64,6 +67,8 @@ export class Agent {
   readonly #lead: number;
   /** What an executor takes beside the pods. */
   readonly overhead: Want;
+  /** Of roles, whatever the agent. */
+  readonly quotas: Quotas;
   /** The place whose seats bring the executor, until they have left: until then no other place has seats. */
   starting: Place | undefined;
   #executor: ExecutorInfo | undefined;
@@ -71,10 +76,11 @@ export class Agent {
   readonly #places = new Map<string, Place>();
   readonly #siblings = new Map<string, number>();
 
-  constructor(name: string, facts: AgentFacts, { overhead, lead }: AgentOptions) {
+  constructor(name: string, facts: AgentFacts, { overhead, lead, quotas }: AgentOptions) {
     this.name = name;
     this.facts = facts;
     this.overhead = overhead;
+    this.quotas = quotas;
     this.#lead = lead;
     this.learn(facts);
   }
@@ -117,9 +123,33 @@ export class Agent {
     this.refresh();
   }
 
-  /** Its machine is away, or soon will be, when this was last looked at. */
+  /** Its machine is away, or soon will be, when this was last looked at; or it is being drained. */
   get closing(): boolean {
-    return this.#closing;
+    return this.#closing || this.isDraining;
+  }
+
+  /** Mesos drains it: what runs there is killed, and launches are dropped until its last executor has ended. */
+  get isDraining(): boolean {
+    return this.#drainingSince !== undefined;
+  }
+
+  /** Since when, or from when on, it is to be empty: milliseconds; undefined while it is not closing. */
+  get closedFrom(): number | undefined {
+    return this.#drainingSince ?? (this.#closing ? this.maintenance?.start : undefined);
+  }
+
+  /** True where that is news. */
+  drains(now: number): boolean {
+    if (this.isDraining) return false;
+    this.#drainingSince = now;
+    this.refresh();
+    return true;
+  }
+
+  drained(): void {
+    if (!this.isDraining) return;
+    this.#drainingSince = undefined;
+    this.refresh();
   }
 
   look(now: number): void {

@@ -43,6 +43,14 @@ export class Calls {
     };
   }
 
+  shutdown(agentId: string, executorId: string): Call {
+    return {
+      type: 'SHUTDOWN',
+      ...this.#framework,
+      shutdown: { agent_id: { value: agentId }, executor_id: { value: executorId } },
+    };
+  }
+
   kill({ id, agentId }: Named): Call {
     return {
       type: 'KILL',

@@ -13,6 +13,10 @@ export type Effect =
   /** Nothing depends on this launch record any more. */
   | { do: 'erase'; record: string };
 
+/** These calls, in order. */
+export const send = (...calls: readonly (Call | undefined)[]): Effect[] =>
+  calls.flatMap((call): Effect[] => (call ? [{ do: 'call', call }] : []));
+
 /** Tasks of one agent that go out in one ACCEPT. */
 export interface Launch {
   record: string;

@@ -6,11 +6,11 @@ import type { EventRecorder } from '../client/events.ts';
 import type { Change, Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MesosError } from '../mesos/errors.ts';
-import type { Schedule } from '../mesos/master.ts';
+import type { QuotaConfig, Schedule } from '../mesos/master.ts';
 import type { Call, Event } from '../mesos/scheduler.ts';
 import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
-import type { FrameworkInfo } from '../mesos/types.ts';
+import type { FrameworkInfo, Role } from '../mesos/types.ts';
 import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
 import type { Bindings } from './bindings.ts';
@@ -23,7 +23,7 @@ import type { Records } from './records.ts';
 import type { Effect, Launch } from './effects.ts';
 import type { State } from './state.ts';
 import { type Task, isSent } from './tasks.ts';
-import { goneAgentOf, Whereabouts } from './whereabouts.ts';
+import { goneAgentOf, isOfDrain, Whereabouts } from './whereabouts.ts';
 
 export interface FrameworkParts {
   pods: Informer<Pod>;
@@ -76,7 +76,7 @@ export class Framework implements Cluster {
   }
 
   needs(pod: Pod): Needs {
-    return this.#parts.state.needs(pod);
+    return this.#parts.state.seats.needs(pod);
   }
 
   seatOf(pod: Pod): Seat | undefined {
@@ -117,7 +117,8 @@ export class Framework implements Cluster {
   async recover(): Promise<void> {
     const { records, state, pods, nodes, signal } = this.#parts;
     this.#storedId = await records.frameworkId(signal);
-    for (const known of await records.underWay(signal)) this.#carryOut(state.recovered(known, pods.get(known.key)));
+    for (const known of await records.underWay(signal))
+      this.#carryOut(state.seats.recovered(known, pods.get(known.key)));
     for (const pod of pods.list()) this.#adoptBound(pod);
     pods.on((change) => this.#podChanged(change));
     nodes.on(({ type, object }) => this.#nodeChanged(object.metadata.name, type === 'deleted' ? undefined : object));
@@ -206,6 +207,7 @@ export class Framework implements Cluster {
   #update(status: TaskStatus): void {
     const { state, inventory, log, now } = this.#parts;
     log.debug({ task: status.task_id.value, state: status.state }, 'task update');
+    if (isOfDrain(status)) this.drains(status.agent_id?.value ?? '');
     this.#carryOut(state.updated(status, now()));
     const gone = goneAgentOf(status);
     if (gone) inventory.removed(gone);
@@ -271,7 +273,7 @@ export class Framework implements Cluster {
     const { [annotations.taskId]: id, [annotations.agentId]: agentId } = pod.metadata.annotations ?? {};
     if (!pod.spec.nodeName || isTerminal(pod) || !id || !agentId || state.tasks.ofPod(pod.metadata.uid)) return;
     const known = { id, agentId, uid: pod.metadata.uid, key: keyOf(pod), node: pod.spec.nodeName };
-    state.adopt({ ...known, stage: 'bound', record: undefined, pod, rebound: true });
+    state.seats.adopt({ ...known, stage: 'bound', record: undefined, pod, rebound: true });
   }
 
   /** A node has an agent now: its pods that have no task ask for one. */
@@ -291,6 +293,17 @@ export class Framework implements Cluster {
   /** The maintenance schedule, as the master has it. */
   schedule(schedule: Schedule): void {
     this.#looksAgain(this.#parts.state.machines.scheduled(schedule, this.#parts.now()));
+  }
+
+  /** What an operator allows our roles, and what they have. */
+  limits(configs: readonly QuotaConfig[], held: readonly Role[]): void {
+    const { state, info } = this.#parts;
+    if (state.quotas.update(info.roles ?? [], configs, held)) this.#changed();
+  }
+
+  /** Mesos drains the agent. */
+  drains(agentId: string): void {
+    this.#looksAgain(this.#parts.state.machines.drains(agentId, this.#parts.now()));
   }
 
   /** Mesos may have the node's machine. */
@@ -394,14 +407,16 @@ export class Framework implements Cluster {
   }
 
   /** The pod itself says whether its end is as it should be, or its task was lost under it. */
-  async #ended(task: Task, { state: taskState, message }: TaskStatus, ack: Call | undefined): Promise<void> {
+  async #ended(task: Task, status: TaskStatus, ack: Call | undefined): Promise<void> {
     const { bindings, state, log, now } = this.#parts;
+    const { state: taskState, message } = status;
     const seen = await this.#persist('see what became of a pod', async () => {
       const pod = await bindings.read(task);
       if (!pod || isTerminal(pod)) return state.podEnded(task.uid);
       log.info({ pod: task.key, task: task.id, state: taskState, message }, 'a bound pod lost its task');
       if (taskState === 'TASK_GONE_BY_OPERATOR')
         return this.#fail(pod, nodeLost, 'an operator declared the Mesos agent gone');
+      if (isOfDrain(status)) return this.#fail(pod, nodeLost, 'an operator drains the Mesos agent');
       this.#carryOut(state.addHomeless(pod, now()));
     });
     if (!seen.done && seen.stopped) return;

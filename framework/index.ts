@@ -95,6 +95,10 @@ export const options = {
   launchTimeout: duration('After how long a launch without an answer is asked about', 60_000),
   maintenanceLead: duration('How long before its maintenance a node gets no more pods and is emptied', 3_600_000),
   maintenanceInterval: duration('Time between two looks at the maintenance schedule of the masters', 15_000),
+  quotaInterval: duration(
+    'Time between two looks, while pods wait, at the quota of our Mesos roles, so that pods can say that it is used up',
+    30_000,
+  ),
   volumeAudit: duration('Time between two looks for disk that Mesos keeps for claims that are gone', 300_000),
 } as const;
 
@@ -145,6 +149,7 @@ export async function start(
       agent: (facts) => appeared(facts),
       complete: () => inventory.seen([...nodes.list()].map(({ metadata }) => metadata.name)),
       removed: (agentId) => void removed(agentId),
+      drains: (agentId) => framework.drains(agentId),
       executor: (agentId, info) => state.executorRuns(agentId, info),
     },
     log,
@@ -218,6 +223,17 @@ export async function start(
     ask: async (master) => {
       const { get_maintenance_schedule } = await askMaster(master, { type: 'GET_MAINTENANCE_SCHEDULE' });
       framework.schedule(get_maintenance_schedule.schedule);
+    },
+  });
+  new Poll({
+    ...asking,
+    interval: o.quotaInterval,
+    ask: async (master) => {
+      if (state.waiting.length === 0) return;
+      const { configs = [] } = (await askMaster(master, { type: 'GET_QUOTA' })).get_quota.status;
+      const isLimited = configs.some(({ limits }) => Object.keys(limits ?? {}).length > 0);
+      const held = isLimited ? (await askMaster(master, { type: 'GET_ROLES' })).get_roles.roles : [];
+      framework.limits(configs, held ?? []);
     },
   });
   const subscribe = (add: (node: string) => void) => inventory.subscribe(add);

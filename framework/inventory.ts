@@ -12,6 +12,8 @@ export interface InventoryListener {
   agent(facts: AgentFacts): void;
   /** Removed: unregistered, or its machine was taken down. */
   removed(agentId: string): void;
+  /** Is being drained, or was and has not been reactivated. */
+  drains(agentId: string): void;
   /** An executor that runs on an agent, exactly as it was launched. */
   executor(agentId: string, info: ExecutorInfo): void;
 }
@@ -86,9 +88,10 @@ export class Inventory {
     }
   }
 
-  #agent({ agent_info, pid, total_resources, active }: ResponseGetAgentsAgent): void {
+  #agent({ agent_info, pid, total_resources, active, deactivated, drain_info }: ResponseGetAgentsAgent): void {
     const id = agent_info.id?.value;
-    if (!id || !active) return;
+    // One that is deactivated runs its tasks, but is not active: nobody is offered anything of it.
+    if (!id || !(active || deactivated)) return;
     // pid is `slave(1)@10.0.0.7:5051`.
     const address = /@\[?([^@\]]+)\]?:(\d+)$/.exec(pid ?? '');
     this.#listener.agent({
@@ -100,5 +103,6 @@ export class Inventory {
       domain: agent_info.domain,
       total: total_resources ?? agent_info.resources,
     });
+    if (drain_info) this.#listener.drains(id);
   }
 }

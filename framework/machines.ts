@@ -5,7 +5,7 @@ import type { Agent } from './agents.ts';
 import { type Window, windowFor, windowOf } from './maintenance.ts';
 import type { Roster } from './roster.ts';
 
-/** What is known of the machines that will be away: from offers, inverse offers and the schedule. `now` is in milliseconds. */
+/** What is known of the machines that will be away: from offers, inverse offers, the schedule and drains. `now` is in milliseconds. */
 export class Machines {
   readonly #roster: Roster;
 
@@ -31,6 +31,12 @@ export class Machines {
 
   inverseRescinded(offerId: string): void {
     for (const { inverseOffers } of this.#roster.agents) inverseOffers.delete(offerId);
+  }
+
+  /** Mesos drains the agent. Answers its node where that is news. */
+  drains(agentId: string, now: number): string[] {
+    const agent = this.#roster.agent(agentId);
+    return agent?.drains(now) ? [agent.name] : [];
   }
 
   /** Answers the nodes of which it says something else than was known. */

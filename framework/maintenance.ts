@@ -47,8 +47,9 @@ export interface MaintenanceParts {
 const patience = 5_000;
 
 /**
- * A node whose machine will be away is cordoned and emptied, as `kubectl drain --ignore-daemonsets` does, disruption budgets
- * heeded; then Mesos is told that it may have it. When the schedule has nothing of it any more it is uncordoned.
+ * A node whose machine will be away, or whose agent Mesos drains, is cordoned and emptied, as `kubectl drain
+ * --ignore-daemonsets` does, disruption budgets heeded; then Mesos is told that it may have it. Once it is offered again as
+ * before it is uncordoned.
  */
 export function maintenance(parts: MaintenanceParts): Reconciler {
   const { client, nodes, pods, agentOf, subscribe, vacated } = parts;
@@ -66,7 +67,7 @@ export function maintenance(parts: MaintenanceParts): Reconciler {
         if (node.metadata.annotations?.[annotations.maintenance]) await cordon(client, node, undefined, signal);
         return agent.maintenance ? { again: patience } : undefined;
       }
-      if (!node.spec?.unschedulable) await cordon(client, node, agent.maintenance!.start, signal);
+      if (!node.spec?.unschedulable) await cordon(client, node, agent.closedFrom, signal);
       const staying = pods.by('node', name).filter(mustLeave);
       for (const pod of staying) if (!pod.metadata.deletionTimestamp) await evict(client, pod, signal);
       if (staying.length === 0) vacated(name);

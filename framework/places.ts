@@ -2,7 +2,7 @@ import type { Node } from '../api/kinds/node.ts';
 import type { Pod } from '../api/kinds/pod.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
-import { type NodeView, noOffer } from '../scheduler/index.ts';
+import { type NodeView, type Quota, noOffer } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
 import { Pool, type Taken, type Want, fromThousandths, kubernetesName, nothing } from './resources.ts';
 import type { Task } from './tasks.ts';
@@ -47,6 +47,10 @@ export class Place implements NodeView {
 
   get allocatable(): Readonly<Record<string, number>> {
     return this.agent.allocatable;
+  }
+
+  get quota(): Quota | undefined {
+    return this.agent.quotas.of(this.role);
   }
 
   get pods(): ReadonlyMap<string, Pod> {
@@ -133,6 +137,7 @@ export class Place implements NodeView {
     if (this.#never !== undefined) return this.#never;
     if (!this.agent.reachable) return 'node(s) had an unreachable Mesos agent';
     if (!this.agent.node) return 'node(s) were being registered';
+    if (this.agent.isDraining) return 'node(s) had a Mesos agent that is being drained';
     if (this.agent.closing) return 'node(s) will be down for maintenance';
     return this.offers.size === 0 || this.#awaitsExecutor() ? noOffer : undefined;
   }

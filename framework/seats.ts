@@ -1,3 +1,4 @@
+import { annotations } from '../api/kinds/names.ts';
 import type { Pod } from '../api/kinds/pod.ts';
 import { keyOf } from '../api/meta.ts';
 import { hostPortsOf } from '../api/pod-requests.ts';
@@ -5,9 +6,10 @@ import { claimNames } from '../api/volume-claims.ts';
 import type { Needs } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
 import type { Claims } from './claims.ts';
+import type { Effect } from './effects.ts';
 import { type ExecutorTemplate, executorInfo } from './launch.ts';
-import { wantOf, withVolumes } from './resources.ts';
-import { type Task, type TaskTable, createTask } from './tasks.ts';
+import { nothing, wantOf, withVolumes } from './resources.ts';
+import { type KnownTask, type Task, type TaskTable, createTask, isLater } from './tasks.ts';
 import type { VolumeWant } from './volumes.ts';
 
 export interface SeatsOptions {
@@ -18,7 +20,7 @@ export interface SeatsOptions {
   roleOf: (pod: Pod) => string;
 }
 
-/** What a pod takes of what its agent offers: resources, volumes, and an executor where none is there. */
+/** What a pod takes of what its agent offers: resources, volumes, and an executor where none is there; or took before a restart. */
 export class Seats {
   readonly #options: SeatsOptions;
   readonly #tasks: TaskTable;
@@ -69,6 +71,29 @@ export class Seats {
     agent.addPod(pod);
     agent.refresh();
     return task;
+  }
+
+  /** A launch that was under way before a restart; `named` has its pod's name now. */
+  recovered(known: KnownTask, named: Pod | undefined): Effect[] {
+    // Another pod of that name, as StatefulSets make them, has other claims: what this task made is not for those.
+    const pod = named?.metadata.uid === known.uid ? named : undefined;
+    const isOutlived = isLater(pod?.metadata.annotations?.[annotations.taskId], known.id);
+    // A record that outlived its launch must not hide the task that carries the pod now.
+    if (isOutlived && known.record !== undefined) return [{ do: 'erase', record: known.record }];
+    this.adopt({ ...known, pod });
+    return [];
+  }
+
+  /** A task known from before a restart. */
+  adopt(known: KnownTask): void {
+    const task = createTask(known, {
+      want: wantOf([], [], known.pod ? this.#options.volumes.wantedBy(known.pod, known.id) : []),
+      ...nothing,
+      role: '',
+      carriesExecutor: false,
+    });
+    if (task.stage === 'bound') task.seat.resolve();
+    this.#tasks.add(task);
   }
 
   /** Another pod's task is about to make a volume for the same claim. */

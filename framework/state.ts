@@ -1,13 +1,12 @@
-import { annotations } from '../api/kinds/names.ts';
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Call } from '../mesos/scheduler.ts';
 import type { ExecutorInfo, TaskStatus } from '../mesos/tasks.ts';
 import type { Offer, OfferOperation } from '../mesos/offers.ts';
-import { type Needs, NotLaunched, type Seat } from '../scheduler/index.ts';
+import { NotLaunched, type Seat } from '../scheduler/index.ts';
 import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';
-import type { Effect, Launch } from './effects.ts';
+import { type Effect, type Launch, send } from './effects.ts';
 import { Homeless } from './homeless.ts';
 import { rejectionOf, type Rejection } from './rejection.ts';
 import { executorId, hasExecutor, taskInfo } from './launch.ts';
@@ -16,19 +15,11 @@ import type { AgentTotal } from './leftovers.ts';
 import { Machines } from './machines.ts';
 import { Offers, type OffersOptions } from './offers.ts';
 import { Place } from './places.ts';
-import { isForRole, nothing, wantOf } from './resources.ts';
+import { Quotas } from './quotas.ts';
+import { isForRole, wantOf } from './resources.ts';
 import { Roster } from './roster.ts';
 import { Seats, type SeatsOptions } from './seats.ts';
-import {
-  type KnownTask,
-  type Task,
-  TaskTable,
-  createTask,
-  isLater,
-  isSent,
-  isStarted,
-  isTerminalState,
-} from './tasks.ts';
+import { type Task, TaskTable, isSent, isStarted, isTerminalState } from './tasks.ts';
 import { makerOf } from './volumes.ts';
 import { isWhereabouts } from './whereabouts.ts';
 
@@ -45,8 +36,9 @@ export interface StateOptions extends OffersOptions, SeatsOptions {
  */
 export class State {
   readonly tasks = new TaskTable();
-  readonly #seats: Seats;
+  readonly seats: Seats;
   readonly machines: Machines;
+  readonly quotas = new Quotas();
   frameworkId = '';
   readonly #roster: Roster;
   readonly #offers: Offers;
@@ -63,8 +55,12 @@ export class State {
     this.#log = log;
     const { cpus, mem } = options.executor;
     const scalars = new Map([['cpus', cpus] as const, ['mem', mem] as const].filter(([, n]) => n > 0));
-    this.#roster = new Roster({ overhead: { ...wantOf([]), scalars }, lead: options.maintenanceLead });
-    this.#seats = new Seats(options, this.tasks);
+    this.#roster = new Roster({
+      overhead: { ...wantOf([]), scalars },
+      lead: options.maintenanceLead,
+      quotas: this.quotas,
+    });
+    this.seats = new Seats(options, this.tasks);
     const { volumes, cluster } = options;
     const isOwned = (id: string) => volumes.has(id) || this.tasks.get(makerOf(cluster, id) ?? '') !== undefined;
     this.#offers = new Offers(options, this.#roster, isOwned, log);
@@ -130,13 +126,18 @@ export class State {
       const agent = this.learnAgent(factsOf(offer));
       agent.reachable = true;
       this.machines.offered(agent, offer.unavailability, now);
-      // Without the executor there, and nothing of ours on its way to it, the next launch has to bring one.
-      if (!hasExecutor(offer, this.#options.executor) && this.tasks.onAgent(agent.facts.id).size === 0)
-        agent.executor = undefined;
+      if (!hasExecutor(offer, this.#options.executor)) this.#isWithoutExecutor(agent);
       effects.push(...this.#offers.came(offer, agent, now));
     }
     this.#house(now);
     return effects;
+  }
+
+  /** It can take one: an agent that was drained would drop every launch for as long as its old one is there. */
+  #isWithoutExecutor(agent: Agent): void {
+    agent.drained();
+    // With nothing of ours on its way to it, the next launch has to bring one.
+    if (this.tasks.onAgent(agent.facts.id).size === 0) agent.executor = undefined;
   }
 
   /** All that agents have: where there is something of ours that nobody owns, offers are asked for, to let go of it. */
@@ -146,15 +147,19 @@ export class State {
   }
 
   rescinded(offerId: string, now: number): Effect[] {
-    return this.#offers
-      .withdrawn(offerId)
-      .flatMap((task) => this.#giveUp(task, 'the Mesos master withdrew the offer', now));
+    const tasks = this.#offers.withdrawn(offerId);
+    return tasks.flatMap((task) => this.#giveUp(task, 'the Mesos master withdrew the offer', now));
   }
 
-  /** Mesos may have the machine of the node. */
+  /** Mesos may have the machine of the node. A drain ends on the agent only when our executor has gone, too. */
   vacated(node: string): Effect[] {
     const ids = this.machines.vacated(node);
-    return ids.length > 0 ? [{ do: 'call', call: this.#calls.acceptInverse(ids, this.#options.refuseIdle) }] : [];
+    const agent = this.#roster.ofNode(node);
+    const { executor, refuseIdle } = this.#options;
+    return send(
+      ids.length > 0 ? this.#calls.acceptInverse(ids, refuseIdle) : undefined,
+      agent?.isDraining && agent.executor ? this.#calls.shutdown(agent.facts.id, executorId(executor)) : undefined,
+    );
   }
 
   // --- agents -------------------------------------------------------------------------------------------------------
@@ -183,16 +188,10 @@ export class State {
 
   // --- pods and seats -----------------------------------------------------------------------------------------------
 
-  needs(pod: Pod): Needs {
-    return this.#seats.needs(pod);
-  }
-
   /** A launch under way; a pod that is bound has none. */
   seatOf(pod: Pod): Seat | undefined {
     const task = this.tasks.ofPod(pod.metadata.uid!);
-    return task && task.stage !== 'bound' && !task.cancelled
-      ? { node: task.node, launched: task.seat.promise }
-      : undefined;
+    return task && task.stage !== 'bound' && !task.cancelled ? seatFor(task) : undefined;
   }
 
   want(pods: readonly Pod[], now: number): Effect[] {
@@ -203,15 +202,13 @@ export class State {
   reserve(pod: Pod, node: string): Seat | undefined {
     const agent = this.#roster.ofNode(node);
     const task = agent && !this.tasks.ofPod(pod.metadata.uid!) ? this.#seat(pod, agent, false) : undefined;
-    return task && { node, launched: task.seat.promise };
+    return task && seatFor(task);
   }
 
   /** A seat nobody wants after all. */
   release(uid: string, now: number): Effect[] {
     const task = this.tasks.ofPod(uid);
-    if (task?.stage !== 'reserved') return [];
-    this.#roster.agent(task.agentId)?.giveBack(task);
-    return this.#giveUp(task, 'the place was given back', now);
+    return task?.stage === 'reserved' ? this.#unseat(task, 'the place was given back', now) : [];
   }
 
   /** Why a pod that was bound by hand cannot run on its node. */
@@ -233,8 +230,7 @@ export class State {
     const task = this.tasks.ofPod(uid);
     if (!task) return [];
     task.cancelled = true;
-    if (task.stage === 'reserved') this.#roster.agent(task.agentId)?.giveBack(task);
-    if (task.stage === 'reserved') return this.#giveUp(task, 'the pod was deleted', now);
+    if (task.stage === 'reserved') return this.#unseat(task, 'the pod was deleted', now);
     return isSent(task) ? [this.#kill(Object.assign(task, { askedAt: now }))] : [];
   }
 
@@ -249,29 +245,6 @@ export class State {
     if (!agent || info.executor_id.value !== executorId(this.#options.executor)) return;
     agent.executor = info;
     agent.refresh();
-  }
-
-  /** A launch that was under way before a restart; `named` has its pod's name now. */
-  recovered(known: KnownTask, named: Pod | undefined): Effect[] {
-    // Another pod of that name, as StatefulSets make them, has other claims: what this task made is not for those.
-    const pod = named?.metadata.uid === known.uid ? named : undefined;
-    const isOutlived = isLater(pod?.metadata.annotations?.[annotations.taskId], known.id);
-    // A record that outlived its launch must not hide the task that carries the pod now.
-    if (isOutlived && known.record !== undefined) return [{ do: 'erase', record: known.record }];
-    this.adopt({ ...known, pod });
-    return [];
-  }
-
-  /** A task known from before a restart. */
-  adopt(known: KnownTask): void {
-    const task = createTask(known, {
-      want: wantOf([], [], known.pod ? this.#options.volumes.wantedBy(known.pod, known.id) : []),
-      ...nothing,
-      role: '',
-      carriesExecutor: false,
-    });
-    if (task.stage === 'bound') task.seat.resolve();
-    this.tasks.add(task);
   }
 
   // --- launching ----------------------------------------------------------------------------------------------------
@@ -297,7 +270,7 @@ export class State {
     const leaving = tasks.filter((task) => !task.cancelled);
     if (tasks.some((task) => task.carriesExecutor)) agent.starting = undefined;
     agent.refresh();
-    if (leaving.length === 0) return [...effects, { do: 'call', call: this.#calls.decline(offerIds, 0) }];
+    if (leaving.length === 0) return [...effects, ...send(this.#calls.decline(offerIds, 0))];
     for (const task of leaving) Object.assign(task, { stage: 'launching', askedAt: now } satisfies Partial<Task>);
     const task_infos = leaving.map((task) =>
       taskInfo(task.pod!, task.id, agent.facts.id, task.resources, agent.executor!),
@@ -305,14 +278,14 @@ export class State {
     const launch: OfferOperation = { type: 'LAUNCH', launch: { task_infos } };
     const operations = [...leaving.flatMap((task) => task.operations), launch];
     // What is left over may be needed by the next pod of a burst; once none comes, SUPPRESS leaves it to others.
-    return [...effects, { do: 'call', call: this.#calls.accept(offerIds, operations, 0) }];
+    return [...effects, ...send(this.#calls.accept(offerIds, operations, 0))];
   }
 
   /** The record could not be written: nothing was sent. */
   notRecorded({ agent, offerIds, tasks }: Launch, why: string, now: number): Effect[] {
     if (tasks.some((task) => task.carriesExecutor)) agent.executor = undefined;
     const effects = tasks.flatMap((task) => this.#giveUp(task, why, now));
-    return [...effects, { do: 'call', call: this.#calls.decline(offerIds, 0) }];
+    return [...effects, ...send(this.#calls.decline(offerIds, 0))];
   }
 
   bound(task: Task, now: number): Effect[] {
@@ -333,7 +306,7 @@ export class State {
 
   updated(status: TaskStatus, now: number): Effect[] {
     const ack = this.#calls.acknowledge(status);
-    const acked: Effect[] = ack ? [{ do: 'call', call: ack }] : [];
+    const acked = send(ack);
     this.#reconciliation.answered(status.task_id.value);
     const task = this.tasks.get(status.task_id.value);
     if (isWhereabouts(status.task_id.value)) return acked;
@@ -381,9 +354,14 @@ export class State {
   // --- inside -------------------------------------------------------------------------------------------------------
 
   #seat(pod: Pod, agent: Agent, rebound: boolean): Task | undefined {
-    const task = this.#seats.take(pod, agent, rebound, this.frameworkId);
+    const task = this.seats.take(pod, agent, rebound, this.frameworkId);
     if (task) this.#offers.used(task.role);
     return task;
+  }
+
+  #unseat(task: Task, why: string, now: number): Effect[] {
+    this.#roster.agent(task.agentId)?.giveBack(task);
+    return this.#giveUp(task, why, now);
   }
 
   /** Nothing runs for this seat: a pod that is not bound may be placed anew, one that is wants another seat here. */
@@ -423,7 +401,7 @@ export class State {
     const { state, reason, message } = status;
     this.#log.info({ task: task.id, pod: task.key, state, reason, message }, 'launch did not happen');
     const why = `Mesos says ${state}${reason ? ` (${reason})` : ''}${message ? `: ${message}` : ''}`;
-    return [...this.#giveUp(task, why, now), ...(ack ? [{ do: 'call' as const, call: ack }] : [])];
+    return [...this.#giveUp(task, why, now), ...send(ack)];
   }
 
   #killUnknown({ task_id, agent_id, state }: TaskStatus): Effect[] {
@@ -452,6 +430,8 @@ export class State {
   }
 
   #reconcile(questions: readonly (readonly Named[])[]): Effect[] {
-    return questions.map((tasks) => ({ do: 'call', call: this.#calls.reconcile(tasks) }));
+    return send(...questions.map((tasks) => this.#calls.reconcile(tasks)));
   }
 }
+
+const seatFor = ({ node, seat }: Task): Seat => ({ node, launched: seat.promise });

@@ -120,8 +120,9 @@ export class TaskTable {
 
   /** Those that Mesos has owed an answer for longer than `patience`, milliseconds; their time starts anew. */
   silent(now: number, patience: number): Task[] {
-    const silent = [...this.all()].filter((task) => isAwaited(task) && now - task.askedAt > patience);
-    for (const task of silent) task.askedAt = now;
+    const silent: Task[] = [];
+    for (const task of this.all())
+      if (isAwaited(task) && now - task.askedAt > patience) silent.push(Object.assign(task, { askedAt: now }));
     return silent;
   }
 

@@ -91,7 +91,7 @@ function uiNode(agent: Agent, state: State): UiNode {
   const places = [...agent.places()];
   const total = amountsOf(facts.total ?? []);
   const pods = [...agent.pods.values()].map((pod) => {
-    const needs = Object.fromEntries(state.needs(pod).map(({ resource, amount }) => [resource, amount]));
+    const needs = Object.fromEntries(state.seats.needs(pod).map(({ resource, amount }) => [resource, amount]));
     return {
       name: keyOf(pod),
       phase: pod.status?.phase ?? 'Pending',

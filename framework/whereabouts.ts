@@ -33,3 +33,6 @@ export function goneAgentOf({ state, reason, agent_id }: TaskStatus): string | u
     ? agent_id?.value
     : undefined;
 }
+
+/** It tells of a drain that goes on on the agent. */
+export const isOfDrain = ({ reason }: TaskStatus): boolean => reason === 'REASON_AGENT_DRAINING';

@@ -59,8 +59,17 @@ export interface NodeView {
   siblings(owner: string): number;
   /** A host port can be had now. */
   hasPort(port: number): boolean;
+  /** Where an operator limits what all pods of this kind may take together. */
+  quota?: Quota | undefined;
   /** Why nothing is free although the node is there: `noOffer`, "node(s) had an unreachable Mesos agent". */
   unavailable: string | undefined;
+}
+
+export interface Quota {
+  /** Whose it is, in the words of whoever sets it. */
+  role: string;
+  /** What may still be taken of the resources that are limited; units as in `NodeView.free`. */
+  left: Readonly<Record<string, number>>;
 }
 
 /** The reason of a node that would take pods as soon as something of it is offered. */

@@ -42,11 +42,12 @@ export function resourcesFit(args: ResourcesFitArgs = {}): Plugin {
 
 function fitTest(needs: Needs) {
   return (node: NodeView): string | undefined => {
+    if (node.unavailable === noOffer) return `${noOffer}${atQuota(node, needs)}`;
     if (node.unavailable) return node.unavailable;
     if (node.pods.size >= (node.allocatable.pods ?? Infinity)) return 'Too many pods';
     for (let i = 0; i < needs.length; i++) {
       const { resource, amount } = needs[i]!;
-      if (amount > (node.free[resource] ?? 0)) return shortOf(node, resource, amount);
+      if (amount > (node.free[resource] ?? 0)) return shortOf(node, needs[i]!);
     }
     return undefined;
   };
@@ -96,17 +97,25 @@ export function onShape(shape: readonly ShapePoint[], utilization: number): numb
   return from.score + part * (to.score - from.score);
 }
 
-/** Ends a reason that the next offer may lift. */
+/** Ends what a reason says that the next offer may lift. */
 const inOffers = ' in offers';
 
 /** Tells apart what the node never had, and what others hold of it now. */
-function shortOf({ allocatable }: NodeView, resource: string, amount: number): string {
-  return `Insufficient ${resource}${amount > (allocatable[resource] ?? 0) ? '' : inOffers}`;
+function shortOf(node: NodeView, need: Needs[number]): string {
+  const { resource, amount } = need;
+  const isEver = amount <= (node.allocatable[resource] ?? 0);
+  return `Insufficient ${resource}${isEver ? `${inOffers}${atQuota(node, [need])}` : ''}`;
+}
+
+/** That no offer can come, because the role may not have more; else nothing. */
+function atQuota({ quota }: NodeView, needs: Needs): string {
+  const isOver = quota && needs.some(({ resource, amount }) => amount > (quota.left[resource] ?? Infinity));
+  return isOver ? ` (role ${quota.role} at its quota)` : '';
 }
 
 /** Only offers are missing: the pod waits for its turn, nothing is wrong with it. */
 export const awaitsOffers = (reasons: Iterable<string>): boolean => {
-  for (const reason of reasons) if (reason === noOffer || reason.endsWith(inOffers)) return true;
+  for (const reason of reasons) if (reason.startsWith(noOffer) || reason.includes(inOffers)) return true;
   return false;
 };
 

@@ -3,6 +3,7 @@ import { askMaster } from '../../mesos/operator.ts';
 import type { Schedule } from '../../mesos/master.ts';
 import { eventually } from '../eventually.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
+import { executorsOf } from './processes.ts';
 
 const objects = `
 apiVersion: policy/v1
@@ -43,7 +44,7 @@ spec:
           resources: { requests: { cpu: 10m, memory: 8Mi } }
 `;
 
-describe('maintenance of a machine', () => {
+describe('a machine that is to be away', () => {
   let cluster: TestCluster;
   beforeAll(async () => {
     cluster = await startTestCluster({ flags: { scheduler: ['--maintenance-interval', '500ms'] } });
@@ -94,5 +95,29 @@ describe('maintenance of a machine', () => {
 
     await schedule({});
     await eventually(async () => expect(await get(`node ${node}`, '{.spec.unschedulable}')).toBe(''), 20_000);
+  }, 180_000);
+
+  test('is drained by Mesos: its pods go elsewhere, the executor leaves, and after reactivation it takes pods again', async () => {
+    const { kubectl } = cluster;
+    await kubectl.run('label', 'nodes', '--all', 'busy=yes', '--overwrite');
+    const [node] = await nodesOf('web');
+    const master = { url: cluster.masterUrl };
+    const agentOf = async () => {
+      const { get_agents } = await askMaster(master, { type: 'GET_AGENTS' });
+      return get_agents.agents?.find(({ agent_info }) => agent_info.hostname === node);
+    };
+    const agent_id = (await agentOf())!.agent_info.id!;
+    await askMaster(master, { type: 'DRAIN_AGENT', drain_agent: { agent_id, max_grace_period: { seconds: 5n } } });
+    await eventually(async () => expect(await get(`node ${node}`, '{.spec.unschedulable}')).toBe('true'), 20_000);
+    await eventually(async () => expect((await agentOf())?.drain_info?.state).toBe('DRAINED'), 40_000);
+    await kubectl.run('wait', '--for=condition=Available', 'deployment/web', '--timeout=40s');
+    await eventually(async () => expect(await nodesOf('web')).not.toContain(node), 20_000);
+    await eventually(() => expect(executorsOf(cluster).map((one) => one.node)).not.toContain(node), 20_000);
+
+    await askMaster(master, { type: 'REACTIVATE_AGENT', reactivate_agent: { agent_id } });
+    await eventually(async () => expect(await get(`node ${node}`, '{.spec.unschedulable}')).toBe(''), 30_000);
+    // The DaemonSet has its pod there again, on an executor that takes it.
+    await kubectl.run('rollout', 'status', 'daemonset/everywhere', '--timeout=40s');
+    expect(await nodesOf('everywhere')).toContain(node);
   }, 180_000);
 });

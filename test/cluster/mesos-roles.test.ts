@@ -21,6 +21,7 @@ describe('pods of namespaces with Mesos roles of their own', () => {
   let cluster: TestCluster;
   beforeAll(async () => {
     const flags = ['--mesos-role', 'common', '--mesos-roles', 'eng/web', '--namespace-roles', 'ops=ops'];
+    flags.push('--quota-interval', '500ms');
     cluster = await startTestCluster({ flags: { scheduler: flags } });
     const namespaces = ['ops', 'web', 'lost'].map(
       (name) => `{ apiVersion: v1, kind: Namespace, metadata: { name: ${name}`,
@@ -89,4 +90,26 @@ describe('pods of namespaces with Mesos roles of their own', () => {
     await running('lost');
     expect((await tasks()).get('sleeper.lost')![0]!.allocation_info?.role).toBe('eng/web');
   }, 60_000);
+
+  test('are told when their role is at its quota, and run when it may have more', async () => {
+    const limit = (value: number) =>
+      askMaster(
+        { url: cluster.masterUrl },
+        {
+          type: 'UPDATE_QUOTA',
+          update_quota: { force: true, quota_configs: [{ role: 'ops', limits: { cpus: { value } } }] },
+        },
+      );
+    await limit(0.3);
+    await apply(sleeper('ops', 'second'));
+    await eventually(
+      async () =>
+        expect(await cluster.kubectl.run('describe', '-n', 'ops', 'pod', 'second')).toMatch(
+          /FailedScheduling.*\(role ops at its quota\)/,
+        ),
+      30_000,
+    );
+    await limit(2);
+    await running('ops', 'second');
+  }, 120_000);
 });

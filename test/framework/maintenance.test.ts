@@ -1,9 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { manifestAnnotations } from '../../api/kinds/names.ts';
 import { mustLeave, windowFor, windowOf } from '../../framework/maintenance.ts';
+import type { State } from '../../framework/state.ts';
 import type { Unavailability } from '../../mesos/types.ts';
 import { makePod } from '../scheduler/builders.ts';
-import { callsOf, makeOffer, register, subscribed } from './builders.ts';
+import { callTypes, callsOf, makeOffer, register, statusOf, subscribed } from './builders.ts';
 
 const hour = 3_600_000;
 const at = (start: number, duration?: number): Unavailability => ({
@@ -11,6 +12,47 @@ const at = (start: number, duration?: number): Unavailability => ({
   ...(duration === undefined ? {} : { duration: { nanoseconds: BigInt(duration) * 1_000_000n } }),
 });
 const down = 'node(s) will be down for maintenance';
+
+const running = (agent: string) => makeOffer(agent, { executor: true });
+
+describe('an agent that Mesos drains', () => {
+  const draining = 'node(s) had a Mesos agent that is being drained';
+  const drained = (state: State, taskId: string, value: 'TASK_DROPPED' | 'TASK_KILLED') =>
+    state.updated(statusOf(taskId, 'a1', value, { reason: 'REASON_AGENT_DRAINING' }), 1);
+
+  test('takes no pods until it is offered again without our executor, which ends when the pods have', () => {
+    const state = subscribed();
+    state.offered([makeOffer('a1'), makeOffer('a2')], 0);
+    register(state);
+    state.reserve(makePod('p'), 'host-a1');
+    const [launch] = state.takeLaunches(0);
+    state.recorded(launch!, 0);
+    expect(state.machines.drains('a1', 1)).toEqual(['host-a1']);
+    expect(state.machines.drains('a1', 2)).toEqual([]);
+    expect(callTypes(drained(state, launch!.tasks[0]!.id, 'TASK_DROPPED'))).toEqual(['ACKNOWLEDGE']);
+    expect(state.nodes.map(({ unavailable }) => unavailable)).toEqual([draining, undefined]);
+    expect(state.agent('a1')).toMatchObject({ closing: true, closedFrom: 1 });
+    // Reactivated, but the agent itself has not finished.
+    state.offered([running('a1')], 3);
+    expect(state.nodes[0]!.unavailable).toBe(draining);
+    expect(callsOf(state.vacated('host-a1'))).toMatchObject([
+      { type: 'SHUTDOWN', shutdown: { agent_id: { value: 'a1' }, executor_id: { value: 'km-test' } } },
+    ]);
+    state.executorLost('a1');
+    expect(callsOf(state.vacated('host-a1'))).toEqual([]);
+    state.offered([makeOffer('a1')], 4);
+    expect(state.nodes[0]!.unavailable).toBeUndefined();
+    expect(state.agent('a1')).toMatchObject({ closing: false, closedFrom: undefined });
+  });
+
+  test('is not asked to end its executor for maintenance alone', () => {
+    const state = subscribed();
+    state.offered([{ ...makeOffer('a1'), unavailability: at(1000) }], 0);
+    register(state);
+    state.agent('a1')!.executor = { executor_id: { value: 'km-test' } };
+    expect(callsOf(state.vacated('host-a1'))).toEqual([]);
+  });
+});
 
 describe('an agent whose machine will be away', () => {
   test('takes no pods from an hour before until it is back', () => {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { annotations } from '../../api/kinds/names.ts';
+import { Quotas } from '../../framework/quotas.ts';
 import { Agent, factsOf } from '../../framework/agents.ts';
 import { needsOf } from '../../framework/index.ts';
 import { rejectionOf } from '../../framework/rejection.ts';
@@ -20,7 +21,11 @@ const asking = (cpu: string) => ({ resources: { requests: { cpu } } });
 /** An agent of two cpus, and what is there already. */
 function agentWith(...pods: Pod[]): Agent {
   const facts = { ...factsOf(makeOffer('a1')), total };
-  const agent = new Agent('n', facts, { overhead: { scalars: new Map(), ports: [], volumes: [] }, lead: 0 });
+  const agent = new Agent('n', facts, {
+    overhead: { scalars: new Map(), ports: [], volumes: [] },
+    lead: 0,
+    quotas: new Quotas(),
+  });
   for (const one of pods) agent.addPod(one);
   return agent;
 }
@@ -65,6 +70,7 @@ describe('a pod that somebody bound to a node', () => {
     const agent = new Agent('n', factsOf(makeOffer('a1')), {
       overhead: { scalars: new Map(), ports: [], volumes: [] },
       lead: 0,
+      quotas: new Quotas(),
     });
     expect(rejectionOf(pod(asking('64')), agent, needs)).toBeUndefined();
   });

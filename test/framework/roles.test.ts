@@ -3,6 +3,7 @@ import type { Namespace } from '../../api/kinds/namespace.ts';
 import { annotations } from '../../api/kinds/names.ts';
 import type { Pod } from '../../api/kinds/pod.ts';
 import type { Stored } from '../../api/meta.ts';
+import { quotaOf } from '../../framework/quotas.ts';
 import { Roles } from '../../framework/roles.ts';
 import type { Effect } from '../../framework/effects.ts';
 import { State } from '../../framework/state.ts';
@@ -26,6 +27,25 @@ const offerTo = (role: string, agent: string, more: Parameters<typeof makeOffer>
   const allocation_info = { role };
   return { ...offer, allocation_info, resources: offer.resources!.map((one) => ({ ...one, allocation_info })) };
 };
+
+test('a limit of the role above counts all below it, what is offered too', () => {
+  const held = (name: string, cpus: number, mem: number) => ({
+    name,
+    weight: 1,
+    resources: [scalar('cpus', cpus), scalar('mem', mem)],
+  });
+  const configs = [{ role: 'eng', limits: { cpus: { value: 2 }, mem: { value: 100 } } }, { role: 'ops' }];
+  const roles = [held('eng', 1.5, 120), held('eng/web', 0.5, 20), held('ops', 1, 1)];
+  expect(quotaOf('eng/web', configs, roles)).toEqual({ role: 'eng/web', left: { cpu: 500, memory: 0 } });
+  expect(quotaOf('eng', configs, [])).toEqual({ role: 'eng', left: { cpu: 2000, memory: 100 * 1024 * 1024 } });
+  expect(quotaOf('ops', configs, roles)).toBeUndefined();
+  const state = twoRoles();
+  expect(state.quotas.update(['web', 'ops'], [{ role: 'web', limits: { cpus: { value: 1 } } }], [])).toBe(true);
+  expect(state.quotas.update(['web', 'ops'], [{ role: 'web', limits: { cpus: { value: 1 } } }], [])).toBe(false);
+  state.offered([offerTo('web', 'a1')], 0);
+  expect(state.nodesFor(podOf('web'))[0]!.quota).toEqual({ role: 'web', left: { cpu: 1000 } });
+  expect(state.nodesFor(podOf('ops'))[0]!.quota).toBeUndefined();
+});
 
 const accepts = (effects: readonly Effect[]) =>
   callsOf(effects).flatMap((call) => (call.type === 'ACCEPT' ? [call.accept] : []));

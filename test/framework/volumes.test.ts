@@ -90,14 +90,14 @@ describe('a claim that has no volume', () => {
 
   test('needs disk in one piece, and of a role', () => {
     const { state } = world();
-    expect(state.needs(pod)).toContainEqual({ resource: 'ephemeral-storage', amount: 64 * 1024 * 1024 });
+    expect(state.seats.needs(pod)).toContainEqual({ resource: 'ephemeral-storage', amount: 64 * 1024 * 1024 });
     state.offered([offerOf('a1', disk(63))], 0);
     register(state);
     expect(state.reserve(pod, 'host-a1')).toBeUndefined();
     const free = state.nodes[0]!.free;
     expect(free['ephemeral-storage']).toBe(63 * 1024 * 1024);
     const everyone = new State({ ...stateOptions, volumes: volumesOf() }, silent);
-    expect(everyone.needs(pod).map(({ resource }) => resource)).toContain(
+    expect(everyone.seats.needs(pod).map(({ resource }) => resource)).toContain(
       'disk that can be reserved: the Mesos role * cannot have volumes',
     );
   });
@@ -108,7 +108,7 @@ describe('a claim that has no volume', () => {
     register(state);
     launch(state);
     const other = { ...pod, metadata: { ...pod.metadata, name: 'q', uid: 'q' } };
-    expect(state.needs(other).at(-1)!.resource).toMatch(/^volume c\.claim-uid/);
+    expect(state.seats.needs(other).at(-1)!.resource).toMatch(/^volume c\.claim-uid/);
     expect(state.reserve(other, 'host-a2')).toBeUndefined();
   });
 
@@ -136,7 +136,7 @@ describe('a claim that has its volume', () => {
     const { state } = world({ handle });
     state.offered([offerOf('a1', disk(1000))], 0);
     register(state);
-    expect(state.needs(pod)).toContainEqual({ resource: `volume ${handle}`, amount: 1 });
+    expect(state.seats.needs(pod)).toContainEqual({ resource: `volume ${handle}`, amount: 1 });
     expect(state.reserve(pod, 'host-a1')).toBeUndefined();
     state.offered([offerOf('a1', volume(handle))], 1);
     expect(state.nodes[0]!.free[`volume ${handle}`]).toBe(1);
@@ -209,10 +209,10 @@ test('a launch from before a restart makes volumes for its own pod, not for anot
   const { uid = '' } = pod.metadata;
   const known = { key: 'default/p', node: 'host-a1', agentId: 'a1', stage: 'launching' as const, rebound: false };
   const others = { ...known, id: 'pod.other.0', uid: 'other', record: 'launch-1', pod: undefined };
-  expect(state.recovered(others, pod)).toEqual([]);
+  expect(state.seats.recovered(others, pod)).toEqual([]);
   expect(state.tasks.get('pod.other.0')).toMatchObject({ pod: undefined, want: { volumes: [] } });
   const own = { ...known, id: `pod.${uid}.0`, uid, record: 'launch-2', pod: undefined };
-  expect(state.recovered(own, pod)).toEqual([]);
+  expect(state.seats.recovered(own, pod)).toEqual([]);
   const made = persistenceId('c', 'claim-uid', own.id);
   expect(state.tasks.get(own.id)).toMatchObject({ pod, want: { volumes: [{ id: made }] } });
 });

@@ -1,7 +1,7 @@
 import type { Node } from '../../api/kinds/node.ts';
 import type { Pod, PodSpec } from '../../api/kinds/pod.ts';
 import type { Stored } from '../../api/meta.ts';
-import type { Needs, NodeView } from '../../scheduler/index.ts';
+import type { Needs, NodeView, Quota } from '../../scheduler/index.ts';
 
 let serial = 0;
 
@@ -28,6 +28,7 @@ export interface NodeWish {
   unavailable?: string;
   /** Free now; all of it unless told. */
   free?: Record<string, number>;
+  quota?: Quota;
 }
 
 const gibi = 1024 ** 3;
@@ -35,7 +36,7 @@ const gibi = 1024 ** 3;
 /** A node with 4 cores and 8 GiB that offers all of it. */
 export function makeNode(
   name: string,
-  { cpu = 4000, memory = 8 * gibi, labels = {}, spec = {}, pods = [], ports, unavailable, free }: NodeWish = {},
+  { cpu = 4000, memory = 8 * gibi, labels = {}, spec = {}, pods = [], ports, unavailable, free, quota }: NodeWish = {},
 ): NodeView {
   return {
     name,
@@ -47,6 +48,7 @@ export function makeNode(
     siblings: (owner) => pods.filter((pod) => pod.metadata.ownerReferences?.some(({ uid }) => uid === owner)).length,
     hasPort: (port) => ports?.includes(port) ?? true,
     unavailable,
+    quota,
   };
 }
 

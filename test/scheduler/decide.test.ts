@@ -90,6 +90,21 @@ describe('a pod goes to', () => {
 });
 
 describe('a refusal', () => {
+  test('says when no offer can come because the role may not have more', () => {
+    const quota = { role: 'analytics', left: { cpu: 500 } };
+    const nodes = [
+      makeNode('a', { unavailable: 'no offer yet', quota }),
+      makeNode('b', { free: { cpu: 100 }, quota }),
+      makeNode('c', { unavailable: 'node(s) were being registered', quota }),
+    ];
+    const why = (cpu: number) => nodeOf({}, nodes, [{ resource: 'cpu', amount: cpu }]);
+    const registering = '1 node(s) were being registered';
+    expect(why(1000)).toBe(
+      `0/3 nodes are available: 1 Insufficient cpu in offers (role analytics at its quota), 1 no offer yet (role analytics at its quota), ${registering}.`,
+    );
+    expect(why(400)).toBe(`0/3 nodes are available: 1 Insufficient cpu in offers, 1 no offer yet, ${registering}.`);
+  });
+
   test('is counted by cause and tells what is short for ever from what is short in offers now', () => {
     const nodes = [
       makeNode('a', { cpu: 100 }),
