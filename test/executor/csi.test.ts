@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CSIDriver } from '../../api/kinds/csi-driver.ts';
@@ -79,13 +81,15 @@ describeHere('a CSI driver', () => {
     );
   const remove = async (...names: string[]) => {
     for (const name of names) await place.client.delete(Pod, { namespace: 'default', name });
-    await eventually(
+    await gone(...names);
+  };
+  const gone = (...names: string[]) =>
+    eventually(
       async () =>
         !(await place.client.list(Pod, { namespace: 'default' })).items.some((p) => names.includes(p.metadata.name)),
       'the pods to be gone',
       20_000,
     );
-  };
   /** A claim as the binder leaves it. */
   const claim = async (name: string, csi: object, more: object = {}): Promise<Volume> => {
     const ref = { namespace: 'default', name };
@@ -236,6 +240,35 @@ describeHere('a CSI driver', () => {
     await nothingMounted();
   }, 30_000);
 
+  test('that cannot unstage now is asked again; what is staged for nobody is taken back by the next executor', async () => {
+    mkdirSync(join(driver.volumes, 'sticky'));
+    await pod('stuck', 'exec sleep 1000', [await claim('sticky', {})]);
+    await phase('stuck', 'Running');
+    driver.refusing = { method: 'NodeUnstageVolume', words: 'busy' };
+    await place.client.delete(Pod, { namespace: 'default', name: 'stuck' });
+    await eventually(
+      () => driver.methods('sticky').filter((one) => one === 'NodeUnstageVolume').length > 1,
+      'its next try',
+      20_000,
+    );
+    expect((await mountsAt(root)).length).toBe(1);
+    driver.refusing = undefined;
+    await gone('stuck');
+    await nothingMounted();
+
+    const handle = 'sticky';
+    const hash = createHash('sha256').update(handle).digest('hex');
+    const staging = join(root, 'plugins/kubernetes.io/csi', driverName, hash);
+    mkdirSync(join(staging, 'globalmount'), { recursive: true });
+    const kept = { driver: driverName, handle, isStaged: true, isAttached: false, node: testNode };
+    writeFileSync(join(staging, 'vol_data.json'), JSON.stringify(kept));
+    execFileSync('mount', ['--bind', join(driver.volumes, handle), join(staging, 'globalmount')]);
+    await place.restart();
+    await eventually(() => !existsSync(staging), 'what was staged to go');
+    expect(driver.methods(handle).at(-1)).toBe('NodeUnstageVolume');
+    await nothingMounted();
+  }, 60_000);
+
   test('that wants volumes attached is given them when they are', async () => {
     const name = 'disks.csi.km.test';
     const disks = new CsiDriver({ name, directory: join(directory, 'disks'), registry: join(directory, 'registry') });
@@ -245,6 +278,9 @@ describeHere('a CSI driver', () => {
       await pod('attached', 'exec sleep 1000', [await claim('disk', { driver: name })]);
       await event(`volume "disk" is not attached to node "${testNode}" yet`);
       expect(disks.methods()).toEqual([]);
+      // Nobody detaches what is about to be mounted.
+      const inUse = async () => (await place.client.get(Node, { name: testNode })).status?.volumesInUse ?? [];
+      expect(await inUse()).toEqual([`kubernetes.io/csi/${name}^disk`]);
       const attachment = attachmentName('disk', name, testNode);
       await place.client.create(VolumeAttachment, {
         metadata: { name: attachment },
@@ -257,7 +293,17 @@ describeHere('a CSI driver', () => {
         ['NodeStageVolume', { device: '/dev/sdz' }],
         ['NodePublishVolume', { device: '/dev/sdz' }],
       ]);
+      // The next executor knows it from what is mounted.
+      await place.restart();
+      await eventually(
+        async () =>
+          (await place.client.get(Pod, { namespace: 'default', name: 'attached' })).status?.phase === 'Running',
+        'the pod',
+      );
+      expect(await inUse()).toEqual([`kubernetes.io/csi/${name}^disk`]);
+      await eventually(() => disks.registrations.length > 1, 'the registration');
       await remove('attached');
+      await eventually(async () => (await inUse()).length === 0, 'the volume to be told of no more');
       await nothingMounted();
     } finally {
       disks.stop();
@@ -266,7 +312,7 @@ describeHere('a CSI driver', () => {
       const { spec } = await place.client.get(CSINode, { name: testNode });
       return spec.drivers?.map((one) => one.name).join() === driverName;
     }, 'the driver to leave the CSINode');
-  }, 40_000);
+  }, 60_000);
 
   test('that is not here, or of another version, is waited for with an event', async () => {
     const old = new CsiDriver({
