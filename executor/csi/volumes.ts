@@ -27,6 +27,7 @@ export interface CsiVolume {
   attributes: Readonly<Record<string, string>>;
   stageSecret?: SecretRef | undefined;
   publishSecret?: SecretRef | undefined;
+  expandSecret?: SecretRef | undefined;
 }
 
 export interface SecretRef {
@@ -72,6 +73,23 @@ export class CsiVolumes {
   /** Mounts the volume and answers where. May be called again. Throws VolumeError. */
   publish(volume: CsiVolume): Promise<string> {
     return this.#inTurn(volume, () => this.#publish(volume));
+  }
+
+  /** Grows the file system of a volume that is mounted. False where its driver leaves that to others. Throws VolumeError. */
+  expand(volume: CsiVolume, bytes: number): Promise<boolean> {
+    return this.#inTurn(volume, async () => {
+      const plugin = this.#plugin(volume.driver);
+      if (!plugin.can.has('EXPAND_VOLUME')) return false;
+      await ask(plugin, 'NodeExpandVolume', {
+        volume_id: volume.handle,
+        volume_path: join(this.#directory(volume), 'mount'),
+        capacity_range: { required_bytes: bytes },
+        staging_target_path: plugin.can.has('STAGE_UNSTAGE_VOLUME') ? this.#staging(volume) : '',
+        volume_capability: capability(volume, plugin),
+        secrets: await this.#secrets(volume.expandSecret),
+      });
+      return true;
+    });
   }
 
   /** Uids of this node's pods that have volumes here: others, a kubelet even, may keep theirs in the same place. */
@@ -129,11 +147,11 @@ export class CsiVolumes {
   }
 
   async #publish(volume: CsiVolume): Promise<string> {
-    const { root, apiserver } = this.#options;
+    const { apiserver } = this.#options;
     const plugin = this.#plugin(volume.driver);
     const driver = await apiserver.csiDriver(volume.driver);
     checkMode(volume, driver);
-    const directory = join(root, 'pods', volume.pod.metadata.uid!, 'volumes/kubernetes.io~csi', volume.name);
+    const directory = this.#directory(volume);
     const target = join(directory, 'mount');
     if ((await isMounted(target)) && !driver?.spec.requiresRepublish) return target;
     const isAttached = !volume.isEphemeral && driver?.spec.attachRequired !== false;
@@ -204,6 +222,10 @@ export class CsiVolumes {
     const plugin = this.#options.find(name);
     if (plugin) return plugin;
     throw new VolumeError(`driver name ${name} not found in the list of registered CSI drivers`);
+  }
+
+  #directory({ pod, name }: CsiVolume): string {
+    return join(this.#options.root, 'pods', pod.metadata.uid!, 'volumes/kubernetes.io~csi', name);
   }
 
   #staging({ driver, handle }: { driver: string; handle: string }): string {

@@ -240,6 +240,37 @@ describeHere('a CSI driver', () => {
     await nothingMounted();
   }, 30_000);
 
+  test('grows a file system where it is mounted, and tells the claim; until it can, the pod goes on', async () => {
+    mkdirSync(join(driver.volumes, 'growing'));
+    const ref = { namespace: 'default', name: 'growing' };
+    const volume = await claim('growing', {});
+    const pending = { type: 'FileSystemResizePending', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' };
+    const status = { capacity: { storage: '1Gi' }, conditions: [pending] };
+    await place.client.patch(PersistentVolumeClaim, ref, { status }, { subresource: 'status' });
+    await pod('grower', 'exec sleep 1000', [volume]);
+    await phase('grower', 'Running');
+    expect(driver.methods('growing')).toEqual(['NodeStageVolume', 'NodePublishVolume']);
+    // What an external resizer does.
+    driver.refusing = { method: 'NodeExpandVolume', words: 'not now' };
+    await place.client.patch(PersistentVolume, { name: 'growing' }, { spec: { capacity: { storage: '2Gi' } } });
+    // A pod is looked at again when its labels change, or after a while.
+    const touch = (n: string) => place.client.patch(Pod, { ...ref, name: 'grower' }, { metadata: { labels: { n } } });
+    await touch('1');
+    await event('volume "growing" could not be grown: driver dirs.csi.km.test refused NodeExpandVolume: not now');
+    driver.refusing = undefined;
+    await touch('2');
+    await event('volume "growing" has grown to 2Gi');
+    const grown = await place.client.get(PersistentVolumeClaim, ref);
+    expect(grown.status).toMatchObject({ capacity: { storage: '2Gi' }, phase: 'Bound' });
+    expect(grown.status?.conditions ?? []).toEqual([]);
+    const { request } = driver.calls.findLast(({ method }) => method === 'NodeExpandVolume')!;
+    expect(Number(request.capacity_range.required_bytes)).toBe(2 * 1024 ** 3);
+    expect(request.staging_target_path).toMatch(/globalmount$/);
+    expect(await phase('grower', 'Running')).toBe(true);
+    await remove('grower');
+    await nothingMounted();
+  }, 40_000);
+
   test('that cannot unstage now is asked again; what is staged for nobody is taken back by the next executor', async () => {
     mkdirSync(join(driver.volumes, 'sticky'));
     await pod('stuck', 'exec sleep 1000', [await claim('sticky', {})]);
