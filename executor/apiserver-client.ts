@@ -18,6 +18,7 @@ import type { Apiserver } from './apiserver.ts';
 import { hashOf } from './mirror-pods.ts';
 import { isStatic } from './static-pod.ts';
 import { passing } from './status.ts';
+import { grownStatus } from './volumes/growth.ts';
 import { VolumeError } from './volumes/volume.ts';
 
 /** Milliseconds for one question: an apiserver that hangs is one that is down. */
@@ -64,6 +65,16 @@ export function apiserverOf(
       return () => stopping.abort();
     },
     claim: (namespace, name) => find(PersistentVolumeClaim, namespace, name),
+    async claimGrew({ metadata }, storage) {
+      const patch = { metadata: { uid: metadata.uid }, ...grownStatus(storage) };
+      await client.patch(
+        PersistentVolumeClaim,
+        metadata,
+        patch,
+        { type: 'strategic', subresource: 'status' },
+        within(),
+      );
+    },
     csiDriver: (name) => find(CSIDriver, '', name),
     // One that is not there yet is nobody's, so that it is forbidden to look.
     volumeAttachment: (name) =>

@@ -19,6 +19,8 @@ export interface Apiserver {
   /** Calls back when the object is first seen, changes, comes or goes; until what it answers is called. */
   watchSource(kind: SourceKind, namespace: string, name: string, changed: () => void): () => void;
   claim(namespace: string, name: string): Promise<PersistentVolumeClaim | undefined>;
+  /** Says that the file system of its volume has grown to this. */
+  claimGrew(claim: PersistentVolumeClaim, storage: string): Promise<void>;
   csiDriver(name: string): Promise<CSIDriver | undefined>;
   volumeAttachment(name: string): Promise<VolumeAttachment | undefined>;
   persistentVolume(name: string): Promise<PersistentVolume | undefined>;

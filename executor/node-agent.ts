@@ -6,13 +6,13 @@ import { Service } from '../api/kinds/service.ts';
 import { Client } from '../client/client.ts';
 import { EventRecorder } from '../client/events.ts';
 import { Informer } from '../client/informer.ts';
-import { delay } from '../lib/delay.ts';
+import { aborted, delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import type { EventSubscribed } from '../mesos/executor.ts';
 import { delegatedAccess } from './access.ts';
 import { apiserverOf } from './apiserver-client.ts';
 import { servingCertificate } from './certificate.ts';
-import { csiNodeWriter } from './csi/csi-node.ts';
+import { type CsiState, csiNodeWriter } from './csi/csi-node.ts';
 import { CsiPlugins } from './csi/plugins.ts';
 import { CsiVolumes } from './csi/volumes.ts';
 import { CrashBackoff } from './crash-backoff.ts';
@@ -20,7 +20,7 @@ import type { Kubelet } from './kubelet.ts';
 import { ImageCollector } from './image-collector.ts';
 import { machineReadings, machineUse } from './machine.ts';
 import type { MesosEnv } from './mesos-env.ts';
-import { type Amounts, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
+import { type Amounts, type KeptNode, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
 import type { Options } from './options.ts';
 import { Pods } from './pods.ts';
 import { watchPressure } from './pressure.ts';
@@ -79,6 +79,8 @@ export class NodeAgent {
   #pods: Pods | undefined;
   #static: StaticPods | undefined;
   #statuses: StatusWriter | undefined;
+  /** Known once the Node is. */
+  readonly #node = Promise.withResolvers<KeptNode>();
 
   /** Resolves when pods can be started. Cleans up after itself when it throws. */
   static async start(given: NodeAgentOptions): Promise<NodeAgent> {
@@ -185,15 +187,21 @@ export class NodeAgent {
   async #followPlugins(client: Client, kubelet: Kubelet, { name, directory }: Place): Promise<void> {
     const { options: o, log } = this.#given;
     if (!o.pluginsRegistry || !kubelet.runtime.isolates) return;
-    const changed = csiNodeWriter(client, name, log, this.#signal);
+    const writeNode = csiNodeWriter(client, name, log, this.#signal);
+    const changed = (state: CsiState) => {
+      writeNode(state);
+      csi.sweep().catch((err: unknown) => log.debug({ err }, 'staged volumes that no pod has could not be taken back'));
+    };
     const plugins = new CsiPlugins({ directory: o.pluginsRegistry, changed, log });
     const { apiserver } = kubelet;
-    kubelet.csi = new CsiVolumes({
+    const csi = new CsiVolumes({
       find: (driver) => plugins.find(driver),
       apiserver,
       nodeName: name,
       root: directory,
+      report: async () => (await unlessAborted(this.#node.promise, this.#signal)).write(),
     });
+    kubelet.csi = csi;
     const following = await plugins.start(this.#signal);
     this.#closers.push(() => following.closed);
   }
@@ -227,7 +235,7 @@ export class NodeAgent {
     const { options: o, log } = this.#given;
     const { name, ip, directory, total, allocatable } = place;
     const certificate = await servingCertificate(name, ip);
-    const { runtime, probeCounts: probes, volumes, logs } = kubelet;
+    const { runtime, probeCounts: probes, volumes, logs, csi } = kubelet;
     const meter = new UsageMeter(runtime);
     const server = await startServer({
       address: o.bindAddress || ip,
@@ -262,6 +270,7 @@ export class NodeAgent {
         fingerprint,
         runtimeVersion,
         images: () => runtime.images(),
+        volumesInUse: async () => (await csi?.inUse()) ?? [],
         total,
         allocatable,
         directory,
@@ -272,6 +281,7 @@ export class NodeAgent {
       this.#signal,
     );
     this.#closers.push(() => kept.closed);
+    this.#node.resolve(kept);
     const images = new ImageCollector(runtime, log);
     const readings = () => machineReadings(directory);
     // Without isolation it cannot be told who uses the machine up: there only a pod's own limits count.
@@ -282,6 +292,14 @@ export class NodeAgent {
     this.#closers.push(() => watched);
   }
 }
+
+const unlessAborted = <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> =>
+  Promise.race([
+    promise,
+    aborted(signal).then(() => {
+      throw new Error('the executor is stopping', { cause: signal.reason });
+    }),
+  ]);
 
 /** As much of KubeletConfiguration as this kubelet has. */
 const configurationOf = (o: Options): object => ({

@@ -24,6 +24,8 @@ export interface NodeOptions {
   fingerprint: string;
   runtimeVersion: string;
   images(): Promise<RuntimeImage[]>;
+  /** `kubernetes.io/csi/<driver>^<handle>` of what nobody may detach. */
+  volumesInUse(): Promise<string[]>;
   total: Amounts;
   allocatable: Amounts;
   /** Whose free space counts. */
@@ -78,16 +80,23 @@ export async function findNodeName(
   );
 }
 
+export interface KeptNode {
+  /** Writes the status as it is now. */
+  write(): Promise<void>;
+  closed: Promise<void>;
+}
+
 /** Takes over the Node, or makes it, and keeps its status and lease until the signal aborts. Resolves when it is first written. */
-export async function keepNode(options: NodeOptions, signal: AbortSignal): Promise<{ closed: Promise<void> }> {
+export async function keepNode(options: NodeOptions, signal: AbortSignal): Promise<KeptNode> {
   let written: NodeStatus | undefined;
   let writtenAt = -Infinity;
-  const write = async () => {
+  const writeOne = async () => {
     const node = await adopt(options, signal);
     const now = Date.now();
     const status = {
       ...nodeStatus(node, options, machineInfo(), await machineReadings(options.directory), now),
       images: imagesOf(await options.images()),
+      volumesInUse: await options.volumesInUse(),
     };
     const stable = withoutTimes(status);
     const drifted = node.status?.conditions?.find(({ type }) => type === 'Ready')?.reason !== 'KubeletReady';
@@ -101,6 +110,9 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
     );
     [written, writtenAt] = [stable, performance.now()];
   };
+  // One after the other: an older status must not be written over a newer one.
+  let last = Promise.resolve();
+  const write = () => (last = last.then(writeOne, writeOne));
   for (let done = false; !done;) {
     done = await write().then(
       () => true,
@@ -117,7 +129,7 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
     every(options.statusInterval, write, 'node status could not be written', options, signal),
     every(options.leaseInterval, () => renewLease(options, signal), 'node lease could not be renewed', options, signal),
   ];
-  return { closed: Promise.all(loops).then(() => undefined) };
+  return { write, closed: Promise.all(loops).then(() => undefined) };
 }
 
 async function every(

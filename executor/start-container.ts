@@ -38,6 +38,8 @@ export function podFacts(kubelet: Kubelet, pod: Pod, podIp: string): VolumeFacts
     claim: (name) => kubelet.apiserver.claim(namespace, name),
     persistentVolume: (name) => kubelet.apiserver.persistentVolume(name),
     csi: kubelet.csi,
+    claimGrew: (claim, storage) => kubelet.apiserver.claimGrew(claim, storage),
+    event: (type, reason, message) => kubelet.apiserver.event(pod, type, reason, message),
     token: (audience, seconds) => kubelet.apiserver.token(pod, audience, seconds),
   };
 }

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { CSIDriver } from '../../api/kinds/csi-driver.ts';
 import type { Pod } from '../../api/kinds/pod.ts';
@@ -9,6 +9,7 @@ import { wordsOf } from '../grpc.ts';
 import { isMounted, removeMount, unmount } from '../volumes/mounts.ts';
 import { VolumeError } from '../volumes/volume.ts';
 import type { CsiPlugin } from './plugins.ts';
+import { type Kept, forget, keep, namesIn, published, readKept, staged } from './records.ts';
 
 /** One volume of one pod. */
 export interface CsiVolume {
@@ -26,6 +27,7 @@ export interface CsiVolume {
   attributes: Readonly<Record<string, string>>;
   stageSecret?: SecretRef | undefined;
   publishSecret?: SecretRef | undefined;
+  expandSecret?: SecretRef | undefined;
 }
 
 export interface SecretRef {
@@ -39,24 +41,18 @@ export interface CsiVolumesOptions {
   nodeName: string;
   /** Where drivers mount: the layout below it is a kubelet's, which drivers know. */
   root: string;
+  /** Writes into the node's status what is in use; resolves when that is done. */
+  report(): Promise<void>;
 }
-
-/** What is kept beside a mounted volume, so that it can be taken away without its pod's object. */
-interface Kept {
-  driver: string;
-  handle: string;
-  isStaged: boolean;
-  /** Whose pod has it. */
-  node: string;
-}
-
-const record = 'vol_data.json';
 
 /**
  * Volumes of CSI drivers:
  *
  *   attach (somebody else, told by a VolumeAttachment) ─▶ stage, once a node ─▶ publish, once a pod
  *   unpublish, once a pod ─▶ unstage, with the last pod
+ *
+ * A volume that is attached is told of in the node's status from before it is mounted until after it is not: whoever
+ * detaches it waits for that.
  *
  *   <root>/plugins/kubernetes.io/csi/<driver>/<hash>/globalmount          staged
  *   <root>/pods/<uid>/volumes/kubernetes.io~csi/<name>/mount              published
@@ -65,6 +61,10 @@ export class CsiVolumes {
   readonly #options: CsiVolumesOptions;
   /** The last work on each volume: one at a time. */
   readonly #turns = new Map<string, Promise<unknown>>();
+  /** Names of attached volumes that pods, by uid, are about to get: what is mounted is known by its record. */
+  readonly #wanted = new Map<string, Set<string>>();
+  /** Names that the node's status has told. */
+  #told = new Set<string>();
 
   constructor(options: CsiVolumesOptions) {
     this.#options = options;
@@ -75,34 +75,97 @@ export class CsiVolumes {
     return this.#inTurn(volume, () => this.#publish(volume));
   }
 
+  /** Grows the file system of a volume that is mounted. False where its driver leaves that to others. Throws VolumeError. */
+  expand(volume: CsiVolume, bytes: number): Promise<boolean> {
+    return this.#inTurn(volume, async () => {
+      const plugin = this.#plugin(volume.driver);
+      if (!plugin.can.has('EXPAND_VOLUME')) return false;
+      await ask(plugin, 'NodeExpandVolume', {
+        volume_id: volume.handle,
+        volume_path: join(this.#directory(volume), 'mount'),
+        capacity_range: { required_bytes: bytes },
+        staging_target_path: plugin.can.has('STAGE_UNSTAGE_VOLUME') ? this.#staging(volume) : '',
+        volume_capability: capability(volume, plugin),
+        secrets: await this.#secrets(volume.expandSecret),
+      });
+      return true;
+    });
+  }
+
   /** Uids of this node's pods that have volumes here: others, a kubelet even, may keep theirs in the same place. */
   async users(): Promise<string[]> {
-    const records = await this.#records();
+    const records = await published(this.#options.root);
     return [...new Set(records.filter(({ node }) => node === this.#options.nodeName).map(({ uid }) => uid))];
+  }
+
+  /** What nobody may detach, as a node's status names it: `kubernetes.io/csi/<driver>^<handle>`, in order. */
+  async inUse(): Promise<string[]> {
+    const { root, nodeName } = this.#options;
+    const kept = [...(await published(root)), ...(await staged(root))];
+    const mounted = kept.filter(({ node, isAttached }) => node === nodeName && isAttached).map(nameInUse);
+    return [...new Set([...[...this.#wanted.values()].flatMap((names) => [...names]), ...mounted])].sort();
+  }
+
+  /** Takes back what is staged though no pod has it. Rejects with what its drivers could not be asked. */
+  async sweep(): Promise<void> {
+    const { root, nodeName } = this.#options;
+    const ours = (await staged(root)).filter(({ node }) => node === nodeName);
+    const done = await Promise.allSettled(
+      ours.map((kept) => this.#inTurn(kept, async () => (await this.#isUsed(kept)) || this.#unstage(kept))),
+    );
+    const failed = done.flatMap((one) => (one.status === 'rejected' ? [one.reason as Error] : []));
+    if (failed.length > 0) throw new AggregateError(failed, failed.map(({ message }) => message).join('; '));
   }
 
   /** Takes away every volume of a pod. Throws while a driver cannot be asked to. */
   async release(podUid: string): Promise<void> {
     const pod = join(this.#options.root, 'pods', podUid);
     const directory = join(pod, 'volumes/kubernetes.io~csi');
-    for (const name of await readdir(directory).catch(none)) await this.#unpublish(join(directory, name));
+    for (const name of await namesIn(directory)) await this.#unpublish(join(directory, name));
     await unmount(pod);
     await rm(pod, { recursive: true, force: true });
+    await this.#released(podUid);
+  }
+
+  /** Not waited for: a later status of the node tells it too. */
+  async #released(podUid: string): Promise<void> {
+    this.#wanted.delete(podUid);
+    const inUse = new Set(await this.inUse());
+    const told = this.#told.size;
+    this.#told = new Set([...this.#told].filter((name) => inUse.has(name)));
+    if (this.#told.size < told) this.#options.report().catch(() => undefined);
+  }
+
+  /** Before a volume is mounted the node's status has to say so. */
+  async #tell(volume: CsiVolume): Promise<void> {
+    const name = nameInUse(volume);
+    const uid = volume.pod.metadata.uid!;
+    this.#wanted.set(uid, (this.#wanted.get(uid) ?? new Set()).add(name));
+    if (this.#told.has(name)) return;
+    await this.#options.report();
+    this.#told.add(name);
   }
 
   async #publish(volume: CsiVolume): Promise<string> {
-    const { root, apiserver } = this.#options;
+    const { apiserver } = this.#options;
     const plugin = this.#plugin(volume.driver);
     const driver = await apiserver.csiDriver(volume.driver);
     checkMode(volume, driver);
-    const directory = join(root, 'pods', volume.pod.metadata.uid!, 'volumes/kubernetes.io~csi', volume.name);
+    const directory = this.#directory(volume);
     const target = join(directory, 'mount');
     if ((await isMounted(target)) && !driver?.spec.requiresRepublish) return target;
-    const context = volume.isEphemeral ? {} : await this.#attached(volume, driver);
+    const isAttached = !volume.isEphemeral && driver?.spec.attachRequired !== false;
+    if (isAttached) await this.#tell(volume);
+    const context = isAttached ? await this.#attached(volume) : {};
     const isStaged = !volume.isEphemeral && plugin.can.has('STAGE_UNSTAGE_VOLUME');
-    await keep(directory, { driver: volume.driver, handle: volume.handle, isStaged, node: this.#options.nodeName });
+    const { driver: name, handle } = volume;
+    const kept = { driver: name, handle, isStaged, isAttached, node: this.#options.nodeName };
+    await keep(directory, kept);
     const staging = isStaged ? this.#staging(volume) : '';
-    if (isStaged) await this.#stage(plugin, volume, staging, context);
+    if (isStaged) {
+      await keep(dirname(staging), kept);
+      await this.#stage(plugin, volume, staging, context);
+    }
     await ask(plugin, 'NodePublishVolume', {
       volume_id: volume.handle,
       publish_context: context,
@@ -133,34 +196,26 @@ export class CsiVolumes {
     const kept = await readKept(directory);
     if (!kept) return removeMount(target);
     await this.#inTurn(kept, async () => {
-      const plugin = this.#plugin(kept.driver);
-      await ask(plugin, 'NodeUnpublishVolume', { volume_id: kept.handle, target_path: target });
+      await ask(this.#plugin(kept.driver), 'NodeUnpublishVolume', { volume_id: kept.handle, target_path: target });
       await removeMount(target);
-      await rm(join(directory, record), { force: true });
-      if (!kept.isStaged || (await this.#isUsed(kept))) return;
-      const staging = this.#staging(kept);
-      await ask(plugin, 'NodeUnstageVolume', { volume_id: kept.handle, staging_target_path: staging });
-      await removeMount(staging);
-      await rm(dirname(staging), { recursive: true, force: true });
+      if (kept.isStaged && !(await this.#isUsed(kept, directory))) await this.#unstage(kept);
+      await forget(directory); // last: a driver that failed is asked again
     });
   }
 
-  /** Some pod still has it. */
-  async #isUsed({ driver, handle }: Kept): Promise<boolean> {
-    return (await this.#records()).some((other) => other.driver === driver && other.handle === handle);
+  async #unstage(kept: Kept): Promise<void> {
+    const staging = this.#staging(kept);
+    const request = { volume_id: kept.handle, staging_target_path: staging };
+    await ask(this.#plugin(kept.driver), 'NodeUnstageVolume', request);
+    await removeMount(staging);
+    await rm(dirname(staging), { recursive: true, force: true });
   }
 
-  async #records(): Promise<(Kept & { uid: string })[]> {
-    const pods = join(this.#options.root, 'pods');
-    const found: (Kept & { uid: string })[] = [];
-    for (const uid of await readdir(pods).catch(none)) {
-      const directory = join(pods, uid, 'volumes/kubernetes.io~csi');
-      for (const name of await readdir(directory).catch(none)) {
-        const kept = await readKept(join(directory, name));
-        if (kept) found.push({ ...kept, uid });
-      }
-    }
-    return found;
+  /** Some pod still has it, other than by that directory. */
+  async #isUsed({ driver, handle }: Kept, except = ''): Promise<boolean> {
+    return (await published(this.#options.root)).some(
+      (other) => other.driver === driver && other.handle === handle && other.directory !== except,
+    );
   }
 
   #plugin(name: string): CsiPlugin {
@@ -169,13 +224,16 @@ export class CsiVolumes {
     throw new VolumeError(`driver name ${name} not found in the list of registered CSI drivers`);
   }
 
+  #directory({ pod, name }: CsiVolume): string {
+    return join(this.#options.root, 'pods', pod.metadata.uid!, 'volumes/kubernetes.io~csi', name);
+  }
+
   #staging({ driver, handle }: { driver: string; handle: string }): string {
     return join(this.#options.root, 'plugins/kubernetes.io/csi', driver, sha256(handle), 'globalmount');
   }
 
   /** What the attaching left for us; waits, by an error, until it is done. */
-  async #attached({ driver: name, handle }: CsiVolume, driver: CSIDriver | undefined): Promise<Record<string, string>> {
-    if (driver?.spec.attachRequired === false) return {};
+  async #attached({ driver: name, handle }: CsiVolume): Promise<Record<string, string>> {
     const { apiserver, nodeName } = this.#options;
     const attachment = await apiserver.volumeAttachment(attachmentName(handle, name, nodeName));
     if (attachment?.status?.attached) return attachment.status.attachmentMetadata ?? {};
@@ -253,23 +311,7 @@ async function ask({ node, name }: CsiPlugin, method: string, request: object): 
   }
 }
 
-/** Written before a driver is asked for anything: a crash then leaves nothing that nobody knows of. */
-async function keep(directory: string, kept: Kept): Promise<void> {
-  await mkdir(directory, { recursive: true, mode: 0o750 });
-  await writeFile(join(directory, record), JSON.stringify(kept));
-}
-
-async function readKept(directory: string): Promise<Kept | undefined> {
-  try {
-    return JSON.parse(await readFile(join(directory, record), 'utf8')) as Kept;
-  } catch {
-    return undefined; // written half, or not at all: then nothing was asked of a driver
-  }
-}
+const nameInUse = ({ driver, handle }: { driver: string; handle: string }): string =>
+  `kubernetes.io/csi/${driver}^${handle}`;
 
 export const sha256 = (text: string): string => createHash('sha256').update(text).digest('hex');
-
-function none(error: NodeJS.ErrnoException): string[] {
-  if (error.code === 'ENOENT') return [];
-  throw error;
-}

@@ -39,6 +39,8 @@ async function forward(data: Duplex, error: Writable | undefined, port: number, 
     data.destroy();
     return;
   }
+  // kubectl holds its own end open until it has been told that nothing went wrong.
+  target.once('end', () => error?.end());
   await joined(data, target);
   error?.end();
 }

@@ -52,5 +52,5 @@ async function prepareClaim(name: string, place: VolumePlace, isOwned = false): 
     throw new VolumeError(`volume "${claim.spec.volumeName}" is a block device, which this node cannot provide yet`);
   const type = types.find(({ source, isFor }) => volume.spec[source] !== undefined && isFor?.(volume) !== false);
   if (!type) throw new VolumeError(`volume "${claim.spec.volumeName}" is of a kind that this node cannot provide yet`);
-  return type.prepare(volume, place);
+  return type.prepare(volume, { ...place, claim });
 }

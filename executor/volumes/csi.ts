@@ -1,5 +1,6 @@
 import { type CsiVolume, type SecretRef, sha256 } from '../csi/volumes.ts';
 import { giveToGroup } from './group.ts';
+import { grow } from './growth.ts';
 import { type PersistentType, VolumeError, type VolumePlace, type VolumeType } from './volume.ts';
 
 interface InlineSource {
@@ -14,6 +15,7 @@ interface PersistentSource extends Omit<InlineSource, 'nodePublishSecretRef'> {
   volumeHandle: string;
   nodeStageSecretRef?: SecretRef;
   nodePublishSecretRef?: SecretRef;
+  nodeExpandSecretRef?: SecretRef;
 }
 
 /** A volume that a CSI driver makes for the pod alone. */
@@ -43,9 +45,10 @@ export const inlineCsi: VolumeType = {
 /** One that outlives the pod. */
 export const persistentCsi: PersistentType = {
   source: 'csi',
-  prepare({ metadata, spec }, place) {
+  async prepare(persistent, place) {
+    const { metadata, spec } = persistent;
     const { driver, volumeHandle, fsType = '', readOnly = false, ...source } = spec.csi as PersistentSource;
-    return mounted(place, {
+    const volume: CsiVolume = {
       ...{ pod: place.pod, name: metadata.name!, driver, fsType, readOnly },
       handle: volumeHandle,
       isEphemeral: false,
@@ -54,7 +57,11 @@ export const persistentCsi: PersistentType = {
       attributes: source.volumeAttributes ?? {},
       stageSecret: source.nodeStageSecretRef,
       publishSecret: source.nodePublishSecretRef,
-    });
+      expandSecret: source.nodeExpandSecretRef,
+    };
+    const path = await mounted(place, volume);
+    await grow(volume, persistent, place);
+    return path;
   },
 };
 

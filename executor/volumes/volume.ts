@@ -34,6 +34,8 @@ export interface VolumePlace {
   /** The volume's own directory on this machine; it need not exist yet. */
   path: string;
   facts: VolumeFacts;
+  /** What the pod names a PersistentVolume by. */
+  claim?: PersistentVolumeClaim;
 }
 
 export interface VolumeFacts extends Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIp' | 'allocatable'> {
@@ -44,7 +46,11 @@ export interface VolumeFacts extends Pick<EnvFacts, 'nodeName' | 'hostIp' | 'pod
   claim(name: string): Promise<PersistentVolumeClaim | undefined>;
   persistentVolume(name: string): Promise<PersistentVolume | undefined>;
   /** Undefined where no CSI driver can serve. */
-  csi?: Pick<CsiVolumes, 'publish'> | undefined;
+  csi?: Pick<CsiVolumes, 'publish' | 'expand'> | undefined;
+  /** The file system of a claim's volume has grown. */
+  claimGrew(claim: PersistentVolumeClaim, storage: string): Promise<void>;
+  /** About the pod. */
+  event(type: 'Normal' | 'Warning', reason: string, message: string): void;
   /** A token for the pod's service account; `seconds` is how long it should live. */
   token(audience: string | undefined, seconds: number): Promise<{ token: string; expiresAt: number }>;
 }

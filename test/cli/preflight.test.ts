@@ -222,9 +222,12 @@ describe('km preflight', () => {
     expect(messages(await preflight([...up, '--store', 'embedded']), 'program-missing')).toEqual([]);
   });
 
-  test('a container runtime that does not answer', async () => {
-    const socket = join(folder, 'runtime.sock');
-    const flags = ['executor', '--runtime', 'cri', '--cri-socket', `unix://${socket}`, '--root-dir', folder];
+  test.each([
+    ['cri', '--cri-socket'],
+    ['docker', '--docker-host'],
+  ])('a container runtime that does not answer: %s', async (runtime, flag) => {
+    const socket = join(folder, `${runtime}.sock`);
+    const flags = ['executor', '--runtime', runtime, flag, `unix://${socket}`, '--root-dir', folder];
     expect(messages(await preflight(flags), 'socket-silent')[0]).toContain(`${socket} (ENOENT)`);
     const server = createServer().listen(socket);
     await once(server, 'listening');

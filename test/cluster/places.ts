@@ -1,5 +1,7 @@
 import type { ClusterOptions } from '../../cli/cluster.ts';
 import { type Containerd, containerdIsHere, startContainerd } from '../executor/containerd.ts';
+import { dockerIsHere, startDockerd } from '../executor/dockerd.ts';
+import { pauseImage } from '../executor/images.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
 
 /** A cluster, and what it runs on. */
@@ -29,8 +31,25 @@ async function withContainerd(overrides: Partial<ClusterOptions> = {}): Promise<
   }
 }
 
+async function withDocker(overrides: Partial<ClusterOptions> = {}): Promise<Place> {
+  const dockerd = await startDockerd(10);
+  try {
+    const cluster = await startTestCluster({
+      ...overrides,
+      runtime: 'docker',
+      dockerHost: dockerd.host,
+      executorFlags: ['--cgroup-parent', dockerd.cgroup, '--pod-infra-container-image', pauseImage],
+    });
+    return { cluster, stop: () => cluster.stop().finally(() => dockerd.stop()) };
+  } catch (error) {
+    await dockerd.stop();
+    throw error;
+  }
+}
+
 /** On every runtime that is here. */
 export const places = [
   ['process', withProcesses] as const,
   ...(containerdIsHere ? [['cri', withContainerd] as const] : []),
+  ...(dockerIsHere ? [['docker', withDocker] as const] : []),
 ];

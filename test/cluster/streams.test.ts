@@ -30,7 +30,8 @@ const pod = (name: string, command: readonly string[], container: object = {}) =
 });
 
 /** Says the port it got, then sends everything back, as long as the other end goes on. */
-const echo = `require('net').createServer({ allowHalfOpen: true }, (s) => s.on('error', () => 0).pipe(s))
+const echo = `require('net').createServer({ allowHalfOpen: true }, (s) => {
+    s.on('error', () => 0).once('data', (first) => String(first) === 'bye' ? s.end(first) : (s.unshift(first), s.pipe(s))) })
   .listen(0, '127.0.0.1', function () { console.log(this.address().port) })`;
 const twoLives = `n=$(cat /km/lives 2>/dev/null || echo 1); echo life $n; echo $((n+1)) > /km/lives
   [ $n = 1 ] && exit 3; exec sleep 1000`;
@@ -154,6 +155,8 @@ describe.each(chosen)('kubectl $version', (installed) => {
       const bytes = [1, 2, 3].map(() => randomBytes(1 << 20));
       const back = await Promise.all(bytes.map((some) => throughSocket(local, some)));
       expect(back.map((some, i) => some.equals(bytes[i]!))).toEqual([true, true, true]);
+      // The pod has said all: who waits for its end without ending himself, sees it.
+      expect((await throughSocket(local, Buffer.from('bye'), 'stays open')).toString()).toBe('bye');
     } finally {
       child.kill();
     }
@@ -178,13 +181,17 @@ const forwarded = (child: Running, port: string): Promise<number> =>
     return Number(match![1]);
   });
 
-function throughSocket(port: number, bytes: Buffer): Promise<Buffer> {
+function throughSocket(port: number, bytes: Buffer, then: 'ends' | 'stays open' = 'ends'): Promise<Buffer> {
   return new Promise((resolve) => {
     const socket = connect({ host: '127.0.0.1', port, allowHalfOpen: true });
     const chunks: Buffer[] = [];
     socket.on('data', (chunk) => chunks.push(chunk));
     socket.on('error', () => resolve(Buffer.concat(chunks)));
-    socket.on('end', () => resolve(Buffer.concat(chunks)));
-    socket.end(bytes);
+    socket.on('end', () => {
+      resolve(Buffer.concat(chunks));
+      socket.end();
+    });
+    if (then === 'ends') socket.end(bytes);
+    else socket.write(bytes);
   });
 }

@@ -17,6 +17,8 @@ interface Request {
   staging_target_path: string;
   target_path: string;
   readonly: boolean;
+  volume_path: string;
+  capacity_range: { required_bytes: number };
   publish_context: Record<string, string>;
   secrets: Record<string, string>;
   volume_context: Record<string, string>;
@@ -73,9 +75,11 @@ export class CsiDriver {
           max_volumes_per_node: 7,
           accessible_topology: { segments: { [`${name}/rack`]: 'r1' } },
         }),
-      NodeGetCapabilities: () => Promise.resolve({ capabilities: [{ rpc: { type: 'STAGE_UNSTAGE_VOLUME' } }] }),
+      NodeGetCapabilities: () =>
+        Promise.resolve({ capabilities: ['STAGE_UNSTAGE_VOLUME', 'EXPAND_VOLUME'].map((type) => ({ rpc: { type } })) }),
       NodeStageVolume: (request) => this.#stage(request),
       NodePublishVolume: (request) => this.#publish(request),
+      NodeExpandVolume: (request) => this.#expand(request),
       NodeUnpublishVolume: (request) => this.#unmount(request.target_path, true),
       NodeUnstageVolume: (request) => this.#unmount(request.staging_target_path, false),
     });
@@ -125,6 +129,11 @@ export class CsiDriver {
     bind(source, target);
     if (readonly) execFileSync('mount', ['-o', 'remount,bind,ro', target]);
     return {};
+  }
+
+  async #expand({ volume_path: path, capacity_range: { required_bytes } }: Request): Promise<object> {
+    if (!(await isMounted(path))) throw refusal(status.NOT_FOUND, `nothing is mounted at ${path}`);
+    return { capacity_bytes: required_bytes };
   }
 
   async #unmount(path: string, isTarget: boolean): Promise<object> {

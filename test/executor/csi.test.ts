@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { CSIDriver } from '../../api/kinds/csi-driver.ts';
@@ -79,13 +81,15 @@ describeHere('a CSI driver', () => {
     );
   const remove = async (...names: string[]) => {
     for (const name of names) await place.client.delete(Pod, { namespace: 'default', name });
-    await eventually(
+    await gone(...names);
+  };
+  const gone = (...names: string[]) =>
+    eventually(
       async () =>
         !(await place.client.list(Pod, { namespace: 'default' })).items.some((p) => names.includes(p.metadata.name)),
       'the pods to be gone',
       20_000,
     );
-  };
   /** A claim as the binder leaves it. */
   const claim = async (name: string, csi: object, more: object = {}): Promise<Volume> => {
     const ref = { namespace: 'default', name };
@@ -236,6 +240,66 @@ describeHere('a CSI driver', () => {
     await nothingMounted();
   }, 30_000);
 
+  test('grows a file system where it is mounted, and tells the claim; until it can, the pod goes on', async () => {
+    mkdirSync(join(driver.volumes, 'growing'));
+    const ref = { namespace: 'default', name: 'growing' };
+    const volume = await claim('growing', {});
+    const pending = { type: 'FileSystemResizePending', status: 'True', lastTransitionTime: '2026-01-01T00:00:00Z' };
+    const status = { capacity: { storage: '1Gi' }, conditions: [pending] };
+    await place.client.patch(PersistentVolumeClaim, ref, { status }, { subresource: 'status' });
+    await pod('grower', 'exec sleep 1000', [volume]);
+    await phase('grower', 'Running');
+    expect(driver.methods('growing')).toEqual(['NodeStageVolume', 'NodePublishVolume']);
+    // What an external resizer does.
+    driver.refusing = { method: 'NodeExpandVolume', words: 'not now' };
+    await place.client.patch(PersistentVolume, { name: 'growing' }, { spec: { capacity: { storage: '2Gi' } } });
+    // A pod is looked at again when its labels change, or after a while.
+    const touch = (n: string) => place.client.patch(Pod, { ...ref, name: 'grower' }, { metadata: { labels: { n } } });
+    await touch('1');
+    await event('volume "growing" could not be grown: driver dirs.csi.km.test refused NodeExpandVolume: not now');
+    driver.refusing = undefined;
+    await touch('2');
+    await event('volume "growing" has grown to 2Gi');
+    const grown = await place.client.get(PersistentVolumeClaim, ref);
+    expect(grown.status).toMatchObject({ capacity: { storage: '2Gi' }, phase: 'Bound' });
+    expect(grown.status?.conditions ?? []).toEqual([]);
+    const { request } = driver.calls.findLast(({ method }) => method === 'NodeExpandVolume')!;
+    expect(Number(request.capacity_range.required_bytes)).toBe(2 * 1024 ** 3);
+    expect(request.staging_target_path).toMatch(/globalmount$/);
+    expect(await phase('grower', 'Running')).toBe(true);
+    await remove('grower');
+    await nothingMounted();
+  }, 40_000);
+
+  test('that cannot unstage now is asked again; what is staged for nobody is taken back by the next executor', async () => {
+    mkdirSync(join(driver.volumes, 'sticky'));
+    await pod('stuck', 'exec sleep 1000', [await claim('sticky', {})]);
+    await phase('stuck', 'Running');
+    driver.refusing = { method: 'NodeUnstageVolume', words: 'busy' };
+    await place.client.delete(Pod, { namespace: 'default', name: 'stuck' });
+    await eventually(
+      () => driver.methods('sticky').filter((one) => one === 'NodeUnstageVolume').length > 1,
+      'its next try',
+      20_000,
+    );
+    expect((await mountsAt(root)).length).toBe(1);
+    driver.refusing = undefined;
+    await gone('stuck');
+    await nothingMounted();
+
+    const handle = 'sticky';
+    const hash = createHash('sha256').update(handle).digest('hex');
+    const staging = join(root, 'plugins/kubernetes.io/csi', driverName, hash);
+    mkdirSync(join(staging, 'globalmount'), { recursive: true });
+    const kept = { driver: driverName, handle, isStaged: true, isAttached: false, node: testNode };
+    writeFileSync(join(staging, 'vol_data.json'), JSON.stringify(kept));
+    execFileSync('mount', ['--bind', join(driver.volumes, handle), join(staging, 'globalmount')]);
+    await place.restart();
+    await eventually(() => !existsSync(staging), 'what was staged to go');
+    expect(driver.methods(handle).at(-1)).toBe('NodeUnstageVolume');
+    await nothingMounted();
+  }, 60_000);
+
   test('that wants volumes attached is given them when they are', async () => {
     const name = 'disks.csi.km.test';
     const disks = new CsiDriver({ name, directory: join(directory, 'disks'), registry: join(directory, 'registry') });
@@ -245,6 +309,9 @@ describeHere('a CSI driver', () => {
       await pod('attached', 'exec sleep 1000', [await claim('disk', { driver: name })]);
       await event(`volume "disk" is not attached to node "${testNode}" yet`);
       expect(disks.methods()).toEqual([]);
+      // Nobody detaches what is about to be mounted.
+      const inUse = async () => (await place.client.get(Node, { name: testNode })).status?.volumesInUse ?? [];
+      expect(await inUse()).toEqual([`kubernetes.io/csi/${name}^disk`]);
       const attachment = attachmentName('disk', name, testNode);
       await place.client.create(VolumeAttachment, {
         metadata: { name: attachment },
@@ -257,7 +324,17 @@ describeHere('a CSI driver', () => {
         ['NodeStageVolume', { device: '/dev/sdz' }],
         ['NodePublishVolume', { device: '/dev/sdz' }],
       ]);
+      // The next executor knows it from what is mounted.
+      await place.restart();
+      await eventually(
+        async () =>
+          (await place.client.get(Pod, { namespace: 'default', name: 'attached' })).status?.phase === 'Running',
+        'the pod',
+      );
+      expect(await inUse()).toEqual([`kubernetes.io/csi/${name}^disk`]);
+      await eventually(() => disks.registrations.length > 1, 'the registration');
       await remove('attached');
+      await eventually(async () => (await inUse()).length === 0, 'the volume to be told of no more');
       await nothingMounted();
     } finally {
       disks.stop();
@@ -266,7 +343,7 @@ describeHere('a CSI driver', () => {
       const { spec } = await place.client.get(CSINode, { name: testNode });
       return spec.drivers?.map((one) => one.name).join() === driverName;
     }, 'the driver to leave the CSINode');
-  }, 40_000);
+  }, 60_000);
 
   test('that is not here, or of another version, is waited for with an event', async () => {
     const old = new CsiDriver({

@@ -60,6 +60,9 @@ export class RecordingApiserver implements Apiserver {
   claim(namespace: string, name: string): Promise<PersistentVolumeClaim | undefined> {
     return Promise.resolve(this.claims.get(`${namespace}/${name}`));
   }
+  claimGrew(): Promise<void> {
+    return Promise.resolve();
+  }
   persistentVolume(name: string): Promise<PersistentVolume | undefined> {
     return Promise.resolve(this.volumes.get(name));
   }
