@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { Agent, type Dispatcher } from 'undici';
 import { type Kind, resourcePath } from '../api/kind.ts';
-import type { KubeList, KubeObject, Stored } from '../api/meta.ts';
+import type { KubeList, KubeObject, ObjectMeta, Stored } from '../api/meta.ts';
 import { type Status, StatusError } from '../api/status.ts';
+import type { CredentialSource } from './exec-credential.ts';
 import { type WatchEvent, readWatch } from './watch.ts';
 
 export interface ClientOptions {
@@ -19,6 +20,10 @@ export interface ClientOptions {
   tokenFile?: string | undefined;
   /** Accept any server certificate. */
   insecure?: boolean | undefined;
+  /** The name that the server's certificate is checked for, where it is not that of `server`. */
+  serverName?: string | undefined;
+  /** Credentials that change; they win over those above. */
+  credentials?: CredentialSource | undefined;
   userAgent?: string | undefined;
   /** How many requests may be under way at once, watches aside; 32 unless told. The others wait. */
   connections?: number | undefined;
@@ -58,9 +63,15 @@ export interface WriteOptions {
   fieldManager?: string;
 }
 
+/** Only what this manager wants to say of the object. */
+export type Applied<T extends KubeObject> = {
+  [Field in keyof T]?: T[Field] extends object | undefined ? Partial<T[Field]> : T[Field];
+} & { metadata: ObjectMeta & { name: string } };
+
 const patchTypes = {
   merge: 'application/merge-patch+json',
   json: 'application/json-patch+json',
+  apply: 'application/apply-patch+yaml',
   strategic: 'application/strategic-merge-patch+json',
 } as const;
 
@@ -71,14 +82,22 @@ const patchTypes = {
 export class Client {
   readonly server: string;
   /** Requests share few connections; a watch holds one for as long as it lasts, so those are apart and not bounded. */
-  readonly #requests: Agent;
-  readonly #watches: Agent;
+  #requests: Agent;
+  #watches: Agent;
+  /** The certificate that they show. */
+  #cert: string | undefined;
   readonly #options: ClientOptions;
   #token: { text: string; readAt: number } | undefined;
 
   constructor(options: ClientOptions) {
     this.#options = options;
     this.server = options.server.replace(/\/$/, '');
+    [this.#requests, this.#watches] = this.#agents(options);
+  }
+
+  #agents({ cert, key }: Pick<ClientOptions, 'cert' | 'key'>): [requests: Agent, watches: Agent] {
+    const options = this.#options;
+    this.#cert = cert;
     const common = {
       pipelining: 1,
       allowH2: false,
@@ -87,15 +106,18 @@ export class Client {
       keepAliveTimeout: 30_000,
       connect: {
         ca: options.ca,
-        cert: options.cert,
-        key: options.key,
+        cert,
+        key,
         rejectUnauthorized: !options.insecure,
         timeout: 5_000,
         keepAlive: true,
+        ...(options.serverName ? { servername: options.serverName } : {}),
       },
     };
-    this.#requests = new Agent({ ...common, connections: options.connections ?? 32 });
-    this.#watches = new Agent({ ...common, connections: null });
+    return [
+      new Agent({ ...common, connections: options.connections ?? 32 }),
+      new Agent({ ...common, connections: null }),
+    ];
   }
 
   async get<T extends KubeObject>(kind: Kind<T>, ref: Ref, signal?: AbortSignal): Promise<T & Stored> {
@@ -146,6 +168,36 @@ export class Client {
     return this.#json('PATCH', path, patch, signal, patchTypes[type]);
   }
 
+  /**
+   * Server-side apply: the fields of `object` become this manager's, the object is made if there is none. A field that another
+   * manager has is a conflict (409) unless `force` takes it. https://kubernetes.io/docs/reference/using-api/server-side-apply/
+   */
+  async apply<T extends KubeObject>(
+    kind: Kind<T>,
+    object: Applied<T>,
+    options: Omit<WriteOptions, 'fieldManager'> & { fieldManager: string; force?: boolean },
+    signal?: AbortSignal,
+  ): Promise<T & Stored> {
+    const { subresource, force, ...query } = options;
+    const path = withQuery(pathOf(kind, object.metadata, subresource), { ...queryOf(query), force });
+    const body = { apiVersion: kind.apiVersion, kind: kind.kind, ...object };
+    return this.#json('PATCH', path, body, signal, patchTypes.apply);
+  }
+
+  /** All objects, in pages of `limit` (500 unless told) that together show one moment. */
+  async *pages<T extends KubeObject>(
+    kind: Kind<T>,
+    options: Omit<ListOptions, 'continue'> = {},
+    signal?: AbortSignal,
+  ): AsyncGenerator<KubeList<T & Stored>, void, undefined> {
+    let token: string | undefined;
+    do {
+      const page = await this.list(kind, { limit: 500, ...options, continue: token }, signal);
+      yield page;
+      token = page.metadata.continue || undefined;
+    } while (token);
+  }
+
   async delete<T extends KubeObject>(
     kind: Kind<T>,
     ref: Ref,
@@ -192,10 +244,17 @@ export class Client {
       accept: options.accept ?? 'application/json',
       'user-agent': this.#options.userAgent ?? 'km',
     };
-    const token = this.#bearer();
+    const { credentials } = this.#options;
+    const current = await credentials?.get();
+    // Connections show the certificate they were opened with; those that are open may go on until they end.
+    if (current?.cert && current.cert !== this.#cert) {
+      for (const agent of [this.#requests, this.#watches]) void agent.close();
+      [this.#requests, this.#watches] = this.#agents(current);
+    }
+    const token = current ? current.token : this.#bearer();
     if (token) headers.authorization = `Bearer ${token}`;
     if (options.body !== undefined) headers['content-type'] = options.contentType ?? 'application/json';
-    return (options.stream ? this.#watches : this.#requests).request({
+    const response = await (options.stream ? this.#watches : this.#requests).request({
       origin: this.server,
       path,
       method,
@@ -203,6 +262,8 @@ export class Client {
       body: options.body ?? null,
       signal: options.signal ?? null,
     });
+    if (response.statusCode === 401) credentials?.refused();
+    return response;
   }
 
   async close(): Promise<void> {

@@ -10,8 +10,8 @@ import type { WatchEvent } from './watch.ts';
 export type Change<T> =
   | { type: 'added'; object: T }
   | { type: 'updated'; object: T; old: T }
-  /** `object` is the last state known; after a gap in the watch it may be older than what was deleted. */
-  | { type: 'deleted'; object: T };
+  /** `object` is the last state known; `isStale` where a gap in the watch hid how it went, so that it may be older than that. */
+  | { type: 'deleted'; object: T; isStale: boolean };
 
 export interface InformerOptions<T> {
   namespace?: string;
@@ -21,6 +21,8 @@ export interface InformerOptions<T> {
   indexes?: Record<string, (object: T) => readonly string[]>;
 }
 
+/** With NODE_ENV=development, as for controllers that are being written, a write to a shared object throws. */
+const inDevelopment = process.env['NODE_ENV'] === 'development';
 const pageSize = 2000;
 const ownerIndex = 'km/owner';
 
@@ -160,13 +162,13 @@ export class Informer<T extends KubeObject> {
       token = page.metadata.continue || undefined;
       this.#version = token ? '' : (page.metadata.resourceVersion ?? '');
     } while (token);
-    for (const [key, object] of [...this.#objects]) if (!seen.has(key)) this.#remove(key, object);
+    for (const [key, object] of [...this.#objects]) if (!seen.has(key)) this.#remove(key, object, true);
   }
 
   #apply(event: WatchEvent<T & Stored>): void {
     this.#version = event.object.metadata.resourceVersion;
     if (event.type === 'BOOKMARK') return;
-    if (event.type === 'DELETED') this.#remove(keyOf(event.object), event.object);
+    if (event.type === 'DELETED') this.#remove(keyOf(event.object), event.object, false);
     else this.#set(event.object);
   }
 
@@ -175,20 +177,21 @@ export class Informer<T extends KubeObject> {
     const old = this.#objects.get(key);
     if (old?.metadata.resourceVersion === object.metadata.resourceVersion) return;
     // Deleted and made again between two looks: two objects, two stories.
-    if (old && old.metadata.uid !== object.metadata.uid) this.#remove(key, old);
+    if (old && old.metadata.uid !== object.metadata.uid) this.#remove(key, old, true);
     const before = this.#objects.get(key);
     if (before) this.#unindex(key, before);
+    if (inDevelopment) freeze(object);
     this.#objects.set(key, object);
     this.#index(key, object);
     this.#tell(before ? { type: 'updated', object, old: before } : { type: 'added', object });
   }
 
-  #remove(key: string, object: T & Stored): void {
+  #remove(key: string, object: T & Stored, isStale: boolean): void {
     const old = this.#objects.get(key);
     if (!old) return;
     this.#unindex(key, old);
     this.#objects.delete(key);
-    this.#tell({ type: 'deleted', object });
+    this.#tell({ type: 'deleted', object, isStale });
   }
 
   #tell(change: Change<T & Stored>): void {
@@ -247,4 +250,10 @@ export class Informers {
   async start(signal: AbortSignal): Promise<void> {
     await Promise.all([...this.#made.values()].map((informer) => informer.start(signal)));
   }
+}
+
+function freeze(value: unknown): void {
+  if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return;
+  Object.freeze(value);
+  Object.values(value).forEach(freeze);
 }

@@ -37,6 +37,8 @@ interface Manifest {
   version: string;
   build?: { commit: string; date: string };
   bin: Record<string, string>;
+  /** What other packages may import, by the sources. */
+  exports: Record<string, string>;
   [field: string]: unknown;
 }
 
@@ -94,9 +96,15 @@ function compile(target: string, manifest: Manifest): void {
   for (const file of beside) cpSync(join(root, file), join(target, file));
   const { devDependencies: _dev, scripts: _scripts, allowScripts: _allow, ...kept } = manifest;
   const bin = { km: 'cli/km.js' };
-  writeFileSync(join(target, 'package.json'), `${JSON.stringify({ ...kept, bin }, null, 2)}\n`);
+  const exports = Object.fromEntries(
+    Object.entries(manifest.exports).map(([name, path]) => [name, compiledEntry(path)]),
+  );
+  writeFileSync(join(target, 'package.json'), `${JSON.stringify({ ...kept, bin, exports }, null, 2)}\n`);
   chmodSync(join(target, bin.km), 0o755);
 }
+
+const compiledEntry = (path: string) =>
+  path.endsWith('.ts') ? { types: path.replace(/\.ts$/, '.d.ts'), default: path.replace(/\.ts$/, '.js') } : path;
 
 /** A directory with everything but Node: the packages that are installed, without development's and the native one. */
 function pack(target: string, compiled: string, version: string): void {

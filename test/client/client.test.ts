@@ -98,6 +98,7 @@ describe('an informer', () => {
     const changes: string[] = [];
     informer.on((change: Change<{ metadata: { name?: string } }>) => {
       if (change.object.metadata.name?.startsWith('i')) changes.push(`${change.type} ${change.object.metadata.name}`);
+      if (change.type === 'deleted') expect(change.isStale).toBe(false);
     });
     expect(informer.by('colour', 'red').map(({ metadata }) => metadata.name)).toEqual(['i1']);
     await client.create(ConfigMap, configMap('i2', { colour: 'red' }));
@@ -138,7 +139,10 @@ describe('an informer', () => {
     const resume = Promise.withResolvers<void>();
     pause = resume.promise;
     const changes: string[] = [];
-    informer.on(({ type, object }) => void changes.push(`${type} ${object.metadata.name}`));
+    informer.on((change) => {
+      const stale = change.type === 'deleted' && change.isStale ? ' (stale)' : '';
+      changes.push(`${change.type} ${change.object.metadata.name}${stale}`);
+    });
     changes.length = 0;
     // Wait until the running watch has ended, then change things unseen.
     await resuming.promise;
@@ -148,7 +152,7 @@ describe('an informer', () => {
     for (let i = 0; i < 40; i++)
       await own.patch(ConfigMap, { namespace: 'default', name: 'stays' }, { data: { n: String(i) } });
     resume.resolve();
-    await eventually(() => expect(changes).toContain('deleted goes'));
+    await eventually(() => expect(changes).toContain('deleted goes (stale)'));
     await eventually(() => expect(informer.get('default/again')!.metadata.uid).not.toBe(uid));
     expect(informer.size).toBe(2);
     stop.abort();

@@ -57,8 +57,12 @@ test('the npm package, installed, has a km that says its version and commit', ()
   const installed = join(project, 'node_modules/.bin/km');
   expect(run(installed, ['version'])).toContain(`km ${manifest.version} ${commit} `);
   expect(run(installed, ['apiserver', '--help'])).toContain('--etcd-servers');
+  const program =
+    "import('km/client').then(({ Client }) => import('km/kinds/pod').then(({ Pod }) => console.log(typeof Client, Pod.plural)))";
+  expect(run(process.execPath, ['-e', program], { cwd: project })).toBe('function pods\n');
+  expect(existsSync(join(project, 'node_modules/km/client/index.d.ts'))).toBe(true);
   const sources = readdirSync(join(project, 'node_modules/km'), { recursive: true, encoding: 'utf8' });
-  expect(sources.filter((file) => /^(test|bench|packaging)|\.ts$/.test(file))).toEqual([]);
+  expect(sources.filter((file) => /^(test|bench|packaging)|(?<!\.d)\.ts$/.test(file))).toEqual([]);
 });
 
 test('the bill of materials names every package that km depends on', () => {
