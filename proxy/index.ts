@@ -73,6 +73,7 @@ export async function start(o: Options, { client, log, signal, run = runner() }:
   const slices = informers.of(EndpointSlice, { indexes: { service: (slice) => [serviceOf(slice)] } });
   const nodes = informers.of(Node, { fieldSelector: `metadata.name=${node}` });
   const zone = () => nodes.get(node)?.metadata.labels?.[zoneLabel] ?? '';
+  const addresses = () => (nodes.get(node)?.status?.addresses ?? []).map(({ address }) => address);
   const metrics = new ProxyMetrics(o.mode);
   const writer = writerOf(o, run, own);
   const sync: Sync = new Sync({
@@ -83,7 +84,12 @@ export async function start(o: Options, { client, log, signal, run = runner() }:
     portsOf: (key) => {
       const service = services.get(key);
       return service
-        ? portsOf(service, slices.by('service', key), { node, zone: zone(), everywhere: o.allNodesLocal })
+        ? portsOf(service, slices.by('service', key), {
+            node,
+            zone: zone(),
+            everywhere: o.allNodesLocal,
+            addresses: addresses(),
+          })
         : [];
     },
     written: async (before, changes, now, seconds) => {
@@ -104,10 +110,11 @@ export async function start(o: Options, { client, log, signal, run = runner() }:
     metrics.endpoints.inc();
     sync.mark(serviceOf(object));
   });
-  let known = zone();
+  const place = () => [zone(), ...addresses()].join(' ');
+  let known = place();
   nodes.on(() => {
-    if (zone() === known) return;
-    known = zone();
+    if (place() === known) return;
+    known = place();
     for (const service of services.list()) sync.mark(keyOf(service));
   });
   await sync.once();

@@ -147,8 +147,13 @@ class Writing extends PortRules {
     const { clusterIP, port, family } = this.port;
     const match = this.#to(clusterIP, port, 'cluster IP');
     if (this.o.masqueradeAll) return [`${match} -j KUBE-MARK-MASQ`];
-    const [cidr] = this.o.clusterCidr.filter((one) => familyOf(one) === family);
-    return cidr ? [`! -s ${cidr} ${match} -j KUBE-MARK-MASQ`] : [];
+    const [cidr, ...others] = this.o.clusterCidr.filter((one) => familyOf(one) === family);
+    if (!cidr) return [];
+    if (others.length === 0) return [`! -s ${cidr} ${match} -j KUBE-MARK-MASQ`];
+    // A rule knows one source: whoever is of none of the ranges is what a chain has left at its end.
+    const name = this.#name('KUBE-OUT');
+    this.#chain(name, [...[cidr, ...others].map((one) => `-s ${one} -j RETURN`), '-j KUBE-MARK-MASQ']);
+    return [`${match} -j ${name}`];
   }
 
   #endpoint({ address, port }: Endpoint): string {

@@ -1,4 +1,5 @@
 import { isIPv6 } from 'node:net';
+import { contains, parseAddress, parseCidr, widthOf } from '../api/cidr.ts';
 import type { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
 import type { Service, ServicePort as PortSpec } from '../api/kinds/service.ts';
 
@@ -49,6 +50,8 @@ export interface Place {
   zone: string;
   /** All nodes are this machine, as in the try-out: every endpoint is local. */
   everywhere?: boolean;
+  /** Addresses of this node. */
+  addresses?: readonly string[];
 }
 
 type Candidate = EndpointSlice['endpoints'][number] & { address: string; port: number };
@@ -80,6 +83,9 @@ function portOf(
   const externalLocal = spec.externalTrafficPolicy === 'Local';
   const candidates = candidatesOf(slices, port.name ?? '', protocol, family);
   const own = (address: string) => familyOf(address) === family;
+  const loadBalancerIPs = (spec.type === 'LoadBalancer' ? (status?.loadBalancer?.ingress ?? []) : [])
+    .filter(({ ip, ipMode }) => ip && ipMode !== 'Proxy' && own(ip))
+    .map(({ ip }) => ip!);
   const lasts = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800;
   return {
     key: `${service}:${port.name ?? ''}/${protocol}${family === 6 ? '/6' : ''}`,
@@ -90,10 +96,12 @@ function portOf(
     port: port.port,
     nodePort: port.nodePort ?? 0,
     externalIPs: (spec.externalIPs ?? []).filter(own),
-    loadBalancerIPs: (spec.type === 'LoadBalancer' ? (status?.loadBalancer?.ingress ?? []) : [])
-      .filter(({ ip, ipMode }) => ip && ipMode !== 'Proxy' && own(ip))
-      .map(({ ip }) => ip!),
-    sourceRanges: (spec.loadBalancerSourceRanges ?? []).map((range) => range.trim()).filter(own),
+    loadBalancerIPs,
+    sourceRanges: allowedRanges(
+      (spec.loadBalancerSourceRanges ?? []).map((range) => range.trim()).filter(own),
+      loadBalancerIPs,
+      place,
+    ),
     affinitySeconds: spec.sessionAffinity === 'ClientIP' ? lasts : 0,
     internalLocal,
     externalLocal,
@@ -104,6 +112,21 @@ function portOf(
         : [],
     healthCheckNodePort: externalLocal ? (spec.healthCheckNodePort ?? 0) : 0,
   };
+}
+
+/**
+ * Where the ranges let this node in, its calls to the balancer's address come from that address if it is one of the node's own, as
+ * some balancers make it: they are let in by it.
+ */
+function allowedRanges(
+  ranges: readonly string[],
+  ips: readonly string[],
+  { addresses = [] }: Place,
+): readonly string[] {
+  const parsed = ranges.flatMap((range) => parseCidr(range) ?? []);
+  const own = addresses.flatMap((address) => parseAddress(address) ?? []);
+  const isIn = own.some((address) => parsed.some((range) => contains(range, address)));
+  return isIn ? [...ranges, ...ips.map((ip) => `${ip}/${widthOf(familyOf(ip))}`)] : ranges;
 }
 
 export const familyOf = (address: string): 4 | 6 => (isIPv6(address.split('/')[0]!) ? 6 : 4);

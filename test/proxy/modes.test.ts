@@ -1,12 +1,15 @@
 import { spawn, execFileSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from '@jest/globals';
+import type { Service } from '../../api/kinds/service.ts';
+import { delay } from '../../lib/delay.ts';
 import { silent } from '../../lib/log.ts';
 import { iptablesWriter } from '../../proxy/iptables.ts';
 import { forget, staleFlows } from '../../proxy/conntrack.ts';
 import { nftablesWriter } from '../../proxy/nftables.ts';
-import type { Changes, Plan, ServicePort } from '../../proxy/rules.ts';
+import { portsOf, type Changes, type Place, type Plan, type ServicePort } from '../../proxy/rules.ts';
 import { runner, type Refusal, type Writer, type WriterOptions } from '../../proxy/writer.ts';
+import { eventually } from '../eventually.ts';
 import { servicePort } from './plans.ts';
 
 /**
@@ -20,9 +23,13 @@ const inside = (name: string) => ['nsenter', `--net=/run/netns/${name}`];
 const ip = (...args: string[]) => execFileSync('ip', args, { stdio: 'pipe' });
 const servers: ChildProcess[] = [];
 
+/** `10.99.0.11/24` → `fd99:0::11/64`. */
+const address6 = (address: string): string => address.replace(/^10\.99\.(\d+)\.(\d+)\/24$/, 'fd99:$1::$2/64');
+
 function link(name: string, from: string, address: string): void {
   ip('link', 'add', name, 'netns', node, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', from);
   ip('-n', from, 'addr', 'add', address, 'dev', 'eth0');
+  ip('-n', from, 'addr', 'add', address6(address), 'dev', 'eth0', 'nodad');
   for (const [at, dev] of [
     [node, name],
     [from, 'eth0'],
@@ -34,7 +41,7 @@ function link(name: string, from: string, address: string): void {
 /** Says its name and who asks: over TCP and UDP on 8080. */
 const echo = `
 const say = (from) => process.argv[1] + ' ' + from.replace('::ffff:', '');
-require('net').createServer((s) => { s.on('error', () => 0); s.end(say(s.remoteAddress)); }).listen(8080, '0.0.0.0', () => console.log('up'));
+require('net').createServer((s) => { s.on('error', () => 0); s.end(say(s.remoteAddress)); }).listen(8080, '::', () => console.log('up'));
 const u = require('dgram').createSocket('udp4'); u.on('message', (_, f) => u.send(say(f.address), f.port, f.address)); u.bind(8080);
 `;
 /** Asks each line of its input, and answers a line: what it was told, or the error. */
@@ -84,22 +91,27 @@ beforeAll(async () => {
   ip('-n', node, 'link', 'set', 'lo', 'up');
   ip('-n', node, 'link', 'add', 'br0', 'type', 'bridge');
   ip('-n', node, 'addr', 'add', '10.99.0.1/24', 'dev', 'br0');
+  ip('-n', node, 'addr', 'add', 'fd99:0::1/64', 'dev', 'br0', 'nodad');
   ip('-n', node, 'link', 'set', 'br0', 'up');
   link('c', client, '10.99.1.2/24');
   ip('-n', node, 'addr', 'add', '10.99.1.1/24', 'dev', 'c');
+  ip('-n', node, 'addr', 'add', 'fd99:1::1/64', 'dev', 'c', 'nodad');
   ip('-n', client, 'route', 'add', 'default', 'via', '10.99.1.1');
+  ip('-n', client, 'route', 'add', 'default', 'via', 'fd99:1::1');
   for (const [i, pod] of pods.entries()) {
     link(`p${i}`, pod, `10.99.0.1${i + 1}/24`);
     ip('-n', node, 'link', 'set', `p${i}`, 'master', 'br0');
     ip('-n', node, 'link', 'set', 'dev', `p${i}`, 'type', 'bridge_slave', 'hairpin', 'on');
     ip('-n', pod, 'route', 'add', 'default', 'via', '10.99.0.1');
+    ip('-n', pod, 'route', 'add', 'default', 'via', 'fd99:0::1');
   }
   // The node has a way to everywhere, though nobody is there.
   ip('-n', node, 'link', 'add', 'nowhere', 'type', 'bridge');
   ip('-n', node, 'link', 'set', 'nowhere', 'up');
   ip('-n', node, 'route', 'add', 'default', 'dev', 'nowhere');
+  ip('-n', node, '-6', 'route', 'add', 'default', 'dev', 'nowhere');
   const run = runner(inside(node));
-  await run('sysctl', ['-qw', 'net.ipv4.ip_forward=1']);
+  await run('sysctl', ['-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']);
   for (const [i, pod] of pods.entries()) await once((await start(pod, echo, `be${i + 1}`)).stdout!, 'data');
   for (const name of [node, client, pods[0]!]) askers.set(name, await start(name, asker));
 }, 30_000);
@@ -117,14 +129,86 @@ const settings: WriterOptions = {
 };
 const endpoints = (...numbers: number[]) => numbers.map((i) => ({ address: `10.99.0.1${i}`, port: 8080 }));
 const web = (more: Partial<ServicePort> = {}) => servicePort({ cluster: endpoints(1, 2, 3), ...more });
+/** The ports of the Service web as the proxy of this node plans them; its load balancer is at 203.0.113.9. */
+const planned = (
+  spec: Partial<Service['spec']>,
+  numbers: readonly number[],
+  place: Partial<Place>,
+  conditions: Readonly<Record<number, object>> = {},
+): ServicePort[] =>
+  portsOf(
+    {
+      metadata: { name: 'web', namespace: 'default' },
+      spec: { type: 'ClusterIP', clusterIP: '10.96.0.10', ports: [{ port: 80, protocol: 'TCP' }], ...spec },
+      status: { loadBalancer: { ingress: [{ ip: '203.0.113.9' }] } },
+    },
+    [
+      {
+        metadata: { name: 'web-1', namespace: 'default' },
+        addressType: 'IPv4',
+        ports: [{ name: '', port: 8080, protocol: 'TCP' }],
+        endpoints: numbers.map((i) => ({
+          addresses: [`10.99.0.1${i}`],
+          hints: { forZones: [{ name: `zone-${i}` }] },
+          ...(conditions[i] ? { conditions: conditions[i] } : {}),
+        })),
+      },
+    ],
+    { node: 'here', zone: '', ...place },
+  );
 const names = (answers: readonly string[]) => [...new Set(answers.map((answer) => answer.split(' ')[0]))].sort();
 
-const writers: [string, (o: WriterOptions) => Writer][] = [
-  ['nftables', (o) => nftablesWriter(o, runner(inside(node)))],
-  ['iptables', (o) => iptablesWriter(o, runner(inside(node)))],
+interface Mode {
+  name: 'nftables' | 'iptables' | 'userspace';
+  open: (o: WriterOptions) => Writer;
+  /** What whoever may not come, or finds no endpoint of this node, is told. */
+  silence: string;
+  barred: string;
+  /** Whom an endpoint sees where the kernel would leave the caller's address alone. */
+  seen: (caller: string) => string;
+}
+
+const inNode = runner(inside(node));
+const modes: Mode[] = [
+  ...(['nftables', 'iptables'] as const).map((name) => ({
+    name,
+    open: (o: WriterOptions) => (name === 'nftables' ? nftablesWriter : iptablesWriter)(o, inNode),
+    silence: 'timeout',
+    barred: 'timeout',
+    seen: (caller: string) => caller,
+  })),
+  // Sockets: nobody is kept waiting, and an endpoint sees the node.
+  {
+    name: 'userspace',
+    open: () => userspace(),
+    silence: 'ECONNREFUSED',
+    barred: 'ECONNRESET',
+    seen: () => '10.99.0.1',
+  },
 ];
 
-describe.each(writers)('rules by %s', (mode, open) => {
+function userspace(): Writer {
+  const [command, ...rest] = [...inside(node), process.execPath, 'test/proxy/userspace-process.ts'];
+  const child = spawn(command!, rest, { stdio: ['pipe', 'pipe', 'inherit'] });
+  servers.push(child);
+  const end = async () => {
+    if (child.exitCode !== null) return;
+    child.stdin.end();
+    await once(child, 'exit');
+  };
+  return {
+    async apply(changes) {
+      child.stdin.write(`${JSON.stringify([...changes].map(([key, port]) => [key, port ?? null]))}\n`);
+      const [line] = (await once(child.stdout, 'data')) as [Buffer];
+      return JSON.parse(line.toString()) as Refusal[];
+    },
+    close: end,
+    cleanup: end,
+  };
+}
+
+describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, seen }) => {
+  const kernel = mode === 'userspace' ? test.skip : test;
   let writer: Writer;
   let plan: Plan;
   const put = async (...ports: ServicePort[]): Promise<Refusal[]> => {
@@ -133,12 +217,20 @@ describe.each(writers)('rules by %s', (mode, open) => {
       ...ports.map((port) => [port.key, port] as const),
     ]);
     const refused = await writer.apply(changes);
-    await forget(staleFlows(plan, changes), runner(inside(node)), silent);
+    if (mode !== 'userspace') await forget(staleFlows(plan, changes), inNode, silent);
     plan = new Map(ports.map((port) => [port.key, port]));
     return refused;
   };
-  const rules = () =>
-    mode === 'nftables' ? runner(inside(node))('nft', ['list', 'ruleset']) : runner(inside(node))('iptables-save', []);
+  const rules = () => (mode === 'nftables' ? inNode('nft', ['list', 'ruleset']) : inNode('iptables-save', []));
+
+  /** Sockets can be bound to addresses that the machine takes for its own. */
+  const ownAddresses = (verb: 'add' | 'del') => {
+    if (mode !== 'userspace') return;
+    for (const range of ['10.96.0.0/16', '203.0.113.0/24']) ip('-n', node, 'route', verb, 'local', range, 'dev', 'lo');
+    ip('-n', node, 'addr', verb, 'fd96::10/128', 'dev', 'lo');
+  };
+  beforeAll(() => ownAddresses('add'));
+  afterAll(() => ownAddresses('del'));
 
   beforeEach(() => {
     writer = open(settings);
@@ -160,8 +252,9 @@ describe.each(writers)('rules by %s', (mode, open) => {
 
   test('a pod reaches itself through its Service, and others see its own address', async () => {
     await put(web());
-    const seen = new Set(await askMany(pods[0]!, 'tcp 10.96.0.10 80', 30));
-    expect([...seen].sort()).toEqual(['be1 10.99.0.1', 'be2 10.99.0.11', 'be3 10.99.0.11']);
+    const answers = new Set(await askMany(pods[0]!, 'tcp 10.96.0.10 80', 30));
+    const pod = seen('10.99.0.11');
+    expect([...answers].sort()).toEqual(['be1 10.99.0.1', `be2 ${pod}`, `be3 ${pod}`]);
   });
 
   test('node ports, external addresses', async () => {
@@ -191,26 +284,92 @@ describe.each(writers)('rules by %s', (mode, open) => {
   test('Local from outside: only our endpoints, which see the client; the node reaches all; without any, silence', async () => {
     const outside = { externalLocal: true, nodePort: 30080 };
     await put(web({ ...outside, local: endpoints(2) }));
-    expect([...new Set(await askMany(client, 'tcp 10.99.1.1 30080', 8))]).toEqual(['be2 10.99.1.2']);
-    expect(names(await askMany(node, 'tcp 10.99.1.1 30080', 30))).toHaveLength(3);
+    expect([...new Set(await askMany(client, 'tcp 10.99.1.1 30080', 8))]).toEqual([`be2 ${seen('10.99.1.2')}`]);
+    // Sockets cannot tell the node's own calls from others.
+    expect(names(await askMany(node, 'tcp 10.99.1.1 30080', 30))).toHaveLength(mode === 'userspace' ? 1 : 3);
     await put(web({ ...outside, local: [] }));
-    expect(await ask(client, 'tcp 10.99.1.1 30080')).toBe('timeout');
-    expect(await ask(node, 'tcp 10.99.1.1 30080')).toMatch(/^be/);
+    expect(await ask(client, 'tcp 10.99.1.1 30080')).toBe(silence);
+    if (mode !== 'userspace') expect(await ask(node, 'tcp 10.99.1.1 30080')).toMatch(/^be/);
   });
 
   test('Local inside: only our endpoints; without any, silence', async () => {
     await put(web({ internalLocal: true, local: endpoints(3) }));
     expect(names(await askMany(pods[0]!, 'tcp 10.96.0.10 80', 8))).toEqual(['be3']);
     await put(web({ internalLocal: true, local: [] }));
-    expect(await ask(pods[0]!, 'tcp 10.96.0.10 80')).toBe('timeout');
+    expect(await ask(pods[0]!, 'tcp 10.96.0.10 80')).toBe(silence);
   });
 
   test('source ranges keep others away from the load balancer address, and from nothing else', async () => {
     await put(web({ loadBalancerIPs: ['203.0.113.9'], sourceRanges: ['192.0.2.0/24'] }));
-    expect(await ask(client, 'tcp 203.0.113.9 80')).toBe('timeout');
+    expect(await ask(client, 'tcp 203.0.113.9 80')).toBe(barred);
     expect(await ask(client, 'tcp 10.96.0.10 80')).toMatch(/^be/);
     await put(web({ loadBalancerIPs: ['203.0.113.9'], sourceRanges: ['192.0.2.0/24', '10.99.1.0/24'] }));
     expect(await ask(client, 'tcp 203.0.113.9 80')).toMatch(/^be/);
+  });
+
+  test('a node that the ranges let in reaches the address of the load balancer, though it is its own', async () => {
+    ip('-n', node, 'addr', 'add', '203.0.113.9/32', 'dev', 'lo');
+    try {
+      const spec = { type: 'LoadBalancer' as const, loadBalancerSourceRanges: ['10.99.1.0/24'] };
+      await put(...planned(spec, [1], { addresses: ['10.99.1.1'] }));
+      expect(await ask(node, 'tcp 203.0.113.9 80')).toMatch(/^be1/);
+      expect(await ask(client, 'tcp 203.0.113.9 80')).toMatch(/^be1/);
+      await put(...planned({ ...spec, loadBalancerSourceRanges: ['192.0.2.0/24'] }, [1], { addresses: ['10.99.1.1'] }));
+      expect(await ask(node, 'tcp 203.0.113.9 80')).toBe(barred);
+    } finally {
+      ip('-n', node, 'addr', 'del', '203.0.113.9/32', 'dev', 'lo');
+    }
+  });
+
+  test('affinity ends when a client has been away for its time', async () => {
+    await put(web({ affinitySeconds: 1 }));
+    const first = names([await ask(client, 'tcp 10.96.0.10 80')]);
+    // By chance it may be the same again.
+    await eventually(async () => {
+      await delay(1300);
+      expect(names([await ask(client, 'tcp 10.96.0.10 80')])).not.toEqual(first);
+    }, 30_000);
+  }, 60_000);
+
+  test('an endpoint that ends serves while there is no other; hints keep a zone to its own', async () => {
+    const ending = { ready: false, serving: true, terminating: true };
+    await put(...planned({}, [1, 2], {}, { 1: ending, 2: { ...ending, serving: false } }));
+    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 8))).toEqual(['be1']);
+    await put(...planned({}, [1, 2, 3], {}, { 1: ending }));
+    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 20))).toEqual(['be2', 'be3']);
+    await put(...planned({}, [1, 2, 3], { zone: 'zone-2' }));
+    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 8))).toEqual(['be2']);
+  });
+
+  test('IPv6: a cluster IP and a node port', async () => {
+    const six = { family: 6 as const, key: 'default/web:/TCP/6', clusterIP: 'fd96::10', nodePort: 30086 };
+    const all = [1, 2, 3].map((i) => ({ address: `fd99:0::1${i}`, port: 8080 }));
+    expect(await put(web({ ...six, cluster: all }))).toEqual([]);
+    expect(names(await askMany(client, 'tcp fd96::10 80', 30))).toEqual(['be1', 'be2', 'be3']);
+    expect(await ask(node, 'tcp fd96::10 80')).toMatch(/^be\d fd99:/);
+    expect(await ask(client, 'tcp fd99:1::1 30086')).toMatch(/^be\d/);
+  });
+
+  kernel('of several ranges of pods each is known as such, and only others are masqueraded', async () => {
+    writer = open({ ...settings, clusterCidr: ['10.98.0.0/24', '10.99.0.0/24', 'fd98::/64'] });
+    await put(web({ cluster: endpoints(2) }));
+    expect(await ask(pods[0]!, 'tcp 10.96.0.10 80')).toBe('be2 10.99.0.11');
+    expect(await ask(client, 'tcp 10.96.0.10 80')).toBe('be2 10.99.0.1');
+    await put(web({ cluster: endpoints(3) }));
+    expect(await ask(pods[0]!, 'tcp 10.96.0.10 80')).toBe('be3 10.99.0.11');
+    await put();
+    expect(await rules()).not.toMatch(/KUBE-OUT-/);
+  });
+
+  test('what is taken away is refused, and its port is free for others', async () => {
+    await put(web({ nodePort: 30080, externalIPs: ['203.0.113.7'] }));
+    expect(await ask(client, 'tcp 203.0.113.7 80')).toMatch(/^be/);
+    await put();
+    expect(await ask(client, 'tcp 10.99.1.1 30080')).toBe('ECONNREFUSED');
+    expect(await ask(client, 'tcp 203.0.113.7 80')).toMatch(/timeout|ECONNREFUSED|EHOSTUNREACH/);
+    const other = { key: 'default/other:/TCP', service: 'default/other', clusterIP: '10.96.0.11' };
+    expect(await put(web({ ...other, nodePort: 30080, cluster: endpoints(2) }))).toEqual([]);
+    expect(await ask(client, 'tcp 10.99.1.1 30080')).toMatch(/^be2/);
   });
 
   test('UDP, which follows when its endpoint goes', async () => {
@@ -221,7 +380,7 @@ describe.each(writers)('rules by %s', (mode, open) => {
     expect(await ask(client, 'udp 10.96.0.10 80 5555')).toMatch(/^be2/);
   });
 
-  test('what is taken away is gone, and a proxy that starts anew leaves nothing old behind', async () => {
+  kernel('what is taken away is gone, and a proxy that starts anew leaves nothing old behind', async () => {
     await put(web({ affinitySeconds: 60, nodePort: 30080 }));
     writer = open(settings);
     plan = new Map();
@@ -233,7 +392,7 @@ describe.each(writers)('rules by %s', (mode, open) => {
     expect(await rules()).not.toMatch(/km-proxy|KUBE/);
   });
 
-  test('a port whose rules are refused is named; the others are served, and its old rules stay', async () => {
+  kernel('a port whose rules are refused is named; the others are served, and its old rules stay', async () => {
     await put(web());
     const wrong = web({ loadBalancerIPs: ['203.0.113.9'], sourceRanges: ['300.0.0.0/8'], cluster: endpoints(1) });
     const other = servicePort({
@@ -248,7 +407,7 @@ describe.each(writers)('rules by %s', (mode, open) => {
     expect(names(await askMany(client, 'tcp 10.96.0.10 80', 30))).toHaveLength(3);
   });
 
-  test('a change touches only its own: what comes to the same by steps is the same as written at once', async () => {
+  kernel('a change touches only its own: what comes to the same by steps is the same as written at once', async () => {
     const other = servicePort({
       key: 'default/other:/TCP',
       service: 'default/other',

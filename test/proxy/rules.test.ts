@@ -105,6 +105,18 @@ describe('who answers', () => {
     );
     expect(port).toMatchObject({ loadBalancerIPs: ['203.0.113.1'], sourceRanges: ['192.0.2.0/24'] });
   });
+
+  test.each([
+    [
+      ['192.0.2.7', 'fd00::7'],
+      ['192.0.2.0/24', '203.0.113.1/32'],
+    ],
+    [['198.51.100.7'], ['192.0.2.0/24']],
+  ])('a node at %j that the ranges let in may come by the address of the load balancer: %j', (own, sourceRanges) => {
+    const spec = { type: 'LoadBalancer' as const, loadBalancerSourceRanges: ['192.0.2.0/24'] };
+    const status = { loadBalancer: { ingress: [{ ip: '203.0.113.1' }] } };
+    expect(portsOf(service(spec, { status }), [], { ...here, addresses: own })[0]).toMatchObject({ sourceRanges });
+  });
 });
 
 test('health checks count the addresses on this node, over all ports of the Service', () => {
