@@ -13,6 +13,8 @@ export interface Response {
   answers: Answer[];
   authorities: Answer[];
   additionals: Answer[];
+  /** Whose zone it is from; none for what others answered. */
+  zone?: string;
 }
 
 export interface Zone {
@@ -37,9 +39,16 @@ export function answer(question: Question, records: Records, zone: Zone): Respon
 /** Records under a name, or undefined where nothing has that name. */
 type Found = readonly Answer[] | undefined;
 
-function found({ type }: Question, all: Found, zone: Zone, additionals: Answer[] = []): Response {
+export function found({ type }: Question, all: Found, zone: Zone, additionals: Answer[] = []): Response {
   if (!all)
-    return { rcode: 'NXDOMAIN', authoritative: true, answers: [], authorities: [authority(zone)], additionals: [] };
+    return {
+      rcode: 'NXDOMAIN',
+      authoritative: true,
+      answers: [],
+      authorities: [authority(zone)],
+      additionals: [],
+      zone: `${zone.domain}.`,
+    };
   const answers = all.filter((record) => record.type === type || record.type === 'CNAME' || type === 'ANY');
   return {
     rcode: 'NOERROR',
@@ -47,6 +56,7 @@ function found({ type }: Question, all: Found, zone: Zone, additionals: Answer[]
     answers,
     authorities: answers.length > 0 ? [] : [authority(zone)],
     additionals,
+    zone: `${zone.domain}.`,
   };
 }
 

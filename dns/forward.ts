@@ -25,6 +25,8 @@ export interface ForwardOptions {
   cacheSize: number;
   timeoutMs: number;
   log: Logger;
+  /** Told of every question whether its answer was kept. */
+  asked?: (isHit: boolean) => void;
 }
 
 const maxTtl = 3600;
@@ -44,10 +46,17 @@ export class Forwarder {
     this.#cache = options.cacheSize > 0 ? new LRUCache({ max: options.cacheSize }) : undefined;
   }
 
+  /** How many answers are kept. */
+  get size(): number {
+    return this.#cache?.size ?? 0;
+  }
+
   async resolve(question: Question, signal: AbortSignal): Promise<Response> {
     const key = `${question.type} ${question.name.toLowerCase()}`;
     const known = this.#cache?.get(key);
-    if (known && known.until > Date.now()) return aged(known.response, known.until);
+    const isHit = known !== undefined && known.until > Date.now();
+    this.#options.asked?.(isHit);
+    if (isHit) return aged(known.response, known.until);
     // Many who ask the same at once are one question.
     const running = this.#asking.get(key);
     if (running) return running;

@@ -2,19 +2,28 @@
  * Names of the cluster: https://github.com/kubernetes/dns/blob/master/docs/specification.md, version 1.1.
  *
  *   query ─▶ server (UDP, TCP) ─┬─ in the cluster's zone ─▶ answers ◀─ records ◀─ informers of Services and EndpointSlices
+ *                               ├─ in Mesos' zone ─▶ Mesos tasks ◀─ the leading master's event stream
  *                               └─ elsewhere ─▶ forward ─▶ cache ─▶ upstream servers
  *
- * It must not know the apiserver but through client/, and it decides nothing: what there is, is asked of the cluster.
+ * It must not know the apiserver but through client/, nor Mesos but by its API; it decides nothing.
  */
 import { readFileSync } from 'node:fs';
 import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
 import { Service } from '../api/kinds/service.ts';
 import type { Client } from '../client/client.ts';
 import { Informers } from '../client/informer.ts';
+import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
+import { type HttpServer, serveHttp } from '../lib/serve-http.ts';
+import type { MesosError } from '../mesos/errors.ts';
+import type { Call, Event } from '../mesos/master.ts';
+import { operatorApi } from '../mesos/session.ts';
+import { Leader, type MasterOptions, keepSubscribed } from '../mesos/subscription.ts';
 import { duration, list, number, port, text, type Values } from '../lib/options.ts';
 import { answer, zoneOf, type Question, type Response } from './answers.ts';
 import { Forwarder, type Upstreams } from './forward.ts';
+import { MesosTasks } from './mesos-tasks.ts';
+import { DnsMetrics } from './metrics.ts';
 import { Records } from './records.ts';
 import { listen, type DnsServer } from './server.ts';
 
@@ -27,6 +36,16 @@ export const options = {
   stubDomain: list('Servers for one domain each: <domain>=<address[:port]>', [], '<domain=address>'),
   cacheSize: number('Answers of other servers that are kept', 10_000, { min: 0 }),
   upstreamTimeout: duration('How long one upstream server may take', 2000),
+  mesosMaster: text(
+    "The Mesos masters whose frameworks' tasks have names, as for km scheduler; none unless set",
+    '',
+    '<masters>',
+  ),
+  mesosDomain: text('Zone of those names', 'mesos', '<domain>'),
+  mesosPrincipal: text('Principal for Mesos authentication', '', '<name>'),
+  mesosSecretFile: text('File with the secret of the principal', '', '<file>'),
+  mesosCaFile: text('CA certificate of masters that speak TLS; naming it turns TLS on', '', '<file>'),
+  healthBindAddress: text("Where /ready, /health and /metrics are told, '' nowhere", '', '<address:port>'),
 } as const;
 
 export type Options = Values<typeof options>;
@@ -35,21 +54,87 @@ export type Options = Values<typeof options>;
 export async function start(
   o: Options,
   { client, log, signal }: { client: Client; log: Logger; signal: AbortSignal },
-): Promise<DnsServer & { closed: Promise<void> }> {
+): Promise<DnsServer & { healthPort: number; closed: Promise<void> }> {
   const own = log.child({ component: 'dns' });
-  const informers = new Informers(client, own);
-  const records = new Records(informers.of(Service), informers.of(EndpointSlice));
-  await informers.start(signal);
-  const zone = zoneOf(o.clusterDomain, o.ttl);
-  const forwarder = new Forwarder(upstreamsOf(o), { cacheSize: o.cacheSize, timeoutMs: o.upstreamTimeout, log: own });
-  const resolve = (question: Question): Response | Promise<Response> =>
-    answer(question, records, zone) ?? forwarder.resolve(question, signal);
-  const server = await listen(o.bindAddress, o.port, own, (question) => followed(question, resolve));
-  const closed = new Promise<void>((resolve) => {
-    signal.addEventListener('abort', () => void server.close().then(resolve), { once: true });
-    if (signal.aborted) void server.close().then(resolve);
+  const metrics = new DnsMetrics(`dns://${o.bindAddress}:${o.port}`, () => forwarder.size);
+  const forwarder: Forwarder = new Forwarder(upstreamsOf(o), {
+    cacheSize: o.cacheSize,
+    timeoutMs: o.upstreamTimeout,
+    log: own,
+    asked: (isHit) => metrics.asked(isHit),
   });
-  return { ...server, closed };
+  const informers = new Informers(client, own);
+  const services = informers.of(Service);
+  const slices = informers.of(EndpointSlice);
+  const records = new Records(services, slices);
+  let server: DnsServer | undefined;
+  const isReady = () => server !== undefined && services.synced && slices.synced;
+  const health = o.healthBindAddress ? await openHealth(o.healthBindAddress, isReady, metrics) : undefined;
+  const tasks = o.mesosMaster ? followMesos(o, own, signal) : undefined;
+  try {
+    await informers.start(signal);
+    const zone = zoneOf(o.clusterDomain, o.ttl);
+    const resolve = (question: Question): Response | Promise<Response> =>
+      answer(question, records, zone) ?? tasks?.answer(question) ?? forwarder.resolve(question, signal);
+    server = await listen(
+      o.bindAddress,
+      o.port,
+      own,
+      (question) => followed(question, resolve),
+      (observed) => metrics.answered(observed),
+    );
+  } catch (error) {
+    await health?.close();
+    throw error;
+  }
+  const { close, ...rest } = server;
+  const closed = aborted(signal)
+    .then(() => Promise.all([close(), health?.close()]))
+    .then(() => undefined);
+  return { ...rest, close, healthPort: health?.port ?? 0, closed };
+}
+
+/** As CoreDNS: /health while it lives, /ready when it knows the cluster, /metrics. */
+const openHealth = (address: string, isReady: () => boolean, { registry }: DnsMetrics): Promise<HttpServer> =>
+  serveHttp(address, {
+    '/health': () => ({ body: 'OK' }),
+    '/ready': () => (isReady() ? { body: 'OK' } : { code: 503, body: 'kubernetes' }),
+    '/metrics': async () => ({ headers: { 'content-type': registry.contentType }, body: await registry.metrics() }),
+  });
+
+/** Mesos tasks that have names at most; beyond these somebody made them without end. */
+const mostTasks = 100_000;
+
+/** Reads the leading master's event stream for as long as the signal lets it; names stay as they were while nobody leads. */
+function followMesos(o: Options, log: Logger, signal: AbortSignal): MesosTasks {
+  let isFull = false;
+  const tasks = new MesosTasks(zoneOf(o.mesosDomain, o.ttl), mostTasks, () => {
+    if (!isFull) log.warn({ most: mostTasks }, 'there are more Mesos tasks than names are kept for');
+    isFull = true;
+  });
+  const options = masterOptions(o);
+  const subscriber = {
+    protocol: operatorApi,
+    subscribe: (): Call => ({ type: 'SUBSCRIBE' }),
+    up: ({ url }: { url: string }) => tasks.leads(url),
+    event: (event: Event) => tasks.event(event),
+    down: (reason: MesosError) => log.warn({ err: reason }, 'the Mesos master tells of no tasks; trying again'),
+  };
+  keepSubscribed(new Leader(options, log, signal), options, subscriber, signal).catch((err: unknown) =>
+    log.error({ err }, 'Mesos tasks have no names'),
+  );
+  return tasks;
+}
+
+function masterOptions(o: Options): MasterOptions {
+  const read = (path: string) => readFileSync(path, 'utf8');
+  const { mesosMaster: masters, mesosPrincipal: principal } = o;
+  if (principal && !o.mesosSecretFile) throw new Error('--mesos-principal needs --mesos-secret-file');
+  return {
+    masters,
+    credentials: principal ? { principal, secret: read(o.mesosSecretFile).trim() } : undefined,
+    tls: o.mesosCaFile ? { ca: read(o.mesosCaFile) } : undefined,
+  };
 }
 
 /** Callers expect the whole chain: what an alias stands for goes into the same answer. */

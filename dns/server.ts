@@ -1,5 +1,5 @@
 import { createSocket, type Socket } from 'node:dgram';
-import { createServer, type AddressInfo, type Server, type Socket as TcpSocket } from 'node:net';
+import { createServer, isIPv6, type AddressInfo, type Server, type Socket as TcpSocket } from 'node:net';
 import {
   AUTHORITATIVE_ANSWER,
   decode,
@@ -20,6 +20,21 @@ export interface DnsServer {
   close: () => Promise<void>;
 }
 
+/** One answer, as it left. */
+export interface Observed {
+  /** The zone of ours that the name is in, or `.`. */
+  zone: string;
+  proto: 'udp' | 'tcp';
+  /** 1 for IPv4, 2 for IPv6, as CoreDNS has it. */
+  family: '1' | '2';
+  type: string;
+  rcode: string;
+  seconds: number;
+  bytes: number;
+}
+
+export type Observe = (observed: Observed) => void;
+
 export type Resolve = (question: Question) => Response | Promise<Response>;
 
 const plainUdpBytes = 512;
@@ -34,16 +49,23 @@ const rcodes: Record<Response['rcode'] | 'FORMERR', number> = {
   NOTIMP: 4,
   REFUSED: 5,
 };
+const names = Object.keys(rcodes);
 
 /** Answers over UDP and TCP on one port; rejects when the port is taken. */
-export async function listen(host: string, port: number, log: Logger, resolve: Resolve): Promise<DnsServer> {
+export async function listen(
+  host: string,
+  port: number,
+  log: Logger,
+  resolve: Resolve,
+  observe: Observe = () => undefined,
+): Promise<DnsServer> {
   const tcp = createServer({ allowHalfOpen: false });
   const sockets = new Set<TcpSocket>();
   tcp.maxConnections = maxTcp;
   tcp.on('connection', (socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
-    serveTcp(socket, log, resolve);
+    serveTcp(socket, log, resolve, observe);
   });
   const bound = await listenTcp(tcp, host, port);
   const udp = createSocket(host.includes(':') ? 'udp6' : 'udp4');
@@ -57,7 +79,7 @@ export async function listen(host: string, port: number, log: Logger, resolve: R
     throw taken(error, host, bound);
   }
   udp.on('error', (err) => log.warn({ err }, 'the UDP socket failed'));
-  udp.on('message', (bytes, from) => void serveUdp(udp, bytes, from, log, resolve));
+  udp.on('message', (bytes, from) => void serveUdp(udp, bytes, from, log, resolve, observe));
   return {
     address: host,
     port: bound,
@@ -89,7 +111,9 @@ async function serveUdp(
   from: { address: string; port: number },
   log: Logger,
   resolve: Resolve,
+  observe: Observe,
 ): Promise<void> {
+  const began = performance.now();
   const reply = await replyTo(bytes, log, resolve);
   if (!reply) return;
   const limit = reply.udpBytes;
@@ -102,10 +126,11 @@ async function serveUdp(
       authorities: [],
       flags: (reply.packet.flags ?? 0) | TRUNCATED_RESPONSE,
     });
+  observe(observed(reply, 'udp', from.address, began, encoded.length));
   udp.send(encoded, from.port, from.address, (err) => err && log.debug({ err }, 'an answer could not be sent'));
 }
 
-function serveTcp(socket: TcpSocket, log: Logger, resolve: Resolve): void {
+function serveTcp(socket: TcpSocket, log: Logger, resolve: Resolve, observe: Observe): void {
   socket.setTimeout(tcpIdleMs, () => socket.destroy());
   socket.on('error', () => socket.destroy());
   let seen = Buffer.alloc(0);
@@ -117,15 +142,27 @@ function serveTcp(socket: TcpSocket, log: Logger, resolve: Resolve): void {
       const bytes = seen.subarray(2, end);
       seen = seen.subarray(end);
       queue = queue.then(async () => {
+        const began = performance.now();
         const reply = await replyTo(bytes, log, resolve);
-        if (reply && !socket.destroyed) socket.write(streamEncode(reply.packet));
+        if (!reply || socket.destroyed) return;
+        const encoded = streamEncode(reply.packet);
+        observe(observed(reply, 'tcp', socket.remoteAddress ?? '', began, encoded.length - 2));
+        socket.write(encoded);
       });
     }
   });
 }
 
+function observed(reply: Reply, proto: 'udp' | 'tcp', from: string, began: number, bytes: number): Observed {
+  const rcode = names[(reply.packet.flags ?? 0) & 15] ?? 'SERVFAIL';
+  const family = isIPv6(from) && !from.startsWith('::ffff:') ? '2' : '1';
+  const type = reply.packet.questions?.[0]?.type ?? '';
+  return { zone: reply.zone, proto, family, type, rcode, seconds: (performance.now() - began) / 1000, bytes };
+}
+
 interface Reply {
   packet: Packet;
+  zone: string;
   /** How large a datagram the caller takes. */
   udpBytes: number;
 }
@@ -138,7 +175,7 @@ async function replyTo(bytes: Buffer, log: Logger, resolve: Resolve): Promise<Re
   } catch {
     // Whatever that was: with an id it gets told, without one it is noise.
     return bytes.length >= 12 && (bytes[2]! & 0x80) === 0
-      ? { packet: bare(bytes.readUInt16BE(0), 'FORMERR'), udpBytes: plainUdpBytes }
+      ? { packet: bare(bytes.readUInt16BE(0), 'FORMERR'), zone: '.', udpBytes: plainUdpBytes }
       : undefined;
   }
   if (query.type !== 'query') return undefined;
@@ -147,7 +184,7 @@ async function replyTo(bytes: Buffer, log: Logger, resolve: Resolve): Promise<Re
   const udpBytes = Math.min(maxUdpBytes, Math.max(plainUdpBytes, edns?.udpPayloadSize ?? plainUdpBytes));
   const isQuery = (query as unknown as { opcode: string }).opcode === 'QUERY';
   if (!isQuery || query.questions?.length !== 1 || !question)
-    return { packet: bare(query.id ?? 0, isQuery ? 'FORMERR' : 'NOTIMP'), udpBytes };
+    return { packet: bare(query.id ?? 0, isQuery ? 'FORMERR' : 'NOTIMP'), zone: '.', udpBytes };
   let response: Response;
   try {
     response = await resolve(question);
@@ -164,6 +201,7 @@ async function replyTo(bytes: Buffer, log: Logger, resolve: Resolve): Promise<Re
     ? [{ type: 'OPT' as const, name: '.' as const, udpPayloadSize: maxUdpBytes, flags: 0, options: [] }]
     : [];
   return {
+    zone: response.zone ?? '.',
     packet: {
       type: 'response',
       id: query.id ?? 0,

@@ -46,7 +46,7 @@ import { Records } from './records.ts';
 import { Roles } from './roles.ts';
 import { State } from './state.ts';
 import { uiPages } from './ui.ts';
-import { Leader, type MasterOptions, keepSubscribed } from './subscription.ts';
+import { Leader, type MasterOptions, keepSubscribed } from '../mesos/subscription.ts';
 
 export { Superseded } from './framework.ts';
 

@@ -2,7 +2,7 @@ import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { MesosError } from '../mesos/errors.ts';
 import type { OperatorOptions } from '../mesos/operator.ts';
-import type { Leader, MasterOptions } from './subscription.ts';
+import type { Leader, MasterOptions } from '../mesos/subscription.ts';
 
 export interface PollParts {
   leader: Leader;

@@ -1,5 +1,5 @@
 import type { Logger } from '../lib/log.ts';
-import { serveHttp, type HttpServer } from './http.ts';
+import { serveHttp, type HttpServer } from '../lib/serve-http.ts';
 import { familyOf, type Plan } from './rules.ts';
 
 interface Check {

@@ -19,7 +19,7 @@ import type { Logger } from '../lib/log.ts';
 import { defaultsOf, duration, flag, list, number, oneOf, text, type Values } from '../lib/options.ts';
 import { forget, staleFlows } from './conntrack.ts';
 import { checksOf, HealthChecks } from './health-check.ts';
-import { serveHttp, type HttpServer } from './http.ts';
+import { serveHttp, type HttpServer } from '../lib/serve-http.ts';
 import { iptablesWriter } from './iptables.ts';
 import { writeForCheck } from './kernel-check.ts';
 import { ProxyMetrics } from './metrics.ts';

@@ -15,7 +15,7 @@ const may: Record<string, string[]> = {
   executor: ['mesos', 'client', 'api', 'lib'],
   controllers: ['client', 'api', 'lib'],
   proxy: ['client', 'api', 'lib'],
-  dns: ['client', 'api', 'lib'],
+  dns: ['mesos', 'client', 'api', 'lib'],
   devcluster: ['mesos', 'lib'],
 };
 /** Rooms that run have one door. */

@@ -2,7 +2,7 @@ import { once } from 'node:events';
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import pino from 'pino';
-import { keepSubscribed, Leader } from '../../framework/subscription.ts';
+import { keepSubscribed, Leader } from '../../mesos/subscription.ts';
 import { schedulerEvent } from '../../mesos/codec.ts';
 import { encodeRecord } from '../../mesos/recordio.ts';
 import type { Call, Event } from '../../mesos/scheduler.ts';

@@ -1,10 +1,10 @@
 import { Backoff } from '../lib/backoff.ts';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
-import { MesosError } from '../mesos/errors.ts';
-import { leaders } from '../mesos/leader.ts';
-import { type Protocol, type Session, openSession } from '../mesos/session.ts';
-import type { Credentials, Tls } from '../mesos/transport.ts';
+import { MesosError } from './errors.ts';
+import { leaders } from './leader.ts';
+import { type Protocol, type Session, openSession } from './session.ts';
+import type { Credentials, Tls } from './transport.ts';
 
 /** How to reach the masters. */
 export interface MasterOptions {
