@@ -284,7 +284,7 @@ class Launch implements LocalCluster {
         '--executor-command',
         this.#o.executorCommand || `exec ${executor.map(quoted).join(' ')}`,
         '--executor-env',
-        `PATH=${process.env.PATH ?? ''}`,
+        ['PATH', 'NODE_COMPILE_CACHE'].flatMap((name) => shown(name, process.env[name])).join(','),
       ],
     ]);
   }
@@ -344,6 +344,7 @@ function servicePort(apiserverPort: number): number {
   return process.getuid?.() === 0 || firstFree <= 443 ? 443 : apiserverPort;
 }
 
+const shown = (name: string, value: string | undefined): string[] => (value === undefined ? [] : [`${name}=${value}`]);
 const quoted = (word: string): string => (/^[\w./:=@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`);
 
 async function until(signal: AbortSignal, test: () => Promise<boolean>): Promise<void> {

@@ -7,11 +7,13 @@
  */
 import { basename } from 'node:path';
 import { build } from '../lib/build.ts';
+import { keepCompiledCode, writeCompiledCode } from '../lib/compile-cache.ts';
 import { createLog } from '../lib/log.ts';
 import { describeOptions, readOptions } from '../lib/options.ts';
 import { type Component, type Loaded, common, components } from './components.ts';
 
 async function main(): Promise<number> {
+  keepCompiledCode(process.env);
   const { command, rest } = commandOf(process.argv);
   if (command === undefined || command === 'help' || command === '--help' || command === '-h') return say(usage());
   if (command === 'version' || command === '--version')
@@ -57,7 +59,10 @@ async function run(name: string, component: Loaded, all: readonly string[]): Pro
   process.on('SIGINT', stop('SIGINT'));
   // Started by `km up`: it waits for our word, and when it is gone we go too.
   process.on('disconnect', stop('the parent is gone'));
-  const ready = () => void process.send?.('ready');
+  const ready = () => {
+    process.send?.('ready');
+    writeCompiledCode();
+  };
   try {
     await component.run(options, { log, signal: stopping.signal, env: process.env, ready, commands });
     return 0;

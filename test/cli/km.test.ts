@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -43,6 +43,15 @@ describe('km', () => {
       code: 1,
       stderr: expect.stringContaining('--port: expected a number'),
     });
+  });
+
+  test('compiled code is kept in the cache directory of its user, and nowhere when there is none', async () => {
+    const kept = join(folder, 'home/.cache/km');
+    const env = { HOME: undefined, XDG_CACHE_HOME: undefined, NODE_COMPILE_CACHE: undefined, TMPDIR: folder };
+    await km(['apiserver', '--help'], { env });
+    expect(existsSync(join(folder, 'node-compile-cache'))).toBe(false);
+    await km(['apiserver', '--help'], { env: { ...env, HOME: join(folder, 'home') } });
+    expect(readdirSync(kept)).toEqual([expect.stringContaining(process.version)]);
   });
 
   test('version says which km it is, and of which commit in a clone', async () => {
