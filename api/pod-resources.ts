@@ -46,3 +46,15 @@ function most(a: Quantities, b: Quantities): Quantities {
     if (out[name] === undefined || compareQuantities(amount, out[name]) > 0) out[name] = amount;
   return out;
 }
+
+/**
+ * A limit of the pod as a whole, overhead included; undefined where it has none. It holds when the pod names it, or when every
+ * container has one: a container without one may take what there is.
+ */
+export function podLimit(spec: PodSpec, name: 'cpu' | 'memory'): string | undefined {
+  const all = [...spec.containers, ...(spec.initContainers ?? [])];
+  const isLimited =
+    spec.resources?.limits?.[name] !== undefined ||
+    all.every(({ resources }) => compareQuantities(resources?.limits?.[name] ?? '0', '0') > 0);
+  return isLimited ? podResources(spec, 'limits')[name] : undefined;
+}

@@ -1,6 +1,6 @@
 import type { Container, Pod } from '../api/kinds/pod.ts';
 import { podRequests } from '../api/pod-requests.ts';
-import { podResources } from '../api/pod-resources.ts';
+import { podLimit } from '../api/pod-resources.ts';
 import { qosClass } from '../api/qos-class.ts';
 import { milli, quantity } from '../api/quantity.ts';
 import type { ContainerSpec, PodLimits } from './runtime.ts';
@@ -17,21 +17,14 @@ export function containerResources(pod: Pod, container: Container, nodeMemory: n
   };
 }
 
-/**
- * What all containers of a pod have together, overhead included. A limit holds for the pod when the pod names it, or when
- * every container has one: a container without one may take what there is.
- */
+/** What all containers of a pod have together, overhead included. */
 export function podLimits(pod: Pod): PodLimits {
   const { spec } = pod;
-  const limits = podResources(spec, 'limits');
-  const all = [...spec.containers, ...(spec.initContainers ?? [])];
-  const isLimited = (name: string): boolean =>
-    spec.resources?.limits?.[name] !== undefined ||
-    all.every(({ resources }) => quantity(resources?.limits?.[name] ?? '0') > 0);
+  const [cpu, memory] = [podLimit(spec, 'cpu'), podLimit(spec, 'memory')];
   return {
     cpuShares: sharesOf(podRequests(pod).cpu),
-    ...(isLimited('cpu') ? { cpuQuotaMillicores: milli(limits.cpu!) } : {}),
-    ...(isLimited('memory') ? { memoryLimitBytes: Math.floor(quantity(limits.memory!)) } : {}),
+    ...(cpu === undefined ? {} : { cpuQuotaMillicores: milli(cpu) }),
+    ...(memory === undefined ? {} : { memoryLimitBytes: Math.floor(quantity(memory)) }),
   };
 }
 

@@ -19,6 +19,8 @@ export interface AgentFacts {
   port: number;
   attributes: readonly Attribute[];
   domain: DomainInfo | undefined;
+  /** Takes limits beside requests; undefined while only offers told of it. */
+  limits?: boolean | undefined;
   /** All it has for our roles; undefined while only offers told of it. */
   total: readonly Resource[] | undefined;
 }
@@ -173,7 +175,8 @@ export class Agent {
   }
 
   learn(facts: AgentFacts): void {
-    this.facts = { ...facts, total: facts.total ?? this.facts.total };
+    const { total, limits } = this.facts;
+    this.facts = { ...facts, total: facts.total ?? total, limits: facts.limits ?? limits };
     const all = amountsOf(this.facts.total ?? []);
     for (const [name, thousandths] of this.overhead.scalars) {
       const resource = kubernetesName(name);

@@ -11,7 +11,6 @@
  * which node a pod goes to, and pods never hear of offers.
  */
 import { readFileSync } from 'node:fs';
-import { hostname } from 'node:os';
 import type { Registry } from 'prom-client';
 import { annotations } from '../api/kinds/names.ts';
 import { Namespace } from '../api/kinds/namespace.ts';
@@ -30,12 +29,12 @@ import type { Logger } from '../lib/log.ts';
 import { type Values, duration, flag, list, number, text } from '../lib/options.ts';
 import type { ResponseGetAgentsAgent } from '../mesos/master.ts';
 import { askMaster } from '../mesos/operator.ts';
-import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Cluster, Needs } from '../scheduler/index.ts';
 import type { AgentFacts } from './agents.ts';
 import { Bindings } from './bindings.ts';
 import { Claims, offerClass } from './claims.ts';
 import { Figures } from './figures.ts';
+import { frameworkInfo } from './framework-info.ts';
 import { Framework } from './framework.ts';
 import { Inventory } from './inventory.ts';
 import { maintenance } from './maintenance.ts';
@@ -87,6 +86,8 @@ export const options = {
   executorMem: number('Megabytes that the executor itself is accounted with', 128),
   defaultPodCpus: number('Cores of a pod that asks for none', 0.25),
   defaultPodMem: number('Megabytes of a pod that asks for none', 64),
+  minOfferCpus: number('Least cores of an offer that is worth an offer; with 0 the masters decide', 0),
+  minOfferMem: number('Least megabytes of an offer that is worth an offer; with 0 the masters decide', 0),
   offerLinger: duration('How long unused offers are kept for the next pod of a burst', 250),
   refuseWaiting: duration('How long others have an offer first that no waiting pod fits', 5_000),
   refuseIdle: duration('How long others have an offer first while no pod waits', 120_000),
@@ -296,25 +297,6 @@ export function needsOf(defaults: Record<string, number>): (pod: Pod) => Needs {
 
 const nonZero = (amounts: Record<string, number>) =>
   Object.fromEntries(Object.entries(amounts).filter(([, amount]) => amount > 0));
-
-function frameworkInfo(o: Values<typeof options>, roles: readonly string[]): FrameworkInfo {
-  const capabilities = ['PARTITION_AWARE', 'MULTI_ROLE', 'RESERVATION_REFINEMENT', 'TASK_KILLING_STATE'] as const;
-  const optional = [
-    ...(o.regionAware ? (['REGION_AWARE'] as const) : []),
-    ...(o.gpus ? (['GPU_RESOURCES'] as const) : []),
-  ];
-  return {
-    user: o.mesosUser || 'root',
-    name: o.frameworkName,
-    roles: [...roles],
-    checkpoint: true,
-    failover_timeout: o.failoverTimeout / 1000,
-    hostname: hostname(),
-    capabilities: [...capabilities, ...optional].map((type) => ({ type })),
-    ...(o.mesosPrincipal ? { principal: o.mesosPrincipal } : {}),
-    ...(o.frameworkWebuiUrl ? { webui_url: o.frameworkWebuiUrl } : {}),
-  };
-}
 
 function masterOptions(o: Values<typeof options>): MasterOptions {
   const read = (path: string) => readFileSync(path, 'utf8');

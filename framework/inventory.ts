@@ -88,7 +88,15 @@ export class Inventory {
     }
   }
 
-  #agent({ agent_info, pid, total_resources, active, deactivated, drain_info }: ResponseGetAgentsAgent): void {
+  #agent({
+    agent_info,
+    pid,
+    total_resources,
+    active,
+    deactivated,
+    drain_info,
+    capabilities = [],
+  }: ResponseGetAgentsAgent): void {
     const id = agent_info.id?.value;
     // One that is deactivated runs its tasks, but is not active: nobody is offered anything of it.
     if (!id || !(active || deactivated)) return;
@@ -101,6 +109,7 @@ export class Inventory {
       port: Number(address?.[2] ?? agent_info.port ?? 5051),
       attributes: agent_info.attributes ?? [],
       domain: agent_info.domain,
+      limits: capabilities.some(({ type }) => type === 'TASK_RESOURCE_LIMITS'),
       total: total_resources ?? agent_info.resources,
     });
     if (drain_info) this.#listener.drains(id);

@@ -1,7 +1,28 @@
 import type { Pod } from '../api/kinds/pod.ts';
+import { amountOf } from '../api/pod-requests.ts';
+import { podLimit } from '../api/pod-resources.ts';
 import type { ExecutorInfo, TaskInfo } from '../mesos/tasks.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
+import { type Want, mesosName, toThousandths } from './resources.ts';
+
+/**
+ * What a task may use at most, beside what it is accounted with: nothing less, and of cpus all there are where the pod has
+ * no limit, as one limit makes Mesos limit the sum over all tasks of the executor. Without a limit of memory what it is
+ * accounted with is one, as ever.
+ */
+export function limitsOf({ spec }: Pod, { scalars }: Want): NonNullable<TaskInfo['limits']> {
+  const limit = (resource: 'cpu' | 'memory') => {
+    const text = podLimit(spec, resource);
+    const asked = scalars.get(mesosName(resource)) ?? 0;
+    return text === undefined ? undefined : Math.max(asked, toThousandths(resource, amountOf(resource, text))) / 1000;
+  };
+  const mem = limit('memory');
+  return {
+    ...(scalars.has('cpus') ? { cpus: { value: limit('cpu') ?? Infinity } } : {}),
+    ...(scalars.has('mem') && mem !== undefined ? { mem: { value: mem } } : {}),
+  };
+}
 
 /** What is the same for every executor of this framework; it must never change while one lives (Mesos compares it). */
 export interface ExecutorTemplate {
@@ -49,6 +70,7 @@ export function taskInfo(
   agentId: string,
   resources: Resource[],
   executor: ExecutorInfo,
+  limits?: TaskInfo['limits'],
 ): TaskInfo {
   const { namespace = '', name = '', uid = '' } = pod.metadata;
   return {
@@ -56,6 +78,7 @@ export function taskInfo(
     task_id: { value: taskId },
     agent_id: { value: agentId },
     resources,
+    ...(limits ? { limits } : {}),
     executor,
     data: Buffer.from(JSON.stringify({ namespace, name, uid })),
   };

@@ -9,7 +9,7 @@ import { Calls } from './calls.ts';
 import { type Effect, type Launch, send } from './effects.ts';
 import { Homeless } from './homeless.ts';
 import { rejectionOf, type Rejection } from './rejection.ts';
-import { executorId, hasExecutor, taskInfo } from './launch.ts';
+import { executorId, hasExecutor, limitsOf, taskInfo } from './launch.ts';
 import { type Named, Reconciliation, batches } from './reconciliation.ts';
 import type { AgentTotal } from './leftovers.ts';
 import { Machines } from './machines.ts';
@@ -272,9 +272,11 @@ export class State {
     agent.refresh();
     if (leaving.length === 0) return [...effects, ...send(this.#calls.decline(offerIds, 0))];
     for (const task of leaving) Object.assign(task, { stage: 'launching', askedAt: now } satisfies Partial<Task>);
-    const task_infos = leaving.map((task) =>
-      taskInfo(task.pod!, task.id, agent.facts.id, task.resources, agent.executor!),
-    );
+    const { id, limits } = agent.facts;
+    const task_infos = leaving.map((task) => {
+      const most = limits ? limitsOf(task.pod!, task.want) : undefined;
+      return taskInfo(task.pod!, task.id, id, task.resources, agent.executor!, most);
+    });
     const launch: OfferOperation = { type: 'LAUNCH', launch: { task_infos } };
     const operations = [...leaving.flatMap((task) => task.operations), launch];
     // What is left over may be needed by the next pod of a burst; once none comes, SUPPRESS leaves it to others.

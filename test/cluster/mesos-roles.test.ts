@@ -71,6 +71,8 @@ describe('pods of namespaces with Mesos roles of their own', () => {
       ['eng/web'],
       ['common'],
     ]);
+    const { get_tasks } = await askMaster({ url: cluster.masterUrl }, { type: 'GET_TASKS' });
+    expect(get_tasks.tasks?.map((task) => task.limits)).toEqual(Array(3).fill({ cpus: { value: Infinity } }));
     const { get_executors } = await askMaster({ url: cluster.masterUrl }, { type: 'GET_EXECUTORS' });
     expect(get_executors.executors).toHaveLength(1);
     expect(held.get('sleeper.web')!.some(({ reservations }) => reservations?.[0]?.role === 'eng')).toBe(true);

@@ -24,6 +24,10 @@ async function untilExecutors(url: string, count: number): Promise<void> {
   }
 }
 
+async function untilLeads(url: string): Promise<void> {
+  while (!(await askMaster({ url }, { type: 'GET_HEALTH' }).catch(() => undefined))) await delay(20);
+}
+
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
   for (const stop of stops.splice(0)) await stop();
@@ -224,6 +228,48 @@ describe('the devcluster answers as a real Mesos did', () => {
     });
     expect(both).toHaveLength(2);
     expect(compared).toBeGreaterThan(80);
+  }, 60_000);
+
+  test('to a framework that follows a new leader', async () => {
+    const devcluster = await cluster(2, {}, agents(2), { masters: 3, sessionTimeout: 200 });
+    const before = devcluster.masterUrl;
+    const leadsAnother = async () => {
+      devcluster.faults.killMaster();
+      while (devcluster.masterUrl === before) await delay(20);
+    };
+    const { compared } = await replay({
+      scenario: '10-master-failover',
+      cluster: devcluster,
+      to: 81,
+      onNote: async (text) => {
+        if (text.startsWith('offers are outstanding')) await leadsAnother();
+      },
+      // Who asked which master meanwhile, over connections of its own.
+      skip: /^follower/,
+    });
+    expect(compared).toBeGreaterThan(40);
+  }, 60_000);
+
+  test('to a framework at a master that starts anew before its agents are back', async () => {
+    // What an ACCEPT leaves must not be offered again before the SUPPRESS that follows.
+    const devcluster = await cluster(2, { allocationInterval: 1000 }, agents(2), { sessionTimeout: 200 });
+    const { faults, masterUrl: url } = devcluster;
+    const { compared } = await replay({
+      scenario: '10-master-failover-agents-late',
+      cluster: devcluster,
+      to: 92,
+      onNote: async (text) => {
+        if (text.startsWith('the leading master is killed')) {
+          for (const agent of [0, 1]) faults.loseAgent(agent);
+          faults.killMaster();
+          await faults.startMaster(0);
+          await untilLeads(url);
+        }
+        if (text === 'agents go on') for (const agent of [0, 1]) faults.returnAgent(agent);
+      },
+      skip: /^op-sub/,
+    });
+    expect(compared).toBeGreaterThan(40);
   }, 60_000);
 
   test('about reconciliation', async () => {

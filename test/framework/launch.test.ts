@@ -1,0 +1,45 @@
+import { describe, expect, test } from '@jest/globals';
+import type { PodSpec } from '../../api/kinds/pod.ts';
+import { factsOf } from '../../framework/agents.ts';
+import { limitsOf } from '../../framework/launch.ts';
+import { wantOf } from '../../framework/resources.ts';
+import { makePod } from '../scheduler/builders.ts';
+import { callsOf, makeOffer, register, subscribed } from './builders.ts';
+
+const containers = (...limits: Record<string, string>[]): Partial<PodSpec> => ({
+  containers: limits.map((one, i) => ({ name: `c${i}`, image: 'x', resources: { limits: one } })),
+});
+const want = wantOf([
+  { resource: 'cpu', amount: 250 },
+  { resource: 'memory', amount: 64 * 1024 * 1024 },
+]);
+const limits = (spec: Partial<PodSpec>, of = want) => limitsOf(makePod('p', spec), of);
+
+describe('the limits of a task', () => {
+  test('are those of its pod, never less than what it is accounted with', () => {
+    const all = containers({ cpu: '1', memory: '128Mi' }, { cpu: '500m', memory: '1Gi' });
+    expect(limits(all)).toEqual({ cpus: { value: 1.5 }, mem: { value: 1152 } });
+    expect(limits({ ...all, overhead: { cpu: '100m' } }).cpus).toEqual({ value: 1.6 });
+    expect(limits(containers({ cpu: '1m', memory: '1Mi' }))).toEqual({ cpus: { value: 0.25 }, mem: { value: 64 } });
+    expect(limits({ ...containers({}), resources: { limits: { cpu: '2' } } }).cpus).toEqual({ value: 2 });
+  });
+
+  test('are none for a pod of which one container has none: cpus then are not limited at all, memory as before', () => {
+    expect(limits(containers({ cpu: '1', memory: '128Mi' }, {}))).toEqual({ cpus: { value: Infinity } });
+    expect(limits(containers({}))).toEqual({ cpus: { value: Infinity } });
+    expect(limits(containers({ cpu: '1', memory: '1Gi' }), wantOf([]))).toEqual({});
+  });
+
+  test.each([true, false, undefined])('are sent where the agent takes them: %s', (takes) => {
+    const state = subscribed();
+    const offer = makeOffer('a1');
+    state.learnAgent({ ...factsOf(offer), limits: takes });
+    state.offered([offer], 0);
+    register(state);
+    state.reserve(makePod('p', containers({ cpu: '1', memory: '1Gi' })), 'host-a1');
+    const [call] = state.takeLaunches(0).flatMap((launch) => callsOf(state.recorded(launch, 0)));
+    const [operation] = call?.type === 'ACCEPT' ? (call.accept.operations ?? []) : [];
+    const expected = takes ? { cpus: { value: 1 }, mem: { value: 1024 } } : undefined;
+    expect(operation?.launch?.task_infos?.map((task) => task.limits)).toEqual([expected]);
+  });
+});
