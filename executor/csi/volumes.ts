@@ -92,6 +92,15 @@ export class CsiVolumes {
     });
   }
 
+  /** Whether a volume is to be given to the group of its pod by us: its driver may do so itself, or not want it. */
+  async isForGroup({ driver: name, pod, readOnly, fsType, isEphemeral, accessModes }: CsiVolume): Promise<boolean> {
+    if (pod.spec.securityContext?.fsGroup === undefined || readOnly) return false;
+    if (this.#plugin(name).can.has('VOLUME_MOUNT_GROUP')) return false;
+    const { fsGroupPolicy = 'ReadWriteOnceWithFSType' } = (await this.#options.apiserver.csiDriver(name))?.spec ?? {};
+    if (fsGroupPolicy !== 'ReadWriteOnceWithFSType') return fsGroupPolicy === 'File';
+    return fsType !== '' && (isEphemeral || accessModes.includes('ReadWriteOnce'));
+  }
+
   /** Uids of this node's pods that have volumes here: others, a kubelet even, may keep theirs in the same place. */
   async users(): Promise<string[]> {
     const records = await published(this.#options.root);

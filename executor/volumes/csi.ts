@@ -65,9 +65,10 @@ export const persistentCsi: PersistentType = {
   },
 };
 
-async function mounted({ facts: { csi }, pod }: VolumePlace, volume: CsiVolume): Promise<string> {
+async function mounted(place: VolumePlace, volume: CsiVolume): Promise<string> {
+  const { csi } = place.facts;
   if (!csi) throw new VolumeError('volumes of CSI drivers need a container runtime, which this node has not');
   const path = await csi.publish(volume);
-  if (!volume.readOnly) await giveToGroup(path, pod);
+  if (await csi.isForGroup(volume)) await giveToGroup(path, place);
   return path;
 }

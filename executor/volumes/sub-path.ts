@@ -1,12 +1,9 @@
-import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readlink, realpath, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { O_PATH, named, pathOf } from './handles.ts';
 import { mount, unmount } from './mounts.ts';
 import { VolumeError } from './volume.ts';
 
-/** open(2): a handle on the name itself, which opens nothing. */
-const O_PATH = 0o10000000;
-const flags = O_PATH | constants.O_NOFOLLOW;
 const mostLinks = 40;
 
 /**
@@ -33,8 +30,6 @@ export async function subPathMount(volume: string, subPath: string, place: strin
 }
 
 const leaves = (subPath: string): VolumeError => new VolumeError(`subPath "${subPath}" would leave the volume`);
-
-const pathOf = ({ fd }: FileHandle): string => `/proc/self/fd/${fd}`;
 
 /** Every handle it opens is pushed to `way`, whose depth is that of where it stands: `..` of a link goes back along it. */
 async function walk(way: FileHandle[], subPath: string, base: string): Promise<FileHandle> {
@@ -71,12 +66,12 @@ async function openOrMake(name: string, subPath: string): Promise<FileHandle> {
     if (error.code === 'ENOENT') return undefined;
     return changed(subPath, error);
   };
-  const found = await open(name, flags).catch(absent);
+  const found = await open(name, named).catch(absent);
   if (found) return found;
   await mkdir(name, { mode: 0o755 }).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') changed(subPath, error);
   });
-  return open(name, flags).catch((error: unknown) => changed(subPath, error));
+  return open(name, named).catch((error: unknown) => changed(subPath, error));
 }
 
 function changed(subPath: string, error: unknown): never {

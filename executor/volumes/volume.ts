@@ -46,7 +46,7 @@ export interface VolumeFacts extends Pick<EnvFacts, 'nodeName' | 'hostIp' | 'pod
   claim(name: string): Promise<PersistentVolumeClaim | undefined>;
   persistentVolume(name: string): Promise<PersistentVolume | undefined>;
   /** Undefined where no CSI driver can serve. */
-  csi?: Pick<CsiVolumes, 'publish' | 'expand'> | undefined;
+  csi?: Pick<CsiVolumes, 'publish' | 'expand' | 'isForGroup'> | undefined;
   /** The file system of a claim's volume has grown. */
   claimGrew(claim: PersistentVolumeClaim, storage: string): Promise<void>;
   /** About the pod. */

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
 import type { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
@@ -29,12 +29,15 @@ const pod = (source: object, spec: object = {}): Pod => ({
 const byName = { persistentVolumeClaim: { claimName: 'c' } };
 
 function prepare(given: Pod, found: PersistentVolumeClaim | undefined, bound: PersistentVolume | undefined) {
-  const facts = {
+  return prepareVolumes(given, join(directory, 'pod'), factsOf(found, bound));
+}
+
+const factsOf = (found: PersistentVolumeClaim | undefined, bound: PersistentVolume | undefined): VolumeFacts =>
+  ({
     claim: (name: string) => Promise.resolve(name === found?.metadata.name ? found : undefined),
     persistentVolume: () => Promise.resolve(bound),
-  } as Partial<VolumeFacts> as VolumeFacts;
-  return prepareVolumes(given, join(directory, 'pod'), facts);
-}
+  }) as Partial<VolumeFacts> as VolumeFacts;
+const isRoot = process.getuid?.() === 0;
 
 describe('a persistent volume claim', () => {
   test.each([
@@ -49,6 +52,37 @@ describe('a persistent volume claim', () => {
     const grouped = pod(byName, { securityContext: { fsGroup: own } });
     await prepare(grouped, claim(), volume({ local: { path: data } }));
     expect([statSync(data).gid, statSync(data).mode & 0o2070]).toEqual([own, 0o2070]);
+  });
+
+  test('of a local volume gives all in it to the group of the pod, once, and follows no link', async () => {
+    const group = isRoot ? 4242 : process.getgid!();
+    const tree = join(directory, 'tree');
+    const outside = join(directory, 'outside');
+    mkdirSync(join(tree, 'a/b'), { recursive: true });
+    writeFileSync(join(tree, 'a/b/file'), '', { mode: 0o600 });
+    writeFileSync(outside, '', { mode: 0o600 });
+    symlinkSync(outside, join(tree, 'a/link'));
+    symlinkSync(directory, join(tree, 'a/up'));
+    const grouped = (fsGroupChangePolicy: 'Always' | 'OnRootMismatch') =>
+      pod(byName, { securityContext: { fsGroup: group, fsGroupChangePolicy } });
+    const mode = (path: string) => [lstatSync(join(tree, path)).gid, lstatSync(join(tree, path)).mode & 0o7777];
+    const give = async (policy: 'Always' | 'OnRootMismatch', life: string) => {
+      const facts = factsOf(claim(), volume({ local: { path: tree } }));
+      await prepareVolumes(grouped(policy), join(directory, life), facts);
+    };
+    await give('OnRootMismatch', 'life-1');
+    expect(mode('a/b')).toEqual([group, 0o2775]);
+    expect(mode('a/b/file')).toEqual([group, 0o660]);
+    expect(mode('a/link')[0]).toBe(group);
+    expect(statSync(outside)).toMatchObject({ gid: process.getgid!(), mode: 0o100600 });
+    expect(statSync(directory).gid).toBe(process.getgid!());
+    // Its top is given: the rest is taken for given too, unless it is to be looked at always.
+    chmodSync(join(tree, 'a/b/file'), 0o600);
+    await give('OnRootMismatch', 'life-2');
+    await give('Always', 'life-1');
+    expect(mode('a/b/file')[1]).toBe(0o600);
+    await give('Always', 'life-3');
+    expect(mode('a/b/file')[1]).toBe(0o660);
   });
 
   test('that is to be read only is, whatever the container says', async () => {

@@ -1,7 +1,16 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { CSIDriver } from '../../api/kinds/csi-driver.ts';
 import { CSINode } from '../../api/kinds/csi-node.ts';
@@ -237,6 +246,20 @@ describeHere('a CSI driver', () => {
     expect(driver.methods('kept').at(-1)).toBe('NodeUnpublishVolume');
     expect(existsSync(join(root, 'pods/other'))).toBe(true);
     rmSync(join(root, 'pods/other'), { recursive: true });
+    await nothingMounted();
+  }, 30_000);
+
+  test('has its volume given to the group of the pod, if it has a file system that one node writes', async () => {
+    const group = async (name: string, csi: object) => {
+      mkdirSync(join(driver.volumes, name));
+      writeFileSync(join(driver.volumes, name, 'note'), '');
+      const volume = await claim(name, csi);
+      await pod(name, 'exec sleep 1000', [volume], { securityContext: { fsGroup: 2000 } });
+      await phase(name, 'Running');
+      return statSync(join(driver.volumes, name, 'note')).gid;
+    };
+    expect([await group('owned', { fsType: 'ext4' }), await group('as-it-was', {})]).toEqual([2000, 0]);
+    await remove('owned', 'as-it-was');
     await nothingMounted();
   }, 30_000);
 
