@@ -217,6 +217,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     await onceStoreAnswers(() => reconcilePolicy(registry), log, signal);
     aggregator.start(stopping.signal);
     const port = await listen(server, o, deps.sharing !== undefined);
+    server.reload([o.tlsCertFile, o.tlsKeyFile, ...clientCaFiles(o)], () => tlsFiles(o));
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
     keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
     const closed = aborted(signal)
@@ -269,10 +270,12 @@ function etcdAt(endpoints: readonly string[], o: Options, log: Logger): Store {
   });
 }
 
+const clientCaFiles = (o: Options): string[] => [o.clientCaFile, o.requestheaderClientCaFile].filter(Boolean);
+
 function tlsFiles(o: Options) {
   if (!o.tlsCertFile || !o.tlsKeyFile)
     throw new Error('the apiserver needs a certificate: set --tls-cert-file and --tls-key-file');
-  const clientCas = [o.clientCaFile, o.requestheaderClientCaFile].filter(Boolean);
+  const clientCas = clientCaFiles(o);
   return {
     cert: readFileSync(o.tlsCertFile),
     key: readFileSync(o.tlsKeyFile),

@@ -1,9 +1,10 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
-import type { TLSSocket } from 'node:tls';
+import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import { fastify } from 'fastify';
 import { StatusError } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
+import { reloadTls } from '../lib/reload-tls.ts';
 import { aggregatedForm, type Discovery } from './discovery.ts';
 import type { Answer } from './call.ts';
 import type { User } from './auth/user.ts';
@@ -56,6 +57,8 @@ export interface TlsFiles {
 export interface Server {
   /** Resolves with the bound port; rejects when the port is taken, unless by processes that share it too. */
   listen: (host: string, port: number, sharesPort?: boolean) => Promise<number>;
+  /** Follows changes of the files that its certificates come from. */
+  reload: (paths: readonly string[], read: () => TlsFiles) => void;
   /** Takes no new connections, lets requests in flight finish for as long as `drainMs`, then closes the rest. */
   stop: (drainMs: number) => Promise<void>;
 }
@@ -109,6 +112,11 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
       // The kernel spreads new connections over all who listen, and takes back those of one that dies.
       await app.listen({ host, port, ...(sharesPort ? { exclusive: true, reusePort: true } : {}) });
       return (app.server.address() as AddressInfo).port;
+    },
+    reload: (paths, read) => {
+      // An HTTP/2 server that speaks TLS is one of these; its type does not tell.
+      const server: unknown = app.server;
+      if (server instanceof TlsServer) reloadTls(server, paths, read, parts);
     },
     stop: async (drainMs) => {
       const closed = app.close();

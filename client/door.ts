@@ -8,6 +8,7 @@ import { StatusError } from '../api/status.ts';
 import { selfSigned } from '../lib/certs.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Values, port, text } from '../lib/options.ts';
+import { reloadTls } from '../lib/reload-tls.ts';
 import type { Client } from './client.ts';
 import { type Access, callerOf, delegatedAccess } from './delegated-access.ts';
 
@@ -80,10 +81,15 @@ export async function openDoor(
   rooms: Rooms,
   { client, log, signal }: { client: Client; log: Logger; signal: AbortSignal },
 ): Promise<Door> {
-  const { cert, key } = await certificateOf(o, rooms.name);
-  const ca = o.clientCaFile ? { ca: readFileSync(o.clientCaFile), requestCert: true } : {};
+  const { cert, key, ca } = o.tlsCertFile && o.tlsPrivateKeyFile ? tlsOf(o) : await ownCertificate(o, rooms.name);
   const access = delegatedAccess(client, (question: Question) => ({ nonResourceAttributes: question }), signal);
-  const server = createServer({ cert, key, ...ca, rejectUnauthorized: false, minVersion: 'TLSv1.2' });
+  const server = createServer({
+    cert,
+    key,
+    minVersion: 'TLSv1.2',
+    rejectUnauthorized: false,
+    ...(ca ? { ca, requestCert: true } : {}),
+  });
   server.on('request', (request, response) => {
     answer(request, response, access, rooms).catch((error: unknown) => {
       const refused = error instanceof StatusError;
@@ -109,16 +115,31 @@ export async function openDoor(
       server.closeAllConnections();
     });
   signal.addEventListener('abort', () => void close(), { once: true });
+  if (o.tlsCertFile && o.tlsPrivateKeyFile) {
+    const files = [o.tlsCertFile, o.tlsPrivateKeyFile, ...(o.clientCaFile ? [o.clientCaFile] : [])];
+    reloadTls(server, files, () => tlsOf(o), { log, signal });
+  }
   return { port: (server.address() as AddressInfo).port, close };
 }
 
-async function certificateOf(
-  { tlsCertFile, tlsPrivateKeyFile }: Values<typeof doorOptions>,
-  name: string,
-): Promise<{ cert: string; key: string }> {
-  if (tlsCertFile && tlsPrivateKeyFile)
-    return { cert: readFileSync(tlsCertFile, 'utf8'), key: readFileSync(tlsPrivateKeyFile, 'utf8') };
-  return selfSigned({ commonName: `${name}@${hostname()}`, hosts: [hostname(), 'localhost', '127.0.0.1'] });
+type DoorOptions = Values<typeof doorOptions>;
+
+interface DoorTls {
+  cert: string;
+  key: string;
+  ca?: string;
+}
+
+function tlsOf({ tlsCertFile, tlsPrivateKeyFile, clientCaFile }: DoorOptions): DoorTls {
+  const read = (path: string) => readFileSync(path, 'utf8');
+  const ca = clientCaFile ? { ca: read(clientCaFile) } : {};
+  return { cert: read(tlsCertFile), key: read(tlsPrivateKeyFile), ...ca };
+}
+
+async function ownCertificate({ clientCaFile }: DoorOptions, name: string): Promise<DoorTls> {
+  const hosts = [hostname(), 'localhost', '127.0.0.1'];
+  const ca = clientCaFile ? { ca: readFileSync(clientCaFile, 'utf8') } : {};
+  return { ...(await selfSigned({ commonName: `${name}@${hostname()}`, hosts })), ...ca };
 }
 
 async function answer(

@@ -1,6 +1,11 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { expect, jest, test } from '@jest/globals';
 import { pino } from 'pino';
 import type { Logger } from '../../lib/log.ts';
+import { Client } from '../../client/client.ts';
+import { makeCa } from '../pki.ts';
 import { eventually } from '../eventually.ts';
 import { startEtcd } from './etcd-process.ts';
 import { startServer } from './harness.ts';
@@ -34,6 +39,47 @@ test('a start waits for an etcd that comes later, and says once what it waits fo
     await etcd.stop();
   }
 });
+
+test('certificates that change are shown to new callers; what cannot be used is told, and nothing changes', async () => {
+  const { log, lines } = recorded();
+  const server = await startServer({}, { log });
+  const path = (name: string) => join(server.dir, name);
+  /** The number of the certificate that a new connection sees; a call that a certificate of `ca` is shown for says who it is. */
+  const shown = () =>
+    new Promise<string>((resolve, reject) => {
+      const socket = connect({ port: server.port, host: '127.0.0.1', ca: server.ca.pem }, () => {
+        resolve(socket.getPeerCertificate().serialNumber);
+        socket.end();
+      });
+      socket.once('error', reject);
+    });
+  const whoAmI = async (cert: string, key: string) => {
+    const client = new Client({ server: server.url, ca: server.ca.pem, cert, key });
+    const body = { apiVersion: 'authentication.k8s.io/v1', kind: 'SelfSubjectReview' };
+    const answer = client.raw<{ status: { userInfo: { username: string } } }>(
+      'POST',
+      '/apis/authentication.k8s.io/v1/selfsubjectreviews',
+      body,
+    );
+    return answer.then(({ status }) => status.userInfo.username).finally(() => client.close());
+  };
+  const first = await shown();
+  const next = await server.ca.issue('kubernetes');
+  const stranger = await makeCa();
+  const guest = await stranger.issue('guest');
+  await expect(whoAmI(guest.cert, guest.key)).rejects.toThrow();
+
+  writeFileSync(path('server.pem'), next.cert);
+  await eventually(() => expect(lines().map(({ msg }) => msg)).toContain(unusable));
+  expect(await shown()).toBe(first);
+  writeFileSync(path('server.key'), next.key);
+  await eventually(async () => expect(await shown()).not.toBe(first));
+  writeFileSync(path('ca.pem'), `${server.ca.pem}\n${stranger.pem}`);
+  await eventually(async () => expect(await whoAmI(guest.cert, guest.key)).toBe('guest'));
+  expect((await server.call('GET', '/api/v1/namespaces/default')).status).toBe(200);
+  await server.stop();
+});
+const unusable = 'changed certificates cannot be used; going on with those of before';
 
 test('a start that waits ends with its signal', async () => {
   const stop = new AbortController();

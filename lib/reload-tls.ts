@@ -1,0 +1,31 @@
+import { unwatchFile, watchFile } from 'node:fs';
+import { createSecureContext, type SecureContextOptions, type Server } from 'node:tls';
+import type { Logger } from './log.ts';
+
+/** Milliseconds between two looks at the files. */
+const every = 2000;
+
+/**
+ * Gives the server what `read` answers whenever one of the files changes, until the signal aborts: new connections get the new
+ * certificate, open ones stay. What cannot be used (a key that is not the certificate's, as between two writes) is told and not taken:
+ * the server goes on with what it has.
+ */
+export function reloadTls(
+  server: Pick<Server, 'setSecureContext'>,
+  paths: readonly string[],
+  read: () => SecureContextOptions,
+  { log, signal, interval = every }: { log: Logger; signal: AbortSignal; interval?: number },
+): void {
+  const changed = () => {
+    try {
+      const options = read();
+      createSecureContext(options);
+      server.setSecureContext(options);
+      log.info({ files: paths }, 'certificates were read anew');
+    } catch (err) {
+      log.warn({ err, files: paths }, 'changed certificates cannot be used; going on with those of before');
+    }
+  };
+  for (const path of paths) watchFile(path, { interval, persistent: false }, changed);
+  signal.addEventListener('abort', () => paths.forEach((path) => unwatchFile(path, changed)), { once: true });
+}
