@@ -30,6 +30,8 @@ export interface Kubelet extends SandboxFacts {
   sandbox: string;
   /** Volumes of all pods, one directory a pod. */
   volumes: string;
+  /** Processes and threads of one pod; 0: as many as the machine takes. */
+  podMaxPids: number;
   /** Names and `prefix*` patterns. */
   allowedUnsafeSysctls: readonly string[];
   report(uid: string, report: PodReport): void;

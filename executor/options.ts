@@ -1,4 +1,4 @@
-import { type Values, duration, list, oneOf, port, text } from '../lib/options.ts';
+import { type Values, duration, list, number, oneOf, port, text } from '../lib/options.ts';
 
 export const options = {
   runtime: oneOf('What runs containers', ['process', 'cri', 'docker'], 'process'),
@@ -34,6 +34,7 @@ export const options = {
   ),
   allowedUnsafeSysctls: list('Unsafe sysctls that pods may set: names, or prefixes with a star', [], '<name,name*>'),
   launchGrace: duration('How long a task waits for its pod to be bound', 5 * 60_000),
+  podMaxPids: number('Most processes and threads of a pod; 0: as many as the machine takes', 0),
   clusterDns: list('DNS servers of the cluster, for pods', [], '<ip,ip>'),
   clusterDomain: text('Domain of the cluster, for pods', 'cluster.local', '<domain>'),
 } as const;

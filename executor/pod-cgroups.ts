@@ -15,10 +15,10 @@ const classes = { Guaranteed: '', Burstable: 'burstable', BestEffort: 'besteffor
 export const podCgroup = (pod: Pod, parent: string): string =>
   join(parent, classes[qosOf(pod)], `pod${pod.metadata.uid ?? ''}`);
 
-/** Makes it with the limits that hold for all containers together; called again, it brings them up to date. */
-export function makePodCgroup(pod: Pod, parent: string): void {
+/** Makes it with the limits that hold for all containers together; called again, it brings them up to date. No `maxPids`, no such limit. */
+export function makePodCgroup(pod: Pod, parent: string, maxPids = 0): void {
   try {
-    setCgroup(podCgroup(pod, parent), podLimits(pod));
+    setCgroup(podCgroup(pod, parent), { ...podLimits(pod), ...(maxPids > 0 ? { pids: maxPids } : {}) });
     shareOut(parent);
   } catch (error) {
     // Whoever may not make cgroups leaves it to the runtime, which gives each container its limits but the pod none.

@@ -227,7 +227,7 @@ export class PodWorker {
     if (remaining > 0) return this.#wakeIn(remaining);
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);
-      if (this.#kubelet.cgroupParent) makePodCgroup(this.#pod, this.#kubelet.cgroupParent);
+      if (this.#kubelet.cgroupParent) makePodCgroup(this.#pod, this.#kubelet.cgroupParent, this.#kubelet.podMaxPids);
       const handler = await runtimeHandler(this.#kubelet, this.#pod);
       await runtime.createSandbox(sandboxSpec(this.#pod, attempt, this.#kubelet, handler), this.#step.signal);
       this.#setbacks.overcame('sandbox');

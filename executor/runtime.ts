@@ -179,6 +179,8 @@ export interface PodLimits {
   cpuShares: number;
   cpuQuotaMillicores?: number;
   memoryLimitBytes?: number;
+  /** Processes and threads together. */
+  pids?: number;
 }
 
 /** Which later mounts below one are seen: the machine's in the container, or both ways. */

@@ -23,13 +23,14 @@ const isUnified = (at: string): boolean => existsSync(join(at, 'cgroup.controlle
 
 /** Makes a cgroup where it is not there, and its limits what they should be. `path` is below `at`, where cgroups are mounted. */
 export function setCgroup(path: string, limits: PodLimits, at = root): void {
-  const { cpuShares, cpuQuotaMillicores, memoryLimitBytes } = limits;
+  const { cpuShares, cpuQuotaMillicores, memoryLimitBytes, pids } = limits;
   const quota = cpuQuotaMillicores === undefined ? undefined : Math.max(1000, (cpuQuotaMillicores * period) / 1000);
   if (isUnified(at)) {
     const group = makeUnified(path, at);
     write(group, 'cpu.weight', weightOf(cpuShares));
     write(group, 'cpu.max', `${quota ?? 'max'} ${period}`);
     write(group, 'memory.max', memoryLimitBytes ?? 'max');
+    if (pids !== undefined) write(group, 'pids.max', pids);
     return;
   }
   const [cpu, memory] = [join(hierarchy(at, 'cpu'), path), join(hierarchy(at, 'memory'), path)];
@@ -38,6 +39,10 @@ export function setCgroup(path: string, limits: PodLimits, at = root): void {
   write(cpu, 'cpu.cfs_period_us', period);
   write(cpu, 'cpu.cfs_quota_us', quota ?? -1);
   write(memory, 'memory.limit_in_bytes', memoryLimitBytes ?? -1);
+  if (pids === undefined) return;
+  const processes = join(hierarchy(at, 'pids'), path);
+  mkdirSync(processes, { recursive: true });
+  write(processes, 'pids.max', pids);
 }
 
 /** Undefined where there is no such cgroup. */

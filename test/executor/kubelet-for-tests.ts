@@ -124,6 +124,7 @@ export function testKubelet({
     volumes: join(directory, 'volumes'),
     logs: join(directory, 'logs'),
     cgroupParent,
+    podMaxPids: 200,
     clusterDns: [],
     clusterDomain: 'cluster.local',
     sandbox: join(directory, 'sandbox'),

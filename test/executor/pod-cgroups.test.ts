@@ -109,6 +109,19 @@ describeHere('a pod on containerd', () => {
 
   const v1 = existsSync('/sys/fs/cgroup/memory') ? test : test.skip;
 
+  v1('that forks without end has no more processes than a pod may have', async () => {
+    const script = 'i=0; while [ $i -lt 500 ]; do sleep 1000 & i=$((i+1)); done; sleep 1000';
+    const pod = run([{ command: ['sh', '-c', script] }, {}], { restartPolicy: 'Never' });
+    const file = async () => {
+      const container = await kubelet.pods.container(pod.metadata.uid!, 'c0');
+      return container && existsSync(container.logPath) ? readFileSync(container.logPath, 'utf8') : '';
+    };
+    await eventually(async () => /can't fork/.test(await file()), 'the kernel to refuse a process', 20_000);
+    expect(read('pids', `/besteffort/pod${pod.metadata.uid!}`, 'pids.max')).toBe('200');
+    expect(statuses(pod)?.[1]).toMatchObject({ ready: true });
+    kubelet.pods.end(pod.metadata.uid!, { graceSeconds: 0, remove: true });
+  });
+
   v1('lies in the cgroup of its class, with limits that hold for all its containers', async () => {
     const full = resources({ cpu: '200m', memory: '32Mi' }, { cpu: '200m', memory: '32Mi' });
     const guaranteed = run([full, full], { overhead: { memory: '8Mi' } });
