@@ -11,6 +11,7 @@ import { Service } from '../api/kinds/service.ts';
 import type { KubeObject } from '../api/meta.ts';
 import { delay } from '../lib/delay.ts';
 import { equal } from '../lib/equal.ts';
+import { dayOf, tokenTracking } from './auth/token-uses.ts';
 import { self } from './auth/user.ts';
 import { rangesOf } from './admission/service-addresses.ts';
 import type { Registry } from './registry.ts';
@@ -56,6 +57,9 @@ export async function bootstrap(registry: Registry, o: Settings, advertised: str
     },
   };
   await ensure(registry, Service as Kind<never> as Kind, service, 'default');
+  const { namespace, name } = tokenTracking;
+  const tracking = { metadata: { namespace, name }, data: { since: dayOf(Date.now()) } };
+  await ensure(registry, ConfigMap as Kind<never> as Kind, tracking, namespace);
   await publishAuthentication(registry, o);
   const at = advertised.lastIndexOf(':');
   const ip = advertised.slice(0, Math.max(0, at)).replace(/^\[|\]$/g, '');

@@ -1,6 +1,7 @@
 import { Service } from '../api/kinds/service.ts';
 import type { Logger } from '../lib/log.ts';
 import type { KindTable } from './kinds.ts';
+import type { TokenUses } from './auth/token-uses.ts';
 import { self } from './auth/user.ts';
 import { repairAddresses } from './admission/service-addresses.ts';
 import type { Registry } from './registry.ts';
@@ -10,6 +11,7 @@ const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver' };
 export interface House {
   registry: Registry;
   kinds: KindTable;
+  tokenUses: TokenUses;
   /** Makes again what every cluster has, where somebody deleted it. */
   restore: () => Promise<void>;
   /** Milliseconds between compactions; 0 never. */
@@ -18,7 +20,10 @@ export interface House {
 }
 
 /** Forgets old history of the store, and objects whose kind lets them live only so long; puts back what must be there. */
-export function keepHouse({ registry, kinds, restore, compactionMs, log }: House, signal: AbortSignal): void {
+export function keepHouse(
+  { registry, kinds, tokenUses, restore, compactionMs, log }: House,
+  signal: AbortSignal,
+): void {
   let suspects: ReadonlyMap<string, number> = new Map();
   const repair = async () => {
     await registry.feed.fresh();
@@ -34,6 +39,7 @@ export function keepHouse({ registry, kinds, restore, compactionMs, log }: House
     setInterval(() => guard(() => expire(registry, kinds)), 60_000),
     setInterval(() => guard(repair), 60_000),
     setInterval(() => guard(restore), 10_000),
+    setInterval(() => guard(() => tokenUses.record(registry)), 10_000),
   ];
   if (compactionMs > 0) {
     let before = registry.feed.revision;

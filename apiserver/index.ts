@@ -219,7 +219,8 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const port = await listen(server, o, deps.sharing !== undefined);
     server.reload([o.tlsCertFile, o.tlsKeyFile, ...clientCaFiles(o)], () => tlsFiles(o));
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
-    keepHouse({ registry, kinds, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
+    const { tokenUses } = gate;
+    keepHouse({ registry, kinds, tokenUses, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
     const closed = aborted(signal)
       .then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout))
       .finally(() => Promise.all([webhooks.close(), kubelets.close(), proxied.close(), audit?.close()]))

@@ -14,6 +14,7 @@ import type { AuthOptions } from './options.ts';
 import { ProxiedUsers } from './proxied-users.ts';
 import type { Rbac } from './rbac.ts';
 import { ServiceAccountTokens } from './service-account-tokens.ts';
+import { TokenUses } from './token-uses.ts';
 import { readKeys, readSigningKey } from '../../lib/signing-keys.ts';
 import { readTokenFile, StaticTokens, type Token } from './static-tokens.ts';
 import { WebhookAuthorizer, WebhookTokens } from './webhooks.ts';
@@ -22,6 +23,7 @@ import type { Gate } from '../dispatch.ts';
 /** All that the options say of who may enter and do what. */
 export interface Guard extends Gate {
   documents: IssuerDocuments;
+  tokenUses: TokenUses;
 }
 
 const modes = ['Node', 'RBAC', 'Webhook', 'AlwaysAllow', 'AlwaysDeny'] as const;
@@ -35,7 +37,8 @@ export function openGate(
   log: Logger,
 ): Guard {
   const keys = tokenKeys(o);
-  const accounts = new ServiceAccountTokens({ issuers: o.serviceAccountIssuer, ...keys, lookup });
+  const tokenUses = new TokenUses();
+  const accounts = new ServiceAccountTokens({ issuers: o.serviceAccountIssuer, ...keys, lookup, uses: tokenUses });
   const audiences = o.apiAudiences.length > 0 ? o.apiAudiences : o.serviceAccountIssuer;
   const authenticator = new Authenticator({
     certificates: new CertificateUsers(o.requestheaderClientCaFile ? fileOf(o.clientCaFile) : undefined),
@@ -55,6 +58,7 @@ export function openGate(
     authorizer,
     giver: { tokens: accounts, lookup, audiences, maxSeconds: o.serviceAccountMaxTokenExpiration / 1000 },
     documents: new IssuerDocuments(o.serviceAccountIssuer[0], o.serviceAccountJwksUri, keys.keys),
+    tokenUses,
   };
 }
 

@@ -8,6 +8,7 @@ import type { ObjectMeta } from '../../api/meta.ts';
 import type { Known, TokenUsers } from './authenticate.ts';
 import type { Lookup } from './lookup.ts';
 import type { TokenKey } from '../../lib/signing-keys.ts';
+import { isMarkedInvalid, type TokenUses } from './token-uses.ts';
 import { authenticated, type User } from './user.ts';
 
 export interface NamedUid {
@@ -30,6 +31,8 @@ export interface TokenOptions {
   signingKey: (TokenKey & { privateKey: KeyObject }) | undefined;
   keys: readonly TokenKey[];
   lookup: Lookup;
+  /** Told of every token in a Secret that lets somebody in. */
+  uses: TokenUses;
 }
 
 const claimsName = 'kubernetes.io';
@@ -123,9 +126,11 @@ export class ServiceAccountTokens implements TokenUsers {
     const account = { name: claim('service-account.name'), uid: claim('service-account.uid') };
     const secret = await this.#options.lookup(Secret, namespace, claim('secret.name'));
     const held = Buffer.from(secret?.data?.['token'] ?? '', 'base64').toString();
-    if (!secret || secret.metadata.deletionTimestamp || held !== token) return undefined;
+    if (!secret || secret.metadata.deletionTimestamp || held !== token || isMarkedInvalid(secret)) return undefined;
     const claims = { namespace, serviceaccount: account };
-    return (await this.#lives(claims)) ? { user: userOf(claims, undefined) } : undefined;
+    if (!(await this.#lives(claims))) return undefined;
+    this.#options.uses.note(secret, Date.now());
+    return { user: userOf(claims, undefined) };
   }
 }
 

@@ -59,14 +59,16 @@ test('those that were made for an account and no pod mounts are marked, then del
   });
   const cleaner = { controllers: ['legacy-service-account-token-cleaner'], legacyServiceAccountTokenCleanUpPeriod: 1 };
   const untracked = await w.another(cleaner);
-  // The apiserver has not said since when it writes uses: nothing is judged.
+  // The apiserver notes uses only since today: nothing is judged.
   await untracked.stop();
   expect((await get('condemned')).metadata.labels).toEqual(marked('2020-01-01'));
 
-  await w.client.create(ConfigMap, {
-    metadata: { name: 'kube-apiserver-legacy-service-account-token-tracking', namespace: 'kube-system' },
-    data: { since: '2020-01-01' },
-  });
+  // As if it had done so for years.
+  await w.client.patch(
+    ConfigMap,
+    { namespace: 'kube-system', name: 'kube-apiserver-legacy-service-account-token-tracking' },
+    { data: { since: '2020-01-01' } },
+  );
   const tracked = await w.another(cleaner);
   await eventually(async () => {
     expect((await get('idle')).metadata.labels).toEqual(marked(new Date().toISOString().slice(0, 10)));

@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { createLocalJWKSet, decodeJwt, decodeProtectedHeader, jwtVerify, SignJWT, type JSONWebKeySet } from 'jose';
 import { Kubectl, newestKubectl } from '../../cluster/kubectl.ts';
+import { eventually } from '../../eventually.ts';
 import { startServer, type Json, type TestServer } from '../harness.ts';
 
 const issuer = 'https://kubernetes.default.svc';
@@ -176,7 +177,28 @@ test('keys of before go on being accepted, and tokens in Secrets for as long as 
   };
   expect((await s.call('POST', `${inDefault}/secrets`, secret)).status).toBe(201);
   expect((await whoIs(token)).json['status']!['userInfo']!['username']).toBe('system:serviceaccount:default:robot');
-});
+
+  // https://kubernetes.io/docs/reference/access-authn-authz/service-accounts-admin/#legacy-serviceaccount-token-tracking-controller
+  const today = expect.stringMatching(/^\d{4}-\d\d-\d\d$/);
+  const since = await s.call(
+    'GET',
+    '/api/v1/namespaces/kube-system/configmaps/kube-apiserver-legacy-service-account-token-tracking',
+  );
+  expect(since.json['data']).toEqual({ since: today });
+  const path = `${inDefault}/secrets/robot-token`;
+  await eventually(async () => {
+    const { json } = await s.call('GET', path);
+    expect(json['metadata']!['labels']).toEqual({ 'kubernetes.io/legacy-token-last-used': today });
+  }, 15_000);
+  const mark = (value: string | null) =>
+    s.call('PATCH', path, { metadata: { labels: { 'kubernetes.io/legacy-token-invalid-since': value } } }, merge);
+  await mark('2026-01-01');
+  await eventually(async () => expect((await whoIs(token)).status).toBe(401));
+  await mark(null);
+  await eventually(async () => expect((await whoIs(token)).status).toBe(201));
+}, 30_000);
+
+const merge = { 'content-type': 'application/merge-patch+json' };
 
 test('a server without a key says so', async () => {
   const other = await startServer();
