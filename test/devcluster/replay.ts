@@ -3,6 +3,7 @@ import { request, Agent as HttpAgent, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { expect } from '@jest/globals';
+import { delay } from '../../lib/delay.ts';
 import { masterCall, schedulerCall, schedulerEvent, type MessageType } from '../../mesos/codec.ts';
 import { RecordDecoder } from '../../mesos/recordio.ts';
 import type { Devcluster } from '../../devcluster/index.ts';
@@ -23,9 +24,15 @@ export interface ReplayOptions {
   replace?: Readonly<Record<string, string>>;
   /** Connections to leave out. */
   skip?: RegExp;
+  /** Requests come as long after what was before them as in the recording, half a second at most: tasks do something meanwhile. */
+  keepsPace?: boolean;
 }
 
+const longestPause = 500;
+
 interface Item {
+  /** Milliseconds. */
+  t: number;
   conn: string;
   dir: string;
   text?: string;
@@ -90,6 +97,8 @@ class Connection {
 
 class Player {
   compared = 0;
+  /** When the recording had the item before. */
+  #last = 0;
   readonly #options: ReplayOptions;
   readonly #connections = new Map<string, Connection>();
   /** Recorded text → ours. */
@@ -108,8 +117,13 @@ class Player {
   }
 
   async play(item: Item): Promise<void> {
+    await this.#play(item);
+    this.#last = item.t;
+  }
+
+  async #play(item: Item): Promise<void> {
     if (item.dir === 'note') await this.#options.onNote?.(item.text ?? '');
-    else if (item.dir === 'request') this.#request(item);
+    else if (item.dir === 'request') await this.#inTime(item);
     else if (item.dir === 'response') await this.#response(item);
     else if (item.dir === 'record') await this.#record(item);
     else if (item.dir === 'close') await this.#close(item);
@@ -144,6 +158,12 @@ class Player {
     const sorted = [...this.#ours].sort(([a], [b]) => b.length - a.length);
     this.#ours.clear();
     for (const [key, value] of sorted) this.#ours.set(key, value);
+  }
+
+  async #inTime(item: Item): Promise<void> {
+    const gap = this.#options.keepsPace ? Math.min(longestPause, item.t - this.#last) : 0;
+    if (gap > 0) await delay(gap);
+    this.#request(item);
   }
 
   #request({ conn, method, path, headers, body, bodyBase64 }: Item): void {
