@@ -192,7 +192,8 @@ test(
       const { spec } = await w.client.get(Lease, { namespace: 'kube-system', name: 'km-controller-manager' });
       // About twenty on a quiet machine: a lease of two seconds has to run out each time.
       expect(managers.kills).toBeGreaterThanOrEqual(5);
-      expect(spec?.leaseTransitions).toBeGreaterThanOrEqual(managers.kills);
+      // Whoever follows the last one may not have had to do anything yet.
+      expect(spec?.leaseTransitions).toBeGreaterThanOrEqual(managers.kills - 1);
     } finally {
       await managers.stop();
     }
