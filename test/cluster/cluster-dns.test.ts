@@ -38,7 +38,10 @@ const inPod = (script: string) => cluster.kubectl.run('exec', 'asks', '--', 'sh'
 
 test('a Service is found by its short name, and answers', async () => {
   // The rules are written a moment after the endpoints are known. The server has no page, which is an answer too.
-  await eventually(async () => expect(await inPod('wget -q -T 2 -O- http://web 2>&1 || true')).toMatch(/404/), 20_000);
+  await eventually(
+    async () => expect(await inPod('printf "GET / HTTP/1.0\\r\\n\\r\\n" | nc -w 2 web 80 || true')).toMatch(/404/),
+    20_000,
+  );
   expect(await inPod('nslookup web.default.svc.cluster.local')).toMatch(/Address(?: 1)?: 10\.118\./);
 }, 60_000);
 
