@@ -64,8 +64,8 @@ test('two processes serve behind one port, and show their figures as one', async
     const { text } = await ask('/metrics');
     const line = text.split('\n').find((one) => /^apiserver_request_total.*"POST".*"configmaps"/.test(one));
     expect(line).toMatch(/code="201".* 6$/);
-    // Ours, and the one that tells how users are known.
-    expect(text).toMatch(/^apiserver_storage_objects\{resource="configmaps"\} 7$/m);
+    // Ours, and those that tell how users are known and since when uses of tokens are noted.
+    expect(text).toMatch(/^apiserver_storage_objects\{resource="configmaps"\} 8$/m);
   });
 });
 
