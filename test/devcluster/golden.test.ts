@@ -172,12 +172,16 @@ describe('the devcluster answers as a real Mesos did', () => {
 
   test('about a kill policy in the call, and about an update nobody acknowledges', async () => {
     const policy = '04-kill-policy-in-call-driver-command-executor';
-    expect((await replay({ scenario: policy, cluster: await cluster(1), skip: others })).compared).toBe(15);
+    expect(
+      (await replay({ scenario: policy, cluster: await cluster(1), skip: others, keepsPace: true })).compared,
+    ).toBe(15);
     const specs = agents(1).map((spec) => ({ ...spec, httpCommandExecutor: true }));
     const heeded = '04-kill-policy-in-call-http-command-executor';
     const http = await cluster(1, {}, specs);
     // What follows is a race of an offer with the framework's end.
-    expect((await replay({ scenario: heeded, cluster: http, to: 19, skip: others })).compared).toBe(12);
+    expect((await replay({ scenario: heeded, cluster: http, to: 19, skip: others, keepsPace: true })).compared).toBe(
+      12,
+    );
     const devcluster = await cluster(1, { updateRetryMin: 500 });
     const scenario = '04-unacknowledged-update';
     expect((await replay({ scenario, cluster: devcluster, skip: others })).compared).toBe(15);
@@ -340,6 +344,8 @@ describe('the devcluster answers as a real Mesos did', () => {
         // The executors of command tasks linger a while.
         if (text.startsWith('SHUTDOWN of that executor')) await untilExecutors(devcluster.agents[0]!.url, 1);
       },
+      // Its task must have had the time to say that it ignores SIGTERM.
+      keepsPace: /"DRAIN_AGENT"/,
       skip: /^(op-sub|fetch)/,
     });
     expect(compared).toBeGreaterThan(80);

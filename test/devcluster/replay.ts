@@ -24,8 +24,11 @@ export interface ReplayOptions {
   replace?: Readonly<Record<string, string>>;
   /** Connections to leave out. */
   skip?: RegExp;
-  /** Requests come as long after what was before them as in the recording, half a second at most: tasks do something meanwhile. */
-  keepsPace?: boolean;
+  /**
+   * Requests, or those whose body matches, come as long after what was before them as in the recording, half a second at most:
+   * tasks do something meanwhile.
+   */
+  keepsPace?: true | RegExp;
 }
 
 const longestPause = 500;
@@ -161,7 +164,9 @@ class Player {
   }
 
   async #inTime(item: Item): Promise<void> {
-    const gap = this.#options.keepsPace ? Math.min(longestPause, item.t - this.#last) : 0;
+    const { keepsPace } = this.#options;
+    const waits = keepsPace === true || keepsPace?.test(item.body ?? '');
+    const gap = waits ? Math.min(longestPause, item.t - this.#last) : 0;
     if (gap > 0) await delay(gap);
     this.#request(item);
   }
