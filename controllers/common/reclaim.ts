@@ -37,11 +37,17 @@ export async function deleteHere({ metadata: { name }, spec }: Volume): Promise<
   const path = spec.hostPath?.path;
   if (path === undefined)
     throw new Error(`error getting deleter volume plugin for volume "${name}": no deletable volume plugin matched`);
+  await rm(await deletable(path), { recursive: true, force: true });
+}
+
+/** Where it lies that is to be deleted. Throws an Error for all that is not below /tmp. */
+export async function deletable(path: string): Promise<string> {
   const parent = await realpath(dirname(path)).catch(() => dirname(path));
-  // A link on the way must not lead out of /tmp, where everybody may put one.
-  if (!/^\/tmp\/.+/.test(path) || !/^\/tmp(\/|$)/.test(parent))
+  const target = join(parent, basename(path));
+  // A link on the way must not lead out of /tmp, where everybody may put one; `/tmp/.` is /tmp itself.
+  if (![path, target].every((one) => /^\/tmp\/.+/.test(one)))
     throw new Error(`host_path deleter only supports /tmp/.+ but received provided ${path}`);
-  await rm(join(parent, basename(path)), { recursive: true, force: true });
+  return target;
 }
 
 /** The pod that empties the volume, on a node that reaches it; undefined when its kind of volume cannot be emptied. */

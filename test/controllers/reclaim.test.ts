@@ -7,7 +7,7 @@ import { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
 import { Pod } from '../../api/kinds/pod.ts';
 import { StorageClass } from '../../api/kinds/storage-class.ts';
 import { isNotFound } from '../../api/status.ts';
-import { recyclerPod } from '../../controllers/common/reclaim.ts';
+import { deletable, recyclerPod } from '../../controllers/common/reclaim.ts';
 import { options } from '../../controllers/index.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import { eventually } from '../eventually.ts';
@@ -70,6 +70,12 @@ describe('a volume of the policy Delete', () => {
     await eventually(async () =>
       expect(await reasons(name)).toEqual([['Warning', 'VolumeFailedDelete', expect.stringContaining(words)]]),
     );
+  });
+
+  test('is never /tmp itself', async () => {
+    expect(await deletable('/tmp/km-a/b')).toBe('/tmp/km-a/b');
+    for (const path of ['/tmp', '/tmp/', '/tmp/.', '/tmp//', '/tmp/km-a/..', '/tmpfile'])
+      await expect(deletable(path)).rejects.toThrow('only supports /tmp/.+');
   });
 
   test('of a provisioner or a CSI driver is left to that', async () => {
