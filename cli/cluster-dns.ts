@@ -1,11 +1,8 @@
 import { createSocket } from 'node:dgram';
 import { isIP, isIPv4 } from 'node:net';
 import { formatAddress, parseCidr } from '../api/cidr.ts';
-import type { Kind } from '../api/kind.ts';
 import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
 import { Service } from '../api/kinds/service.ts';
-import type { KubeObject } from '../api/meta.ts';
-import { isAlreadyExists } from '../api/status.ts';
 import { Client } from '../client/client.ts';
 import { readKubeconfig } from '../client/kubeconfig.ts';
 
@@ -36,6 +33,9 @@ export async function machineAddress(): Promise<string> {
 
 export const isLoopback = (address: string): boolean => address === '::1' || /^127\./.test(address);
 
+/** What an earlier try-out wrote is ours to change. */
+const as = { fieldManager: 'km-up', force: true };
+
 const metadata = (name: string, labels: Record<string, string>) => ({ namespace: 'kube-system', name, labels });
 
 /** Makes the Service `kube-dns` lead to a server of names at `address`:`port`, with the kubeconfig of an administrator. */
@@ -46,29 +46,28 @@ export async function publishDns(kubeconfig: string, clusterIP: string, address:
     { name: 'dns-tcp', protocol: 'TCP' as const, port },
   ];
   try {
-    await put(client, Service, {
-      metadata: metadata('kube-dns', { 'k8s-app': 'kube-dns', 'kubernetes.io/name': 'CoreDNS' }),
-      spec: { clusterIP, ports: ports.map((one) => ({ ...one, port: 53, targetPort: port })) },
-    });
-    await put(client, EndpointSlice, {
-      metadata: metadata('kube-dns-km-up', {
-        'kubernetes.io/service-name': 'kube-dns',
-        'endpointslice.kubernetes.io/managed-by': 'km-up',
-      }),
-      addressType: isIPv4(address) ? 'IPv4' : 'IPv6',
-      endpoints: [{ addresses: [address], conditions: { ready: true } }],
-      ports,
-    });
+    await client.apply(
+      Service,
+      {
+        metadata: metadata('kube-dns', { 'k8s-app': 'kube-dns', 'kubernetes.io/name': 'CoreDNS' }),
+        spec: { clusterIP, ports: ports.map((one) => ({ ...one, port: 53, targetPort: port })) },
+      },
+      as,
+    );
+    await client.apply(
+      EndpointSlice,
+      {
+        metadata: metadata('kube-dns-km-up', {
+          'kubernetes.io/service-name': 'kube-dns',
+          'endpointslice.kubernetes.io/managed-by': 'km-up',
+        }),
+        addressType: isIPv4(address) ? 'IPv4' : 'IPv6',
+        endpoints: [{ addresses: [address], conditions: { ready: true } }],
+        ports,
+      },
+      as,
+    );
   } finally {
     await client.close();
-  }
-}
-
-async function put<T extends KubeObject>(client: Client, kind: Kind<T>, object: T): Promise<void> {
-  try {
-    await client.create(kind, object);
-  } catch (error) {
-    if (!isAlreadyExists(error)) throw error;
-    await client.patch(kind, object.metadata, object);
   }
 }
