@@ -26,18 +26,16 @@ export const dayOf = (ms: number): string => new Date(ms).toISOString().slice(0,
  */
 export class TokenUses {
   /** By `namespace/name` of the Secret. */
-  #days = new Map<string, string>();
+  readonly #days = new Map<string, string>();
 
   note({ metadata }: Readonly<Secret>, now: number): void {
     const day = dayOf(now);
     if (metadata.labels?.[lastUsed] !== day) this.#days.set(`${metadata.namespace}/${metadata.name}`, day);
   }
 
-  /** Writes down what was noted since; a Secret that is gone is of no interest. */
+  /** Writes down what was noted since, the rest the next time if the store fails; a Secret that is gone is of no interest. */
   async record(registry: Registry): Promise<void> {
-    const days = this.#days;
-    this.#days = new Map();
-    for (const [key, day] of days)
+    for (const [key, day] of this.#days) {
       try {
         await registry.update(
           Secret as Kind<never> as Kind,
@@ -52,5 +50,7 @@ export class TokenUses {
       } catch (error) {
         if (!isNotFound(error)) throw error;
       }
+      if (this.#days.get(key) === day) this.#days.delete(key);
+    }
   }
 }
