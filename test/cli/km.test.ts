@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -47,6 +47,7 @@ describe('km', () => {
 
   test('compiled code is kept in the cache directory of its user, and nowhere when there is none', async () => {
     const kept = join(folder, 'home/.cache/km');
+    mkdirSync(join(folder, 'home'));
     const env = { HOME: undefined, XDG_CACHE_HOME: undefined, NODE_COMPILE_CACHE: undefined, TMPDIR: folder };
     await km(['apiserver', '--help'], { env });
     expect(existsSync(join(folder, 'node-compile-cache'))).toBe(false);
