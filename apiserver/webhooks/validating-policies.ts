@@ -34,13 +34,11 @@ async function judge(bound: readonly Bound[], request: AdmissionRequest): Promis
 
 /** What is wrong with the objects that the binding hands to the policy; a fault of the policy itself counts unless it is lenient. */
 async function faultsOf(one: Bound, notes: PolicyNotes): Promise<Fault[]> {
-  const own = (error: unknown): Fault[] =>
-    one.isLenient ? [] : [{ message: (error as Error).message, reason: 'Invalid', index: 0 }];
   try {
     const asks = await one.asks();
     return asks.flatMap(({ variables }) => [...faultsIn(one, variables), ...noteIn(one, variables, notes)]);
   } catch (error) {
-    return own(error);
+    return one.isLenient ? [] : [{ message: (error as Error).message, reason: 'Invalid', index: 0 }];
   }
 }
 

@@ -163,7 +163,7 @@ describe('merge strategy of a custom resource', () => {
     const before = await s.call('GET', `${definitions}/mergers.ssa.example.com`);
     const { json } = before;
     const [version] = listOf((json['spec'] as Json)['versions']);
-    const { plain } = version!['schema']!['openAPIV3Schema']!['properties']! as unknown as Record<string, object>;
+    const { plain } = version!['schema']!['openAPIV3Schema']!['properties']!;
     Object.assign(plain!, { 'x-kubernetes-list-type': 'set' });
     expect((await s.call('PUT', `${definitions}/mergers.ssa.example.com`, json)).status).toBe(200);
     const { status, json: after } = await apply(path, merger({ plain: ['c'] }), 'five');
