@@ -40,6 +40,8 @@ export async function startDockerd(number: number): Promise<Dockerd> {
   };
   writeFileSync(join(directory, 'daemon.json'), JSON.stringify(settings));
   const forward = readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim();
+  // As a Docker does that may change what is not its own: pods reach each other through Services.
+  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
   sh(`ip link add ${bridge} type bridge && ip addr add 10.87.${number}.1/24 dev ${bridge} && ip link set ${bridge} up`);
   const docker = new Docker({ socketPath: socket });
   const run = (): ChildProcess => {
