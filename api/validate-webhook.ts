@@ -1,4 +1,4 @@
-import { bad, duplicate, forbiddenField, required } from './field-error.ts';
+import { bad, duplicate, required } from './field-error.ts';
 import type { FieldError } from './kind.ts';
 import { checkDns1035, checkDnsSubdomain, checkQualifiedName } from './names.ts';
 import { between, each, mustBeNamed, mustBeOneOf, named, oneOf } from './rules.ts';
@@ -82,7 +82,7 @@ export function validateRule(rule: OperationRule, at: string): FieldError[] {
 
 const plain = { operations: 'operations', apiGroups: 'API groups', apiVersions: 'API versions', resources: '' };
 
-function validateClientConfig({ url, service }: WebhookClientConfig, at: string): FieldError[] {
+export function validateClientConfig({ url, service }: WebhookClientConfig, at: string): FieldError[] {
   if ((url === undefined) === (service === undefined))
     return [required(at, 'exactly one of url or service is required')];
   if (url !== undefined) return validateUrl(url, `${at}.url`);
@@ -107,7 +107,7 @@ function validateUrl(text: string, at: string): FieldError[] {
     errors.push(bad(at, url.protocol.slice(0, -1), `'https' is the only allowed URL scheme${urlForm}`));
   if (!url.host) errors.push(bad(at, url.host, `host must be specified${urlForm}`));
   if (url.username) errors.push(bad(at, url.username, 'user information is not permitted in the URL'));
-  if (url.hash) errors.push(forbiddenField(at, 'fragments are not permitted in the URL'));
-  if (url.search) errors.push(forbiddenField(at, 'query parameters are not permitted in the URL'));
+  if (url.hash) errors.push(bad(at, url.hash.slice(1), 'fragments are not permitted in the URL'));
+  if (url.search) errors.push(bad(at, url.search.slice(1), 'query parameters are not permitted in the URL'));
   return errors;
 }

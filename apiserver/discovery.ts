@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { storedAs, type Kind } from '../api/kind.ts';
 import type { Aggregator, Remote, RemoteResource } from './aggregation/aggregator.ts';
+import { compareVersions, localPriority, type Priority } from './aggregation/priorities.ts';
 import type { KindTable } from './kinds.ts';
 import { subresourceFacts, verbsOf } from './subresources/facts.ts';
 
@@ -81,14 +82,28 @@ export class Discovery {
     ].sort();
   }
 
+  /** Groups and their versions, those that clients should prefer first. */
   #groups(): { group: string; versions: string[] }[] {
-    const groups = this.#kinds.groups.filter(({ group }) => group !== '');
-    for (const { group, version } of this.#aggregator.remotes) {
-      const known = groups.find((one) => one.group === group);
-      if (!known) groups.push({ group, versions: [version] });
-      else if (!known.versions.includes(version)) known.versions.push(version);
+    const found = new Map<string, { priority: number; versions: Map<string, number> }>();
+    const add = (group: string, version: string, priority: Priority) => {
+      const known = found.get(group) ?? { priority: 0, versions: new Map<string, number>() };
+      known.priority = Math.max(known.priority, priority.group);
+      known.versions.set(version, known.versions.get(version) ?? priority.version);
+      found.set(group, known);
+    };
+    for (const kind of this.#kinds.all) if (kind.group !== '') add(kind.group, kind.version, localPriority(kind));
+    for (const { group, version, service } of this.#aggregator.remotes) {
+      const { groupPriorityMinimum, versionPriority } = service.spec;
+      add(group, version, { group: groupPriorityMinimum, version: versionPriority });
     }
-    return groups;
+    return [...found]
+      .sort(([a, one], [b, other]) => other.priority - one.priority || (a < b ? -1 : 1))
+      .map(([group, { versions }]) => ({
+        group,
+        versions: [...versions]
+          .sort(([a, one], [b, other]) => other - one || compareVersions(a, b))
+          .map(([version]) => version),
+      }));
   }
 
   #groupList(): unknown {

@@ -5,6 +5,7 @@ import { kind, type FieldError } from '../kind.ts';
 import type { Condition, KubeObject } from '../meta.ts';
 import { checkDns1035, checkDnsSubdomain } from '../names.ts';
 import { checkSchema } from '../structural/check-schema.ts';
+import { validateClientConfig } from '../validate-webhook.ts';
 import type { WebhookClientConfig } from '../webhook.ts';
 import type { StructuralSchema } from '../structural/schema.ts';
 
@@ -223,6 +224,9 @@ function columnErrors({ name, type, jsonPath }: CustomColumn, field: string): Fi
   return errors;
 }
 
+/** Forms of ConversionReview that are spoken. */
+export const reviewVersions: readonly string[] = ['v1', 'v1beta1'];
+
 function conversionErrors({ spec }: CustomResourceDefinition): FieldError[] {
   const { strategy, webhook } = spec.conversion ?? { strategy: 'None' };
   if (strategy !== 'None' && strategy !== 'Webhook')
@@ -238,19 +242,17 @@ function conversionErrors({ spec }: CustomResourceDefinition): FieldError[] {
         ]
       : [];
   const errors: FieldError[] = [];
-  const { url, service } = webhook?.clientConfig ?? {};
-  if (!webhook?.clientConfig)
-    errors.push(required('spec.conversion.webhook.clientConfig', 'required when strategy is set to Webhook'));
-  else if (Boolean(url) === Boolean(service))
-    errors.push(required('spec.conversion.webhook.clientConfig', 'exactly one of url or service is required'));
+  const at = 'spec.conversion.webhook.clientConfig';
+  if (webhook?.clientConfig) errors.push(...validateClientConfig(webhook.clientConfig, at));
+  else errors.push(required(at, 'required when strategy is set to Webhook'));
   if (!webhook?.conversionReviewVersions?.length)
     errors.push(required('spec.conversion.webhook.conversionReviewVersions'));
-  else if (!webhook.conversionReviewVersions.includes('v1'))
+  else if (!webhook.conversionReviewVersions.some((one) => reviewVersions.includes(one)))
     errors.push(
       bad(
         'spec.conversion.webhook.conversionReviewVersions',
         webhook.conversionReviewVersions,
-        'must include at least one of v1',
+        `must include at least one of ${reviewVersions.join(', ')}`,
       ),
     );
   return errors;

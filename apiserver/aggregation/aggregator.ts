@@ -142,7 +142,8 @@ export class Aggregator {
       why = unavailableBecause(error as Error, service);
     }
     const remote = { service, group, version, isAvailable: why === undefined, resources };
-    if (known?.isAvailable !== remote.isAvailable || !equal(known.resources, resources)) this.#generation += 1;
+    const isAsBefore = known?.isAvailable === remote.isAvailable && equal(known.resources, resources);
+    if (!isAsBefore || !equal(known.service.spec, service.spec)) this.#generation += 1;
     this.#remotes.set(keyOf(service), remote);
     await tellAvailability(this.#registry, service, why);
   }

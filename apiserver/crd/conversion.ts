@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import type { CustomConversion } from '../../api/kinds/custom-resource-definition.ts';
+import { reviewVersions, type CustomConversion } from '../../api/kinds/custom-resource-definition.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { internalError } from '../../api/status.ts';
 import type { WebhookCaller } from '../webhooks/caller.ts';
@@ -29,10 +29,11 @@ async function ask(
 ): Promise<KubeObject[]> {
   const wrong = objects.filter((object) => object.apiVersion !== apiVersion);
   if (wrong.length === 0) return objects;
-  const failed = (why: string) =>
-    internalError(`conversion webhook for ${wrong[0]!.apiVersion}, Kind=${wrong[0]!.kind} failed: ${why}`);
+  const wrongly = (did: string) =>
+    internalError(`conversion webhook for ${wrong[0]!.apiVersion}, Kind=${wrong[0]!.kind} ${did}`);
+  const failed = (why: string) => wrongly(`failed: ${why}`);
   const uid = randomUUID();
-  const version = conversionReviewVersions.find((one) => one === 'v1') ?? 'v1';
+  const version = conversionReviewVersions.find((one) => reviewVersions.includes(one)) ?? 'v1';
   const review = {
     kind: 'ConversionReview',
     apiVersion: `apiextensions.k8s.io/${version}`,
@@ -51,27 +52,37 @@ async function ask(
   }
   if (response?.uid !== uid)
     throw failed(`expected response.uid=${JSON.stringify(uid)}, got ${JSON.stringify(response?.uid ?? '')}`);
-  if (response.result?.status !== 'Success') throw failed(response.result?.message ?? 'no reason given');
+  const { status = '', message } = response.result ?? {};
+  if (status !== 'Success') throw failed(message || `response.result.status was '${status}', not 'Success'`);
   const converted = response.convertedObjects ?? [];
   if (converted.length !== wrong.length)
-    throw failed(`webhook returned ${converted.length} objects, expected ${wrong.length}`);
+    throw wrongly(`returned ${converted.length} objects, expected ${wrong.length}`);
   return objects.map((object) => {
     const at = wrong.indexOf(object);
-    return at < 0 ? object : checked(object, converted[at]!, apiVersion, failed);
+    return at < 0
+      ? object
+      : checked(object, converted[at]!, apiVersion, (why) => wrongly(`returned invalid object: ${why}`));
   });
 }
 
+/** What of the metadata says which object it is. */
+const identity = [
+  ['name', 'name'],
+  ['namespace', 'namespace'],
+  ['uid', 'UID'],
+] as const;
+
 /** A webhook may change labels and annotations, nothing else of the metadata. */
-function checked(
-  before: KubeObject,
-  after: KubeObject,
-  apiVersion: string,
-  failed: (why: string) => Error,
-): KubeObject {
+function checked(before: KubeObject, after: KubeObject, apiVersion: string, wrong: (why: string) => Error): KubeObject {
   if (after?.apiVersion !== apiVersion)
-    throw failed(`returned object has the wrong version: ${String(after?.apiVersion)}, expected ${apiVersion}`);
-  if (after.kind !== before.kind) throw failed(`returned object has the wrong kind: ${String(after.kind)}`);
-  const { labels, annotations } = after.metadata ?? {};
+    throw wrong(`invalid groupVersion (expected ${apiVersion}, received ${String(after?.apiVersion)})`);
+  if (after.kind !== before.kind) throw wrong(`invalid kind (expected ${before.kind}, received ${String(after.kind)})`);
+  if (!after.metadata) throw wrong('missing metadata in converted object');
+  for (const [member, plain] of identity) {
+    const [was, is] = [before.metadata[member] ?? '', after.metadata[member] ?? ''];
+    if (was !== is) throw wrong(`must have the same ${plain}: ${was} != ${is}`);
+  }
+  const { labels, annotations } = after.metadata;
   const { labels: _labels, annotations: _annotations, ...fixed } = before.metadata;
   return { ...after, metadata: { ...fixed, ...(labels ? { labels } : {}), ...(annotations ? { annotations } : {}) } };
 }

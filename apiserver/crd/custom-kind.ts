@@ -16,6 +16,7 @@ import { prune } from '../../api/structural/prune.ts';
 import { hasRules, validateByRules } from '../../api/structural/rules.ts';
 import type { StructuralSchema } from '../../api/structural/schema.ts';
 import { validateBySchema } from '../../api/structural/validate.ts';
+import { compareVersions } from '../aggregation/priorities.ts';
 
 const metaDefinition = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
 
@@ -79,9 +80,7 @@ export function customKind(crd: Readonly<CustomResourceDefinition>, version: Cus
     ...rulesOf(schema),
     columns: columnsOf(version.additionalPrinterColumns),
     ...(version.selectableFields?.length ? { selectableFields: selectable(version.selectableFields) } : {}),
-    ...(version.deprecated
-      ? { deprecation: version.deprecationWarning ?? `${spec.group}/${version.name} ${names.kind} is deprecated` }
-      : {}),
+    ...(version.deprecated ? { deprecation: version.deprecationWarning ?? deprecationOf(crd, version.name) } : {}),
     ...(scale
       ? {
           scale: {
@@ -97,6 +96,16 @@ export function customKind(crd: Readonly<CustomResourceDefinition>, version: Cus
     unconditionalUpdate: false,
     createOnUpdate: false,
   });
+}
+
+/** Names the version to use instead, if there is one that clients would prefer. */
+function deprecationOf({ spec }: CustomResourceDefinition, version: string): string {
+  const [better] = spec.versions
+    .filter((one) => one.served && !one.deprecated && compareVersions(one.name, version) < 0)
+    .map(({ name }) => name)
+    .sort(compareVersions);
+  const named = (of: string) => `${spec.group}/${of} ${spec.names.kind}`;
+  return `${named(version)} is deprecated${better === undefined ? '' : `; use ${named(better)}`}`;
 }
 
 /** `.spec.replicas` → spec, replicas. */
