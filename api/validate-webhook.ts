@@ -1,7 +1,7 @@
 import { bad, duplicate, required } from './field-error.ts';
 import type { FieldError } from './kind.ts';
 import { checkDns1035, checkDnsSubdomain, checkQualifiedName } from './names.ts';
-import { between, each, mustBeNamed, mustBeOneOf, named, oneOf } from './rules.ts';
+import { between, each, mustBeNamed, named, oneOf } from './rules.ts';
 import type { MatchCondition, OperationRule, Webhook, WebhookClientConfig, WebhookConfiguration } from './webhook.ts';
 import { validateSelector } from './selector-validate.ts';
 
@@ -26,15 +26,22 @@ function validateWebhook(webhook: Webhook, at: string): FieldError[] {
     ...each(webhook.rules, `${at}.rules`, validateRule),
     ...oneOf(webhook.failurePolicy, ['Fail', 'Ignore'], `${at}.failurePolicy`),
     ...oneOf(webhook.matchPolicy, ['Equivalent', 'Exact'], `${at}.matchPolicy`),
-    ...mustBeOneOf(webhook.sideEffects, ['None', 'NoneOnDryRun'], `${at}.sideEffects`),
+    ...(webhook.sideEffects
+      ? oneOf(webhook.sideEffects, ['None', 'NoneOnDryRun'], `${at}.sideEffects`)
+      : [required(`${at}.sideEffects`, 'must specify one of None, NoneOnDryRun')]),
     ...oneOf(webhook.reinvocationPolicy, ['IfNeeded', 'Never'], `${at}.reinvocationPolicy`),
-    ...between(webhook.timeoutSeconds, 1, 30, `${at}.timeoutSeconds`),
+    ...validateTimeout(webhook.timeoutSeconds, `${at}.timeoutSeconds`),
     ...validateSelector(webhook.namespaceSelector ?? {}, `${at}.namespaceSelector`),
     ...validateSelector(webhook.objectSelector ?? {}, `${at}.objectSelector`),
     ...validateConditions(webhook.matchConditions, `${at}.matchConditions`),
     ...validateClientConfig(webhook.clientConfig ?? {}, `${at}.clientConfig`),
   ];
 }
+
+const validateTimeout = (seconds: number | undefined, at: string): FieldError[] =>
+  seconds === undefined || (seconds >= 1 && seconds <= 30)
+    ? []
+    : [bad(at, seconds, 'the timeout value must be between 1 and 30 seconds')];
 
 /** Three parts or more: nobody's webhooks run into somebody else's. */
 const checkFullName = (name: string): string[] => [
@@ -73,11 +80,34 @@ export function validateRule(rule: OperationRule, at: string): FieldError[] {
   }
   return [
     ...errors,
+    ...validateResources(rule.resources ?? [], `${at}.resources`),
     ...each(rule.operations, `${at}.operations`, (operation, field) =>
       oneOf(operation, ['*', 'CONNECT', 'CREATE', 'DELETE', 'UPDATE'], field),
     ),
     ...oneOf(rule.scope, ['*', 'Cluster', 'Namespaced'], `${at}.scope`),
   ];
+}
+
+// `*` is every resource, `pods/*` every subresource of one, `*/scale` one subresource of all, `*/*` everything.
+function validateResources(resources: readonly string[], at: string): FieldError[] {
+  const errors: FieldError[] = [];
+  const [whole, common] = [new Set<string>(), new Set<string>()];
+  for (const [i, text] of resources.entries()) {
+    const [resource = '', subresource] = text.split('/', 2);
+    if (text === '') errors.push(required(`${at}[${i}]`));
+    if (subresource === undefined) continue;
+    if (whole.has(resource))
+      errors.push(bad(`${at}[${i}]`, text, `if '${resource}/*' is present, must not specify ${text}`));
+    if (common.has(subresource))
+      errors.push(bad(`${at}[${i}]`, text, `if '*/${subresource}' is present, must not specify ${text}`));
+    if (subresource === '*') whole.add(resource);
+    if (resource === '*') common.add(subresource);
+  }
+  if (resources.length > 1 && resources.includes('*/*'))
+    errors.push(bad(at, resources, "if '*/*' is present, must not specify other resources"));
+  if (resources.includes('*') && resources.some((text) => text !== '*' && !text.includes('/')))
+    errors.push(bad(at, resources, "if '*' is present, must not specify other resources without subresources"));
+  return errors;
 }
 
 const plain = { operations: 'operations', apiGroups: 'API groups', apiVersions: 'API versions', resources: '' };

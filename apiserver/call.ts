@@ -51,6 +51,11 @@ export interface WriteOptions {
   fieldManager: string;
   /** Through which subresource the write came; '' or absent for the object itself. */
   subresource?: string;
+  /**
+   * What was sent to a subresource with a kind of its own, as an Eviction is: webhooks and policies are asked about this, as
+   * the creation that it is, and may change it.
+   */
+  body?: KubeObject;
   /** The object's managedFields are already what they must be: it was applied. */
   applied?: boolean;
   /** Admission has had its say already, or has none: the server writes on its own account. */

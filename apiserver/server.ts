@@ -25,6 +25,7 @@ import { jsonBody, send, sendStatus, textBody, type RawRequest, type RawResponse
 import type { Connections } from './subresources/connections.ts';
 import type { Sink, Watch } from './verbs/watch.ts';
 import { version } from './version.ts';
+import { warningHeaders } from './warnings.ts';
 import { isWebSocket, openFrameSocket } from './frame-socket.ts';
 import { watchSink } from './watch-socket.ts';
 
@@ -413,11 +414,3 @@ function refuseUpgrade(socket: TLSSocket, error: StatusError): void {
   );
 }
 
-function warningHeaders(warnings: readonly string[]): Record<string, string[]> {
-  if (warnings.length === 0) return {};
-  return {
-    warning: [...new Set(warnings)]
-      .slice(0, 64)
-      .map((text) => `299 - ${JSON.stringify(text.replace(/[^\x20-\x7e]/g, '?'))}`),
-  };
-}

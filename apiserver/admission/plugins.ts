@@ -20,6 +20,7 @@ import { persistentVolumeClaimResize } from './persistent-volume-claim-resize.ts
 import { podNodeSelector } from './pod-node-selector.ts';
 import { podSecurity } from './pod-security.ts';
 import { podTolerationRestriction } from './pod-toleration-restriction.ts';
+import { podTopologyLabels } from './pod-topology-labels.ts';
 import { priority } from './priority.ts';
 import { resourceDefaults } from './resource-defaults.ts';
 import { resourceQuota } from './resource-quota.ts';
@@ -78,6 +79,7 @@ const plugins: readonly Plugin[] = [
   on('ServiceAccount', ({ lookup, mountsTokens }) => serviceAccount(lookup, mountsTokens)),
   on('NodeRestriction', () => nodeRestriction),
   on('TaintNodesByCondition', () => taintNodesByCondition),
+  on('PodTopologyLabels', ({ feed }) => podTopologyLabels(feed)),
   off('AlwaysPullImages', () => alwaysPullImages),
   on('PodSecurity', ({ feed }) => podSecurity(feed)),
   off('PodNodeSelector', ({ feed }) => podNodeSelector(feed)),

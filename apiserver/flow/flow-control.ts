@@ -7,7 +7,7 @@ import type { Feed } from '../feed.ts';
 import { mandatoryLevels, mandatorySchemas } from './defaults.ts';
 import { Seats, type Level, type Refusal } from './level.ts';
 import { matches } from './match.ts';
-import { widthOf } from './width.ts';
+import { widthOf, type Width } from './width.ts';
 
 /** What a request holds while it is served. */
 export interface Seat {
@@ -85,14 +85,17 @@ export class FlowControl implements Doorkeeper {
     const flow = this.#flowOf(user, asked);
     const { group, resource: plural } = asked;
     const stored = () => this.#feed.cacheIfServed({ group, plural })?.size ?? 0;
-    const seats = flow.level.clip(widthOf(asked, query, stored));
-    if (!flow.level.take(seats)) return this.#wait(flow, seats, user, asked, caller);
+    const watchers = () => this.#feed.cacheIfServed({ group, plural })?.followers ?? 0;
+    const wanted = widthOf(asked, query, stored, watchers);
+    const width = { ...wanted, seats: flow.level.clip(wanted.seats) };
+    if (!flow.level.take(width.seats)) return this.#wait(flow, width, user, asked, caller);
     this.clock.waited(flow, 0, true);
-    return new Taken(flow, seats, asked.verb === 'watch', this.clock);
+    return new Taken(flow, width, asked.verb === 'watch', this.clock);
   }
 
-  async #wait(flow: Flow, seats: number, user: User, asked: Attributes, caller: Caller): Promise<Seat> {
+  async #wait(flow: Flow, width: Width, user: User, asked: Attributes, caller: Caller): Promise<Seat> {
     const { schema, level } = flow;
+    const { seats } = width;
     const since = performance.now();
     const by = schema.spec?.distinguisherMethod?.type;
     const part = by === 'ByUser' ? user.name : by === 'ByNamespace' ? asked.namespace : '';
@@ -101,7 +104,7 @@ export class FlowControl implements Doorkeeper {
     const why = await level.wait(`${schema.metadata.name}\0${part}`, seats, patienceMs, hangsUp);
     flow.waiting -= 1;
     this.clock.waited(flow, (performance.now() - since) / 1000, !why);
-    if (!why) return new Taken(flow, seats, asked.verb === 'watch', this.clock);
+    if (!why) return new Taken(flow, width, asked.verb === 'watch', this.clock);
     flow.rejected[why] = (flow.rejected[why] ?? 0) + 1;
     throw tooManyRequests();
   }
@@ -174,22 +177,22 @@ const byPrecedence = (a: FlowSchema, b: FlowSchema): number =>
 class Taken implements Seat {
   readonly #flow: Flow;
   readonly #level: Level;
-  readonly #seats: number;
+  readonly #width: Width;
   readonly #isWatch: boolean;
   readonly #clock: FlowClock;
   readonly #since = performance.now();
   #hasLeft = false;
 
-  constructor(flow: Flow, seats: number, isWatch: boolean, clock: FlowClock) {
+  constructor(flow: Flow, width: Width, isWatch: boolean, clock: FlowClock) {
     this.#flow = flow;
     // The flow may belong to another one when the seats are given back.
     this.#level = flow.level;
-    this.#seats = seats;
+    this.#width = width;
     this.#isWatch = isWatch;
     this.#clock = clock;
     flow.dispatched += 1;
     flow.executing += 1;
-    flow.seats += seats;
+    flow.seats += width.seats;
   }
 
   get schemaUid(): string {
@@ -204,8 +207,13 @@ class Taken implements Seat {
     if (this.#hasLeft) return;
     this.#hasLeft = true;
     this.#flow.executing -= 1;
-    this.#flow.seats -= this.#seats;
-    this.#level.leave(this.#seats);
+    const { seats, lingersMs } = this.#width;
+    const rise = () => {
+      this.#flow.seats -= seats;
+      this.#level.leave(seats);
+    };
+    if (lingersMs > 0) setTimeout(rise, lingersMs);
+    else rise();
     this.#clock.executed(this.#flow, (performance.now() - this.#since) / 1000, this.#isWatch);
   }
 }

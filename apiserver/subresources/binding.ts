@@ -22,37 +22,43 @@ export async function bind(registry: Registry, call: Call): Promise<Answer> {
   if (binding.metadata.name && call.name && binding.metadata.name !== call.name)
     throw badRequest('name in URL does not match name in Binding object');
   const node = checkTarget(binding);
-  await registry.update(kind, keyIn(kind, namespace, name), 'server', writeOptions(call), (current) => {
-    const pod = current as Pod;
-    const { uid, resourceVersion } = binding.metadata;
-    if (uid && uid !== pod.metadata.uid)
-      throw conflict(
-        kind,
-        name,
-        `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${pod.metadata.uid}`,
-      );
-    if (resourceVersion && resourceVersion !== pod.metadata.resourceVersion)
-      throw conflict(
-        kind,
-        name,
-        `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${pod.metadata.resourceVersion}`,
-      );
-    if (pod.metadata.deletionTimestamp)
-      throw conflict(
-        { group: '', plural: 'pods/binding' },
-        name,
-        `pod ${name} is being deleted, cannot be assigned to a host`,
-      );
-    if (pod.spec.nodeName)
-      throw conflict(
-        { group: '', plural: 'pods/binding' },
-        name,
-        `pod ${name} is already assigned to node "${pod.spec.nodeName}"`,
-      );
-    if (pod.spec.schedulingGates?.length)
-      throw conflict({ group: '', plural: 'pods/binding' }, name, `pod ${name} has non-empty .spec.schedulingGates`);
-    return bound(pod, node, binding);
-  });
+  await registry.update(
+    kind,
+    keyIn(kind, namespace, name),
+    'server',
+    { ...writeOptions(call), body: binding },
+    (current) => {
+      const pod = current as Pod;
+      const { uid, resourceVersion } = binding.metadata;
+      if (uid && uid !== pod.metadata.uid)
+        throw conflict(
+          kind,
+          name,
+          `Precondition failed: UID in precondition: ${uid}, UID in object meta: ${pod.metadata.uid}`,
+        );
+      if (resourceVersion && resourceVersion !== pod.metadata.resourceVersion)
+        throw conflict(
+          kind,
+          name,
+          `Precondition failed: ResourceVersion in precondition: ${resourceVersion}, ResourceVersion in object meta: ${pod.metadata.resourceVersion}`,
+        );
+      if (pod.metadata.deletionTimestamp)
+        throw conflict(
+          { group: '', plural: 'pods/binding' },
+          name,
+          `pod ${name} is being deleted, cannot be assigned to a host`,
+        );
+      if (pod.spec.nodeName)
+        throw conflict(
+          { group: '', plural: 'pods/binding' },
+          name,
+          `pod ${name} is already assigned to node "${pod.spec.nodeName}"`,
+        );
+      if (pod.spec.schedulingGates?.length)
+        throw conflict({ group: '', plural: 'pods/binding' }, name, `pod ${name} has non-empty .spec.schedulingGates`);
+      return bound(pod, node, binding);
+    },
+  );
   return { code: 201, value: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } };
 }
 

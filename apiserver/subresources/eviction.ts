@@ -20,22 +20,25 @@ interface Eviction extends KubeObject {
 export async function evict(registry: Registry, call: Call): Promise<Answer> {
   const type = { group: 'policy', version: 'v1', kind: 'Eviction', definition: 'io.k8s.api.policy.v1.Eviction' };
   const { object } = decodeBody<Eviction>(call.contentType, call.body, type);
-  const { metadata, deleteOptions = {} } = object;
+  const { metadata } = object;
   if (metadata.name && metadata.name !== call.name)
     throw badRequest('name in URL does not match name in Eviction object');
   const common = writeOptions(call);
-  const dryRun = common.dryRun || readDryRun(deleteOptions.dryRun ?? []);
+  const dryRun = common.dryRun || readDryRun(object.deleteOptions?.dryRun ?? []);
   const key = keyIn(call.kind, call.namespace, call.name);
   const entry = await registry.read(call.kind, key);
   if (!entry) throw notFound(call.kind, call.name);
+  await registry.admit('delete', call.kind, entry.copy(), { ...common, dryRun, body: object });
+  const { gracePeriodSeconds, preconditions } = object.deleteOptions ?? {};
   await spendDisruption(registry, entry.object as Readonly<Pod>, { ...common, dryRun });
   await deleteObject(registry, call.kind, key, {
     ...common,
     dryRun,
-    gracePeriodSeconds: deleteOptions.gracePeriodSeconds,
+    admitted: true,
+    gracePeriodSeconds,
     propagation: undefined,
-    uid: deleteOptions.preconditions?.uid,
-    resourceVersion: deleteOptions.preconditions?.resourceVersion,
+    uid: preconditions?.uid,
+    resourceVersion: preconditions?.resourceVersion,
   });
   return { code: 201, value: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } };
 }

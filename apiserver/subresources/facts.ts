@@ -13,6 +13,15 @@ export interface SubresourceFacts {
   version?: string;
 }
 
+/** The kind in which a subresource speaks, as far as it is not its object's own. */
+export function spokenIn(
+  kind: Kind,
+  subresource: Subresource,
+): Partial<Pick<SubresourceFacts, 'kind' | 'group' | 'version'>> {
+  const { verbs: _verbs, ...spoken } = subresourceFacts(kind, subresource);
+  return spoken;
+}
+
 export function subresourceFacts(kind: Kind, subresource: Subresource): SubresourceFacts {
   switch (subresource) {
     case 'status':

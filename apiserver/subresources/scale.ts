@@ -37,15 +37,22 @@ export async function scale(registry: Registry, call: Call): Promise<Answer> {
   const wanted = call.method === 'PUT' ? asBody(call) : asPatch(call);
   const entry = await registry.update(kind, keyIn(kind, namespace, name), 'main', writeOptions(call), (current) => {
     const next = wanted(scaleOf(current, kind));
-    const replicas = next.spec?.replicas ?? 0;
-    if (!Number.isInteger(replicas) || replicas < 0)
-      throw invalid(scaleType, name, [bad('spec.replicas', replicas, 'must be greater than or equal to 0')]);
     const { resourceVersion } = next.metadata;
+    rescale(current, next, kind);
     if (resourceVersion && resourceVersion !== current.metadata.resourceVersion) throw modified(kind, name);
-    setAt(current, (kind.scale ?? usualPaths).replicas, replicas);
     return current;
   });
   return { code: 200, value: scaleOf(entry.object, kind) };
+}
+
+/** Gives an object the replicas that its scale says. Throws 422. */
+export function rescale(object: KubeObject, { spec, metadata }: Scale, kind: Kind): void {
+  const replicas = spec?.replicas ?? 0;
+  if (!Number.isInteger(replicas) || replicas < 0)
+    throw invalid(scaleType, metadata.name ?? '', [
+      bad('spec.replicas', replicas, 'must be greater than or equal to 0'),
+    ]);
+  setAt(object, (kind.scale ?? usualPaths).replicas, replicas);
 }
 
 function asBody(call: Call): (before: Scale) => Scale {
@@ -89,7 +96,7 @@ function selectorText(value: unknown): string {
   return formatSelector(fromLabelSelector(selector as LabelSelector) ?? []);
 }
 
-function scaleOf(object: Readonly<KubeObject>, kind: Kind): Scale {
+export function scaleOf(object: Readonly<KubeObject>, kind: Kind): Scale {
   const { name, namespace, uid, resourceVersion, creationTimestamp } = object.metadata;
   const { replicas, current, selector: selectorPath } = kind.scale ?? usualPaths;
   const selector = selectorPath ? selectorText(valueAt(object, selectorPath)) : '';

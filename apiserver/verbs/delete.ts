@@ -105,7 +105,7 @@ export async function deleteObject(
     const current = await registry.read(kind, key);
     if (!current) throw notFound(asked, key.slice(key.indexOf('/') + 1));
     checkPreconditions(kind, current.object, options);
-    await registry.admit('delete', kind, current.copy(), options);
+    if (!options.admitted) await registry.admit('delete', kind, current.copy(), options);
     const grace = graceOf(kind, current.object, options);
     const finalizers = finalizersAfter(kind, current.object, options);
     const waits = finalizers.length > 0 || grace > 0 || isHeldNamespace(kind, current.object);

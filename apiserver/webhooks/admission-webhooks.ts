@@ -2,7 +2,7 @@ import { MutatingWebhookConfiguration } from '../../api/kinds/mutating-webhook-c
 import { ValidatingWebhookConfiguration } from '../../api/kinds/validating-webhook-configuration.ts';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
-import { badRequest, internalError, StatusError, type Reason } from '../../api/status.ts';
+import { badRequest } from '../../api/status.ts';
 import type { Webhook, WebhookConfiguration } from '../../api/webhook.ts';
 import type { AdmissionRequest, AdmissionRule } from '../admission/order.ts';
 import { applyJsonPatch } from '../patch/json.ts';
@@ -10,18 +10,9 @@ import { AuditNotes, type Place } from './audit-notes.ts';
 import type { WebhookCaller } from './caller.ts';
 import { celVariables, conditionsHold } from './conditions.ts';
 import { matchedKind, type World } from './matching.ts';
+import { denial, failing, responseOf, reviewVersionFor, type ReviewResponse } from './response.ts';
 import { reviewRequest, shownIn } from './review.ts';
 import { rewrite } from './rewrite.ts';
-
-interface ReviewResponse {
-  uid?: string;
-  allowed?: boolean;
-  status?: { message?: string; reason?: string; code?: number };
-  patch?: string;
-  patchType?: string;
-  warnings?: string[];
-  auditAnnotations?: Record<string, string>;
-}
 
 /** Configurations are beyond their own reach, or a broken one could never be mended. */
 const untouchable = new Set([
@@ -111,19 +102,17 @@ async function mutateBy(
 
 async function applyPatch(
   webhook: Webhook,
-  { patch: encoded = '', patchType }: ReviewResponse,
+  { patch: encoded = '' }: ReviewResponse,
   request: AdmissionRequest,
   object: KubeObject,
   kind: Kind,
 ): Promise<unknown> {
-  if (patchType !== 'JSONPatch')
-    throw failing(webhook, `webhook returned response.patch but not response.patchType=JSONPatch`);
   try {
     const patch: unknown = JSON.parse(Buffer.from(encoded, 'base64').toString());
     await rewrite(request, applyJsonPatch(object, patch), kind);
     return patch;
   } catch (error) {
-    throw failing(webhook, (error as Error).message);
+    throw failing(webhook.name, (error as Error).message);
   }
 }
 
@@ -165,13 +154,13 @@ async function ask(
       return undefined;
   } catch (error) {
     if (webhook.failurePolicy === 'Ignore') return undefined;
-    throw failing(webhook, (error as Error).message);
+    throw failing(webhook.name, (error as Error).message);
   }
   if (request.options.dryRun && webhook.sideEffects !== 'None' && webhook.sideEffects !== 'NoneOnDryRun')
     throw badRequest(`admission webhook ${JSON.stringify(webhook.name)} does not support dry run`);
   let response: ReviewResponse;
   try {
-    response = await call(webhook, review, caller);
+    response = await call(webhook, review, notes.by === 'mutation', caller);
   } catch (error) {
     if (webhook.failurePolicy !== 'Ignore') throw error;
     notes.failedOpen();
@@ -179,38 +168,24 @@ async function ask(
   }
   notes.said(response.auditAnnotations);
   for (const warning of response.warnings ?? []) request.options.warn?.(warning);
-  if (response.allowed !== true) throw denial(webhook, response);
+  if (response.allowed !== true) throw denial(webhook.name, response);
   return { response, kind, object };
 }
 
-async function call(webhook: Webhook, review: { uid: string }, caller: WebhookCaller): Promise<ReviewResponse> {
-  const body = { kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1', request: review };
+async function call(
+  webhook: Webhook,
+  review: { uid: string },
+  mutating: boolean,
+  caller: WebhookCaller,
+): Promise<ReviewResponse> {
+  const apiVersion = `admission.k8s.io/${reviewVersionFor(webhook)}`;
+  const body = { kind: 'AdmissionReview', apiVersion, request: review };
   const timeoutMs = (webhook.timeoutSeconds ?? 10) * 1000;
-  let answer: { kind?: string; response?: ReviewResponse };
+  let answer: unknown;
   try {
-    answer = (await caller.post(webhook.clientConfig, body, timeoutMs, new AbortController().signal)) as typeof answer;
+    answer = await caller.post(webhook.clientConfig, body, timeoutMs, new AbortController().signal);
   } catch (error) {
-    throw failing(webhook, `failed to call webhook: ${(error as Error).message}`);
+    throw failing(webhook.name, `failed to call webhook: ${(error as Error).message}`);
   }
-  const { response } = answer ?? {};
-  if (!response) throw failing(webhook, 'webhook response was absent');
-  if (response.uid !== review.uid)
-    throw failing(
-      webhook,
-      `expected response.uid=${JSON.stringify(review.uid)}, got ${JSON.stringify(response.uid ?? '')}`,
-    );
-  return response;
-}
-
-const failing = ({ name }: Webhook, why: string): StatusError =>
-  internalError(`failed calling webhook ${JSON.stringify(name)}: ${why}`);
-
-function denial({ name }: Webhook, { status = {} }: ReviewResponse): StatusError {
-  const who = `admission webhook ${JSON.stringify(name)} denied the request`;
-  const words = status.message
-    ? `${who}: ${status.message}`
-    : status.reason
-      ? `${who}: ${status.reason}`
-      : `${who} without explanation`;
-  return new StatusError(status.code || 400, status.reason as Reason | undefined, words);
+  return responseOf(webhook.name, answer ?? {}, { uid: review.uid, apiVersion, mutating });
 }

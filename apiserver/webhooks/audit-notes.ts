@@ -14,12 +14,12 @@ export interface Place {
  * https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/#mutating-webhook-auditing-annotations
  */
 export class AuditNotes {
-  readonly #by: 'mutation' | 'validating';
+  readonly by: 'mutation' | 'validating';
   readonly #place: Place;
   readonly #options: WriteOptions;
 
   constructor(by: 'mutation' | 'validating', place: Place, options: WriteOptions) {
-    this.#by = by;
+    this.by = by;
     this.#place = place;
     this.#options = options;
   }
@@ -32,8 +32,8 @@ export class AuditNotes {
 
   /** It could not be asked, and that did not matter. */
   failedOpen(): void {
-    this.#options.annotate?.(`failed-open.${this.#by}.webhook.${this.#key}`, this.#place.webhook);
-    if (this.#by === 'mutation') this.mutated(false);
+    this.#options.annotate?.(`failed-open.${this.by}.webhook.${this.#key}`, this.#place.webhook);
+    if (this.by === 'mutation') this.mutated(false);
   }
 
   mutated(mutated: boolean): void {

@@ -6,6 +6,7 @@ import type { MatchResources, OperationRule } from '../../api/webhook.ts';
 import type { AdmissionRequest } from '../admission/order.ts';
 import type { Feed } from '../feed.ts';
 import type { KindTable } from '../kinds.ts';
+import { operationOf } from './review.ts';
 
 /** What webhooks and policies have in common: rules on operations and resources, selectors on namespace and object. */
 export interface Match extends Omit<MatchResources, 'resourceRules'> {
@@ -44,7 +45,7 @@ function otherVersion(match: Match, request: AdmissionRequest, { kinds }: World)
 function matchesRule(rule: OperationRule, request: AdmissionRequest, kind: Kind): boolean {
   const { operations = [], apiGroups = [], apiVersions = [], resources = [], scope = '*', resourceNames = [] } = rule;
   const has = (list: readonly string[], value: string) => list.includes('*') || list.includes(value);
-  if (!has(operations, request.operation.toUpperCase())) return false;
+  if (!has(operations, operationOf(request))) return false;
   if (!has(apiGroups, kind.group) || !has(apiVersions, kind.version)) return false;
   // A namespace is an object of the cluster, whatever its requests look like.
   if (scope !== '*' && (scope === 'Namespaced') !== kind.namespaced) return false;
@@ -69,7 +70,9 @@ function matchesNamespace(
   return matchesLabelSelector(selector ?? {}, labels);
 }
 
-function matchesObject(selector: LabelSelector | undefined, { object, old }: AdmissionRequest): boolean {
+function matchesObject(selector: LabelSelector | undefined, request: AdmissionRequest): boolean {
+  const { body } = request.options;
+  const { object, old } = body ? { object: body, old: undefined } : request;
   const fits = (one: Readonly<KubeObject> | undefined) =>
     one !== undefined && matchesLabelSelector(selector ?? {}, one.metadata.labels);
   return fits(object) || fits(old);

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto';
 import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import type { AdmissionRequest } from '../admission/order.ts';
+import { spokenIn } from '../subresources/facts.ts';
+import { scaleOf } from '../subresources/scale.ts';
 
 /** The `request` of an AdmissionReview, and the variable of that name in CEL. */
 export interface ReviewRequest {
@@ -24,19 +26,19 @@ export function reviewRequest(
 ): ReviewRequest {
   const { name, namespace } = request.object.metadata;
   const { user, dryRun, subresource } = request.options;
-  const gvk = { group: kind.group, version: kind.version, kind: kind.kind };
+  const gvk = spokenKind(kind, subresource);
   const gvr = { group: kind.group, version: kind.version, resource: kind.plural };
   const own = request.kind;
   return {
     uid: randomUUID(),
     kind: gvk,
     resource: gvr,
-    requestKind: { group: own.group, version: own.version, kind: own.kind },
+    requestKind: spokenKind(own, subresource),
     requestResource: { group: own.group, version: own.version, resource: own.plural },
     ...(subresource ? { subResource: subresource, requestSubResource: subresource } : {}),
     ...(name ? { name } : {}),
     ...(namespace ? { namespace } : {}),
-    operation: request.operation.toUpperCase(),
+    operation: operationOf(request),
     userInfo: {
       username: user.name,
       ...(user.uid ? { uid: user.uid } : {}),
@@ -50,14 +52,27 @@ export function reviewRequest(
   };
 }
 
-function optionsOf({ operation, options }: AdmissionRequest): object | null {
-  const names: Record<string, string> = { create: 'CreateOptions', update: 'UpdateOptions', delete: 'DeleteOptions' };
+/** A subresource may speak in a kind of its own. */
+function spokenKind(served: Kind, subresource: string | undefined): { group: string; version: string; kind: string } {
+  const { group, version, kind, subresources } = served;
+  const spoken = subresources.find((one) => one === subresource);
+  return { group, version, kind, ...(spoken ? spokenIn(served, spoken) : {}) };
+}
+
+/** What webhooks and policies take a request for. */
+export const operationOf = ({ operation, options: { body } }: AdmissionRequest): string =>
+  body ? 'CREATE' : operation.toUpperCase();
+
+function optionsOf(request: AdmissionRequest): object | null {
+  const { options } = request;
+  const operation = operationOf(request);
+  const names: Record<string, string> = { CREATE: 'CreateOptions', UPDATE: 'UpdateOptions', DELETE: 'DeleteOptions' };
   if (!names[operation]) return null;
   return {
     kind: names[operation],
     apiVersion: 'meta.k8s.io/v1',
     ...(options.dryRun ? { dryRun: ['All'] } : {}),
-    ...(options.fieldManager && operation !== 'delete' ? { fieldManager: options.fieldManager } : {}),
+    ...(options.fieldManager && operation !== 'DELETE' ? { fieldManager: options.fieldManager } : {}),
   };
 }
 
@@ -66,6 +81,10 @@ export async function shownIn(
   kind: Kind,
   request: AdmissionRequest,
 ): Promise<{ object: KubeObject | undefined; old: KubeObject | undefined }> {
+  const { body, subresource } = request.options;
+  if (body) return { object: structuredClone(body), old: undefined };
+  if (subresource === 'scale')
+    return { object: scaleOf(request.object, request.kind), old: request.old && scaleOf(request.old, request.kind) };
   const isDelete = request.operation === 'delete';
   const object = isDelete ? undefined : await shown(kind, request.object);
   const old = request.old ?? (isDelete ? request.object : undefined);

@@ -4,16 +4,23 @@ import type { KubeObject } from '../../api/meta.ts';
 import { badRequest } from '../../api/status.ts';
 import type { AdmissionRequest } from '../admission/order.ts';
 import { toStored } from '../served.ts';
+import { rescale } from '../subresources/scale.ts';
 
 /**
  * Makes the request's object what a webhook or a policy made of it, as a version of its kind shows it: decoded and filled in
  * as a body is, in the form that is kept. Throws a StatusError when it is no such object.
  */
 export async function rewrite(request: AdmissionRequest, next: KubeObject, kind: Kind): Promise<void> {
-  const cleaned = await clean(next, kind);
-  // The registry holds on to the object: its members change, it does not.
-  for (const name of Object.keys(request.object)) Reflect.deleteProperty(request.object, name);
-  Object.assign(request.object, cleaned);
+  const { body, subresource } = request.options;
+  if (body) become(body, next);
+  else if (subresource === 'scale') rescale(request.object, next, kind);
+  else become(request.object, await clean(next, kind));
+}
+
+/** Whoever holds on to the object sees its members change. */
+function become(object: KubeObject, next: KubeObject): void {
+  for (const name of Object.keys(object)) Reflect.deleteProperty(object, name);
+  Object.assign(object, next);
 }
 
 async function clean(object: KubeObject, kind: Kind): Promise<KubeObject> {

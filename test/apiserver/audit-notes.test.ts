@@ -25,7 +25,7 @@ rules:
 `,
   );
   server = await startServer({ auditPolicyFile: policyFile, auditLogPath: logFile });
-  hook = await startWebhook((path, { request }) => {
+  hook = await startWebhook((path, { apiVersion, kind, request }) => {
     const answers: Record<string, object> = {
       '/add': {
         patchType: 'JSONPatch',
@@ -35,7 +35,7 @@ rules:
       '/deny': { allowed: false, auditAnnotations: { rule: '7' } },
     };
     const response = answers[path];
-    return response && { response: { uid: request!['uid'], allowed: true, ...response } };
+    return response && { apiVersion, kind, response: { uid: request!['uid'], allowed: true, ...response } };
   });
 });
 afterAll(async () => {

@@ -389,3 +389,23 @@ describe('tolerations and node selectors', () => {
     expect((await specOf('plain', pod('pull')))['containers']).toMatchObject([{ imagePullPolicy: 'Always' }]);
   });
 });
+
+describe('the place of a pod', () => {
+  test('is told by labels of its own once it has a node, whatever it claimed', async () => {
+    const place = { 'topology.kubernetes.io/region': 'r1', 'topology.kubernetes.io/zone': 'z1' };
+    await s.call('POST', '/api/v1/nodes', { metadata: { name: 'placed', labels: { ...place, rack: '7' } } });
+    const claimed = pod('claims');
+    await post('plain', {
+      ...claimed,
+      metadata: { ...claimed.metadata, labels: { 'topology.kubernetes.io/zone': 'z9' } },
+    });
+    const target = { kind: 'Node', name: 'placed' };
+    expect((await post('plain', { metadata: { name: 'claims' }, target }, 'pods/claims/binding')).status).toBe(201);
+    const { json } = await s.call('GET', '/api/v1/namespaces/plain/pods/claims');
+    expect(json['metadata']!['labels']).toEqual(place);
+    const direct = await post('plain', pod('direct', { nodeName: 'placed' }));
+    expect(direct.json['metadata']!['labels']).toEqual(place);
+    const elsewhere = await post('plain', pod('elsewhere', { nodeName: 'unknown' }));
+    expect(elsewhere.json['metadata']!['labels']).toBeUndefined();
+  });
+});

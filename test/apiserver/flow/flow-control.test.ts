@@ -196,23 +196,53 @@ describe('API priority and fairness', () => {
 });
 
 // https://kubernetes.io/docs/concepts/cluster-administration/flow-control/#seats-occupied-by-a-request
-test('a list takes a seat for each hundred objects that are stored, and how long requests wait is measured', async () => {
+describe('seats occupied by a request', () => {
   const asked = (verb: string) => attributes({ verb, resource: 'pods', version: 'v1' });
-  const width = (verb: string, query: string, size: number) =>
-    widthOf(asked(verb), new URLSearchParams(query), () => size);
-  expect(width('get', '', 5000)).toBe(1);
-  expect(width('list', '', 99)).toBe(1);
-  expect(width('list', '', 301)).toBe(4);
-  expect(width('list', '', 100_000)).toBe(10);
-  expect(width('list', 'limit=150', 100_000)).toBe(2);
-  expect(width('watch', 'resourceVersion=7', 5000)).toBe(1);
-  expect(width('watch', '', 5000)).toBe(10);
-  expect(width('watch', 'resourceVersion=7&sendInitialEvents=true', 5000)).toBe(10);
+  const width = (verb: string, query: string, size: number, watchers = 0) =>
+    widthOf(
+      asked(verb),
+      new URLSearchParams(query),
+      () => size,
+      () => watchers,
+    );
 
-  await s.call('GET', configMaps, undefined, as('calm'));
-  const labels = 'flow_schema="global-default"';
-  expect(await metric('apiserver_flowcontrol_request_wait_duration_seconds_count', labels)).toBeGreaterThan(0);
-  expect(await metric('apiserver_flowcontrol_request_execution_seconds_count', labels)).toBeGreaterThan(0);
+  test('a list takes one for each hundred objects that are stored, and how long requests wait is measured', async () => {
+    const seats = (verb: string, query: string, size: number) => width(verb, query, size).seats;
+    expect(seats('get', '', 5000)).toBe(1);
+    expect(seats('list', '', 99)).toBe(1);
+    expect(seats('list', '', 301)).toBe(4);
+    expect(seats('list', '', 100_000)).toBe(10);
+    expect(seats('list', 'limit=150', 100_000)).toBe(2);
+    expect(seats('watch', 'resourceVersion=7', 5000)).toBe(1);
+    expect(seats('watch', '', 5000)).toBe(10);
+    expect(seats('watch', 'resourceVersion=7&sendInitialEvents=true', 5000)).toBe(10);
+
+    await s.call('GET', configMaps, undefined, as('calm'));
+    const labels = 'flow_schema="global-default"';
+    expect(await metric('apiserver_flowcontrol_request_wait_duration_seconds_count', labels)).toBeGreaterThan(0);
+    expect(await metric('apiserver_flowcontrol_request_execution_seconds_count', labels)).toBeGreaterThan(0);
+  });
+
+  test('a write takes one for each ten who watch, and keeps them while those are told', () => {
+    expect(width('create', '', 0, 9)).toEqual({ seats: 1, lingersMs: 0 });
+    expect(width('patch', '', 0, 25)).toEqual({ seats: 3, lingersMs: 5 });
+    expect(width('update', '', 0, 1000)).toEqual({ seats: 10, lingersMs: 50 });
+    expect(width('get', '', 0, 1000)).toEqual({ seats: 1, lingersMs: 0 });
+  });
+
+  test('seats that a write keeps are in use after its answer, and given back', async () => {
+    const session = connect(s.url.replace(/:\d+$/, `:${s.port}`), { ca: s.ca.pem, servername: 'localhost' });
+    const watches = Array.from({ length: 2000 }, () =>
+      session.request({ ':path': `${configMaps}?watch=true&resourceVersion=0`, ...as('admin-token') }),
+    );
+    await Promise.all(watches.map((stream) => new Promise((done) => stream.once('response', done))));
+    await s.call('POST', configMaps, { metadata: { name: 'watched' } }, as('calm'));
+    const seats = () => metric('apiserver_flowcontrol_current_executing_seats', '"global-default"');
+    const requests = () => metric('apiserver_flowcontrol_current_executing_requests', '"global-default"');
+    expect([await requests(), await seats()]).toEqual([0, expect.any(Number)]);
+    await eventually(async () => expect(await seats()).toBe(0));
+    session.destroy();
+  }, 20_000);
 });
 
 test('without it, only numbers count: past them everybody but administrators is refused', async () => {
