@@ -1,5 +1,13 @@
 import type { Schema } from '../schema.ts';
 
+/** A message's fields: number, name, type and label of each. */
+export type MessageFacts = readonly [
+  number: number,
+  name: string,
+  type: string,
+  label: 'optional' | 'repeated' | 'required',
+][];
+
 const root = 'io.k8s.kube-aggregator.pkg.apis.apiregistration.v1';
 const ref = (name: string): string => `#/components/schemas/${name}`;
 const meta = 'io.k8s.apimachinery.pkg.apis.meta.v1';
@@ -73,4 +81,42 @@ export const aggregatorDefinitions: Readonly<Record<string, Schema>> = {
       type: emptyText,
     },
   },
+};
+
+const message = 'k8s.io.kube_aggregator.pkg.apis.apiregistration.v1';
+const metaMessage = '.k8s.io.apimachinery.pkg.apis.meta.v1';
+
+/** Its messages, in the form of the protobuf facts: number, name, type and label of each field. */
+export const aggregatorMessages: Readonly<Record<string, MessageFacts>> = {
+  [`${message}.APIService`]: [
+    [1, 'metadata', `${metaMessage}.ObjectMeta`, 'optional'],
+    [2, 'spec', 'APIServiceSpec', 'optional'],
+    [3, 'status', 'APIServiceStatus', 'optional'],
+  ],
+  [`${message}.APIServiceList`]: [
+    [1, 'metadata', `${metaMessage}.ListMeta`, 'optional'],
+    [2, 'items', 'APIService', 'repeated'],
+  ],
+  [`${message}.APIServiceSpec`]: [
+    [1, 'service', 'ServiceReference', 'optional'],
+    [2, 'group', 'string', 'optional'],
+    [3, 'version', 'string', 'optional'],
+    [4, 'insecureSkipTLSVerify', 'bool', 'optional'],
+    [5, 'caBundle', 'bytes', 'optional'],
+    [7, 'groupPriorityMinimum', 'int32', 'optional'],
+    [8, 'versionPriority', 'int32', 'optional'],
+  ],
+  [`${message}.ServiceReference`]: [
+    [1, 'namespace', 'string', 'optional'],
+    [2, 'name', 'string', 'optional'],
+    [3, 'port', 'int32', 'optional'],
+  ],
+  [`${message}.APIServiceStatus`]: [[1, 'conditions', 'APIServiceCondition', 'repeated']],
+  [`${message}.APIServiceCondition`]: [
+    [1, 'type', 'string', 'optional'],
+    [2, 'status', 'string', 'optional'],
+    [3, 'lastTransitionTime', `${metaMessage}.Time`, 'optional'],
+    [4, 'reason', 'string', 'optional'],
+    [5, 'message', 'string', 'optional'],
+  ],
 };

@@ -1,13 +1,16 @@
 import { readFileSync } from 'node:fs';
 import type { Kind } from '../../api/kind.ts';
+import { aggregatorMessages, type MessageFacts } from '../../api/schema/aggregator.ts';
 import { definitionOf, definitions, type Schema } from '../../api/schema.ts';
 
-type FieldFact = [number: number, name: string, type: string, label: 'optional' | 'repeated' | 'required'];
-
 /** Message → its fields, of every API message of Kubernetes. */
-const facts = JSON.parse(
-  readFileSync(new URL('../../api/schema/protobuf-facts.json', import.meta.url), 'utf8'),
-) as Record<string, FieldFact[]>;
+const facts: Readonly<Record<string, MessageFacts>> = {
+  ...(JSON.parse(readFileSync(new URL('../../api/schema/protobuf-facts.json', import.meta.url), 'utf8')) as Record<
+    string,
+    MessageFacts
+  >),
+  ...aggregatorMessages,
+};
 
 /** The four bytes before every body; then comes a runtime.Unknown whose `raw` is the object. */
 export const magic = Buffer.from('k8s\0');
@@ -35,9 +38,7 @@ export const scalars = new Set(['string', 'bool', 'int32', 'int64', 'double', 'b
 
 /** `io.k8s.api.core.v1.Pod` → `k8s.io.api.core.v1.Pod`, if there is such a message. */
 export function messageOf(definition: string | undefined): string | undefined {
-  const message = definition
-    ?.replace(/^io\.k8s\./, 'k8s.io.')
-    .replace('apiextensions-apiserver', 'apiextensions_apiserver');
+  const message = definition?.replace(/^io\.k8s\./, 'k8s.io.').replaceAll('-', '_');
   return message !== undefined && facts[message] ? message : undefined;
 }
 
@@ -58,8 +59,7 @@ export function messageOfKind(kind: Kind): string | undefined {
   return message ?? undefined;
 }
 
-const definitionName = (message: string): string =>
-  message.replace(/^k8s\.io\./, 'io.k8s.').replace('apiextensions_apiserver', 'apiextensions-apiserver');
+const definitionName = (message: string): string => message.replace(/^k8s\.io\./, 'io.k8s.').replaceAll('_', '-');
 
 const known = new Map<string, readonly Field[]>();
 
@@ -76,7 +76,11 @@ export function fieldsOf(message: string): readonly Field[] {
   return fields;
 }
 
-function fieldOf([number, name, type, label]: FieldFact, message: string, definition: Schema | undefined): Field {
+function fieldOf(
+  [number, name, type, label]: MessageFacts[number],
+  message: string,
+  definition: Schema | undefined,
+): Field {
   const map = type.startsWith('map<');
   const valueType = map ? type.slice('map<string,'.length, -1) : type;
   const isScalar = scalars.has(valueType);
