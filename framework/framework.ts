@@ -7,7 +7,7 @@ import type { Change, Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MesosError } from '../mesos/errors.ts';
 import type { QuotaConfig, Schedule } from '../mesos/master.ts';
-import type { Call, Event } from '../mesos/scheduler.ts';
+import type { Call, Event, EventSubscribed } from '../mesos/scheduler.ts';
 import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo, Role } from '../mesos/types.ts';
@@ -165,7 +165,7 @@ export class Framework implements Cluster {
     const { state, inventory, now } = this.#parts;
     switch (event.type) {
       case 'SUBSCRIBED':
-        return this.#onSubscribed(event.subscribed.framework_id.value);
+        return this.#onSubscribed(event.subscribed);
       case 'OFFERS':
         this.#carryOut(state.offered(event.offers.offers ?? [], now()));
         inventory.seen((event.offers.offers ?? []).map((offer) => state.agent(offer.agent_id.value)?.name ?? ''));
@@ -188,11 +188,11 @@ export class Framework implements Cluster {
     }
   }
 
-  #onSubscribed(frameworkId: string): void {
+  #onSubscribed({ framework_id: { value: frameworkId }, master_info }: EventSubscribed): void {
     const { records, state, log, now, signal } = this.#parts;
     log.info({ framework: frameworkId }, 'subscribed to the Mesos master');
     const start = () => {
-      this.#carryOut(state.subscribed(frameworkId, now()));
+      this.#carryOut(state.subscribed(frameworkId, now(), master_info?.version));
       this.#whereabouts.soon();
       this.#subscribed.resolve();
     };
@@ -350,8 +350,12 @@ export class Framework implements Cluster {
     if (!call || !session) return;
     this.#parts.figures.call(call);
     session.call(call).catch((err: unknown) => {
-      if (this.#session === session)
-        this.#parts.log.warn({ err, call: call.type }, 'the Mesos master did not take a call');
+      if (this.#session !== session) return;
+      this.#parts.log.warn({ err, call: call.type }, 'the Mesos master did not take a call');
+      if (call.type !== 'UPDATE_FRAMEWORK') return;
+      // What it still holds back is not known: a new subscription is without constraints, and stays so.
+      this.#parts.state.cannotNarrow();
+      session.close();
     });
   }
 

@@ -88,6 +88,10 @@ export const options = {
   defaultPodMem: number('Megabytes of a pod that asks for none', 64),
   minOfferCpus: number('Least cores of an offer that is worth an offer; with 0 the masters decide', 0),
   minOfferMem: number('Least megabytes of an offer that is worth an offer; with 0 the masters decide', 0),
+  offerConstraints: flag(
+    'Ask for offers of those agents only that pods which wait can use (Mesos 1.11 and newer)',
+    true,
+  ),
   offerLinger: duration('How long unused offers are kept for the next pod of a burst', 250),
   refuseWaiting: duration('How long others have an offer first that no waiting pod fits', 5_000),
   refuseIdle: duration('How long others have an offer first while no pod waits', 120_000),
@@ -141,8 +145,18 @@ export async function start(
   const { uid: cluster } = (await client.get(Namespace, { name: 'kube-system' }, signal)).metadata;
   const claims = new Claims(client, informers, cluster, o.mesosPrincipal || undefined);
   const roles = new Roles(o, namespaces);
+  const info = frameworkInfo(o, roles.all);
   const state = new State(
-    { ...stateOptions(o, deps), roles: roles.all, roleOf: (pod) => roles.of(pod), volumes: claims, cluster },
+    {
+      ...stateOptions(o, deps),
+      roles: roles.all,
+      roleOf: (pod) => roles.of(pod),
+      volumes: claims,
+      cluster,
+      info,
+      // Where the operator stream is not ours to read, offers are how agents become nodes.
+      mayNarrow: () => o.offerConstraints && inventory.complete,
+    },
     log,
   );
   const inventory = new Inventory(
@@ -164,7 +178,7 @@ export async function start(
     records: new Records(client, o.frameworkName),
     state,
     inventory,
-    info: frameworkInfo(o, roles.all),
+    info,
     figures,
     gather: o.gather,
     log,

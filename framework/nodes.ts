@@ -146,13 +146,18 @@ function addressesOf({ facts }: Agent): NonNullable<NodeStatus['addresses']> {
   ];
 }
 
-/** Attributes, fault domain and host name as labels; what cannot be a label value is left out. */
+/**
+ * Attributes, fault domain and host name as labels; what cannot be a label value is left out. Of several attributes with one
+ * name the first counts, as in offer constraints.
+ */
 export function labelsOf({ facts, name }: Agent): Record<string, string> {
   const labels: Record<string, string> = { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' };
+  const seen = new Set<string>();
   for (const attribute of facts.attributes) {
+    if (seen.has(attribute.name)) continue;
+    seen.add(attribute.name);
     const value = labelValue(attribute);
-    const key = attributeLabel(attribute.name);
-    if (value !== undefined && isLabelName(attribute.name) && !(key in labels)) labels[key] = value;
+    if (value !== undefined && isLabelName(attribute.name)) labels[attributeLabel(attribute.name)] = value;
   }
   const fault = facts.domain?.fault_domain;
   if (fault) {

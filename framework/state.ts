@@ -99,11 +99,16 @@ export class State {
 
   // --- the subscription ---------------------------------------------------------------------------------------------
 
-  subscribed(frameworkId: string, now: number): Effect[] {
+  subscribed(frameworkId: string, now: number, masterVersion?: string): Effect[] {
     this.frameworkId = frameworkId;
     this.#calls = new Calls(frameworkId);
-    this.#offers.subscribed(this.#calls);
+    this.#offers.subscribed(this.#calls, masterVersion);
     return this.#reconcile(this.#reconciliation.start([...this.tasks.all()].filter(isSent), now));
+  }
+
+  /** The master takes no offer constraints. */
+  cannotNarrow(): void {
+    this.#offers.cannotNarrow();
   }
 
   /** The stream broke: every offer is void, and what was not sent goes back. */
