@@ -7,6 +7,7 @@ import type { Change } from '../client/informer.ts';
 import { type Reconciler, type World, ownerKeys, watching } from '../client/reconcile.ts';
 import { equal } from '../lib/equal.ts';
 import { slowStart } from './common/batch.ts';
+import { isRevocable } from '../api/revocable.ts';
 import { belongs, daemonPod, nodeOf, planDaemons } from './common/daemons.ts';
 import { forgetHistory, keepHistory, revisionLabel } from './common/history.ts';
 import { byNamespace, claim, controllerReference, orphanKeys } from './common/ownership.ts';
@@ -74,7 +75,13 @@ export function daemonSets(world: World): Reconciler {
       const { update, all, collisionCount } = await keepHistory(client, DaemonSet, set, known, signal);
       const hashOf = (revision: typeof update) => revision.metadata.labels?.[revisionLabel] ?? '';
       const hash = hashOf(update);
-      const plan = planDaemons(set, [...nodes.list()], own, hash, now());
+      const plan = planDaemons(
+        set,
+        [...nodes.list()].filter((node) => !isRevocable(node)),
+        own,
+        hash,
+        now(),
+      );
       const status = {
         ...plan.counts,
         observedGeneration: set.metadata.generation ?? 0,

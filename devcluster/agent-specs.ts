@@ -9,6 +9,8 @@ export interface AgentSpec {
   attributes?: string | undefined;
   domain?: string | undefined;
   resources?: string | undefined;
+  /** What may be used besides, revocable: what a fixed resource estimator says. */
+  oversubscribed?: string | undefined;
   /** Only pretends to run tasks. */
   simulated?: boolean | undefined;
   /** `--http_command_executor` */
@@ -17,6 +19,7 @@ export interface AgentSpec {
 
 export interface ParsedAgent {
   resources: Resource[];
+  oversubscribed: Resource[];
   attributes: Attribute[];
   domain: DomainInfo | undefined;
   simulated: boolean;
@@ -75,12 +78,14 @@ function parse({
   attributes = '',
   domain,
   resources = usual,
+  oversubscribed = '',
   simulated = false,
   httpCommandExecutor = false,
 }: AgentSpec): ParsedAgent {
   const [region, zone = ''] = domain?.split('/') ?? [];
   return {
     resources: parseResources(resources),
+    oversubscribed: parseResources(oversubscribed),
     attributes: parseAttributes(attributes),
     domain: region === undefined ? undefined : { fault_domain: { region: { name: region }, zone: { name: zone } } },
     simulated,

@@ -13,6 +13,7 @@ import { Executor, type Host } from './executors.ts';
 import { handleExecutor } from './executor-api.ts';
 import { Holdings } from './holdings.ts';
 import { listen, type Listening } from './http.ts';
+import { asRevocable } from './oversubscription.ts';
 import { isUser, sandboxOf } from './sandbox.ts';
 import type { AgentLink, MasterLink, Registration, Work } from './state.ts';
 import { isTerminal, nowSeconds } from './status.ts';
@@ -25,6 +26,7 @@ export interface AgentOptions {
   hostname: string;
   port: number;
   resources: Resource[];
+  oversubscribed: Resource[];
   attributes: Attribute[];
   domain: DomainInfo | undefined;
   workDir: string;
@@ -51,6 +53,8 @@ export class Agent {
   readonly executors = new Map<string, Executor>();
   readonly frameworks = new Map<string, FrameworkInfo>();
   id: string | undefined;
+  /** What may be used besides, revocable. */
+  estimate: Resource[];
   #listening: Listening | undefined;
   #port = 0;
   #master: MasterLink | undefined;
@@ -64,6 +68,7 @@ export class Agent {
 
   constructor(options: AgentOptions) {
     this.options = options;
+    this.estimate = asRevocable(options.oversubscribed);
     const { timings, simulated, workDir, resources } = options;
     this.#updates = new Updates({
       timings,
@@ -131,7 +136,7 @@ export class Agent {
       id: this.id,
       pid: `slave(1)@127.0.0.1:${this.#port}`,
       link: this.#link(),
-      total: this.#holdings.total,
+      total: [...this.#holdings.total, ...this.estimate],
       ...this.#running(),
     };
     const id = master.register(registration);

@@ -69,7 +69,7 @@ export function allocateOffers(cluster: ClusterView): Allocation[] {
     const order = shares?.order(clients) ?? clients;
     for (const { framework, role } of order) {
       if (!eligible(agent, framework, cluster.region) || !framework.admits(role, agent.id)) continue;
-      const all = forRole(free, role, framework.capabilities.has('RESERVATION_REFINEMENT'));
+      const all = forRole(free, role, framework.capabilities);
       const resources = cluster.rations?.cut(role, all) ?? all;
       if (!isEnough(resources, framework.leastOf(role) ?? masterLeast)) continue;
       if (framework.refuses(role, agent.id, resources)) continue;
@@ -94,12 +94,18 @@ function countShares({ total, weights, frameworks }: ClusterView): Shares {
   return shares;
 }
 
-/** Unreserved, and reserved for the role or one above it. Ranges come first, as Mesos lists them in offers. */
-function forRole(free: readonly Resource[], role: string, knowsRefined: boolean): Resource[] {
+/** Unreserved, and reserved for the role or one above it; revocable to who can give it back at any time. Ranges come first, as Mesos lists them in offers. */
+function forRole(free: readonly Resource[], role: string, capabilities: ReadonlySet<string>): Resource[] {
+  const knowsRefined = capabilities.has('RESERVATION_REFINEMENT');
+  const isRevocable = capabilities.has('REVOCABLE_RESOURCES');
   const mine = free.filter((resource) => {
     const reserved = reservedRole(resource);
     const isRefined = (resource.reservations?.length ?? 0) > 1;
-    return (reserved === '*' || isWithin(role, reserved)) && (knowsRefined || !isRefined);
+    return (
+      (reserved === '*' || isWithin(role, reserved)) &&
+      (knowsRefined || !isRefined) &&
+      (isRevocable || !resource.revocable)
+    );
   });
   return [...mine.filter((r) => r.type !== 'SCALAR'), ...mine.filter((r) => r.type === 'SCALAR')];
 }

@@ -236,6 +236,13 @@ export class Executor {
     this.destroy();
   }
 
+  /** The QoS controller wants its resources back. */
+  preempt(): void {
+    const state = capabilitiesOf(this.framework).has('PARTITION_AWARE') ? 'TASK_GONE' : 'TASK_LOST';
+    const message = 'Container preempted by QoS correction';
+    this.#condemn({ state, reason: 'REASON_CONTAINER_PREEMPTED', message });
+  }
+
   /** The agent restarted: whoever does not come back in time is ended. */
   awaitReturn(): void {
     this.#stream?.destroy();

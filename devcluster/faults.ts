@@ -8,6 +8,8 @@
 import type { Agent, Mischief } from './agent.ts';
 import { answer, answerJson, HttpAnswer, type Request } from './http.ts';
 import { awaitPings } from './membership.ts';
+import { asRevocable, preempt } from './oversubscription.ts';
+import { parseResources } from './resource-text.ts';
 import type { Master, MasterLink } from './state.ts';
 
 export interface Faults {
@@ -21,6 +23,10 @@ export interface Faults {
   restartAgent(agent: AgentName): Promise<void>;
   /** The agent ends in good order. */
   stopAgent(agent: AgentName): void;
+  /** The agent's estimate of what may be used besides is another: `cpus:2;mem:512`, all of it. */
+  oversubscribe(agent: AgentName, resources: string): void;
+  /** The agent's QoS controller ends the executors that use such resources. */
+  preempt(agent: AgentName): void;
   /** Breaks the stream of one framework, or of all, as a broken connection does. */
   dropStreams(frameworkId?: string): void;
   /** From now on, what happens to updates between agents and master. */
@@ -69,6 +75,12 @@ export function makeFaults(machinery: Machinery): Faults {
     crashAgent: (name) => find(name).crash(),
     restartAgent: (name) => find(name).restart(machinery.link()),
     stopAgent: (name) => find(name).leave(),
+    oversubscribe(name, resources) {
+      const agent = find(name);
+      agent.estimate = asRevocable(parseResources(resources));
+      if (agent.id !== undefined && !agent.partitioned) machinery.link()?.oversubscribed(agent.id, agent.estimate);
+    },
+    preempt: (name) => preempt(find(name).executors.values()),
     dropStreams(frameworkId) {
       for (const framework of machinery.leader()?.frameworks.values() ?? [])
         if (frameworkId === undefined || framework.id === frameworkId) framework.stream?.destroy();
@@ -86,6 +98,7 @@ interface Order {
   framework?: string;
   delay?: number;
   copies?: number;
+  resources?: string;
 }
 
 export async function handleFaults(faults: Faults, { method, headers, body, response }: Request): Promise<void> {
@@ -105,13 +118,17 @@ function parse(body: Buffer): Order {
   }
 }
 
-async function perform(faults: Faults, { fault, agent = 0, master, framework, delay, copies }: Order): Promise<void> {
+async function perform(faults: Faults, order: Order): Promise<void> {
+  const { fault, agent = 0, master, framework, delay, copies, resources = '' } = order;
   switch (fault) {
     case 'loseAgent':
     case 'returnAgent':
     case 'crashAgent':
     case 'stopAgent':
+    case 'preempt':
       return faults[fault](agent);
+    case 'oversubscribe':
+      return faults.oversubscribe(agent, resources);
     case 'restartAgent':
       return faults.restartAgent(agent);
     case 'dropStreams':

@@ -7,7 +7,7 @@
  *
  * It answers as Mesos does, down to the wording, and has no habit of its own but /devcluster/faults.
  * It must not know pods, nor anything of Kubernetes. Not emulated: shared volumes,
- * oversubscription, authentication, authorization.
+ * authentication, authorization.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -33,7 +33,7 @@ export const options = {
   masters: number('How many masters', 1, { min: 1, max: 9 }),
   zk: text('Where masters elect their leader; without it the first that lives leads', '', '<zk://host:port/path>'),
   agents: text(
-    'Agents as a JSON list of {hostname, attributes, domain, resources}; three different ones unless told',
+    'Agents as a JSON list of {hostname, attributes, domain, resources, oversubscribed}; three different ones unless told',
     '',
     '<json>',
   ),

@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../lib/log.ts';
 import type { DomainInfo, MasterInfo } from '../mesos/types.ts';
+import { oversubscribe } from './oversubscription.ts';
 import { sendDrain, settleDrains } from './drain.ts';
 import { answer, HttpAnswer, listen, type Listening, type Request } from './http.ts';
 import { disconnect, register, unregister } from './membership.ts';
@@ -178,6 +179,10 @@ function linkOf(master: Master): MasterLink {
     },
     operationStatus(agentId, frameworkId, status) {
       if (from(agentId)) takeStatus(master, frameworkId, status);
+    },
+    oversubscribed(agentId, estimate) {
+      const agent = from(agentId);
+      if (agent) oversubscribe(master, agent, estimate);
     },
     executorMessage(agentId, frameworkId, executorId, data) {
       if (!from(agentId)) return;

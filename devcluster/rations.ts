@@ -16,7 +16,9 @@ export interface Quota {
 
 export const topOf = (role: string): string => withAncestors(role)[0]!;
 
-const isFree = (resource: Resource): boolean => resource.type === 'SCALAR' && reservedRole(resource) === '*';
+/** Quota is of what agents have: what may be used besides is not counted. */
+const isFree = (resource: Resource): boolean =>
+  resource.type === 'SCALAR' && reservedRole(resource) === '*' && !resource.revocable;
 
 export class Rations {
   readonly #quotas: ReadonlyMap<string, Quota>;
@@ -39,7 +41,7 @@ export class Rations {
   /** Used by something, or offered. Reservations are consumed whether they are used or not. */
   countAllocated(resources: readonly Resource[]): void {
     for (const resource of resources)
-      if (reservedRole(resource) === '*') this.#consume(topOf(resource.allocation_info?.role ?? '*'), resource);
+      if (isFree(resource)) this.#consume(topOf(resource.allocation_info?.role ?? '*'), resource);
   }
 
   consumed(role: string): Amounts {

@@ -120,6 +120,8 @@ export interface MasterLink {
   register(registration: Registration): string | undefined;
   update(agentId: string, frameworkId: string, status: TaskStatus, latest: TaskState): void;
   operationStatus(agentId: string, frameworkId: string, status: OperationStatus): void;
+  /** What may be used besides, all of it. */
+  oversubscribed(agentId: string, estimate: readonly Resource[]): void;
   executorMessage(agentId: string, frameworkId: string, executorId: string, data: Uint8Array): void;
   executorEnded(agentId: string, frameworkId: string, executorId: string, status: number): void;
   disconnected(agentId: string): void;

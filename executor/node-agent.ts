@@ -127,11 +127,17 @@ export class NodeAgent {
     await this.#serve(client, introduction.ca, kubelet, pods, place);
   }
 
+  /** Its cores, and those of its pods, are such as Mesos takes back: the agent has another executor of ours for the others. */
+  get #isRevocable(): boolean {
+    return (this.#given.info.executor_info.resources ?? []).some(({ revocable }) => revocable !== undefined);
+  }
+
   async #place(client: Client): Promise<Place> {
     const { options: o, mesos, info } = this.#given;
+    const { hostname } = info.agent_info;
     const total = amountsOf(info.agent_info.resources ?? []);
     return {
-      name: o.nodeName || (await findNodeName(client, mesos.agentId, info.agent_info.hostname, this.#signal)),
+      name: o.nodeName || (await findNodeName(client, mesos.agentId, hostname, this.#isRevocable, this.#signal)),
       ip: o.nodeIp || mesos.agentIp,
       directory: rootDirectory(o.rootDir, mesos.sandbox),
       total,
@@ -220,8 +226,9 @@ export class NodeAgent {
     await informer.start(this.#signal);
     this.#static = new StaticPods({
       ...{ client, nodeName, statuses, informer, pods, tell, log },
-      path: o.podManifestPath,
-      url: o.manifestUrl,
+      // They belong to the machine: the other executor has them.
+      path: this.#isRevocable ? '' : o.podManifestPath,
+      url: this.#isRevocable ? '' : o.manifestUrl,
       fileInterval: o.fileCheckFrequency,
       urlInterval: o.httpCheckFrequency,
     });
@@ -272,8 +279,7 @@ export class NodeAgent {
         runtimeVersion,
         images: () => runtime.images(),
         volumesInUse: async () => (await csi?.inUse()) ?? [],
-        total,
-        allocatable,
+        size: this.#isRevocable ? undefined : { total, allocatable },
         directory,
         statusInterval,
         leaseInterval,

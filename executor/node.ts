@@ -3,6 +3,7 @@ import { annotations } from '../api/kinds/names.ts';
 import { Node, type NodeStatus } from '../api/kinds/node.ts';
 import { type Stored, microTimestamp, timestamp } from '../api/meta.ts';
 import { formatBytes, formatMilli } from '../api/quantity.ts';
+import { isRevocable } from '../api/revocable.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import { delay } from '../lib/delay.ts';
@@ -26,8 +27,8 @@ export interface NodeOptions {
   images(): Promise<RuntimeImage[]>;
   /** `kubernetes.io/csi/<driver>^<handle>` of what nobody may detach. */
   volumesInUse(): Promise<string[]>;
-  total: Amounts;
-  allocatable: Amounts;
+  /** Undefined where the framework keeps it: what Mesos takes back is no fixed amount. */
+  size: { total: Amounts; allocatable: Amounts } | undefined;
   /** Whose free space counts. */
   directory: string;
   /** Milliseconds between looks at the machine, and between renewals of the lease. */
@@ -65,18 +66,20 @@ export const subtract = (a: Amounts, b: Amounts): Amounts => ({
 
 /**
  * The name of the Node that the framework made for this agent: it says so in an annotation, since two agents of one host
- * have different names. Where there is none, the host's name.
+ * have different names, as have the nodes of both classes of one agent. Where there is none, the host's name.
  */
 export async function findNodeName(
   client: Client,
   agentId: string,
   hostname: string,
+  isOfRevocable: boolean,
   signal: AbortSignal,
 ): Promise<string> {
   const { items } = await client.list(Node, {}, signal);
   return (
-    items.find(({ metadata }) => metadata.annotations?.[annotations.agentId] === agentId)?.metadata.name ??
-    hostname.toLowerCase()
+    items.find(
+      (node) => node.metadata.annotations?.[annotations.agentId] === agentId && isRevocable(node) === isOfRevocable,
+    )?.metadata.name ?? hostname.toLowerCase()
   );
 }
 
@@ -174,14 +177,7 @@ async function adopt({ client, name, fingerprint }: NodeOptions, signal: AbortSi
 /** The status as a kubelet writes it; conditions that are not ours are left alone by a strategic merge. */
 export function nodeStatus(
   node: Node,
-  {
-    ip,
-    port,
-    runtimeVersion,
-    total,
-    allocatable,
-    name,
-  }: Pick<NodeOptions, 'ip' | 'port' | 'runtimeVersion' | 'total' | 'allocatable' | 'name'>,
+  { ip, port, runtimeVersion, size, name }: Pick<NodeOptions, 'ip' | 'port' | 'runtimeVersion' | 'size' | 'name'>,
   info: MachineInfo,
   readings: MachineReadings,
   now: number,
@@ -194,8 +190,7 @@ export function nodeStatus(
     pods,
   });
   return {
-    capacity: amounts(total),
-    allocatable: amounts(allocatable),
+    ...(size ? { capacity: amounts(size.total), allocatable: amounts(size.allocatable) } : {}),
     addresses: [
       { type: 'InternalIP', address: ip },
       { type: 'Hostname', address: name },

@@ -46,11 +46,14 @@ export interface AgentOptions {
   /** Milliseconds before a machine is away that it gets no more pods. */
   lead: number;
   quotas: Quotas;
+  /** Of the class `revocable`. */
+  isRevocable?: boolean;
 }
 
 /** One agent: its executor and its pods, which all roles share, and a place for each role that it offers something to. */
 export class Agent {
   readonly name: string;
+  readonly isRevocable: boolean;
   facts: AgentFacts;
   /** Registered and talking to the master. */
   reachable = true;
@@ -78,8 +81,9 @@ export class Agent {
   readonly #places = new Map<string, Place>();
   readonly #siblings = new Map<string, number>();
 
-  constructor(name: string, facts: AgentFacts, { overhead, lead, quotas }: AgentOptions) {
+  constructor(name: string, facts: AgentFacts, { overhead, lead, quotas, isRevocable = false }: AgentOptions) {
     this.name = name;
+    this.isRevocable = isRevocable;
     this.facts = facts;
     this.overhead = overhead;
     this.quotas = quotas;
@@ -177,7 +181,8 @@ export class Agent {
   learn(facts: AgentFacts): void {
     const { total, limits } = this.facts;
     this.facts = { ...facts, total: facts.total ?? total, limits: facts.limits ?? limits };
-    const all = amountsOf(this.facts.total ?? []);
+    const all: Record<string, number> = this.isRevocable ? { cpu: 0 } : {};
+    Object.assign(all, amountsOf(this.facts.total ?? [], this.isRevocable));
     for (const [name, thousandths] of this.overhead.scalars) {
       const resource = kubernetesName(name);
       if (all[resource] !== undefined) all[resource] = Math.max(0, all[resource] - fromThousandths(name, thousandths));

@@ -1,4 +1,5 @@
-import type { Call } from '../mesos/scheduler.ts';
+import type { Call, OfferConstraints } from '../mesos/scheduler.ts';
+import type { FrameworkInfo } from '../mesos/types.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { OfferOperation } from '../mesos/offers.ts';
 import type { Named } from './reconciliation.ts';
@@ -16,6 +17,19 @@ export class Calls {
 
   suppress(role: string): Call {
     return { type: 'SUPPRESS', ...this.#framework, suppress: { roles: [role] } };
+  }
+
+  /** All three replace what the master knows. */
+  updateFramework(info: FrameworkInfo, suppressedRoles: readonly string[], constraints: OfferConstraints): Call {
+    return {
+      type: 'UPDATE_FRAMEWORK',
+      ...this.#framework,
+      update_framework: {
+        framework_info: { ...info, id: this.#framework.framework_id },
+        suppressed_roles: [...suppressedRoles],
+        offer_constraints: constraints,
+      },
+    };
   }
 
   /** What the operations leave of the offers is hidden from us for `refuseSeconds`. */

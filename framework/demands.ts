@@ -25,15 +25,20 @@ export class Demands {
     for (const demand of this.#byRole.values()) demand.subscribed();
   }
 
-  /** What to tell the master of each role, when these wait; `more` names what else does. */
-  wishes(pods: Iterable<Pod>, more: (role: string) => readonly string[], now: number): [role: string, wish: Wish][] {
+  /** The pods of each role, and what to tell the master of it when these wait; `more` names what else does. */
+  wishes(
+    pods: Iterable<Pod>,
+    more: (role: string) => readonly string[],
+    now: number,
+  ): { asking: ReadonlyMap<string, readonly Pod[]>; wishes: [role: string, wish: Wish][] } {
     const { roles, roleOf } = this.#options;
-    const waiting = new Map(roles.map((role) => [role, [...more(role)]]));
-    for (const pod of pods) waiting.get(roleOf(pod))?.push(pod.metadata.uid!);
-    return roles.map((role) => {
+    const asking = new Map(roles.map((role): [string, Pod[]] => [role, []]));
+    for (const pod of pods) asking.get(roleOf(pod))?.push(pod);
+    const wishes = roles.map((role): [string, Wish] => {
       const demand = this.of(role);
-      demand.wants(waiting.get(role)!, now);
+      demand.wants([...more(role), ...(asking.get(role) ?? []).map(({ metadata }) => metadata.uid!)], now);
       return [role, demand.wish(now)];
     });
+    return { asking, wishes };
   }
 }

@@ -11,6 +11,8 @@ export interface FrameworkInfoOptions {
   failoverTimeout: number;
   regionAware: boolean;
   gpus: boolean;
+  /** Of the class `revocable`. */
+  revocable: boolean;
   /** Cores and megabytes; 0 leaves it to the master. */
   minOfferCpus: number;
   minOfferMem: number;
@@ -22,6 +24,7 @@ export function frameworkInfo(o: FrameworkInfoOptions, roles: readonly string[])
   const optional = [
     ...(o.regionAware ? (['REGION_AWARE'] as const) : []),
     ...(o.gpus ? (['GPU_RESOURCES'] as const) : []),
+    ...(o.revocable ? (['REVOCABLE_RESOURCES'] as const) : []),
   ];
   const filters = offerFilters(o);
   return {

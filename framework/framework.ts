@@ -7,13 +7,14 @@ import type { Change, Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MesosError } from '../mesos/errors.ts';
 import type { QuotaConfig, Schedule } from '../mesos/master.ts';
-import type { Call, Event } from '../mesos/scheduler.ts';
+import type { Call, Event, EventSubscribed } from '../mesos/scheduler.ts';
 import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo, Role } from '../mesos/types.ts';
 import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
 import type { Bindings } from './bindings.ts';
+import { type Fate, fateOf, goneWith } from './fates.ts';
 import type { Figures } from './figures.ts';
 import type { Inventory } from './inventory.ts';
 import { Inboxes } from './inboxes.ts';
@@ -28,6 +29,8 @@ import { goneAgentOf, isOfDrain, Whereabouts } from './whereabouts.ts';
 export interface FrameworkParts {
   pods: Informer<Pod>;
   nodes: Informer<Node>;
+  /** The node, or where the pod belongs, is of our class. */
+  isOurs: (node: Node | undefined, pod?: Pod) => boolean;
   bindings: Bindings;
   events: EventRecorder;
   records: Records;
@@ -43,9 +46,6 @@ export interface FrameworkParts {
 }
 
 type StoredPod = Pod & Stored;
-
-/** Why a pod failed whose agent will not come back. */
-const nodeLost = 'NodeLost';
 
 /** Another scheduler subscribed with our id: this one must not go on. */
 export class Superseded extends Error {
@@ -115,11 +115,11 @@ export class Framework implements Cluster {
 
   /** Takes up what was under way; call before subscribing, with the informers in sync. */
   async recover(): Promise<void> {
-    const { records, state, pods, nodes, signal } = this.#parts;
+    const { records, state, pods, nodes, isOurs, signal } = this.#parts;
     this.#storedId = await records.frameworkId(signal);
     for (const known of await records.underWay(signal))
       this.#carryOut(state.seats.recovered(known, pods.get(known.key)));
-    for (const pod of pods.list()) this.#adoptBound(pod);
+    for (const pod of pods.list()) if (isOurs(nodes.get(pod.spec.nodeName ?? ''), pod)) this.#adoptBound(pod);
     pods.on((change) => this.#podChanged(change));
     nodes.on(({ type, object }) => this.#nodeChanged(object.metadata.name, type === 'deleted' ? undefined : object));
     const ticking = setInterval(() => this.#tick(), 250);
@@ -165,7 +165,7 @@ export class Framework implements Cluster {
     const { state, inventory, now } = this.#parts;
     switch (event.type) {
       case 'SUBSCRIBED':
-        return this.#onSubscribed(event.subscribed.framework_id.value);
+        return this.#onSubscribed(event.subscribed);
       case 'OFFERS':
         this.#carryOut(state.offered(event.offers.offers ?? [], now()));
         inventory.seen((event.offers.offers ?? []).map((offer) => state.agent(offer.agent_id.value)?.name ?? ''));
@@ -188,11 +188,11 @@ export class Framework implements Cluster {
     }
   }
 
-  #onSubscribed(frameworkId: string): void {
+  #onSubscribed({ framework_id: { value: frameworkId }, master_info }: EventSubscribed): void {
     const { records, state, log, now, signal } = this.#parts;
     log.info({ framework: frameworkId }, 'subscribed to the Mesos master');
     const start = () => {
-      this.#carryOut(state.subscribed(frameworkId, now()));
+      this.#carryOut(state.subscribed(frameworkId, now(), master_info?.version));
       this.#whereabouts.soon();
       this.#subscribed.resolve();
     };
@@ -257,7 +257,7 @@ export class Framework implements Cluster {
   #house(pod: StoredPod, agent: Agent): void {
     const { state, now } = this.#parts;
     const rejection = state.tasks.ofPod(pod.metadata.uid) ? undefined : state.rejectionOf(pod, agent);
-    if (rejection) void this.#fail(pod, rejection.reason, rejection.message);
+    if (rejection) void this.#fail(pod, rejection);
     else this.#carryOut(state.addHomeless(pod, now()));
   }
 
@@ -327,9 +327,7 @@ export class Framework implements Cluster {
     const { state, pods, now } = this.#parts;
     this.#carryOut(state.agentRemoved(agentId, now()));
     if (state.agentOfNode(name)) return;
-    await Promise.all(
-      pods.by('node', name).map((pod) => this.#fail(pod, nodeLost, `the Mesos agent of node ${name} is gone`)),
-    );
+    await Promise.all(pods.by('node', name).map((pod) => this.#fail(pod, goneWith(name))));
   }
 
   // --- carrying out -------------------------------------------------------------------------------------------------
@@ -350,8 +348,12 @@ export class Framework implements Cluster {
     if (!call || !session) return;
     this.#parts.figures.call(call);
     session.call(call).catch((err: unknown) => {
-      if (this.#session === session)
-        this.#parts.log.warn({ err, call: call.type }, 'the Mesos master did not take a call');
+      if (this.#session !== session) return;
+      this.#parts.log.warn({ err, call: call.type }, 'the Mesos master did not take a call');
+      if (call.type !== 'UPDATE_FRAMEWORK') return;
+      // What it still holds back is not known: a new subscription is without constraints, and stays so.
+      this.#parts.state.cannotNarrow();
+      session.close();
     });
   }
 
@@ -365,8 +367,9 @@ export class Framework implements Cluster {
 
   /** Ids of agents that have a node, but are cut off, or were not seen since we are here. */
   #outOfSight(): string[] {
-    const { nodes, state } = this.#parts;
+    const { nodes, state, isOurs } = this.#parts;
     return [...nodes.list()]
+      .filter((node) => isOurs(node))
       .filter(({ metadata }) => !state.agentOfNode(metadata.name)?.reachable)
       .flatMap(({ metadata }) => metadata.annotations?.[annotations.agentId] ?? []);
   }
@@ -414,9 +417,8 @@ export class Framework implements Cluster {
       const pod = await bindings.read(task);
       if (!pod || isTerminal(pod)) return state.podEnded(task.uid);
       log.info({ pod: task.key, task: task.id, state: taskState, message }, 'a bound pod lost its task');
-      if (taskState === 'TASK_GONE_BY_OPERATOR')
-        return this.#fail(pod, nodeLost, 'an operator declared the Mesos agent gone');
-      if (isOfDrain(status)) return this.#fail(pod, nodeLost, 'an operator drains the Mesos agent');
+      const fate = fateOf(status);
+      if (fate) return this.#fail(pod, fate);
       this.#carryOut(state.addHomeless(pod, now()));
     });
     if (!seen.done && seen.stopped) return;
@@ -424,7 +426,7 @@ export class Framework implements Cluster {
     this.#changed();
   }
 
-  async #fail(pod: StoredPod, reason: string, message: string): Promise<void> {
+  async #fail(pod: StoredPod, { reason, message }: Fate): Promise<void> {
     const { bindings, events } = this.#parts;
     if (isTerminal(pod)) return;
     events.record({ apiVersion: 'v1', kind: 'Pod', ...pod }, 'Warning', reason, message);

@@ -11,7 +11,7 @@
  * which node a pod goes to, and pods never hear of offers.
  */
 import { readFileSync } from 'node:fs';
-import type { Registry } from 'prom-client';
+import { Registry } from 'prom-client';
 import { annotations } from '../api/kinds/names.ts';
 import { Namespace } from '../api/kinds/namespace.ts';
 import { Node } from '../api/kinds/node.ts';
@@ -19,7 +19,9 @@ import { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import { PersistentVolume } from '../api/kinds/persistent-volume.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { StorageClass } from '../api/kinds/storage-class.ts';
+import type { Stored } from '../api/meta.ts';
 import { podRequests } from '../api/pod-requests.ts';
+import { isRevocable, mayBeRevoked } from '../api/revocable.ts';
 import type { Client } from '../client/client.ts';
 import type { Page } from '../client/door.ts';
 import { EventRecorder } from '../client/events.ts';
@@ -42,6 +44,7 @@ import { deleteNode, nodeReconciler } from './nodes.ts';
 import { pagesOf } from './pages.ts';
 import { Poll } from './poll.ts';
 import { Records } from './records.ts';
+import { Classes, isTakenBack, suffix } from './revocable.ts';
 import { Roles } from './roles.ts';
 import { State } from './state.ts';
 import { uiPages } from './ui.ts';
@@ -79,6 +82,10 @@ export const options = {
   failoverTimeout: duration('How long Mesos keeps the pods of a scheduler that is away', 7 * 86_400_000),
   regionAware: flag('Also use agents of other regions than the master’s', true),
   gpus: flag('Also use agents that have GPUs', false),
+  revocable: flag(
+    'Run BestEffort pods annotated k8s.mesosphere.io/revocable=true on cores that Mesos takes back at any time',
+    false,
+  ),
   executorCommand: text('Command line that starts km executor on an agent', 'km executor', '<command>'),
   executorUris: list('What the Mesos fetcher brings into the sandbox before that', [], '<uri,…>'),
   executorEnv: list('Environment of the executor', [], '<NAME=value,…>'),
@@ -88,6 +95,10 @@ export const options = {
   defaultPodMem: number('Megabytes of a pod that asks for none', 64),
   minOfferCpus: number('Least cores of an offer that is worth an offer; with 0 the masters decide', 0),
   minOfferMem: number('Least megabytes of an offer that is worth an offer; with 0 the masters decide', 0),
+  offerConstraints: flag(
+    'Ask for offers of those agents only that pods which wait can use (Mesos 1.11 and newer)',
+    true,
+  ),
   offerLinger: duration('How long unused offers are kept for the next pod of a burst', 250),
   refuseWaiting: duration('How long others have an offer first that no waiting pod fits', 5_000),
   refuseIdle: duration('How long others have an offer first while no pod waits', 120_000),
@@ -97,7 +108,7 @@ export const options = {
   maintenanceLead: duration('How long before its maintenance a node gets no more pods and is emptied', 3_600_000),
   maintenanceInterval: duration('Time between two looks at the maintenance schedule of the masters', 15_000),
   quotaInterval: duration(
-    'Time between two looks, while pods wait, at the quota of our Mesos roles, so that pods can say that it is used up',
+    'Time between two looks, while pods wait, at the quota of our Mesos roles, so that pods can say that it is used up; and at what Mesos takes back',
     30_000,
   ),
   volumeAudit: duration('Time between two looks for disk that Mesos keeps for claims that are gone', 300_000),
@@ -131,24 +142,49 @@ export function watched(informers: Informers) {
  * Resolves when subscribed to Mesos and everything that was under way is known again. `closed` rejects with Superseded
  * when another scheduler takes over.
  */
-export async function start(
-  o: Values<typeof options>,
-  deps: FrameworkDeps,
-): Promise<{ cluster: Cluster; closed: Promise<void>; pages: Readonly<Record<string, Page>> }> {
+export async function start(o: Values<typeof options>, deps: FrameworkDeps): Promise<Started> {
+  const usual = await startClass({ ...o, revocable: false }, deps);
+  if (!o.revocable) return usual;
+  // Its figures would be added to those of the usual one.
+  const ofClass = { ...deps, registry: new Registry(), log: deps.log.child({ class: 'revocable' }) };
+  const revocable = await startClass({ ...o, frameworkName: `${o.frameworkName}${suffix}` }, ofClass);
+  const closed = Promise.all([usual.closed, revocable.closed]).then(() => undefined);
+  return { cluster: new Classes(usual.cluster, revocable.cluster), closed, pages: usual.pages };
+}
+
+interface Started {
+  cluster: Cluster;
+  closed: Promise<void>;
+  pages: Readonly<Record<string, Page>>;
+}
+
+async function startClass(o: Values<typeof options>, deps: FrameworkDeps): Promise<Started> {
   const { client, informers, signal, now = Date.now } = deps;
   const log = deps.log.child({ component: 'framework' });
+  const isOurs = (node: Node | undefined, pod?: Pod) =>
+    (node || !pod ? isRevocable(node) : mayBeRevoked(pod)) === o.revocable;
   const { pods, nodes, volumes, namespaces } = watched(informers);
   const { uid: cluster } = (await client.get(Namespace, { name: 'kube-system' }, signal)).metadata;
   const claims = new Claims(client, informers, cluster, o.mesosPrincipal || undefined);
   const roles = new Roles(o, namespaces);
+  const info = frameworkInfo(o, roles.all);
   const state = new State(
-    { ...stateOptions(o, deps), roles: roles.all, roleOf: (pod) => roles.of(pod), volumes: claims, cluster },
+    {
+      ...stateOptions(o, deps),
+      roles: roles.all,
+      roleOf: (pod) => roles.of(pod),
+      volumes: claims,
+      cluster,
+      info,
+      // Where the operator stream is not ours to read, offers are how agents become nodes.
+      mayNarrow: () => o.offerConstraints && inventory.complete,
+    },
     log,
   );
   const inventory = new Inventory(
     {
       agent: (facts) => appeared(facts),
-      complete: () => inventory.seen([...nodes.list()].map(({ metadata }) => metadata.name)),
+      complete: () => inventory.seen([...nodes.list()].filter((node) => isOurs(node)).map(nameOf)),
       removed: (agentId) => void removed(agentId),
       drains: (agentId) => framework.drains(agentId),
       executor: (agentId, info) => state.executorRuns(agentId, info),
@@ -159,12 +195,13 @@ export async function start(
   const framework = new Framework({
     pods,
     nodes,
+    isOurs,
     bindings: new Bindings(client, claims, signal),
     events: new EventRecorder(client, 'km-framework', log),
     records: new Records(client, o.frameworkName),
     state,
     inventory,
-    info: frameworkInfo(o, roles.all),
+    info,
     figures,
     gather: o.gather,
     log,
@@ -172,6 +209,8 @@ export async function start(
     now,
   });
   const appeared = (facts: AgentFacts) => {
+    // Agents that have nothing to take back are no nodes of the class.
+    if (o.revocable && !state.agent(facts.id) && !facts.total?.some(isTakenBack)) return;
     const agent = state.learnAgent(facts);
     agent.found();
     agent.refresh();
@@ -180,7 +219,7 @@ export async function start(
   };
   const leaving = new Set<string>();
   const removed = async (agentId: string) => {
-    const isIts = (node: Node) => node.metadata.annotations?.[annotations.agentId] === agentId;
+    const isIts = (node: Node) => isOurs(node) && node.metadata.annotations?.[annotations.agentId] === agentId;
     const node = state.agent(agentId)?.name ?? [...nodes.list()].find(isIts)?.metadata.name;
     // Each of its tasks may tell of it.
     if (node === undefined || leaving.has(agentId)) return;
@@ -199,12 +238,13 @@ export async function start(
     nodeReconciler(client, nodes, (name) => state.agentOfNode(name), {
       subscribe: (add) => inventory.subscribe(add),
       complete: () => inventory.complete,
+      isOurs,
       now,
     }),
     { log, signal },
   );
-  void run(claims.reclaimer(), { log, signal });
-  if (roles.all.some((role) => role !== '*')) await offerClass(client, signal);
+  if (!o.revocable) void run(claims.reclaimer(), { log, signal });
+  if (!o.revocable && roles.all.some((role) => role !== '*')) await offerClass(client, signal);
   void keepSubscribed(leader, masters, inventory.subscriber, signal);
   const closed = keepSubscribed(leader, masters, framework.subscriber, signal);
   await Promise.race([framework.subscribed, closed]);
@@ -217,6 +257,14 @@ export async function start(
       framework.audit(totalsOf(get_agents.agents ?? []));
     },
   });
+  if (o.revocable)
+    new Poll({
+      ...asking,
+      interval: o.quotaInterval,
+      ask: async (master) => {
+        inventory.told((await askMaster(master, { type: 'GET_AGENTS' })).get_agents.agents ?? []);
+      },
+    });
   volumes.on(({ type }) => type === 'deleted' && audit.soon());
   new Poll({
     ...asking,
@@ -256,6 +304,7 @@ function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps
     refuseIdle: o.refuseIdle / 1000,
     launchTimeout: o.launchTimeout,
     maintenanceLead: o.maintenanceLead,
+    isRevocable: o.revocable,
     needs: needsOf({ cpu: o.defaultPodCpus * 1000, memory: o.defaultPodMem * mega }),
     executor: {
       name: o.frameworkName,
@@ -269,6 +318,8 @@ function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps
     },
   };
 }
+
+const nameOf = ({ metadata: { name } }: Node & Stored): string => name;
 
 const totalsOf = (agents: readonly ResponseGetAgentsAgent[]) =>
   agents.flatMap(({ agent_info, total_resources = [] }) =>

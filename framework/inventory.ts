@@ -73,10 +73,15 @@ export class Inventory {
     },
   };
 
+  /** All agents, as the master has them now. */
+  told(agents: readonly ResponseGetAgentsAgent[]): void {
+    for (const agent of agents) this.#agent(agent);
+  }
+
   #event(event: Event): void {
     if (event.type === 'SUBSCRIBED') {
       const state = event.subscribed.get_state;
-      for (const agent of state?.get_agents?.agents ?? []) this.#agent(agent);
+      this.told(state?.get_agents?.agents ?? []);
       for (const { executor_info, agent_id } of state?.get_executors?.executors ?? [])
         this.#listener.executor(agent_id.value, executor_info);
       this.#complete = true;

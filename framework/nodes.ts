@@ -1,4 +1,4 @@
-import { annotations, attributeLabel } from '../api/kinds/names.ts';
+import { annotations, attributeLabel, revocable } from '../api/kinds/names.ts';
 import { Node, type NodeStatus } from '../api/kinds/node.ts';
 import { type Stored, timestamp } from '../api/meta.ts';
 import { formatBytes, formatMilli } from '../api/quantity.ts';
@@ -14,6 +14,8 @@ export interface AgentNews {
   subscribe: (add: (node: string) => void) => void;
   /** All agents the master has are known: a Node without one has lost its agent. */
   complete: () => boolean;
+  /** Not of another class. */
+  isOurs: (node: Node) => boolean;
 }
 
 /**
@@ -24,7 +26,7 @@ export function nodeReconciler(
   client: Client,
   nodes: Informer<Node>,
   agentOf: (node: string) => Agent | undefined,
-  { subscribe, complete, now }: AgentNews & { now: () => number },
+  { subscribe, complete, isOurs, now }: AgentNews & { now: () => number },
 ): Reconciler {
   return {
     name: 'nodes',
@@ -33,7 +35,7 @@ export function nodeReconciler(
     async reconcile(name, signal) {
       const agent = agentOf(name);
       const node = nodes.get(name);
-      if (node?.metadata.deletionTimestamp) return;
+      if (node?.metadata.deletionTimestamp || (node && !isOurs(node))) return;
       if (!agent) return node && complete() ? absent(client, node, now(), signal) : undefined;
       if (!node) return create(client, agent, now(), signal);
       const patch = metadataPatch(node, agent);
@@ -97,13 +99,17 @@ function statusPatch(node: Node & Stored, agent: Agent, now: number): NodeStatus
   const silent = !ready || ours.has(ready.reason ?? '') || !agent.reachable || !agent.executor;
   const conditions =
     silent && (ready?.reason !== wanted.reason || ready?.status !== wanted.status) ? [wanted] : undefined;
-  const unsized = agent.facts.total !== undefined && !node.status?.capacity?.cpu;
+  const unsized = agent.facts.total !== undefined && isUnsized(node, agent);
   if (!conditions && !unsized) return undefined;
   return {
     ...(conditions ? { conditions } : {}),
     ...(unsized ? { ...capacityOf(agent), addresses: addressesOf(agent) } : {}),
   };
 }
+
+/** The executor says what there is, but of what is taken back now and then. */
+const isUnsized = ({ status }: Node, agent: Agent): boolean =>
+  agent.isRevocable ? status?.capacity?.cpu !== capacityOf(agent).capacity?.cpu : !status?.capacity?.cpu;
 
 function readyOf(reachable: boolean, now: number) {
   const time = timestamp(now);
@@ -146,13 +152,19 @@ function addressesOf({ facts }: Agent): NonNullable<NodeStatus['addresses']> {
   ];
 }
 
-/** Attributes, fault domain and host name as labels; what cannot be a label value is left out. */
-export function labelsOf({ facts, name }: Agent): Record<string, string> {
+/**
+ * Attributes, fault domain and host name as labels; what cannot be a label value is left out. Of several attributes with one
+ * name the first counts, as in offer constraints.
+ */
+export function labelsOf({ facts, name, isRevocable }: Agent): Record<string, string> {
   const labels: Record<string, string> = { 'kubernetes.io/hostname': name, 'kubernetes.io/os': 'linux' };
+  if (isRevocable) labels[revocable] = 'true';
+  const seen = new Set<string>();
   for (const attribute of facts.attributes) {
+    if (seen.has(attribute.name)) continue;
+    seen.add(attribute.name);
     const value = labelValue(attribute);
-    const key = attributeLabel(attribute.name);
-    if (value !== undefined && isLabelName(attribute.name) && !(key in labels)) labels[key] = value;
+    if (value !== undefined && isLabelName(attribute.name)) labels[attributeLabel(attribute.name)] = value;
   }
   const fault = facts.domain?.fault_domain;
   if (fault) {

@@ -1,12 +1,15 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Offer } from '../mesos/offers.ts';
+import type { FrameworkInfo } from '../mesos/types.ts';
 import type { Agent } from './agents.ts';
 import type { Calls } from './calls.ts';
+import { groupsFor } from './constraints.ts';
 import { Demands, type DemandsOptions } from './demands.ts';
 import type { Effect } from './effects.ts';
 import { Hand } from './hand.ts';
 import { type AgentTotal, Leftovers } from './leftovers.ts';
+import { Narrowing } from './narrowing.ts';
 import type { Place } from './places.ts';
 import type { Roster } from './roster.ts';
 import type { Task } from './tasks.ts';
@@ -17,6 +20,10 @@ export interface OffersOptions extends DemandsOptions {
   /** Seconds the master hides a declined offer while pods wait, and while none do. */
   refuseWaiting: number;
   refuseIdle: number;
+  /** How we introduce ourselves. */
+  info: FrameworkInfo;
+  /** Offers that no waiting pod can use need not be made: we learn of agents otherwise. */
+  mayNarrow: () => boolean;
 }
 
 /**
@@ -31,6 +38,8 @@ export class Offers {
   readonly #hand: Hand;
   readonly #demands: Demands;
   readonly #leftovers: Leftovers;
+  readonly #narrowing = new Narrowing();
+  readonly #roster: Roster;
   readonly #log: Logger;
   #calls: Calls | undefined;
 
@@ -38,14 +47,21 @@ export class Offers {
   constructor(options: OffersOptions, roster: Roster, isOwned: (persistenceId: string) => boolean, log: Logger) {
     this.#log = log;
     this.#options = options;
+    this.#roster = roster;
     this.#hand = new Hand(roster);
     this.#demands = new Demands(options);
     this.#leftovers = new Leftovers(options.cluster, isOwned);
   }
 
-  subscribed(calls: Calls): void {
+  subscribed(calls: Calls, masterVersion: string | undefined): void {
     this.#calls = calls;
+    this.#narrowing.subscribed(masterVersion);
     this.#demands.subscribed();
+  }
+
+  /** The master does not take constraints. */
+  cannotNarrow(): void {
+    this.#narrowing.refused();
   }
 
   /** Into the hand; but one with something of ours that nobody owns is spent on letting go of it. */
@@ -89,13 +105,34 @@ export class Offers {
   ask(pods: Iterable<Pod>, now: number): Effect[] {
     const calls = this.#calls;
     if (!calls) return [];
-    const wishes = this.#demands.wishes(pods, (role) => this.#leftovers.asking(role), now);
-    return wishes.flatMap(([role, wish]): Effect[] => {
+    const { asking, wishes } = this.#demands.wishes(pods, (role) => this.#leftovers.asking(role), now);
+    const narrower = this.#narrow(asking, now);
+    const told = wishes.flatMap(([role, wish]): Effect[] => {
       if (wish === 'keep') return [];
       if (wish === 'revive') return [{ do: 'call', call: calls.revive(role) }];
       const unused = this.#return(role, () => true, this.#options.refuseIdle);
       return [...unused, { do: 'call', call: calls.suppress(role) }];
     });
+    return [...narrower, ...told];
+  }
+
+  /** Constraints where every pod that waits demands something of its agent; those of a role that wants nothing stay. */
+  #narrow(asking: ReadonlyMap<string, readonly Pod[]>, now: number): Effect[] {
+    const { info, mayNarrow, roles } = this.#options;
+    const hostOf = (node: string) => this.#roster.ofNode(node)?.facts.hostname;
+    const groupsOf = (role: string) => {
+      if (!mayNarrow() || this.#leftovers.asking(role).length > 0) return undefined;
+      const pods = asking.get(role) ?? [];
+      return pods.length > 0 ? groupsFor(pods, hostOf) : this.#narrowing.of(role);
+    };
+    const wishes = roles.flatMap((role) => {
+      const groups = groupsOf(role);
+      return groups ? [[role, groups] as const] : [];
+    });
+    const constraints = this.#narrowing.next(new Map(wishes), now);
+    if (!constraints || !this.#calls) return [];
+    const suppressed = roles.filter((role) => this.#demands.of(role).suppressed);
+    return [{ do: 'call', call: this.#calls.updateFramework(info, suppressed, constraints) }];
   }
 
   /** Offers that no waiting pod fits go back soon, and at once where nothing waits. */

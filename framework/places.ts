@@ -22,13 +22,14 @@ export class Place implements NodeView {
   heldSince = 0;
   free: Record<string, number> = {};
   unavailable: string | undefined = noOffer;
-  #pool = Pool.of([]);
+  #pool: Pool;
   readonly #never: string | undefined;
 
   /** `never` says why pods of the role have nothing to hope for. */
   constructor(agent: Agent, role: string, never?: string) {
     this.agent = agent;
     this.role = role;
+    this.#pool = Pool.of([], agent.isRevocable);
     this.#never = never;
     this.refresh();
   }
@@ -79,7 +80,8 @@ export class Place implements NodeView {
   /** An offer is void. Answers the reserved tasks that the rest cannot carry. */
   dropOffer(id: string): Task[] {
     if (!this.offers.delete(id)) return [];
-    this.#pool = Pool.of([...this.offers.values()].flatMap((offer) => offer.resources ?? []));
+    const left = [...this.offers.values()].flatMap((offer) => offer.resources ?? []);
+    this.#pool = Pool.of(left, this.agent.isRevocable);
     const kept: Task[] = [];
     const lost: Task[] = [];
     const { overhead } = this.agent;
@@ -117,7 +119,7 @@ export class Place implements NodeView {
   clearOffers(): string[] {
     const ids = [...this.offers.keys()];
     this.offers.clear();
-    this.#pool = Pool.of([]);
+    this.#pool = Pool.of([], this.agent.isRevocable);
     this.refresh();
     return ids;
   }

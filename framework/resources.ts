@@ -1,6 +1,7 @@
 import type { Needs } from '../scheduler/index.ts';
 import type { OfferOperation } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
+import { isOfClass } from './revocable.ts';
 import { type VolumeWant, isForClaim, volumeOn, volumeResource } from './volumes.ts';
 
 /**
@@ -63,9 +64,8 @@ export function wantOf(needs: Needs, ports: readonly number[] = [], volumes: rea
   return { scalars, ports, volumes };
 }
 
-/** Ours to launch any pod with: not set aside for a claim, not to be taken away again at any time. */
-const usable = (resource: Resource): boolean =>
-  !resource.revocable && !resource.shared && !resource.disk?.source && !isForClaim(resource);
+/** Ours to launch any pod with: not set aside for a claim. */
+const usable = (resource: Resource): boolean => !resource.shared && !resource.disk?.source && !isForClaim(resource);
 
 interface ScalarPart {
   like: Resource;
@@ -86,9 +86,15 @@ export class Pool {
   #ports: PortPart[] = [];
   /** By persistence id. */
   readonly #volumes = new Map<string, Resource>();
+  readonly #isRevocable: boolean;
 
-  static of(resources: readonly Resource[]): Pool {
-    const pool = new Pool();
+  /** Of the class `revocable`, or of the usual one. */
+  constructor(isRevocable: boolean) {
+    this.#isRevocable = isRevocable;
+  }
+
+  static of(resources: readonly Resource[], isRevocable = false): Pool {
+    const pool = new Pool(isRevocable);
     for (const resource of resources) pool.add(resource);
     return pool;
   }
@@ -96,7 +102,7 @@ export class Pool {
   add(resource: Resource): void {
     const id = resource.disk?.persistence?.id;
     if (id !== undefined) return void this.#volumes.set(id, resource);
-    if (!usable(resource)) return;
+    if (!usable(resource) || !isOfClass(resource, this.#isRevocable)) return;
     if (resource.type === 'SCALAR') this.#addScalar(resource);
     else if (resource.type === 'RANGES' && resource.name === 'ports') this.#addPorts(resource);
   }
@@ -235,8 +241,8 @@ function sameKind(a: Resource, b: Resource): boolean {
 }
 
 /** Kubernetes amounts of a list of resources, for Node capacity. */
-export function amountsOf(resources: readonly Resource[]): Record<string, number> {
-  const pool = Pool.of(resources);
+export function amountsOf(resources: readonly Resource[], isRevocable = false): Record<string, number> {
+  const pool = Pool.of(resources, isRevocable);
   return Object.fromEntries(pool.scalars().map(([name, n]) => [kubernetesName(name), fromThousandths(name, n)]));
 }
 

@@ -1,4 +1,5 @@
 import { Agent, type AgentFacts, type AgentOptions } from './agents.ts';
+import { suffix } from './revocable.ts';
 import type { Place } from './places.ts';
 
 /** The agents there are, by id and by the name of their node. */
@@ -62,7 +63,7 @@ export class Roster {
 
   /** The host's name; a second living agent on one host is told apart by its port. */
   #nodeName({ hostname, port }: AgentFacts): string {
-    const plain = hostname.toLowerCase();
+    const plain = `${hostname.toLowerCase()}${this.#options.isRevocable ? suffix : ''}`;
     const holder = this.#byNode.get(plain);
     return holder?.reachable && holder.facts.port !== port ? `${plain}-${port}` : plain;
   }

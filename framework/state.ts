@@ -17,6 +17,7 @@ import { Offers, type OffersOptions } from './offers.ts';
 import { Place } from './places.ts';
 import { Quotas } from './quotas.ts';
 import { isForRole, wantOf } from './resources.ts';
+import { sift } from './revocable.ts';
 import { Roster } from './roster.ts';
 import { Seats, type SeatsOptions } from './seats.ts';
 import { type Task, TaskTable, isSent, isStarted, isTerminalState } from './tasks.ts';
@@ -26,6 +27,8 @@ import { isWhereabouts } from './whereabouts.ts';
 export interface StateOptions extends OffersOptions, SeatsOptions {
   /** Milliseconds before a machine is away that its node gets no more pods. */
   maintenanceLead: number;
+  /** Of the class `revocable`: only offers with such resources are of use. */
+  isRevocable?: boolean;
   /** Milliseconds after which a launch, or a KILL, without an answer is asked about. */
   launchTimeout: number;
 }
@@ -59,6 +62,7 @@ export class State {
       overhead: { ...wantOf([]), scalars },
       lead: options.maintenanceLead,
       quotas: this.quotas,
+      isRevocable: options.isRevocable ?? false,
     });
     this.seats = new Seats(options, this.tasks);
     const { volumes, cluster } = options;
@@ -99,11 +103,16 @@ export class State {
 
   // --- the subscription ---------------------------------------------------------------------------------------------
 
-  subscribed(frameworkId: string, now: number): Effect[] {
+  subscribed(frameworkId: string, now: number, masterVersion?: string): Effect[] {
     this.frameworkId = frameworkId;
     this.#calls = new Calls(frameworkId);
-    this.#offers.subscribed(this.#calls);
+    this.#offers.subscribed(this.#calls, masterVersion);
     return this.#reconcile(this.#reconciliation.start([...this.tasks.all()].filter(isSent), now));
+  }
+
+  /** The master takes no offer constraints. */
+  cannotNarrow(): void {
+    this.#offers.cannotNarrow();
   }
 
   /** The stream broke: every offer is void, and what was not sent goes back. */
@@ -121,8 +130,9 @@ export class State {
   // --- offers -------------------------------------------------------------------------------------------------------
 
   offered(offers: readonly Offer[], now: number): Effect[] {
-    const effects: Effect[] = [];
-    for (const offer of offers) {
+    const [useful, useless] = sift(offers, this.#options.isRevocable ?? false);
+    const effects = useless.length > 0 ? send(this.#calls.decline(useless, this.#options.refuseWaiting)) : [];
+    for (const offer of useful) {
       const agent = this.learnAgent(factsOf(offer));
       agent.reachable = true;
       this.machines.offered(agent, offer.unavailability, now);
@@ -255,7 +265,7 @@ export class State {
       .flatMap((role) => this.#roster.places(role))
       .filter(({ reserved }) => reserved.length > 0)
       .map((place) => {
-        const record = `launch-${now.toString(36)}-${(this.#serial++).toString(36)}`;
+        const record = `${this.#options.isRevocable ? 'revocable-launch' : 'launch'}-${now.toString(36)}-${(this.#serial++).toString(36)}`;
         const tasks = place.reserved.splice(0);
         for (const task of tasks) task.stage = 'recording';
         this.tasks.record(tasks, record);

@@ -1,6 +1,12 @@
 /** Annotation and label names of km itself; the prefix is the first km's, so that its users' manifests go on working. */
 export const prefix = 'k8s.mesosphere.io/';
 
+/**
+ * Annotation of a Pod, `true`: it may run on what Mesos takes back at any time. Label of a Node, `true`: it has only such
+ * cores.
+ */
+export const revocable = `${prefix}revocable`;
+
 /** Driver of PersistentVolumes that Mesos keeps on an agent's disk; the volume's handle is its persistence id. */
 export const mesosVolumeDriver = 'mesos.k8s.mesosphere.io';
 

@@ -52,6 +52,8 @@ export const stateOptions: StateOptions = {
   needs: needsOf({ cpu: 250, memory: 64 * 1024 * 1024 }),
   volumes: { wantedBy: () => [], has: () => false },
   cluster: 'c',
+  info: { user: 'root', name: 'test', roles: [role] },
+  mayNarrow: () => true,
   maintenanceLead: 3_600_000,
   executor: {
     name: 'test',
@@ -68,7 +70,7 @@ export const stateOptions: StateOptions = {
 /** A state that is subscribed; nodes of agents are registered as soon as they are known. */
 export function subscribed(options: Partial<StateOptions> = {}): State {
   const state = new State({ ...stateOptions, ...options }, silent);
-  state.subscribed('f-0001', 0);
+  state.subscribed('f-0001', 0, '1.12.0');
   return state;
 }
 
