@@ -1,6 +1,6 @@
 import { statfs } from 'node:fs/promises';
 import type { Logger } from '../lib/log.ts';
-import type { Runtime, RuntimeImage } from './runtime.ts';
+import type { Images, RuntimeImage } from './runtime.ts';
 
 /** Shares of the disk: above the first, images go until no more than the second is used. */
 const high = 0.85;
@@ -29,25 +29,25 @@ export function imagesToRemove(
 
 /** Keeps the disk of the images from filling up. */
 export class ImageCollector {
-  readonly #runtime: Runtime;
+  readonly #images: Images;
   readonly #log: Logger;
   /** When an image was last seen in use, or first seen. */
   readonly #lastUsed = new Map<string, number>();
 
-  constructor(runtime: Runtime, log: Logger) {
-    this.#runtime = runtime;
+  constructor(images: Images, log: Logger) {
+    this.#images = images;
     this.#log = log;
   }
 
   /** `isPressing`: the disk is short, so every image that may go goes. Answers how many went. */
   async collect(now: number, isPressing = false): Promise<number> {
-    const images = await this.#runtime.images();
+    const images = await this.#images.list();
     this.#note(images, now);
     const bytes = isPressing ? Infinity : await this.#tooMuch();
     const removed = imagesToRemove(images, this.#lastUsed, bytes, now);
     for (const { id, names } of removed) {
       this.#log.info({ image: names[0] ?? id }, 'removing an image that nobody uses');
-      await this.#runtime.removeImage(id);
+      await this.#images.remove(id);
     }
     return removed.length;
   }
@@ -59,7 +59,7 @@ export class ImageCollector {
   }
 
   async #tooMuch(): Promise<number> {
-    const directory = await this.#runtime.imageDirectory();
+    const directory = await this.#images.directory();
     if (directory === undefined) return 0;
     const { blocks, bavail, bsize } = await statfs(directory);
     const used = (blocks - bavail) * bsize;

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { chmod, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Container, Pod } from '../api/kinds/pod.ts';
-import { recordOf } from './log-record.ts';
+import { asWritten, recordOf } from './log-record.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
 
 /** Bytes of one container's message, of all messages of a pod, and of a message taken from a log; lines of the last. */
@@ -78,10 +78,8 @@ async function lastLines(path: string): Promise<string> {
   const text = await slice(path, (size) => Math.max(0, size - window), window);
   const lines = text.trimEnd().split('\n').slice(-linesFromLog);
   // The first one may be cut.
-  const shown = lines.flatMap((line) => recordOf(Buffer.from(line))?.text.toString('utf8') ?? []).join('\n');
-  return Buffer.from(shown && `${shown}\n`)
-    .subarray(-longestFromLog)
-    .toString('utf8');
+  const shown = lines.flatMap((line) => recordOf(Buffer.from(line)) ?? []).map(asWritten);
+  return Buffer.concat(shown).subarray(-longestFromLog).toString('utf8');
 }
 
 async function slice(path: string, from: (size: number) => number, bytes: number): Promise<string> {

@@ -17,6 +17,10 @@ export interface LogRecord {
  */
 export const recordOf = (line: Buffer): LogRecord | undefined => (line[0] === brace ? fromJson(line) : fromCri(line));
 
+/** With the end of the line, if that is here. */
+export const asWritten = ({ text, isPart }: LogRecord): Buffer =>
+  isPart ? text : Buffer.concat([text, Buffer.from('\n')]);
+
 const brace = '{'.charCodeAt(0);
 
 function fromCri(line: Buffer): LogRecord | undefined {

@@ -30,14 +30,14 @@ export async function* readLog(
   signal: AbortSignal,
 ): AsyncGenerator<Buffer, void, undefined> {
   const show = new Presenter(options);
-  for await (const line of readLines(path, options, isRunning, signal)) {
-    const shown = show.line(line);
+  for await (const lines of readLines(path, options, isRunning, signal)) {
+    const shown = show.lines(lines);
     if (shown.length > 0) yield shown;
     if (show.full) return;
   }
 }
 
-/** One record → what is shown of it. */
+/** Records → what is shown of them. Many at a time: each step of the way costs as much as many a line. */
 class Presenter {
   readonly #options: LogOptions;
   #left: number;
@@ -52,23 +52,27 @@ class Presenter {
     return this.#left <= 0;
   }
 
-  /** A line of an unknown form is shown as it is. */
-  line(line: Buffer): Buffer {
-    const { since, timestamps, stream } = this.#options;
-    const record = recordOf(line);
-    if (!record) return this.#cut(Buffer.concat([line, newline]));
-    const { time, isPart, text } = record;
-    if (since !== undefined && Date.parse(time) < since) return empty;
-    if (stream !== undefined && record.stream !== stream) return empty;
-    const prefix = timestamps && !this.#midLine ? Buffer.from(`${time} `) : empty;
-    this.#midLine = isPart;
-    return this.#cut(Buffer.concat(isPart ? [prefix, text] : [prefix, text, newline]));
-  }
-
-  #cut(bytes: Buffer): Buffer {
+  lines(lines: readonly Buffer[]): Buffer {
+    const parts: Buffer[] = [];
+    for (const line of lines) this.#line(line, parts);
+    const bytes = Buffer.concat(parts);
     const shown = bytes.length > this.#left ? bytes.subarray(0, this.#left) : bytes;
     this.#left -= shown.length;
     return shown;
+  }
+
+  /** A line of an unknown form is shown as it is. */
+  #line(line: Buffer, parts: Buffer[]): void {
+    const { since, timestamps, stream } = this.#options;
+    const record = recordOf(line);
+    if (!record) return void parts.push(line, newline);
+    const { time, isPart, text } = record;
+    if (since !== undefined && Date.parse(time) < since) return;
+    if (stream !== undefined && record.stream !== stream) return;
+    if (timestamps && !this.#midLine) parts.push(Buffer.from(`${time} `));
+    this.#midLine = isPart;
+    parts.push(text);
+    if (!isPart) parts.push(newline);
   }
 }
 
@@ -82,7 +86,7 @@ async function* readLines(
   { follow = false, tailLines }: LogOptions,
   isRunning: () => Promise<boolean>,
   signal: AbortSignal,
-): AsyncGenerator<Buffer, void, undefined> {
+): AsyncGenerator<Buffer[], void, undefined> {
   const changes = follow ? new Changes(path) : undefined;
   let file = await open(path, plainFile);
   try {
@@ -93,7 +97,7 @@ async function* readLines(
       for (let bytes = await readAt(file, at); bytes.length > 0 && !signal.aborted; bytes = await readAt(file, at)) {
         at += bytes.length;
         const [lines, left] = splitLines(rest.length === 0 ? bytes : Buffer.concat([rest, bytes]));
-        yield* lines;
+        if (lines.length > 0) yield lines;
         rest = left;
       }
       if (signal.aborted) return;

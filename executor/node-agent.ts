@@ -277,7 +277,7 @@ export class NodeAgent {
         port,
         fingerprint,
         runtimeVersion,
-        images: () => runtime.images(),
+        images: () => runtime.images.list(),
         volumesInUse: async () => (await csi?.inUse()) ?? [],
         size: this.#isRevocable ? undefined : { total, allocatable },
         directory,
@@ -289,7 +289,7 @@ export class NodeAgent {
     );
     this.#closers.push(() => kept.closed);
     this.#node.resolve(kept);
-    const images = new ImageCollector(runtime, log);
+    const images = new ImageCollector(runtime.images, log);
     const readings = () => machineReadings(directory);
     // Without isolation it cannot be told who uses the machine up: there only a pod's own limits count.
     const watched = watchPressure(

@@ -18,7 +18,7 @@ export async function pullImage(
   if (policy === 'Always') apiserver.event(pod, 'Normal', 'Pulling', `Pulling image "${image}"`, container.name);
   const began = Date.now();
   const credentials = credentialsFor(image, await pullSecrets(kubelet, pod));
-  const found = await runtime.pullImage(image, policy, credentials, signal);
+  const found = await runtime.images.pull(image, policy, credentials, signal);
   if (found.pulled) {
     const took = `${((Date.now() - began) / 1000).toFixed(3)}s`;
     apiserver.event(pod, 'Normal', 'Pulled', `Successfully pulled image "${image}" in ${took}`, container.name);

@@ -13,6 +13,7 @@ export interface Runtime {
   readonly name: string;
   /** Containers have a network, process ids and files of their own. */
   readonly isolates: boolean;
+  readonly images: Images;
   version(): Promise<RuntimeVersion>;
   /** Every pod of ours that the runtime has, running or not. */
   pods(): Promise<RuntimePod[]>;
@@ -22,13 +23,6 @@ export interface Runtime {
   stopSandbox(id: string): Promise<void>;
   /** Stops and removes a sandbox and whatever is left in it. Absent is fine. */
   removeSandbox(id: string): Promise<void>;
-  /** Makes the image present as the policy says, with the first credential that will do, or none. Throws ImageError. */
-  pullImage(
-    image: string,
-    policy: PullPolicy,
-    credentials?: readonly Credential[],
-    signal?: AbortSignal,
-  ): Promise<PulledImage>;
   /** Creates and starts one container; `attempt` counts its restarts. Throws StartError. */
   start(spec: ContainerSpec, signal?: AbortSignal): Promise<{ id: string }>;
   /** SIGTERM (or the image's stop signal), then after `graceSeconds` SIGKILL. Resolves when it is gone. */
@@ -36,12 +30,6 @@ export interface Runtime {
   remove(containerId: string): Promise<void>;
   /** What each running container uses now. */
   usage(): Promise<ContainerUsage[]>;
-  /** The images this node has; empty where there are none to have. */
-  images(): Promise<RuntimeImage[]>;
-  /** Where on this machine they are; undefined where there are none. */
-  imageDirectory(): Promise<string | undefined>;
-  /** Absent is fine. */
-  removeImage(id: string): Promise<void>;
   /** New limits for a running container. False when this runtime enforces none. */
   resize(containerId: string, resources: ContainerSpec['resources']): Promise<boolean>;
   /** Calls back when something about a pod may have changed; the kubelet then asks `pods()`. */
@@ -63,6 +51,23 @@ export interface Runtime {
   /** A byte stream to a port inside the sandbox. */
   connect(sandboxId: string, port: number): Promise<Duplex>;
   close(): Promise<void>;
+}
+
+/** The images of a runtime. */
+export interface Images {
+  /** Makes the image present as the policy says, with the first credential that will do, or none. Throws ImageError. */
+  pull(
+    image: string,
+    policy: PullPolicy,
+    credentials?: readonly Credential[],
+    signal?: AbortSignal,
+  ): Promise<PulledImage>;
+  /** Those that this node has; empty where there are none to have. */
+  list(): Promise<RuntimeImage[]>;
+  /** Where on this machine they are; undefined where there are none. */
+  directory(): Promise<string | undefined>;
+  /** Absent is fine. */
+  remove(id: string): Promise<void>;
 }
 
 export type PullPolicy = 'Always' | 'IfNotPresent' | 'Never';

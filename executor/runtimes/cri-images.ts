@@ -1,6 +1,14 @@
-import { type Credential, ImageError, type PullPolicy, type PulledImage, type RuntimeImage } from '../runtime.ts';
+import {
+  type Credential,
+  ImageError,
+  type Images,
+  type PullPolicy,
+  type PulledImage,
+  type RuntimeImage,
+} from '../runtime.ts';
 import { isMissing, wordsOf } from '../grpc.ts';
 import type { CriClient } from './cri-client.ts';
+import { neverPulled, withEach } from './pulls.ts';
 
 interface Image {
   id: string;
@@ -15,7 +23,7 @@ interface Image {
 const pullTimeout = 30 * 60_000;
 
 /** The images of a runtime that speaks CRI. */
-export class CriImages {
+export class CriImages implements Images {
   readonly #cri: CriClient;
 
   constructor(cri: CriClient) {
@@ -25,8 +33,8 @@ export class CriImages {
   async pull(
     image: string,
     policy: PullPolicy,
-    credentials: readonly Credential[],
-    signal: AbortSignal | undefined,
+    credentials: readonly Credential[] = [],
+    signal?: AbortSignal,
   ): Promise<PulledImage> {
     if (image === '' || /\s/.test(image))
       throw new ImageError(
@@ -35,8 +43,7 @@ export class CriImages {
       );
     const present = policy === 'Always' ? undefined : await this.#find(image);
     if (present) return { id: present.id, pulled: false, user: userOf(present) };
-    if (policy === 'Never')
-      throw new ImageError('ErrImageNeverPull', `Container image "${image}" is not present with pull policy of Never`);
+    if (policy === 'Never') throw neverPulled(image);
     const id = await this.#pull(image, credentials, signal);
     const pulled = (await this.#find(id)) ?? (await this.#find(image));
     return { id, pulled: true, user: pulled ? userOf(pulled) : 0 };
@@ -76,19 +83,13 @@ export class CriImages {
     });
   }
 
-  /** With one credential after the other; the last refusal is what the user reads. */
-  async #pull(image: string, credentials: readonly Credential[], signal: AbortSignal | undefined): Promise<string> {
+  #pull(image: string, credentials: readonly Credential[], signal: AbortSignal | undefined): Promise<string> {
     const options = { timeoutMs: pullTimeout, ...(signal ? { signal } : {}) };
-    let refusal: unknown;
-    for (const auth of credentials.length > 0 ? credentials : [undefined])
-      try {
-        const request = { image: { image }, ...(auth ? { auth } : {}) };
-        return (await this.#cri.image<{ image_ref: string }>('PullImage', request, options)).image_ref;
-      } catch (error) {
-        signal?.throwIfAborted();
-        refusal = error;
-      }
-    throw new ImageError('ErrImagePull', wordsOf(refusal), { cause: refusal });
+    const pull = async (auth: Credential | undefined) => {
+      const request = { image: { image }, ...(auth ? { auth } : {}) };
+      return (await this.#cri.image<{ image_ref: string }>('PullImage', request, options)).image_ref;
+    };
+    return withEach(credentials, pull, wordsOf, signal);
   }
 
   async #find(image: string): Promise<Image | undefined> {

@@ -6,15 +6,11 @@ import type { Logger } from '../../lib/log.ts';
 import {
   type ContainerSpec,
   type ContainerUsage,
-  type Credential,
   type Exec,
   type ExecRequest,
-  type PullPolicy,
-  type PulledImage,
   type Ran,
   type Runtime,
   type RuntimeContainer,
-  type RuntimeImage,
   type RuntimePod,
   type RuntimeVersion,
   type SandboxSpec,
@@ -89,7 +85,7 @@ export class CriRuntime implements Runtime {
   readonly #version: string;
   readonly #options: CriRuntimeOptions;
   readonly #cri: CriClient;
-  readonly #images: CriImages;
+  readonly images: CriImages;
   /** An exited container never changes again, a running one not until it exits: asked once per state. */
   #statuses = new Map<string, RuntimeContainer>();
   #addresses = new Map<string, string>();
@@ -117,7 +113,7 @@ export class CriRuntime implements Runtime {
     this.#version = version;
     this.#options = options;
     this.#cri = cri;
-    this.#images = new CriImages(cri);
+    this.images = new CriImages(cri);
     this.#changes = new Changes({ events: cri.events, list: () => this.pods(), log: options.log });
     this.#rotating = setInterval(() => void this.#rotateLogs(), options.logCheck ?? 10_000);
   }
@@ -194,27 +190,6 @@ export class CriRuntime implements Runtime {
       await this.stopSandbox(sandbox.id);
       await this.#orMissing('RemovePodSandbox', { pod_sandbox_id: sandbox.id });
     }
-  }
-
-  pullImage(
-    image: string,
-    policy: PullPolicy,
-    credentials: readonly Credential[] = [],
-    signal?: AbortSignal,
-  ): Promise<PulledImage> {
-    return this.#images.pull(image, policy, credentials, signal);
-  }
-
-  images(): Promise<RuntimeImage[]> {
-    return this.#images.list();
-  }
-
-  imageDirectory(): Promise<string | undefined> {
-    return this.#images.directory();
-  }
-
-  removeImage(id: string): Promise<void> {
-    return this.#images.remove(id);
   }
 
   async usage(): Promise<ContainerUsage[]> {

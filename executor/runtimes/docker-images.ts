@@ -1,9 +1,17 @@
 import type Docker from 'dockerode';
-import { type Credential, ImageError, type PullPolicy, type PulledImage, type RuntimeImage } from '../runtime.ts';
+import {
+  type Credential,
+  ImageError,
+  type Images,
+  type PullPolicy,
+  type PulledImage,
+  type RuntimeImage,
+} from '../runtime.ts';
 import { isMissing, orGone, wordsOf } from './docker-client.ts';
+import { neverPulled, withEach } from './pulls.ts';
 
 /** The images of a Docker. */
-export class DockerImages {
+export class DockerImages implements Images {
   readonly #docker: Docker;
   readonly #pauseImage: string;
   /** An image never changes, but its names may: asked once an id. */
@@ -23,8 +31,7 @@ export class DockerImages {
     checkName(image);
     const present = policy === 'Always' ? undefined : await this.#find(image);
     if (present) return { id: present.Id, pulled: false, user: userOf(present) };
-    if (policy === 'Never')
-      throw new ImageError('ErrImageNeverPull', `Container image "${image}" is not present with pull policy of Never`);
+    if (policy === 'Never') throw neverPulled(image);
     await this.#pull(image, credentials, signal);
     const pulled = await this.#find(image);
     if (!pulled) throw new ImageError('ErrImagePull', `image "${image}" is gone again right after it was pulled`);
@@ -67,18 +74,12 @@ export class DockerImages {
     return asked;
   }
 
-  /** With one credential after the other; the last refusal is what the user reads. */
-  async #pull(image: string, credentials: readonly Credential[], signal: AbortSignal | undefined): Promise<void> {
-    let refusal: unknown;
-    for (const authconfig of credentials.length > 0 ? credentials : [undefined])
-      try {
-        const options = { ...(authconfig ? { authconfig } : {}), ...(signal ? { abortSignal: signal } : {}) };
-        return await this.#follow(await this.#docker.pull(withTag(image), options));
-      } catch (error) {
-        signal?.throwIfAborted();
-        refusal = error;
-      }
-    throw new ImageError('ErrImagePull', wordsOf(refusal), { cause: refusal });
+  #pull(image: string, credentials: readonly Credential[], signal: AbortSignal | undefined): Promise<void> {
+    const pull = async (authconfig: Credential | undefined) => {
+      const options = { ...(authconfig ? { authconfig } : {}), ...(signal ? { abortSignal: signal } : {}) };
+      return this.#follow(await this.#docker.pull(withTag(image), options));
+    };
+    return withEach(credentials, pull, wordsOf, signal);
   }
 
   /** Docker answers 200 and tells in the stream what went wrong. */

@@ -5,14 +5,10 @@ import type { Logger } from '../../lib/log.ts';
 import {
   type ContainerSpec,
   type ContainerUsage,
-  type Credential,
   type Exec,
   type ExecRequest,
-  type PullPolicy,
-  type PulledImage,
   type Ran,
   type Runtime,
-  type RuntimeImage,
   type RuntimePod,
   type RuntimeVersion,
   type SandboxSpec,
@@ -66,7 +62,7 @@ export class DockerRuntime implements Runtime {
   readonly #options: DockerRuntimeOptions;
   readonly #version: string;
   readonly #place: DockerPlace;
-  readonly #images: DockerImages;
+  readonly images: DockerImages;
   readonly #changes: Changes;
   readonly #written: WrittenBytes;
   /** An exited container never changes again, a running one not until it exits: asked once per state. */
@@ -88,7 +84,7 @@ export class DockerRuntime implements Runtime {
     this.#docker = docker;
     this.#options = options;
     this.#version = version;
-    this.#images = new DockerImages(docker, pauseImage);
+    this.images = new DockerImages(docker, pauseImage);
     this.#written = new WrittenBytes(docker, this.#ours);
     this.#place = {
       ...{ owner, network, pauseImage },
@@ -129,7 +125,7 @@ export class DockerRuntime implements Runtime {
 
   async createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }> {
     try {
-      await this.#images.pull(this.#options.pauseImage, 'IfNotPresent', [], signal);
+      await this.images.pull(this.#options.pauseImage, 'IfNotPresent', [], signal);
       const pause = await this.#docker.createContainer(pauseOptions(spec, this.#place));
       try {
         await pause.start();
@@ -166,27 +162,6 @@ export class DockerRuntime implements Runtime {
       old.filter(({ Labels }) => (Labels[dockerLabels.type] === sandboxType) === is),
     );
     for (const ones of [containers, sandboxes]) await Promise.all((ones ?? []).map(({ Id }) => this.remove(Id)));
-  }
-
-  pullImage(
-    image: string,
-    policy: PullPolicy,
-    credentials: readonly Credential[] = [],
-    signal?: AbortSignal,
-  ): Promise<PulledImage> {
-    return this.#images.pull(image, policy, credentials, signal);
-  }
-
-  images(): Promise<RuntimeImage[]> {
-    return this.#images.list();
-  }
-
-  imageDirectory(): Promise<string> {
-    return this.#images.directory();
-  }
-
-  removeImage(id: string): Promise<void> {
-    return this.#images.remove(id);
   }
 
   async start(spec: ContainerSpec): Promise<{ id: string }> {
@@ -282,7 +257,7 @@ export class DockerRuntime implements Runtime {
   async #inspect(id: string): Promise<Found | undefined> {
     try {
       const info = await this.#docker.getContainer(id).inspect();
-      return foundIn(info, await this.#images.reference(info.Image), this.#options.nodeIp);
+      return foundIn(info, await this.images.reference(info.Image), this.#options.nodeIp);
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw new Error(wordsOf(error), { cause: error });

@@ -13,7 +13,6 @@ import {
   type ContainerUsage,
   type Exec,
   type ExecRequest,
-  type PulledImage,
   type Ran,
   type Runtime,
   type RuntimePod,
@@ -22,6 +21,7 @@ import {
   StartError,
 } from '../runtime.ts';
 import { LogFile, type LogStream } from './log-file.ts';
+import { noImages } from './no-images.ts';
 import { containerCommand, powersOf } from './process-command.ts';
 import { attachProcess, execProcess, runProcess } from './process-exec.ts';
 import { type ContainerRecord, ProcessRecords, type SandboxRecord } from './process-records.ts';
@@ -60,6 +60,7 @@ const noCommand = 'the process runtime runs commands of this machine, not images
 export class ProcessRuntime implements Runtime {
   readonly name = 'process';
   readonly isolates = false;
+  readonly images = noImages;
   readonly #options: ProcessRuntimeOptions;
   readonly #records: ProcessRecords;
   readonly #powers = powersOf();
@@ -122,22 +123,6 @@ export class ProcessRuntime implements Runtime {
     await Promise.all(containers.map((container) => this.remove(container.id)));
     this.#sandboxes.delete(id);
     this.#records.removeSandbox(id);
-  }
-
-  pullImage(image: string): Promise<PulledImage> {
-    return Promise.resolve({ id: image, pulled: false, user: process.getuid?.() ?? 0 });
-  }
-
-  images(): Promise<[]> {
-    return Promise.resolve([]);
-  }
-
-  imageDirectory(): Promise<undefined> {
-    return Promise.resolve(undefined);
-  }
-
-  removeImage(): Promise<void> {
-    return Promise.resolve();
   }
 
   /** Nothing is limited here, so there is nothing to change. */

@@ -15,7 +15,7 @@ async function withProcesses(overrides: Partial<ClusterOptions> = {}): Promise<P
   return { cluster, stop: () => cluster.stop() };
 }
 
-async function withContainerd(overrides: Partial<ClusterOptions> = {}): Promise<Place> {
+export async function withContainerd(overrides: Partial<ClusterOptions> = {}): Promise<Place> {
   const containerd: Containerd = await startContainerd(10);
   try {
     const cluster = await startTestCluster({

@@ -11,6 +11,7 @@ import { Pod } from '../../api/kinds/pod.ts';
 import { Service } from '../../api/kinds/service.ts';
 import { isNotFound } from '../../api/status.ts';
 import { freePort } from '../../cli/ports.ts';
+import { everyVerb as everyVerbBy, heard as heardBy } from '../client/every-verb.ts';
 import { eventually } from '../eventually.ts';
 import { startControllers } from './harness.ts';
 
@@ -46,66 +47,10 @@ async function readyPod(name: string, app: string, ip: string, ports: { name: st
   await c.setReady(name, namespace, ip);
 }
 
-/** What a watcher of one object hears while something happens to it. */
-async function heard<T extends KubeObject>(kind: Kind<T>, name: string, act: () => Promise<unknown>, last: string) {
-  const over = new AbortController();
-  const types: string[] = [];
-  const { metadata } = await c.client.list(kind, { namespace });
-  const events = c.client.watch(
-    kind,
-    { namespace, fieldSelector: `metadata.name=${name}`, resourceVersion: metadata.resourceVersion },
-    over.signal,
-  );
-  const watching = (async () => {
-    for await (const { type } of events) {
-      types.push(type);
-      if (type === last) return;
-    }
-  })();
-  await act();
-  await watching;
-  over.abort();
-  return types;
-}
-
-/** Everything that may be done with objects of a kind, by its API. */
-async function everyVerb<T extends KubeObject>(kind: Kind<T>, make: (name: string) => T, hasStatus: boolean) {
-  const labels = { special: 'yes' };
-  const labelled = (name: string) => ({ ...make(name), metadata: { ...make(name).metadata, labels } });
-  const made = await c.client.create(kind, labelled('first'));
-  const ref = made.metadata;
-  expect((await c.client.get(kind, ref)).metadata.uid).toBe(made.metadata.uid);
-  const types = await heard(
-    kind,
-    'first',
-    async () => {
-      const patched = await c.client.patch(kind, ref, { metadata: { annotations: { patched: 'true' } } });
-      expect(patched.metadata.annotations).toMatchObject({ patched: 'true' });
-      const current = await c.client.get(kind, ref);
-      const annotations = { ...current.metadata.annotations, updated: 'true' };
-      await c.client.update(kind, { ...current, metadata: { ...current.metadata, annotations } });
-      if (hasStatus) {
-        const status = { loadBalancer: { ingress: [{ ip: '169.1.1.1' }] } };
-        const told = await c.client.patch(kind, ref, { status }, { subresource: 'status' });
-        expect(told).toMatchObject({ status });
-      }
-      await c.client.delete(kind, ref);
-    },
-    'DELETED',
-  );
-  expect(types.slice(0, 2)).toEqual(['MODIFIED', 'MODIFIED']);
-  for (const name of ['second', 'third']) await c.client.create(kind, labelled(name));
-  const listed = await c.client.list(kind, { labelSelector: 'special=yes' });
-  expect(listed.items.map(({ metadata }) => metadata.name)).toEqual(['second', 'third']);
-  const base = `/apis/${kind.group}/${kind.version}`;
-  const place = kind.namespaced ? `${base}/namespaces/${namespace}` : base;
-  await c.client.raw('DELETE', `${place}/${kind.plural}?labelSelector=special%3Dyes`);
-  expect((await c.client.list(kind, { labelSelector: 'special=yes' })).items).toEqual([]);
-  const groups = await c.client.raw<{ groups: { name: string }[] }>('GET', '/apis');
-  expect(groups.groups.map(({ name }) => name)).toContain(kind.group);
-  const { resources } = await c.client.raw<{ resources: { name: string }[] }>('GET', base);
-  expect(resources.map(({ name }) => name)).toContain(kind.plural);
-}
+const heard = <T extends KubeObject>(kind: Kind<T>, name: string, act: () => Promise<unknown>, last: string) =>
+  heardBy(c.client, kind, { namespace, name }, act, last);
+const everyVerb = <T extends KubeObject>(kind: Kind<T>, make: (name: string) => T, hasStatus: boolean) =>
+  everyVerbBy(c.client, kind, make, namespace, hasStatus);
 
 const rule = {
   http: { paths: [{ path: '/', pathType: 'Prefix', backend: { service: { name: 'x', port: { number: 80 } } } }] },

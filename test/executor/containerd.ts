@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import { removeCgroup } from '../../executor/runtimes/cgroups.ts';
 import { endShims, stopChild } from './daemons.ts';
-import { busybox, pause, pauseImage } from './images.ts';
+import { pauseImage, writeImages } from './images.ts';
 import { type Place, lines, namesIn } from './leftovers.ts';
 
 export { busyboxImage } from './images.ts';
@@ -22,7 +22,7 @@ export interface Containerd extends Place {
   stop(): Promise<void>;
 }
 
-/** A containerd of its own, with a bridge of its own and two images that are made here; `stop` leaves the machine as it was. */
+/** A containerd of its own, with a bridge of its own and images that are made here; `stop` leaves the machine as it was. */
 export async function startContainerd(number: number): Promise<Containerd> {
   mkdirSync('/run/km-test', { recursive: true });
   const directory = mkdtempSync('/run/km-test/c-');
@@ -50,15 +50,8 @@ export async function startContainerd(number: number): Promise<Containerd> {
   };
   try {
     await untilReady(socket, child);
-    for (const [name, tar] of [
-      ['busybox', await busybox()],
-      ['pause', await pause()],
-    ] as const) {
-      writeFileSync(join(directory, `${name}.tar`), tar);
-      execFileSync('ctr', ['-a', socket, '-n', 'k8s.io', 'images', 'import', join(directory, `${name}.tar`)], {
-        stdio: 'pipe',
-      });
-    }
+    for (const path of await writeImages(directory))
+      execFileSync('ctr', ['-a', socket, '-n', 'k8s.io', 'images', 'import', path], { stdio: 'pipe' });
   } catch (error) {
     await stop();
     throw error;

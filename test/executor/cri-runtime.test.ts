@@ -67,7 +67,7 @@ describeHere('with containerd', () => {
       const pod = aPod({ command: ['sh', '-c', 'head -c 100000000 /dev/zero | tail'] });
       const sandbox = { ...sandboxFor(pod, logs()), cgroupParent: `${containerd.cgroup}/pod${pod.metadata.uid!}` };
       const { id: sandboxId } = await runtime.createSandbox(sandbox);
-      const image = await runtime.pullImage(busyboxImage, 'IfNotPresent');
+      const image = await runtime.images.pull(busyboxImage, 'IfNotPresent');
       const resources = { cpuShares: 204, cpuQuotaMillicores: 500, memoryLimitBytes: 16 << 20, oomScoreAdj: 1000 };
       await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id, resources }));
       expect(existsSync(`/sys/fs/cgroup/memory${sandbox.cgroupParent}`)).toBe(true);
@@ -75,37 +75,37 @@ describeHere('with containerd', () => {
     });
 
     test('tells the reasons of images that cannot be had', async () => {
-      await expect(runtime.pullImage('k8s.test/no-such:1', 'Never')).rejects.toMatchObject({
+      await expect(runtime.images.pull('k8s.test/no-such:1', 'Never')).rejects.toMatchObject({
         reason: 'ErrImageNeverPull',
       });
-      await expect(runtime.pullImage('127.0.0.1:1/no-such:1', 'IfNotPresent')).rejects.toMatchObject({
+      await expect(runtime.images.pull('127.0.0.1:1/no-such:1', 'IfNotPresent')).rejects.toMatchObject({
         reason: 'ErrImagePull',
       });
-      await expect(runtime.pullImage('a b', 'Always')).rejects.toMatchObject({ reason: 'InvalidImageName' });
-      expect(await runtime.pullImage(busyboxImage, 'IfNotPresent')).toMatchObject({ pulled: false });
+      await expect(runtime.images.pull('a b', 'Always')).rejects.toMatchObject({ reason: 'InvalidImageName' });
+      expect(await runtime.images.pull(busyboxImage, 'IfNotPresent')).toMatchObject({ pulled: false });
     });
 
     test('knows its images: which are used, and which it may not do without', async () => {
       const found = (name: string) =>
-        runtime.images().then((images) => images.find(({ names }) => names.some((n) => n.includes(name))));
+        runtime.images.list().then((images) => images.find(({ names }) => names.some((n) => n.includes(name))));
       const pod = aPod({ command: ['sleep', '100'] }, {}, 'imaged');
       const sandbox = sandboxFor(pod, logs());
       const { id: sandboxId } = await runtime.createSandbox(sandbox);
-      const image = await runtime.pullImage(busyboxImage, 'IfNotPresent');
+      const image = await runtime.images.pull(busyboxImage, 'IfNotPresent');
       await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
       expect(await found('k8s.test/busybox:1')).toMatchObject({ id: image.id, pinned: false, inUse: true });
       const pause = (await found('k8s.test/pause:1'))!;
       expect(pause).toMatchObject({ pinned: true });
       expect(pause.bytes).toBeGreaterThan(100_000);
-      expect(existsSync((await runtime.imageDirectory())!)).toBe(true);
-      await runtime.removeImage('sha256:none');
+      expect(existsSync((await runtime.images.directory())!)).toBe(true);
+      await runtime.images.remove('sha256:none');
     });
 
     test('gives a running container new limits', async () => {
       const pod = aPod({ command: ['sleep', '100'] }, {}, 'resized');
       const sandbox = sandboxFor(pod, logs());
       const { id: sandboxId } = await runtime.createSandbox(sandbox);
-      const image = await runtime.pullImage(busyboxImage, 'IfNotPresent');
+      const image = await runtime.images.pull(busyboxImage, 'IfNotPresent');
       const { id } = await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
       const limits = { cpuShares: 512, cpuQuotaMillicores: 250, memoryLimitBytes: 32 << 20, oomScoreAdj: 1000 };
       expect(await runtime.resize(id, limits)).toBe(true);
@@ -143,7 +143,7 @@ describeHere('with containerd', () => {
         });
         const sandbox = sandboxFor(pod, logs());
         const { id: sandboxId } = await small.createSandbox(sandbox);
-        const image = await small.pullImage(busyboxImage, 'IfNotPresent');
+        const image = await small.images.pull(busyboxImage, 'IfNotPresent');
         await small.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
         const names = () => readdirSync(join(sandbox.logDirectory, 'c')).filter((name) => name.startsWith('0.log.'));
         await eventually(() => names().length >= 2, 'two logs set aside');
@@ -166,7 +166,7 @@ describeHere('with containerd', () => {
       );
       const sandbox = sandboxFor(pod, logs());
       const { id: sandboxId } = await runtime.createSandbox(sandbox);
-      const image = await runtime.pullImage(busyboxImage, 'IfNotPresent');
+      const image = await runtime.images.pull(busyboxImage, 'IfNotPresent');
       const { id } = await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
       const who = await eventually(() => collect((r) => runtime.exec(id, { command: ['id', '-u'], ...r })), 'exec');
       expect(who.stdout.toString()).toBe('65534\n');

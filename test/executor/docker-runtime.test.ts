@@ -60,7 +60,7 @@ describeHere('with Docker', () => {
     const start = async (pod: Pod, more: Partial<ContainerSpec> = {}, spec: Partial<SandboxSpec> = {}) => {
       const sandbox = { ...sandboxFor(pod, logs()), ...spec };
       const { id: sandboxId, ip } = await runtime.createSandbox(sandbox);
-      const image = await runtime.pullImage(busyboxImage, 'IfNotPresent');
+      const image = await runtime.images.pull(busyboxImage, 'IfNotPresent');
       const { id } = await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id, ...more }));
       return { id, ip, sandboxId, uid: pod.metadata.uid! };
     };
@@ -182,35 +182,35 @@ describeHere('with Docker', () => {
     });
 
     test('tells the reasons of images that cannot be had', async () => {
-      await expect(runtime.pullImage('k8s.test/no-such:1', 'Never')).rejects.toMatchObject({
+      await expect(runtime.images.pull('k8s.test/no-such:1', 'Never')).rejects.toMatchObject({
         reason: 'ErrImageNeverPull',
       });
-      await expect(runtime.pullImage('127.0.0.1:1/no-such:1', 'IfNotPresent')).rejects.toMatchObject({
+      await expect(runtime.images.pull('127.0.0.1:1/no-such:1', 'IfNotPresent')).rejects.toMatchObject({
         reason: 'ErrImagePull',
       });
-      await expect(runtime.pullImage('a b', 'Always')).rejects.toMatchObject({ reason: 'InvalidImageName' });
-      await expect(runtime.pullImage('some/UPPER', 'IfNotPresent')).rejects.toMatchObject({
+      await expect(runtime.images.pull('a b', 'Always')).rejects.toMatchObject({ reason: 'InvalidImageName' });
+      await expect(runtime.images.pull('some/UPPER', 'IfNotPresent')).rejects.toMatchObject({
         reason: 'InvalidImageName',
       });
-      expect(await runtime.pullImage(busyboxImage, 'IfNotPresent')).toMatchObject({ pulled: false });
+      expect(await runtime.images.pull(busyboxImage, 'IfNotPresent')).toMatchObject({ pulled: false });
     });
 
     test('knows its images: which are used, and which it may not do without; an unused one can go', async () => {
-      const { id: used } = await runtime.pullImage(busyboxImage, 'IfNotPresent');
+      const { id: used } = await runtime.images.pull(busyboxImage, 'IfNotPresent');
       await start(aPod({ command: ['sleep', '100'] }, {}, 'imaged'));
-      const find = async (name: string) => (await runtime.images()).find(({ names }) => names.includes(name));
+      const find = async (name: string) => (await runtime.images.list()).find(({ names }) => names.includes(name));
       expect(await find(busyboxImage)).toMatchObject({ id: used, pinned: false, inUse: true });
       expect(await find(pauseImage)).toMatchObject({ pinned: true });
       expect((await find(pauseImage))!.bytes).toBeGreaterThan(100_000);
-      expect(existsSync(await runtime.imageDirectory())).toBe(true);
+      expect(existsSync(await runtime.images.directory())).toBe(true);
       const container = await dockerd.docker.createContainer({ Image: busyboxImage });
       await container.commit({ repo: 'k8s.test/unused', tag: '1' });
       await container.remove();
       const unused = (await find('k8s.test/unused:1'))!;
       expect(unused).toMatchObject({ pinned: false, inUse: false });
-      await runtime.removeImage(unused.id);
+      await runtime.images.remove(unused.id);
       expect(await find('k8s.test/unused:1')).toBeUndefined();
-      await runtime.removeImage('sha256:' + '0'.repeat(64));
+      await runtime.images.remove('sha256:' + '0'.repeat(64));
     });
 
     test('never sees pods of another owner, nor containers that are no pods', async () => {
@@ -259,7 +259,7 @@ describeHere('with Docker', () => {
         });
         const sandbox = sandboxFor(pod, logs());
         const { id: sandboxId } = await small.createSandbox(sandbox);
-        const image = await small.pullImage(busyboxImage, 'IfNotPresent');
+        const image = await small.images.pull(busyboxImage, 'IfNotPresent');
         await small.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
         const path = await eventually(async () => (await containerOf(small, pod.metadata.uid!))?.logPath, 'the log');
         const files = () => readdirSync(dirname(path)).filter((name) => name.startsWith(basename(path)));

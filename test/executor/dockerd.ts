@@ -6,7 +6,7 @@ import Docker from 'dockerode';
 import { removeCgroup } from '../../executor/runtimes/cgroups.ts';
 import { eventually } from '../eventually.ts';
 import { endShims, stopChild } from './daemons.ts';
-import { busybox, pause } from './images.ts';
+import { writeImages } from './images.ts';
 import type { Place } from './leftovers.ts';
 
 export const dockerIsHere = ['/usr/sbin/dockerd', '/usr/bin/containerd', '/bin/busybox'].every(existsSync);
@@ -24,7 +24,7 @@ export interface Dockerd extends Place {
   stop(): Promise<void>;
 }
 
-/** A Docker of its own, with a bridge of its own, no rules in this machine's tables, and two images; `stop` leaves the machine as it was. */
+/** A Docker of its own, with a bridge of its own, no rules in this machine's tables, and images that are made here; `stop` leaves the machine as it was. */
 export async function startDockerd(number: number): Promise<Dockerd> {
   mkdirSync('/run/km-test', { recursive: true });
   const directory = mkdtempSync('/run/km-test/d-');
@@ -71,14 +71,7 @@ export async function startDockerd(number: number): Promise<Dockerd> {
   };
   try {
     await untilReady();
-    for (const [name, tar] of [
-      ['busybox', await busybox()],
-      ['pause', await pause()],
-    ] as const) {
-      writeFileSync(join(directory, `${name}.tar`), tar);
-      const loading = await docker.loadImage(join(directory, `${name}.tar`));
-      await once(loading.resume(), 'end');
-    }
+    for (const path of await writeImages(directory)) await once((await docker.loadImage(path)).resume(), 'end');
   } catch (error) {
     await stop();
     throw error;

@@ -143,7 +143,7 @@ describe('a kubelet whose machine is short of something', () => {
     const given = {
       pods,
       meter: new UsageMeter(runtime),
-      images: new ImageCollector(runtime, silent),
+      images: new ImageCollector(runtime.images, silent),
       readings: () => Promise.resolve({ ...well, ...readings }),
       evicts,
       volumes: join(directory, 'volumes'),

@@ -13,27 +13,30 @@ import { makeCa } from '../pki.ts';
 import { TestAgent } from './agent.ts';
 import { eventually } from './pods-for-tests.ts';
 
-export interface ExecutorForTests {
+/** What an executor finds: an apiserver, and an agent that the test plays. */
+export interface ExecutorPlace {
   directory: string;
   agent: TestAgent;
   /** May do everything. */
   client: Client;
   kubeconfig: string;
-  /** With what the executor ends that runs now. */
-  readonly closed: Promise<string>;
   create(pod: Pod): Promise<Pod & Stored>;
   /** What the scheduler and the framework do to a pod: launch, wait for STARTING, bind. */
   place(pod: Pod): Promise<{ pod: Pod & Stored; taskId: string }>;
+  close(): Promise<void>;
+}
+
+export interface ExecutorForTests extends ExecutorPlace {
+  /** With what the executor ends that runs now. */
+  readonly closed: Promise<string>;
   /** Ends the executor and starts it anew, as the agent would. */
   restart(): Promise<void>;
-  close(): Promise<void>;
 }
 
 /** The agent's node, as the framework made it. */
 export const testNode = 'node-one-5051';
 
-/** A real executor between an apiserver and an agent that the test plays. */
-export async function startExecutorForTests(given: Partial<Options> = {}): Promise<ExecutorForTests> {
+export async function executorPlace(): Promise<ExecutorPlace> {
   const directory = mkdtempSync('/dev/shm/km-executor-');
   const stopping = new AbortController();
   const pki = await makeCa();
@@ -77,21 +80,6 @@ export async function startExecutorForTests(given: Partial<Options> = {}): Promi
     spec: {},
   });
   const agent = await TestAgent.start({ server: server.url, ca: pki.pem, token: 'executor-token' });
-  const open = async () => {
-    const stop = new AbortController();
-    const before = agent.subscriptions.length;
-    const { closed } = await start(
-      { ...defaultsOf(options), ...given },
-      { log: silent, signal: stop.signal, env: agent.env(join(directory, 'sandbox')) },
-    );
-    await eventually(() => agent.subscriptions.length > before, 'the subscription');
-    return { closed, stop };
-  };
-  let executor = await open();
-  const end = async () => {
-    executor.stop.abort();
-    await executor.closed;
-  };
   const create = async (pod: Pod) => {
     const { uid: _, resourceVersion: __, ...metadata } = pod.metadata;
     return client.create(Pod, { ...pod, metadata });
@@ -110,8 +98,38 @@ export async function startExecutorForTests(given: Partial<Options> = {}): Promi
     return { pod, taskId };
   };
   return {
-    ...{ create, place },
-    ...{ directory, agent, client, kubeconfig },
+    ...{ create, place, directory, agent, client, kubeconfig },
+    close: async () => {
+      agent.close();
+      await client.close();
+      stopping.abort();
+      await server.closed;
+      rmSync(directory, { recursive: true, force: true });
+    },
+  };
+}
+
+/** A real executor between the two. */
+export async function startExecutorForTests(given: Partial<Options> = {}): Promise<ExecutorForTests> {
+  const place = await executorPlace();
+  const { agent, directory } = place;
+  const open = async () => {
+    const stop = new AbortController();
+    const before = agent.subscriptions.length;
+    const { closed } = await start(
+      { ...defaultsOf(options), ...given },
+      { log: silent, signal: stop.signal, env: agent.env(join(directory, 'sandbox')) },
+    );
+    await eventually(() => agent.subscriptions.length > before, 'the subscription');
+    return { closed, stop };
+  };
+  let executor = await open();
+  const end = async () => {
+    executor.stop.abort();
+    await executor.closed;
+  };
+  return {
+    ...place,
     get closed() {
       return executor.closed;
     },
@@ -121,11 +139,7 @@ export async function startExecutorForTests(given: Partial<Options> = {}): Promi
     },
     close: async () => {
       await end();
-      agent.close();
-      await client.close();
-      stopping.abort();
-      await server.closed;
-      rmSync(directory, { recursive: true, force: true });
+      await place.close();
     },
   };
 }

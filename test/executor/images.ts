@@ -1,12 +1,14 @@
 import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
 import { pack } from 'tar-stream';
 
 export const busyboxImage = 'k8s.test/busybox:1';
 export const pauseImage = 'k8s.test/pause:1';
+export const echoImage = 'k8s.test/echo:1';
 
 interface Entry {
   name: string;
@@ -77,7 +79,7 @@ async function image(ref: string, files: Entry[], settings: object): Promise<Buf
 }
 
 /** With its applets, for root and nobody. */
-export function busybox(): Promise<Buffer> {
+function busybox(): Promise<Buffer> {
   const applets = execFileSync('/bin/busybox', ['--list'], { encoding: 'utf8' }).trim().split('\n');
   return image(
     busyboxImage,
@@ -98,8 +100,29 @@ export function busybox(): Promise<Buffer> {
   );
 }
 
+/** What it says unless told otherwise: `entry default args`. */
+const echo = (): Promise<Buffer> =>
+  image(
+    echoImage,
+    [
+      { name: 'bin/', type: 'directory', mode: 0o755 },
+      { name: 'bin/busybox', mode: 0o755, data: readFileSync('/bin/busybox') },
+    ],
+    { Entrypoint: ['/bin/busybox', 'echo', 'entry'], Cmd: ['default', 'args'] },
+  );
+
+/** Writes every image of the tests into a directory, as `<name>.tar`, and answers the paths. */
+export async function writeImages(directory: string): Promise<string[]> {
+  const images = { busybox: await busybox(), pause: await pause(), echo: await echo() };
+  return Object.entries(images).map(([name, bytes]) => {
+    const path = join(directory, `${name}.tar`);
+    writeFileSync(path, bytes);
+    return path;
+  });
+}
+
 /** A program that waits and reaps; busybox does it too: its shell, waiting for ever. */
-export function pause(): Promise<Buffer> {
+function pause(): Promise<Buffer> {
   return image(
     pauseImage,
     [

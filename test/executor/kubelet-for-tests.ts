@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import type { ConfigMap } from '../../api/kinds/config-map.ts';
 import type { Pod, PodStatus } from '../../api/kinds/pod.ts';
 import type { Secret } from '../../api/kinds/secret.ts';
+import type { Service } from '../../api/kinds/service.ts';
 import type { Apiserver } from '../../executor/apiserver.ts';
 import { CrashBackoff } from '../../executor/crash-backoff.ts';
 import type { Kubelet, PodReport } from '../../executor/kubelet.ts';
@@ -23,6 +24,8 @@ import { silent } from '../../lib/log.ts';
 /** The Apiserver port over a few maps: what was written can be looked at, and it can be out of order. */
 export class RecordingApiserver implements Apiserver {
   statuses = new Map<string, PodStatus>();
+  /** Told of what is written of a pod. */
+  onStatus = new Map<string, (status: PodStatus) => void>();
   removed: string[] = [];
   events: string[] = [];
   configMaps = new Map<string, ConfigMap>();
@@ -37,6 +40,7 @@ export class RecordingApiserver implements Apiserver {
   writeStatus(pod: Pod, status: PodStatus): Promise<void> {
     if (this.down) return Promise.reject(new Error('the apiserver is down'));
     this.statuses.set(pod.metadata.uid!, structuredClone(status));
+    this.onStatus.get(pod.metadata.uid!)?.(status);
     return Promise.resolve();
   }
   removePod(pod: Pod): Promise<void> {
@@ -75,8 +79,9 @@ export class RecordingApiserver implements Apiserver {
   runtimeHandler(name: string): Promise<string | undefined> {
     return Promise.resolve(this.handlers.get(name));
   }
-  services(): [] {
-    return [];
+  serviceList: Service[] = [];
+  services(): readonly Service[] {
+    return this.serviceList;
   }
   token(): Promise<{ token: string; expiresAt: number }> {
     return Promise.resolve({ token: 'a-token', expiresAt: Date.now() + 3_600_000 });

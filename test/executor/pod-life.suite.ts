@@ -1,10 +1,8 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
-import { timestamp } from '../../api/meta.ts';
+import type { Container, Pod, PodSpec, PodStatus } from '../../api/kinds/pod.ts';
 import type { TestKubelet } from './kubelet-for-tests.ts';
-import { aPod, collect, eventually } from './pods-for-tests.ts';
-
-type Status = NonNullable<ReturnType<TestKubelet['status']>>;
+import { type PodRuns, podRuns } from './pod-runs.ts';
+import { eventually } from './pods-for-tests.ts';
 
 export interface Life {
   kubelet: TestKubelet;
@@ -17,9 +15,11 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
   describe(`a pod on the ${name} runtime`, () => {
     let life: Life;
     let kubelet: TestKubelet;
+    let pods: PodRuns;
     beforeAll(async () => {
       life = await open();
       kubelet = life.kubelet;
+      pods = podRuns(kubelet, life.image);
     }, 60_000);
     afterAll(() => life?.close(), 60_000);
 
@@ -29,33 +29,12 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
       command: ['sh', '-c', script],
       ...more,
     });
-    const run = (containers: Container[], spec: Partial<PodSpec> = {}): Pod => {
-      const pod = aPod({}, { terminationGracePeriodSeconds: 2, ...spec, containers });
-      kubelet.pods.bound(pod);
-      kubelet.pods.admit(pod.metadata.uid!);
-      return pod;
-    };
-    const until = (pod: Pod, what: string, is: (status: Status) => unknown) =>
-      eventually(
-        () => {
-          const status = kubelet.status(pod);
-          return status && is(status) ? status : undefined;
-        },
-        what,
-        20_000,
-      );
-    const remove = (pod: Pod, seconds: number) => {
-      const deletionTimestamp = timestamp(Date.now() + seconds * 1000);
-      const metadata = { ...pod.metadata, deletionTimestamp, deletionGracePeriodSeconds: seconds };
-      kubelet.pods.bound({ ...pod, metadata });
-      return eventually(() => kubelet.apiserver.removed.includes(pod.metadata.uid!), 'the removal', 20_000);
-    };
-    const told = (words: RegExp) =>
-      eventually(() => kubelet.apiserver.events.find((e) => words.test(e)), String(words));
-    const inContainer = async (pod: Pod, script: string, container = 'c') => {
-      const found = await kubelet.pods.container(pod.metadata.uid!, container);
-      return collect((r) => kubelet.runtime.exec(found!.id, { command: ['sh', '-c', script], ...r }));
-    };
+    const run = ([first, ...containers]: [Container, ...Container[]], spec: Partial<PodSpec> = {}): Pod =>
+      pods.run(first, { ...spec, containers });
+    const until: PodRuns['until'] = (...what) => pods.until(...what);
+    const remove: PodRuns['remove'] = (...what) => pods.remove(...what);
+    const told: PodRuns['told'] = (words) => pods.told(words);
+    const ask: PodRuns['ask'] = (...what) => pods.ask(...what);
     const scratch: Partial<PodSpec> = { volumes: [{ name: 'w', emptyDir: {} }] };
     const volumeMounts = [{ name: 'w', mountPath: '/km-life' }];
     const quick = { periodSeconds: 0.05, failureThreshold: 1 };
@@ -67,9 +46,9 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
       expect(before.containerStatuses![0]).toMatchObject({ ready: false, started: true });
       expect(before.conditions!.find((c) => c.type === 'Ready')).toMatchObject({ reason: 'ContainersNotReady' });
       await told(/Warning Unhealthy Readiness probe failed: .*ready/);
-      await inContainer(pod, 'touch /km-life/ready');
+      await ask(pod, 'touch /km-life/ready');
       await until(pod, 'ready', (s) => s.containerStatuses![0]!.ready);
-      await inContainer(pod, 'rm /km-life/ready');
+      await ask(pod, 'rm /km-life/ready');
       const after = await until(pod, 'not ready', (s) => !s.containerStatuses![0]!.ready);
       expect(after.containerStatuses![0]).toMatchObject({ restartCount: 0, started: true });
     });
@@ -85,7 +64,7 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
         terminationGracePeriodSeconds: 600,
       });
       await until(pod, 'ready', (s) => s.containerStatuses![0]!.ready);
-      await inContainer(pod, 'touch /km-life/ill');
+      await ask(pod, 'touch /km-life/ill');
       await told(/Normal Killing Container c failed liveness probe, will be restarted/);
       const status = await until(pod, 'the restart', (s) => s.containerStatuses![0]!.restartCount >= 1);
       expect(status.containerStatuses![0]!.lastState.terminated).toMatchObject({ exitCode: 137 });
@@ -107,7 +86,7 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
         ready: false,
         restartCount: 0,
       });
-      await inContainer(pod, 'touch /km-life/up');
+      await ask(pod, 'touch /km-life/up');
       await until(pod, 'started', (s) => s.containerStatuses![0]!.started && s.containerStatuses![0]!.ready);
 
       const never = { exec: { command: ['false'] }, ...quick };
@@ -125,8 +104,8 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
       const pod = run([sh('sleep 1000', { readinessProbe })]);
       await told(/Readiness probe failed: command timed out: sleep 987 timed out after 1s/);
       await eventually(async () => {
-        const { stdout } = await inContainer(pod, 'ps ax | grep "[s]leep 987" | wc -l');
-        return stdout.toString().trim() === '0' || undefined;
+        const left = await ask(pod, 'ps ax | grep "[s]leep 987" | wc -l');
+        return left.trim() === '0' || undefined;
       }, 'the command to be gone');
     });
 
@@ -143,7 +122,7 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
       });
       const pod = run([sh('ls /km-life; sleep 1000', { volumeMounts })], { ...scratch, initContainers: [side] });
       await until(pod, 'Running', (s) => s.phase === 'Running' && s.initContainerStatuses![0]!.ready);
-      expect((await inContainer(pod, 'ls /km-life')).stdout.toString()).toBe('side\n');
+      expect(await ask(pod, 'ls /km-life')).toBe('side\n');
     });
 
     test('runs postStart after the start, and preStop before the end within the grace', async () => {
@@ -160,7 +139,7 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
         { ...scratch, restartPolicy: 'Never' },
       );
       await until(pod, 'Running', (s) => s.phase === 'Running');
-      expect((await inContainer(pod, 'ls /km-life')).stdout.toString()).toBe('started\n');
+      expect(await ask(pod, 'ls /km-life')).toBe('started\n');
       await remove(pod, 10);
       expect(kubelet.status(pod)!.containerStatuses![0]!.state.terminated).toMatchObject({ exitCode: 0 });
     });
@@ -245,7 +224,7 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
           s.containerStatuses![0]!.restartCount === 1 && s.containerStatuses![0]!.resources?.limits?.memory === '32Mi',
       );
       resize('200m', '32Mi');
-      const pending = (s: Status) => s.conditions!.find(({ type }) => type === 'PodResizePending');
+      const pending = (s: PodStatus) => s.conditions!.find(({ type }) => type === 'PodResizePending');
       const refused = await until(pod, 'the refusal', pending);
       expect(pending(refused)).toMatchObject({
         status: 'True',

@@ -1,0 +1,138 @@
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import type { Container, Pod, PodSpec, Volume } from '../../api/kinds/pod.ts';
+import { containerdIsHere } from './containerd.ts';
+import { busyboxImage } from './images.ts';
+import { type KubeletOn, kubeletOnContainerd } from './kubelet-on.ts';
+import { type PodRuns, podRuns } from './pod-runs.ts';
+import { eventually } from './pods-for-tests.ts';
+
+/* What a pod knows of itself as files, and its scratch space: each test has the name of a conformance test of Kubernetes 1.23 ([sig-storage]), and its promise. */
+
+const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
+describeHere('as volumes on containerd', () => {
+  let on: KubeletOn;
+  let pods: PodRuns;
+  beforeAll(async () => {
+    on = await kubeletOnContainerd(22, 'volumes');
+    pods = podRuns(on.kubelet, busyboxImage);
+  }, 60_000);
+  afterEach(() => pods.endAll());
+  afterAll(() => on?.stop(), 60_000);
+
+  const mounted = { volumeMounts: [{ name: 'v', mountPath: '/v' }] };
+
+  describe('the downward API', () => {
+    interface Item {
+      path: string;
+      mode?: number;
+      fieldRef?: { fieldPath: string };
+      resourceFieldRef?: { containerName: string; resource: string; divisor?: string };
+    }
+    type Kind = (items: Item[], defaultMode?: number) => Volume;
+    const own: Kind = (items, defaultMode) => ({
+      name: 'v',
+      downwardAPI: { items, ...(defaultMode === undefined ? {} : { defaultMode }) },
+    });
+    const projected: Kind = (items, defaultMode) => ({
+      name: 'v',
+      projected: { sources: [{ downwardAPI: { items } }], ...(defaultMode === undefined ? {} : { defaultMode }) },
+    });
+    const kinds: [string, Kind][] = [
+      ['Downward API volume', own],
+      ['Projected downwardAPI', projected],
+    ];
+    const podname: Item = { path: 'podname', fieldRef: { fieldPath: 'metadata.name' } };
+    const said = (volume: Volume, script: string, container: Partial<Container> = {}) =>
+      pods.outputOf(script, { ...mounted, ...container }, { volumes: [volume] }, { name: 'downward' });
+
+    test.each(kinds)('%s should provide podname only', async (_, kind) =>
+      expect(await said(kind([podname]), 'ls /v; cat /v/podname')).toBe('podname\ndownward'),
+    );
+    test.each(kinds)('%s should set DefaultMode on files', async (_, kind) =>
+      expect(await said(kind([podname], 0o400), 'stat -Lc %a /v/podname')).toBe('400\n'),
+    );
+    test.each(kinds)('%s should set mode on item file', async (_, kind) =>
+      expect(await said(kind([{ ...podname, mode: 0o400 }]), 'stat -Lc %a /v/podname')).toBe('400\n'),
+    );
+
+    const amount = (kind: Kind, resource: string, divisor: string, resources?: Container['resources']) =>
+      said(
+        kind([{ path: 'amount', resourceFieldRef: { containerName: 'c', resource, divisor } }]),
+        'cat /v/amount',
+        resources ? { resources } : {},
+      );
+    const some = { requests: { cpu: '250m', memory: '32Mi' }, limits: { cpu: '1250m', memory: '64Mi' } };
+    test.each(kinds)("%s should provide container's cpu limit", async (_, kind) =>
+      expect(await amount(kind, 'limits.cpu', '1', some)).toBe('2'),
+    );
+    test.each(kinds)("%s should provide container's cpu request", async (_, kind) =>
+      expect(await amount(kind, 'requests.cpu', '1m', some)).toBe('250'),
+    );
+    test.each(kinds)("%s should provide container's memory limit", async (_, kind) =>
+      expect(await amount(kind, 'limits.memory', '1Mi', some)).toBe('64'),
+    );
+    test.each(kinds)("%s should provide container's memory request", async (_, kind) =>
+      expect(await amount(kind, 'requests.memory', '1', some)).toBe(String(32 << 20)),
+    );
+    test.each(kinds)(
+      '%s should provide node allocatable (cpu) as default cpu limit if the limit is not set',
+      async (_, kind) => expect(await amount(kind, 'limits.cpu', '1')).toBe('4'),
+    );
+    test.each(kinds)(
+      '%s should provide node allocatable (memory) as default memory limit if the limit is not set',
+      async (_, kind) => expect(await amount(kind, 'limits.memory', '1Mi')).toBe('4096'),
+    );
+
+    const follows = async (kind: Kind, field: 'labels' | 'annotations') => {
+      const volumes = [kind([{ path: 'field', fieldRef: { fieldPath: `metadata.${field}` } }])];
+      const pod = pods.run(mounted, { volumes }, { name: 'follows', [field]: { tier: 'back' } });
+      const shows = (value: string) =>
+        eventually(async () => (await pods.ask(pod, 'cat /v/field')) === `tier="${value}"` || undefined, value, 20_000);
+      await shows('back');
+      on.kubelet.pods.bound({ ...pod, metadata: { ...pod.metadata, [field]: { tier: 'front' } } });
+      await shows('front');
+    };
+    test.each(kinds)('%s should update labels on modification', (_, kind) => follows(kind, 'labels'));
+    test.each(kinds)('%s should update annotations on modification', (_, kind) => follows(kind, 'annotations'));
+  });
+
+  describe('scratch space', () => {
+    const media = { default: {}, tmpfs: { medium: 'Memory' as const } };
+    type Medium = keyof typeof media;
+    const users: ('root' | 'non-root')[] = ['root', 'non-root'];
+    const rows = users.flatMap((user) =>
+      ['0644', '0666', '0777'].flatMap((mode) =>
+        (['default', 'tmpfs'] as const).map((medium): [string, string, Medium] => [user, mode, medium]),
+      ),
+    );
+    const use = (medium: Medium, script: string, spec: Partial<PodSpec> = {}) =>
+      pods.outputOf(script, mounted, { volumes: [{ name: 'v', emptyDir: media[medium] }], ...spec });
+    // What km mounts is called so; the directory of the tests may be a tmpfs itself.
+    const isTmpfs = 'grep -q "^km /v tmpfs " /proc/mounts && echo tmpfs || echo default';
+
+    test.each(rows)('EmptyDir volumes should support (%s,%s,%s)', async (user, mode, medium) => {
+      const script = `id -u; ${isTmpfs}; umask 0; echo text > /v/file && chmod ${mode} /v/file; stat -c %a /v/file; cat /v/file`;
+      const uid = user === 'root' ? 0 : 1001;
+      const spec = { securityContext: { runAsUser: uid } };
+      expect(await use(medium, script, spec)).toBe(`${uid}\n${medium}\n${mode.slice(1)}\ntext\n`);
+    });
+
+    test.each<[string, Medium]>([
+      ['default medium', 'default'],
+      ['tmpfs', 'tmpfs'],
+    ])('EmptyDir volumes volume on %s should have the correct mode', async (_, medium) =>
+      expect(await use(medium, `${isTmpfs}; stat -c %a /v`)).toBe(`${medium}\n777\n`),
+    );
+
+    test('EmptyDir volumes pod should support shared volumes between containers', async () => {
+      const other = {
+        name: 'd',
+        image: busyboxImage,
+        command: ['sh', '-c', 'echo hello > /v/note; sleep 1000'],
+        ...mounted,
+      };
+      const pod: Pod = pods.run(mounted, { volumes: [{ name: 'v', emptyDir: {} }], containers: [other] });
+      await eventually(async () => (await pods.ask(pod, 'cat /v/note')) === 'hello\n' || undefined, 'the note', 20_000);
+    });
+  });
+});
