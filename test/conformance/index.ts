@@ -1,0 +1,5 @@
+import { network } from './network.ts';
+import type { Section } from './section.ts';
+
+/** One file for each special interest group of Kubernetes whose names are covered. */
+export const sections: Section[] = [network];
