@@ -27,13 +27,7 @@ afterAll(async () => {
 });
 
 test('ConfigMap should run through a ConfigMap lifecycle', () =>
-  everyVerb<ConfigMap>(
-    client,
-    ConfigMap,
-    (name) => ({ metadata: { name, namespace }, data: { key: name } }),
-    namespace,
-    false,
-  ));
+  everyVerb<ConfigMap>(client, ConfigMap, (name) => ({ metadata: { name, namespace }, data: { key: name } })));
 
 test('Secrets should patch a secret', async () => {
   const make = (name: string): Secret => ({
@@ -41,7 +35,7 @@ test('Secrets should patch a secret', async () => {
     type: 'Opaque',
     data: { key: btoa('value') },
   });
-  await everyVerb(client, Secret, make, namespace, false);
+  await everyVerb(client, Secret, make);
   await client.create(Secret, make('patched'));
   const data = { key: btoa('value1') };
   const patched = await client.patch(
@@ -59,7 +53,7 @@ test('Lease lease API should be available', async () => {
     leaseTransitions: 0,
     renewTime: '2026-01-01T00:00:05.000000Z',
   };
-  await everyVerb<Lease>(client, Lease, (name) => ({ metadata: { name, namespace }, spec }), namespace, false);
+  await everyVerb<Lease>(client, Lease, (name) => ({ metadata: { name, namespace }, spec }));
   await client.create(Lease, { metadata: { name: 'kept', namespace }, spec });
   const ref = { namespace, name: 'kept' };
   const next = { ...spec, holderIdentity: 'holder2', leaseTransitions: 1 };
@@ -71,8 +65,7 @@ test('Lease lease API should be available', async () => {
 
 const template = { metadata: { labels: { app: 'x' } }, spec: { containers: [{ name: 'c', image: 'x' }] } };
 const podTemplate = (name: string): PodTemplate => ({ metadata: { name, namespace }, template });
-test('PodTemplates should run the lifecycle of PodTemplates', () =>
-  everyVerb(client, PodTemplate, podTemplate, namespace, false));
+test('PodTemplates should run the lifecycle of PodTemplates', () => everyVerb(client, PodTemplate, podTemplate));
 
 test('PodTemplates should delete a collection of pod templates', async () => {
   const labels = { set: 'three' };
@@ -84,7 +77,7 @@ test('PodTemplates should delete a collection of pod templates', async () => {
 });
 
 test('RuntimeClass should support RuntimeClasses API operations', () =>
-  everyVerb<RuntimeClass>(client, RuntimeClass, (name) => ({ metadata: { name }, handler: 'runc' }), namespace, false));
+  everyVerb<RuntimeClass>(client, RuntimeClass, (name) => ({ metadata: { name }, handler: 'runc' })));
 
 test.each<[string, Kind<ConfigMap> | Kind<Secret>]>([
   ['ConfigMap should fail to create ConfigMap with empty key', ConfigMap],

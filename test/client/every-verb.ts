@@ -3,23 +3,25 @@ import type { Kind } from '../../api/kind.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import type { Client } from '../../client/client.ts';
 
-/** What a watcher of one object hears while something happens to it. */
+interface Named {
+  namespace?: string;
+  name: string;
+}
+
+/** What a watcher of one object hears while something happens to it, until it has heard `last`. */
 export async function heard<T extends KubeObject>(
   client: Client,
   kind: Kind<T>,
-  { namespace, name }: { namespace?: string; name: string },
+  { namespace, name }: Named,
   act: () => Promise<unknown>,
-  last: string,
+  last = 'DELETED',
 ): Promise<string[]> {
-  const inNamespace = namespace === undefined ? {} : { namespace };
   const over = new AbortController();
   const types: string[] = [];
-  const { metadata } = await client.list(kind, inNamespace);
-  const events = client.watch(
-    kind,
-    { ...inNamespace, fieldSelector: `metadata.name=${name}`, resourceVersion: metadata.resourceVersion },
-    over.signal,
-  );
+  const place = namespace ? { namespace } : {};
+  const { metadata } = await client.list(kind, place);
+  const { resourceVersion = '' } = metadata;
+  const events = client.watch(kind, { ...place, fieldSelector: `metadata.name=${name}`, resourceVersion }, over.signal);
   const watching = (async () => {
     for await (const { type } of events) {
       types.push(type);
@@ -32,50 +34,61 @@ export async function heard<T extends KubeObject>(
   return types;
 }
 
-/** Everything that may be done with objects of a kind, by its API. */
+/** Everything that may be done with objects of a kind, by its API; `status` is one to be told, where the kind has one. */
 export async function everyVerb<T extends KubeObject>(
   client: Client,
   kind: Kind<T>,
   make: (name: string) => T,
-  namespace: string,
-  hasStatus: boolean,
+  status?: object,
 ): Promise<void> {
+  const namespace = make('any').metadata.namespace ?? '';
+  const place = kind.namespaced ? { namespace } : {};
   const labels = { special: 'yes' };
   const labelled = (name: string) => ({ ...make(name), metadata: { ...make(name).metadata, labels } });
   const made = await client.create(kind, labelled('first'));
-  const ref = made.metadata;
+  const ref = { ...place, name: 'first' };
   expect((await client.get(kind, ref)).metadata.uid).toBe(made.metadata.uid);
-  const types = await heard(
-    client,
-    kind,
-    kind.namespaced ? { namespace, name: 'first' } : { name: 'first' },
-    async () => {
-      const patched = await client.patch(kind, ref, { metadata: { annotations: { patched: 'true' } } });
-      expect(patched.metadata.annotations).toMatchObject({ patched: 'true' });
-      const current = await client.get(kind, ref);
-      const annotations = { ...current.metadata.annotations, updated: 'true' };
-      await client.update(kind, { ...current, metadata: { ...current.metadata, annotations } });
-      if (hasStatus) {
-        const status = { loadBalancer: { ingress: [{ ip: '169.1.1.1' }] } };
-        const told = await client.patch(kind, ref, { status }, { subresource: 'status' });
-        expect(told).toMatchObject({ status });
-      }
-      await client.delete(kind, ref);
-    },
-    'DELETED',
-  );
+  const types = await heard(client, kind, ref, async () => {
+    const patched = await client.patch(kind, ref, { metadata: { annotations: { patched: 'true' } } });
+    expect(patched.metadata.annotations).toMatchObject({ patched: 'true' });
+    const current = await client.get(kind, ref);
+    const annotations = { ...current.metadata.annotations, updated: 'true' };
+    const updated = await client.update(kind, { ...current, metadata: { ...current.metadata, annotations } });
+    expect(updated.metadata.annotations).toMatchObject({ patched: 'true', updated: 'true' });
+    if (status) expect(await client.patch(kind, ref, { status }, { subresource: 'status' })).toMatchObject({ status });
+    await client.delete(kind, ref);
+  });
   expect(types.slice(0, 2)).toEqual(['MODIFIED', 'MODIFIED']);
   for (const name of ['second', 'third']) await client.create(kind, labelled(name));
-  const listed = await client.list(kind, { labelSelector: 'special=yes' });
-  expect(listed.items.map(({ metadata }) => metadata.name)).toEqual(['second', 'third']);
-  const base = kind.group ? `/apis/${kind.group}/${kind.version}` : `/api/${kind.version}`;
-  const place = kind.namespaced ? `${base}/namespaces/${namespace}` : base;
-  await client.raw('DELETE', `${place}/${kind.plural}?labelSelector=special%3Dyes`);
-  expect((await client.list(kind, { labelSelector: 'special=yes' })).items).toEqual([]);
-  if (kind.group) {
-    const groups = await client.raw<{ groups: { name: string }[] }>('GET', '/apis');
-    expect(groups.groups.map(({ name }) => name)).toContain(kind.group);
+  for (const where of [{}, place]) {
+    const { items } = await client.list(kind, { ...where, labelSelector: 'special=yes' });
+    expect(items.map(({ metadata }) => metadata.name)).toEqual(['second', 'third']);
   }
-  const { resources } = await client.raw<{ resources: { name: string }[] }>('GET', base);
+  await deleteCollection(client, kind, 'special=yes', namespace);
+  expect((await client.list(kind, { labelSelector: 'special=yes' })).items).toEqual([]);
+  await isDiscovered(client, kind);
+}
+
+const pathOf = ({ group, version }: { group: string; version: string }): string =>
+  group ? `/apis/${group}/${version}` : `/api/${version}`;
+
+/** Deletes what a selector names, in a namespace where the kind has one. */
+export async function deleteCollection<T extends KubeObject>(
+  client: Client,
+  kind: Kind<T>,
+  labelSelector: string,
+  namespace = '',
+): Promise<void> {
+  const place = kind.namespaced ? `/namespaces/${namespace}` : '';
+  const query = new URLSearchParams({ labelSelector }).toString();
+  await client.raw('DELETE', `${pathOf(kind)}${place}/${kind.plural}?${query}`);
+}
+
+async function isDiscovered<T extends KubeObject>(client: Client, kind: Kind<T>): Promise<void> {
+  if (kind.group) {
+    const { groups } = await client.raw<{ groups: { name: string }[] }>('GET', '/apis');
+    expect(groups.map(({ name }) => name)).toContain(kind.group);
+  }
+  const { resources } = await client.raw<{ resources: { name: string }[] }>('GET', pathOf(kind));
   expect(resources.map(({ name }) => name)).toContain(kind.plural);
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { decodeJwt } from 'jose';
 import { type TestCluster, startTestCluster } from './harness.ts';
 import { eventually } from '../eventually.ts';
 import { Kubectl, newestKubectl } from './kubectl.ts';
@@ -40,6 +41,34 @@ test('a pod finds a token in its file system, and is known and let by it', async
     kind: 'PodList',
     items: [{ metadata: { name: 'asker' } }],
   });
+}, 60_000);
+
+test('ServiceAccounts should mount projected service account token', async () => {
+  const k = new Kubectl(newestKubectl(), cluster.kubeconfig);
+  const serviceAccountToken = { path: 'token', expirationSeconds: 3600, audience: 'vault' };
+  const mount = { name: 'token', mountPath: '/var/run/secrets/tokens' };
+  const command = ['cat', '/var/run/secrets/tokens/token'];
+  const pod = {
+    apiVersion: 'v1',
+    kind: 'Pod',
+    metadata: { name: 'projected' },
+    spec: {
+      restartPolicy: 'Never',
+      volumes: [{ name: 'token', projected: { sources: [{ serviceAccountToken }] } }],
+      containers: [{ name: 'main', image: 'k8s.test/busybox:1', command, volumeMounts: [mount] }],
+    },
+  };
+  expect((await k.feed(JSON.stringify(pod), 'create', '-f', '-')).code).toBe(0);
+  await eventually(async () => expect(await k.run('get', 'pod', 'projected')).toMatch(/Completed/), 30_000);
+  const token = await k.run('logs', 'projected');
+  const uid = await k.run('get', 'pod', 'projected', '-o', 'jsonpath={.metadata.uid}');
+  const claims = decodeJwt(token);
+  expect(claims).toMatchObject({
+    sub: 'system:serviceaccount:default:default',
+    aud: ['vault'],
+    'kubernetes.io': { pod: { name: 'projected', uid } },
+  });
+  expect((claims.exp ?? 0) - (claims.iat ?? 0)).toBe(3600);
 }, 60_000);
 
 test('the scheduler and the controllers are no masters', async () => {

@@ -1,9 +1,7 @@
-import { X509Certificate, webcrypto } from 'node:crypto';
+import { X509Certificate } from 'node:crypto';
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import 'reflect-metadata';
-import * as x509 from '@peculiar/x509';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CertificateSigningRequest } from '../../api/kinds/certificate-signing-request.ts';
 import { ClusterRoleBinding } from '../../api/kinds/cluster-role-binding.ts';
@@ -12,20 +10,8 @@ import { lifeLeft, refusal } from '../../controllers/certificates.ts';
 import { readRequest } from '../../controllers/common/signing.ts';
 import { createAuthority } from '../../lib/certs.ts';
 import { eventually } from '../eventually.ts';
+import { requestFor } from '../pki.ts';
 import { startControllers } from './harness.ts';
-
-const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
-async function requestFor(name: string, hosts: string[] = []): Promise<string> {
-  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const names = hosts.map((value) => ({ type: 'dns' as const, value }));
-  const request = await x509.Pkcs10CertificateRequestGenerator.create({
-    name,
-    keys,
-    signingAlgorithm: algorithm,
-    extensions: hosts.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : [],
-  });
-  return Buffer.from(request.toString('pem')).toString('base64');
-}
 
 const node = 'O=system:nodes,CN=system:node:n1';
 const client = ['digital signature', 'client auth'];

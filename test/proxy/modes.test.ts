@@ -274,12 +274,18 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(await ask(client, 'tcp 10.99.1.1 30080')).toMatch(/^be2/);
   });
 
-  test('with affinity a client stays', async () => {
-    await put(web({ affinitySeconds: 60 }));
-    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 10))).toHaveLength(1);
-    await put(web());
-    expect(names(await askMany(client, 'tcp 10.96.0.10 80', 30))).toHaveLength(3);
-  });
+  test.each(['10.96.0.10 80', '10.99.1.1 30080'])(
+    'with affinity a client of %s stays, without it does not',
+    async (at) => {
+      const nodePort = 30080;
+      await put(web({ nodePort }));
+      expect(names(await askMany(client, `tcp ${at}`, 30))).toHaveLength(3);
+      await put(web({ nodePort, affinitySeconds: 60 }));
+      expect(names(await askMany(client, `tcp ${at}`, 10))).toHaveLength(1);
+      await put(web({ nodePort }));
+      expect(names(await askMany(client, `tcp ${at}`, 30))).toHaveLength(3);
+    },
+  );
 
   test('Local from outside: only our endpoints, which see the client; the node reaches all; without any, silence', async () => {
     const outside = { externalLocal: true, nodePort: 30080 };
@@ -321,15 +327,19 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     }
   });
 
-  test('affinity ends when a client has been away for its time', async () => {
-    await put(web({ affinitySeconds: 1 }));
-    const first = names([await ask(client, 'tcp 10.96.0.10 80')]);
-    // By chance it may be the same again.
-    await eventually(async () => {
-      await delay(1300);
-      expect(names([await ask(client, 'tcp 10.96.0.10 80')])).not.toEqual(first);
-    }, 30_000);
-  }, 60_000);
+  test.each(['10.96.0.10 80', '10.99.1.1 30080'])(
+    'affinity to %s ends when a client has been away for its time',
+    async (at) => {
+      await put(web({ affinitySeconds: 1, nodePort: 30080 }));
+      const first = names([await ask(client, `tcp ${at}`)]);
+      // By chance it may be the same again.
+      await eventually(async () => {
+        await delay(1300);
+        expect(names([await ask(client, `tcp ${at}`)])).not.toEqual(first);
+      }, 30_000);
+    },
+    60_000,
+  );
 
   test('an endpoint that ends serves while there is no other; hints keep a zone to its own', async () => {
     const ending = { ready: false, serving: true, terminating: true };

@@ -1,6 +1,8 @@
-/** Names as Kubernetes 1.23 has them, without [sig-node], [sig-storage] and tags → the file with a spec of that title. */
-export const sameTitles: Readonly<Record<string, readonly string[]>> = {
-  'test/apiserver/conformance-node.test.ts': [
+import type { Section } from './section.ts';
+
+/** File → the names that are titles of its tests. */
+const sameTitles: Readonly<Record<string, readonly string[]>> = {
+  'apiserver/conformance-node.test.ts': [
     'ConfigMap should fail to create ConfigMap with empty key',
     'ConfigMap should run through a ConfigMap lifecycle',
     'Lease lease API should be available',
@@ -14,7 +16,7 @@ export const sameTitles: Readonly<Record<string, readonly string[]>> = {
     'ConfigMap should be immutable if `immutable` field is set',
     'Secrets should be immutable if `immutable` field is set',
   ],
-  'test/executor/conformance-files.test.ts': [
+  'executor/conformance-files.test.ts': [
     'ConfigMap binary data should be reflected in volume',
     'ConfigMap optional updates should be reflected in volume',
     'ConfigMap should be consumable from pods in volume',
@@ -58,7 +60,7 @@ export const sameTitles: Readonly<Record<string, readonly string[]>> = {
     'Subpath Atomic writer volumes should support subpaths with projected pod',
     'Subpath Atomic writer volumes should support subpaths with secret pod',
   ],
-  'test/executor/conformance-volumes.test.ts': [
+  'executor/conformance-volumes.test.ts': [
     "Downward API volume should provide container's cpu limit",
     "Downward API volume should provide container's cpu request",
     "Downward API volume should provide container's memory limit",
@@ -97,7 +99,7 @@ export const sameTitles: Readonly<Record<string, readonly string[]>> = {
     'Projected downwardAPI should update annotations on modification',
     'Projected downwardAPI should update labels on modification',
   ],
-  'test/executor/conformance-env.test.ts': [
+  'executor/conformance-env.test.ts': [
     'ConfigMap should be consumable via environment variable',
     'ConfigMap should be consumable via the environment',
     "Docker Containers should be able to override the image's default arguments (docker cmd)",
@@ -121,7 +123,7 @@ export const sameTitles: Readonly<Record<string, readonly string[]>> = {
     'Variable Expansion should succeed in writing subpaths in container',
     'Variable Expansion should verify that a failing subpath expansion can be modified during the lifecycle of a container',
   ],
-  'test/executor/conformance-pods.test.ts': [
+  'executor/conformance-pods.test.ts': [
     'Container Lifecycle Hook when create a pod with lifecycle hook should execute poststart exec hook properly',
     'Container Lifecycle Hook when create a pod with lifecycle hook should execute poststart http hook properly',
     'Container Lifecycle Hook when create a pod with lifecycle hook should execute prestop exec hook properly',
@@ -151,7 +153,7 @@ export const sameTitles: Readonly<Record<string, readonly string[]>> = {
     'Security Context when creating containers with AllowPrivilegeEscalation should not allow privilege escalation when false',
     'Sysctls should support sysctls',
   ],
-  'test/executor/conformance-probes.test.ts': [
+  'executor/conformance-probes.test.ts': [
     'Probing container should *not* be restarted with a /healthz http liveness probe',
     'Probing container should *not* be restarted with a exec "cat /tmp/health" liveness probe',
     'Probing container should *not* be restarted with a tcp:8080 liveness probe',
@@ -161,7 +163,7 @@ export const sameTitles: Readonly<Record<string, readonly string[]>> = {
     'Probing container with readiness probe should not be ready before initial delay and never restart',
     'Probing container with readiness probe that fails should never be ready and never restart',
   ],
-  'test/cluster/conformance-pods.test.ts': [
+  'cluster/conformance-pods.test.ts': [
     'NoExecuteTaintManager Multiple Pods evicts pods with minTolerationSeconds',
     'NoExecuteTaintManager Single Pod removing taint cancels eviction',
     'Pods should be submitted and removed',
@@ -174,10 +176,13 @@ export const sameTitles: Readonly<Record<string, readonly string[]>> = {
   ],
 };
 
-/** Name → file and title. */
-export const ownTitles: Readonly<Record<string, readonly [file: string, title: string]>> = {
-  'Kubectl client Kubectl logs should be able to retrieve and filter logs': [
-    'test/cluster/streams.test.ts',
-    'logs: the last lines, with times, since then, and of the life before',
-  ],
+export const node: Section = {
+  covers: /^\[sig-(node|storage)\]|Kubectl logs/,
+  specs: {
+    ...Object.fromEntries(Object.entries(sameTitles).flatMap(([file, names]) => names.map((name) => [name, file]))),
+    'Kubectl client Kubectl logs should be able to retrieve and filter logs': [
+      'cluster/streams.test.ts',
+      'logs: the last lines, with times, since then, and of the life before',
+    ],
+  },
 };

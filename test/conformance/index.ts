@@ -1,0 +1,6 @@
+import { network } from './network.ts';
+import { node } from './node.ts';
+import type { Section } from './section.ts';
+
+/** One file for each special interest group of Kubernetes whose names are covered. */
+export const sections: Section[] = [network, node];

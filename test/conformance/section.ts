@@ -1,0 +1,17 @@
+/**
+ * Some conformance tests of Kubernetes 1.23, and the spec of ours that promises the same: `[file, title]`, or only the file
+ * where our test has the very name (without the words in brackets). Files are named from `test/`; a title is the one in the
+ * source, so a row of `test.each` goes by its pattern.
+ */
+export interface Section {
+  /** Which names are all here. */
+  covers: RegExp;
+  specs: Record<string, string | [file: string, title: string]>;
+}
+
+/** `[sig-apps] Job should delete a job [Conformance]` → `Job should delete a job`. */
+export const shortName = (name: string): string =>
+  name
+    .replaceAll(/\[[^\]]*\]/g, ' ')
+    .replaceAll(/\s+/g, ' ')
+    .trim();
