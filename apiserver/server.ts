@@ -413,4 +413,3 @@ function refuseUpgrade(socket: TLSSocket, error: StatusError): void {
     `HTTP/1.1 ${error.code} ${error.reason ?? 'Error'}\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\nConnection: close\r\n\r\n${body}`,
   );
 }
-
