@@ -3,11 +3,13 @@
  *
  *   master ◀──link──▶ agent ◀──/api/v1/executor──▶ executor processes
  */
+import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
-import type { ExecutorInfo, KillPolicy, TaskStatus } from '../mesos/tasks.ts';
+import type { KillPolicy, TaskStatus } from '../mesos/tasks.ts';
 import type { AgentInfo, Attribute, DomainInfo, DrainConfig, FrameworkInfo, Resource } from '../mesos/types.ts';
 import { newUuid } from '../mesos/uuid.ts';
 import { routeAgent } from './agent-views.ts';
+import { commandExecutor } from './command-executor.ts';
 import { drained, policyWithin } from './drain.ts';
 import { Executor, type Host } from './executors.ts';
 import { handleExecutor } from './executor-api.ts';
@@ -63,6 +65,8 @@ export class Agent {
   #drain: DrainConfig | undefined;
   /** Cut off from its master in both directions. */
   partitioned = false;
+  /** Back, and waiting for its executors before it registers again. */
+  #recovering = false;
   /** Not running: between a crash and its restart, or ended for good. */
   down = true;
 
@@ -91,7 +95,8 @@ export class Agent {
     const { delay, copies } = this.options.mischief;
     const send = () => {
       for (let i = 0; i < copies; i++)
-        if (this.id !== undefined && this.#master && !this.partitioned) tell(this.#master, this.id);
+        if (this.id !== undefined && this.#master && !this.partitioned && !this.#recovering)
+          tell(this.#master, this.id);
     };
     if (delay > 0) setTimeout(send, delay).unref();
     else send();
@@ -130,7 +135,7 @@ export class Agent {
   /** There is a master to register with, or a new one, or none. */
   join(master: MasterLink | undefined): void {
     this.#master = master;
-    if (!master || this.down || this.partitioned) return;
+    if (!master || this.down || this.partitioned || this.#recovering) return;
     const registration: Registration = {
       info: this.info,
       id: this.id,
@@ -390,7 +395,7 @@ export class Agent {
     this.options.log.info({ executor: executor.id, status }, 'An executor ended');
     if (executor.tasks.size === 0 && this.#executor(executor.frameworkId, executor.id) === executor)
       this.executors.delete(`${executor.frameworkId}/${executor.id}`);
-    if (executor.kind === 'command' || this.partitioned || this.down) return;
+    if (executor.kind === 'command' || this.partitioned || this.down || this.#recovering) return;
     this.#master?.executorEnded(this.id!, executor.frameworkId, executor.id, status);
   }
 
@@ -403,7 +408,10 @@ export class Agent {
     if (!this.partitioned) this.#master?.disconnected(this.id!);
   }
 
-  /** It comes back with what it checkpointed: executors of frameworks without checkpoint end. */
+  /**
+   * It comes back with what it checkpointed: executors of frameworks without checkpoint end, for those that it has it waits
+   * before it registers. What nobody acknowledged is told twice then.
+   */
   async restart(master: MasterLink | undefined): Promise<void> {
     this.crash();
     for (const executor of [...this.executors.values()]) {
@@ -413,8 +421,15 @@ export class Agent {
         this.executors.delete(`${executor.frameworkId}/${executor.id}`);
       }
     }
+    this.#master = master;
+    const waits = (this.#recovering = this.executors.size > 0);
     await this.start();
-    this.join(master);
+    if (waits) await delay(this.options.timings.executorReregistrationTimeout);
+    this.#recovering = false;
+    this.join(this.#master);
+    if (!waits || this.down) return;
+    this.#updates.resend();
+    for (const executor of this.executors.values()) executor.endIfAway();
   }
 
   /** Ends it and its executors for good. */
@@ -432,16 +447,4 @@ export class Agent {
     this.stop();
     if (this.id !== undefined) this.#master?.unregister(this.id);
   }
-}
-
-/** A command task runs under an executor of its own, named as the task. */
-function commandExecutor({ tasks }: Work, frameworkId: string): ExecutorInfo {
-  const [task] = tasks as [Work['tasks'][0]];
-  const name = `Command Executor (Task: ${task.task_id.value}) (Command: sh -c '${task.command?.value ?? ''}')`;
-  return {
-    executor_id: { value: task.task_id.value },
-    framework_id: { value: frameworkId },
-    name,
-    ...(task.command?.uris ? { command: { uris: task.command.uris } } : {}),
-  };
 }

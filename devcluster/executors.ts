@@ -69,6 +69,7 @@ export class Executor {
   #grace: NodeJS.Timeout | undefined;
   #stop = new AbortController();
   #sentWork = false;
+  #isAwaited = false;
   /** Why its tasks fail when it ends. */
   #verdict: Verdict | undefined;
 
@@ -167,6 +168,7 @@ export class Executor {
   /** A stream was opened by its process, or it lives in ours. A second stream closes the first. */
   subscribed(stream: RecordStream<Event> | undefined, hello: Event | undefined): void {
     clearTimeout(this.#registration);
+    this.#isAwaited = false;
     const before = this.#stream;
     this.#stream = stream;
     before?.destroy();
@@ -243,18 +245,19 @@ export class Executor {
     this.#condemn({ state, reason: 'REASON_CONTAINER_PREEMPTED', message });
   }
 
-  /** The agent restarted: whoever does not come back in time is ended. */
+  /** The agent restarted, and counts on it to come back. */
   awaitReturn(): void {
     this.#stream?.destroy();
     this.#stream = undefined;
-    if (this.kind !== 'custom' || this.state !== 'running') return;
-    const limit = this.#host.timings.executorReregistrationTimeout;
-    const isAware = capabilitiesOf(this.framework).has('PARTITION_AWARE');
-    this.#registration = setTimeout(() => {
-      const message = `Executor did not reregister within ${printDuration(limit)}`;
-      const state = isAware ? 'TASK_GONE' : 'TASK_LOST';
-      this.#condemn({ state, reason: 'REASON_EXECUTOR_REREGISTRATION_TIMEOUT', message });
-    }, limit);
+    this.#isAwaited = this.kind === 'custom' && this.state === 'running';
+  }
+
+  /** The time to come back is over. */
+  endIfAway(): void {
+    if (!this.#isAwaited || this.state !== 'running') return;
+    const state = capabilitiesOf(this.framework).has('PARTITION_AWARE') ? 'TASK_GONE' : 'TASK_LOST';
+    const message = `Executor did not reregister within ${printDuration(this.#host.timings.executorReregistrationTimeout)}`;
+    this.#condemn({ state, reason: 'REASON_EXECUTOR_REREGISTRATION_TIMEOUT', message });
   }
 
   /** Tasks of which it knows nothing after the agent's restart never reached it. */

@@ -1,6 +1,6 @@
 /** Agents come, break off, are lost, return and are gone; and what that means for their tasks. */
 import { describeAgent } from './snapshot.ts';
-import { forgetTask, addExecutor, addTask, keepUnreachable } from './tasks.ts';
+import { forgetTask, addExecutor, addTask, keepUnreachable, removeExecutor } from './tasks.ts';
 import { newFramework } from './frameworks.ts';
 import { HttpAnswer } from './http.ts';
 import { isDown } from './maintenance.ts';
@@ -223,7 +223,8 @@ function endTasks(master: Master, framework: Framework, agent: Agent, ending: En
 }
 
 function removeExecutors(framework: Framework, agent: Agent): void {
-  for (const [key, executor] of framework.executors) if (executor.agent === agent.id) framework.executors.delete(key);
+  for (const { agent: agentId, info } of [...framework.executors.values()])
+    if (agentId === agent.id) removeExecutor(framework, agent, info.executor_id.value);
 }
 
 function dropAgent(master: Master, agent: Agent): void {

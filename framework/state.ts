@@ -17,6 +17,7 @@ import { Offers, type OffersOptions } from './offers.ts';
 import { Place } from './places.ts';
 import { Quotas } from './quotas.ts';
 import { isForRole, wantOf } from './resources.ts';
+import { Repeats } from './repeats.ts';
 import { sift } from './revocable.ts';
 import { Roster } from './roster.ts';
 import { Seats, type SeatsOptions } from './seats.ts';
@@ -47,6 +48,7 @@ export class State {
   readonly #offers: Offers;
   readonly #homeless = new Homeless();
   readonly #reconciliation = new Reconciliation();
+  readonly #repeats = new Repeats();
   readonly #options: StateOptions;
   readonly #log: Logger;
   #calls = new Calls('');
@@ -107,6 +109,7 @@ export class State {
     this.frameworkId = frameworkId;
     this.#calls = new Calls(frameworkId);
     this.#offers.subscribed(this.#calls, masterVersion);
+    this.#repeats.clear();
     return this.#reconcile(this.#reconciliation.start([...this.tasks.all()].filter(isSent), now));
   }
 
@@ -317,6 +320,7 @@ export class State {
   // --- what Mesos says ----------------------------------------------------------------------------------------------
 
   updated(status: TaskStatus, now: number): Effect[] {
+    if (this.#repeats.isOne(status, now)) return [];
     const ack = this.#calls.acknowledge(status);
     const acked = send(ack);
     this.#reconciliation.answered(status.task_id.value);

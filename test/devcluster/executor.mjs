@@ -58,7 +58,7 @@ function launch(task) {
     update(id, data.error, { reason: 'REASON_TASK_INVALID', message: 'refused by the executor' });
     tasks.delete(id);
   } else if (data.starting) update(id, 'TASK_STARTING');
-  else running(id);
+  else if (!data.silent) running(id);
   if (data.run) setTimeout(() => end(id, data.state ?? 'TASK_FINISHED', 'done'), data.run);
 }
 
@@ -126,7 +126,7 @@ async function subscribe() {
   }
   if (over || stream !== mine) return;
   if (MESOS_CHECKPOINT !== '1') process.exit(0);
-  setTimeout(subscribe, 200);
+  setTimeout(subscribe, Number(process.env.EXEC_RETRY_MS ?? 200));
 }
 
 if (!process.env.EXEC_NEVER) await subscribe();

@@ -5,6 +5,7 @@ import type { Call } from '../../mesos/scheduler.ts';
 import type { TaskState, TaskStatus } from '../../mesos/tasks.ts';
 import type { Offer } from '../../mesos/offers.ts';
 import type { Resource } from '../../mesos/types.ts';
+import { newUuid } from '../../mesos/uuid.ts';
 import { silent } from '../../lib/log.ts';
 
 export const role = '*';
@@ -91,6 +92,6 @@ export const statusOf = (
   task_id: { value: taskId },
   agent_id: { value: agentId },
   state,
-  uuid: new Uint8Array(16),
+  uuid: newUuid(),
   ...extra,
 });

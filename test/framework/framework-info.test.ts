@@ -14,6 +14,10 @@ describe('what km tells the master of itself', () => {
     expect(of()).not.toHaveProperty('offer_filters');
   });
 
+  test('survives restarts of agents', () => {
+    expect(of()).toMatchObject({ checkpoint: true });
+  });
+
   test('names the least offer of each role, all of it at once', () => {
     const least = (quantities: object) => ({ min_allocatable_resources: { quantities: [{ quantities }] } });
     const both = least({ cpus: { value: 0.5 }, mem: { value: 64 } });

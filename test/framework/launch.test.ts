@@ -4,7 +4,7 @@ import { factsOf } from '../../framework/agents.ts';
 import { limitsOf } from '../../framework/launch.ts';
 import { wantOf } from '../../framework/resources.ts';
 import { makePod } from '../scheduler/builders.ts';
-import { callsOf, makeOffer, register, subscribed } from './builders.ts';
+import { callsOf, makeOffer, register, stateOptions, subscribed } from './builders.ts';
 
 const containers = (...limits: Record<string, string>[]): Partial<PodSpec> => ({
   containers: limits.map((one, i) => ({ name: `c${i}`, image: 'x', resources: { limits: one } })),
@@ -41,5 +41,25 @@ describe('the limits of a task', () => {
     const [operation] = call?.type === 'ACCEPT' ? (call.accept.operations ?? []) : [];
     const expected = takes ? { cpus: { value: 1 }, mem: { value: 1024 } } : undefined;
     expect(operation?.launch?.task_infos?.map((task) => task.limits)).toEqual([expected]);
+  });
+});
+
+describe('the executor of a task', () => {
+  test('is the same for every task of an agent, whatever becomes of the options', () => {
+    const launchOn = (state: ReturnType<typeof subscribed>, name: string) => {
+      state.offered([makeOffer('a1', { executor: name !== 'first' })], 0);
+      register(state);
+      state.reserve(makePod(name), 'host-a1');
+      const [call] = state.takeLaunches(0).flatMap((launch) => callsOf(state.recorded(launch, 0)));
+      const [operation] = call?.type === 'ACCEPT' ? (call.accept.operations ?? []) : [];
+      return operation?.launch?.task_infos?.[0]?.executor;
+    };
+    const before = launchOn(subscribed(), 'first');
+    expect(before?.command?.value).toBe(stateOptions.executor.command);
+    // A newer scheduler would start executors otherwise; on this agent one runs.
+    const newer = subscribed({ executor: { ...stateOptions.executor, command: 'km-2 executor', cpus: 300 } });
+    newer.learnAgent(factsOf(makeOffer('a1')));
+    newer.executorRuns('a1', before!);
+    expect(launchOn(newer, 'second')).toEqual(before);
   });
 });

@@ -128,6 +128,21 @@ describe('a task', () => {
     await expect(seat.launched).resolves.toBeUndefined();
   });
 
+  test('whose update comes twice is bound once and acknowledged once; what comes later was not acknowledged', () => {
+    const state = subscribed();
+    const { taskId, task } = launched(state);
+    const starting = statusOf(taskId, 'a1', 'TASK_STARTING');
+    expect(state.updated(starting, 1)).toHaveLength(1);
+    expect(state.updated(starting, 2)).toEqual([]);
+    state.bound(task, 3);
+    const failed = statusOf(taskId, 'a1', 'TASK_FAILED');
+    expect(state.updated(failed, 10)).toMatchObject([{ do: 'ended' }]);
+    expect(state.updated(failed, 11)).toEqual([]);
+    expect(callTypes(state.updated(failed, 10_011))).toEqual(['ACKNOWLEDGE']);
+    state.subscribed('f-0001', 10_012);
+    expect(callTypes(state.updated(failed, 10_013))).toContain('ACKNOWLEDGE');
+  });
+
   test.each(['TASK_DROPPED', 'TASK_ERROR', 'TASK_LOST', 'TASK_GONE', 'TASK_FAILED', 'TASK_UNKNOWN'] as const)(
     'that is answered %s before it started gives its seat back',
     async (answer) => {
