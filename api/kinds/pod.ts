@@ -64,6 +64,8 @@ export interface Container {
   envFrom?: { prefix?: string; configMapRef?: LocalRef; secretRef?: LocalRef }[];
   resources?: ResourceRequirements;
   volumeMounts?: VolumeMount[];
+  /** Block devices of claims, as they are. */
+  volumeDevices?: { name: string; devicePath: string }[];
   lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler };
   terminationMessagePath?: string;
   terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';

@@ -3,7 +3,7 @@ import { prefix } from '../../api/kinds/names.ts';
 import type { Container, Pod, SeccompProfile } from '../../api/kinds/pod.ts';
 import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
 import { labels, podLabels, podName } from './labels.ts';
-import { cpuPeriod, cpuQuota, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
+import { cpuPeriod, cpuQuota, devicePermissions, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
 
 export const specHashAnnotation = 'io.kubernetes.container.hash';
 export const logPathAnnotation = `${prefix}log-path`;
@@ -60,6 +60,11 @@ export function containerConfig(spec: ContainerSpec, owner: string): object {
       host_path: m.hostPath,
       readonly: m.readOnly,
       propagation: m.propagation ? propagations[m.propagation] : 'PROPAGATION_PRIVATE',
+    })),
+    devices: spec.devices.map(({ hostPath, containerPath, readOnly }) => ({
+      host_path: hostPath,
+      container_path: containerPath,
+      permissions: devicePermissions(readOnly),
     })),
     labels: { ...podLabels(pod, owner), [labels.containerName]: container.name },
     annotations: {

@@ -6,7 +6,7 @@ import type { Pod, SeccompProfile } from '../../api/kinds/pod.ts';
 import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
 import { labels, podLabels, podName } from './labels.ts';
 import { logLimits } from './log-rotation.ts';
-import { cpuPeriod, cpuQuota, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
+import { cpuPeriod, cpuQuota, devicePermissions, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
 
 /** Labels beside those of every runtime; but for the last two they are dockershim's. */
 export const dockerLabels = {
@@ -95,6 +95,11 @@ export function containerOptions(spec: ContainerSpec, place: DockerPlace): Docke
       ...dockerResources(spec.resources),
       ...namespaces(spec),
       ...security(spec),
+      Devices: spec.devices.map(({ hostPath, containerPath, readOnly }) => ({
+        PathOnHost: hostPath,
+        PathInContainer: containerPath,
+        CgroupPermissions: devicePermissions(readOnly),
+      })),
       Mounts: spec.mounts.map(({ hostPath, containerPath, readOnly, propagation }) => ({
         Type: 'bind',
         Source: hostPath,
