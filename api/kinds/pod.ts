@@ -122,6 +122,11 @@ export interface SeccompProfile {
   localhostProfile?: string;
 }
 
+export interface AppArmorProfile {
+  type: 'RuntimeDefault' | 'Unconfined' | 'Localhost';
+  localhostProfile?: string;
+}
+
 export interface PodSecurityContext {
   runAsUser?: number;
   runAsGroup?: number;
@@ -131,6 +136,7 @@ export interface PodSecurityContext {
   supplementalGroups?: number[];
   sysctls?: { name: string; value: string }[];
   seccompProfile?: SeccompProfile;
+  appArmorProfile?: AppArmorProfile;
 }
 
 export interface ContainerSecurityContext {
@@ -143,6 +149,7 @@ export interface ContainerSecurityContext {
   capabilities?: { add?: string[]; drop?: string[] };
   procMount?: 'Default' | 'Unmasked';
   seccompProfile?: SeccompProfile;
+  appArmorProfile?: AppArmorProfile;
 }
 
 export interface LocalRef {

@@ -2,8 +2,9 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { prefix } from '../../api/kinds/names.ts';
-import type { Pod, SeccompProfile } from '../../api/kinds/pod.ts';
+import type { Pod, SeccompProfile, AppArmorProfile } from '../../api/kinds/pod.ts';
 import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
+import { appArmorOf } from '../app-armor.ts';
 import { labels, podLabels, podName } from './labels.ts';
 import { logLimits } from './log-rotation.ts';
 import { cpuPeriod, cpuQuota, devicePermissions, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
@@ -164,6 +165,7 @@ function security({ pod, container, sandbox }: ContainerSpec): Docker.HostConfig
     GroupAdd: groupsOf(pod).map(String),
     SecurityOpt: [
       ...seccompOf(own?.seccompProfile ?? shared?.seccompProfile, sandbox.seccompProfiles),
+      ...appArmor(appArmorOf(pod, container)),
       ...(own?.allowPrivilegeEscalation === false ? ['no-new-privileges'] : []),
     ],
     MaskedPaths: hides ? maskedPaths : [],
@@ -172,6 +174,12 @@ function security({ pod, container, sandbox }: ContainerSpec): Docker.HostConfig
 }
 
 /** Docker's own profile is its default; another one goes along as a whole. */
+/** Nothing said is Docker's own profile, and so is RuntimeDefault. */
+function appArmor(profile: AppArmorProfile | undefined): string[] {
+  if (profile?.type === 'Unconfined') return ['apparmor=unconfined'];
+  return profile?.type === 'Localhost' ? [`apparmor=${profile.localhostProfile ?? ''}`] : [];
+}
+
 function seccompOf(profile: SeccompProfile | undefined, directory: string): string[] {
   if (profile?.type === 'RuntimeDefault') return [];
   if (profile?.type !== 'Localhost') return ['seccomp=unconfined'];
