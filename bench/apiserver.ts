@@ -9,7 +9,6 @@
  */
 import { fork } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { openEtcd } from '../apiserver/etcd.ts';
 import type { Store } from '../apiserver/store.ts';
 import { isShare, metricsOfAll, share } from '../cli/processes.ts';
@@ -19,6 +18,7 @@ import { silent } from '../lib/log.ts';
 import { startEtcd } from '../test/apiserver/etcd-process.ts';
 import { startServer } from '../test/apiserver/harness.ts';
 import { bytesOf, dial, load, open, rateOf, type Request } from './load.ts';
+import { processorSeconds, residentMegabytes } from './process-use.ts';
 import { median, report, type Figure } from './report.ts';
 
 const seconds = Number(process.env['KM_BENCH_SECONDS'] ?? 3);
@@ -293,27 +293,6 @@ async function leases({ port, pid }: Bench): Promise<void> {
   const share = (100 * (processorSeconds(pid) - before) * 1000) / (performance.now() - began);
   show('idle with 100 nodes renewing leases', '% of a core', 3, share);
   for (const { socket } of nodes) socket.destroy();
-}
-
-/** A process and those that it started. */
-function family(pid: number): number[] {
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);
-  return [pid, ...children.flatMap(family)];
-}
-
-const sum = (pid: number, figure: (pid: number) => number): number =>
-  family(pid).reduce((total, one) => total + figure(one), 0);
-
-function residentMegabytes(pid: number): number {
-  return sum(pid, (one) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${one}/status`, 'utf8'))![1]) / 1024);
-}
-
-/** User and system time so far; the kernel counts in hundredths of a second. */
-function processorSeconds(pid: number): number {
-  return sum(pid, (one) => {
-    const fields = readFileSync(`/proc/${one}/stat`, 'utf8').split(') ')[1]!.split(' ');
-    return (Number(fields[11]) + Number(fields[12])) / 100;
-  });
 }
 
 if (process.argv[2] === 'serve') await serve(process.argv[3]!, Number(process.argv[4]));

@@ -9,6 +9,7 @@ import type { Kubelet } from './kubelet.ts';
 import { LastWords } from './last-words.ts';
 import { type Start, planPod } from './plan.ts';
 import { Probes } from './probes.ts';
+import { whyNotHere } from './rejection.ts';
 import type { RuntimePod } from './runtime.ts';
 import { runtimeHandler } from './runtime-handler.ts';
 import { Resizes } from './resizes.ts';
@@ -18,7 +19,6 @@ import { Setbacks } from './setbacks.ts';
 import { type SandboxNow, podFacts, startContainer, waitingFor } from './start-container.ts';
 import { type Failure, reportStatus } from './status-report.ts';
 import { Stops } from './stops.ts';
-import { forbiddenSysctl } from './sysctls.ts';
 import { prepareVolumes, removeVolumes } from './volumes.ts';
 import { VolumeError } from './volumes/volume.ts';
 
@@ -192,7 +192,7 @@ export class PodWorker {
     if (!this.#admitted) return;
     if (this.#eviction && !isTerminal(this.#pod)) return this.#fail(runtime, this.#eviction);
     if (!runtime && !isTerminal(this.#pod)) {
-      const rejection = forbiddenSysctl(this.#pod, this.#kubelet.allowedUnsafeSysctls);
+      const rejection = whyNotHere(this.#kubelet, this.#pod);
       if (rejection) return this.#reject(rejection);
     }
     const plan = planPod(this.#pod, runtime, {

@@ -174,9 +174,17 @@ export interface ContainerSpec {
   targetId?: string;
   env: { name: string; value: string }[];
   mounts: { hostPath: string; containerPath: string; readOnly: boolean; propagation?: MountPropagation }[];
+  devices: BlockDevice[];
   /** Relative to the sandbox's log directory: `<container>/<attempt>.log`. */
   logPath: string;
   resources: PodLimits & { oomScoreAdj: number };
+}
+
+/** A block device of this machine, shown in a container. */
+export interface BlockDevice {
+  hostPath: string;
+  containerPath: string;
+  readOnly: boolean;
 }
 
 /** What is left out is not limited. */

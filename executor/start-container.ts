@@ -9,7 +9,7 @@ import { checkNonRoot, pullImage } from './pull-image.ts';
 import { containerResources } from './resources.ts';
 import { type ContainerSpec, ImageError, type Runtime, StartError } from './runtime.ts';
 import { sandboxSpec, specHash } from './sandbox.ts';
-import { containerMounts } from './volumes.ts';
+import { containerMounts, devicesOf } from './volumes.ts';
 import { VolumeError, type VolumeFacts } from './volumes/volume.ts';
 
 /** Why a container waits, as the user sees it. */
@@ -88,6 +88,7 @@ export async function startContainer(
       ...(targetId === undefined ? {} : { targetId }),
       env: [...env].map(([name, value]) => ({ name, value })),
       mounts,
+      devices: devicesOf(pod, container, volumes),
       logPath: `${container.name}/${attempt}.log`,
       resources: containerResources(pod, container, kubelet.allocatable.memory),
     },

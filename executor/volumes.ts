@@ -3,7 +3,8 @@ import { join, normalize } from 'node:path';
 import type { Container, Pod, Volume } from '../api/kinds/pod.ts';
 import { StatusError } from '../api/status.ts';
 import { ConfigError, expand } from './env.ts';
-import type { ContainerSpec } from './runtime.ts';
+import type { BlockDevice, ContainerSpec } from './runtime.ts';
+import { containerDevices } from './volumes/block.ts';
 import { ephemeral, isReadOnlyClaim, persistentVolumeClaim } from './volumes/claim.ts';
 import { configMap } from './volumes/config-map.ts';
 import { inlineCsi } from './volumes/csi.ts';
@@ -76,7 +77,7 @@ export async function containerMounts(
   env: ReadonlyMap<string, string>,
   directory: string | undefined,
 ): Promise<ContainerSpec['mounts']> {
-  const readOnly = new Set((pod.spec.volumes ?? []).filter(isReadOnlyClaim).map(({ name }) => name));
+  const readOnly = readOnlyClaims(pod);
   return Promise.all(
     (container.volumeMounts ?? []).map(async (mount, i) => {
       const root = volumes.get(mount.name);
@@ -93,6 +94,13 @@ export async function containerMounts(
     }),
   );
 }
+
+/** The block devices that a container sees, as `containerMounts` does its file systems. */
+export const devicesOf = (pod: Pod, container: Container, volumes: ReadonlyMap<string, string>): BlockDevice[] =>
+  containerDevices(container, volumes, readOnlyClaims(pod));
+
+const readOnlyClaims = ({ spec }: Pod): Set<string> =>
+  new Set((spec.volumes ?? []).filter(isReadOnlyClaim).map(({ name }) => name));
 
 function typeOf(volume: Volume): VolumeType {
   const type = types.find(({ source }) => volume[source] !== undefined);

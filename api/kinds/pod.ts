@@ -64,6 +64,8 @@ export interface Container {
   envFrom?: { prefix?: string; configMapRef?: LocalRef; secretRef?: LocalRef }[];
   resources?: ResourceRequirements;
   volumeMounts?: VolumeMount[];
+  /** Block devices of claims, as they are. */
+  volumeDevices?: { name: string; devicePath: string }[];
   lifecycle?: { postStart?: LifecycleHandler; preStop?: LifecycleHandler };
   terminationMessagePath?: string;
   terminationMessagePolicy?: 'File' | 'FallbackToLogsOnError';
@@ -120,6 +122,11 @@ export interface SeccompProfile {
   localhostProfile?: string;
 }
 
+export interface AppArmorProfile {
+  type: 'RuntimeDefault' | 'Unconfined' | 'Localhost';
+  localhostProfile?: string;
+}
+
 export interface PodSecurityContext {
   runAsUser?: number;
   runAsGroup?: number;
@@ -129,6 +136,7 @@ export interface PodSecurityContext {
   supplementalGroups?: number[];
   sysctls?: { name: string; value: string }[];
   seccompProfile?: SeccompProfile;
+  appArmorProfile?: AppArmorProfile;
 }
 
 export interface ContainerSecurityContext {
@@ -141,6 +149,7 @@ export interface ContainerSecurityContext {
   capabilities?: { add?: string[]; drop?: string[] };
   procMount?: 'Default' | 'Unmasked';
   seccompProfile?: SeccompProfile;
+  appArmorProfile?: AppArmorProfile;
 }
 
 export interface LocalRef {

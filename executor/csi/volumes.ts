@@ -20,6 +20,8 @@ export interface CsiVolume {
   handle: string;
   /** Made for the pod and gone with it. */
   isEphemeral: boolean;
+  /** Its device itself, without a file system. */
+  isBlock: boolean;
   readOnly: boolean;
   fsType: string;
   mountOptions: readonly string[];
@@ -93,8 +95,16 @@ export class CsiVolumes {
   }
 
   /** Whether a volume is to be given to the group of its pod by us: its driver may do so itself, or not want it. */
-  async isForGroup({ driver: name, pod, readOnly, fsType, isEphemeral, accessModes }: CsiVolume): Promise<boolean> {
-    if (pod.spec.securityContext?.fsGroup === undefined || readOnly) return false;
+  async isForGroup({
+    driver: name,
+    pod,
+    readOnly,
+    fsType,
+    isEphemeral,
+    isBlock,
+    accessModes,
+  }: CsiVolume): Promise<boolean> {
+    if (pod.spec.securityContext?.fsGroup === undefined || readOnly || isBlock) return false;
     if (this.#plugin(name).can.has('VOLUME_MOUNT_GROUP')) return false;
     const { fsGroupPolicy = 'ReadWriteOnceWithFSType' } = (await this.#options.apiserver.csiDriver(name))?.spec ?? {};
     if (fsGroupPolicy !== 'ReadWriteOnceWithFSType') return fsGroupPolicy === 'File';
@@ -301,12 +311,13 @@ function checkMode({ isEphemeral, driver: name }: CsiVolume, driver: CSIDriver |
 }
 
 /** Many nodes before one, writers before readers. */
-function capability({ fsType, mountOptions, accessModes, pod }: CsiVolume, { can }: CsiPlugin): object {
+function capability({ fsType, mountOptions, accessModes, pod, isBlock }: CsiVolume, { can }: CsiPlugin): object {
   const mode = accessModes.includes('ReadWriteMany')
     ? 'MULTI_NODE_MULTI_WRITER'
     : accessModes.includes('ReadOnlyMany')
       ? 'MULTI_NODE_READER_ONLY'
       : 'SINGLE_NODE_WRITER';
+  if (isBlock) return { block: {}, access_mode: { mode } };
   const group = pod.spec.securityContext?.fsGroup;
   const owner = group !== undefined && can.has('VOLUME_MOUNT_GROUP') ? { volume_mount_group: String(group) } : {};
   return { mount: { fs_type: fsType, mount_flags: mountOptions, ...owner }, access_mode: { mode } };

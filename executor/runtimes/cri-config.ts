@@ -1,9 +1,10 @@
 import { join } from 'node:path';
 import { prefix } from '../../api/kinds/names.ts';
-import type { Container, Pod, SeccompProfile } from '../../api/kinds/pod.ts';
+import type { AppArmorProfile, Container, Pod, SeccompProfile } from '../../api/kinds/pod.ts';
+import { appArmorOf } from '../app-armor.ts';
 import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
 import { labels, podLabels, podName } from './labels.ts';
-import { cpuPeriod, cpuQuota, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
+import { cpuPeriod, cpuQuota, devicePermissions, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
 
 export const specHashAnnotation = 'io.kubernetes.container.hash';
 export const logPathAnnotation = `${prefix}log-path`;
@@ -61,6 +62,11 @@ export function containerConfig(spec: ContainerSpec, owner: string): object {
       readonly: m.readOnly,
       propagation: m.propagation ? propagations[m.propagation] : 'PROPAGATION_PRIVATE',
     })),
+    devices: spec.devices.map(({ hostPath, containerPath, readOnly }) => ({
+      host_path: hostPath,
+      container_path: containerPath,
+      permissions: devicePermissions(readOnly),
+    })),
     labels: { ...podLabels(pod, owner), [labels.containerName]: container.name },
     annotations: {
       [specHashAnnotation]: spec.specHash,
@@ -100,6 +106,7 @@ function containerSecurity({ pod, container, targetId, imageUser, sandbox }: Con
     no_new_privs: own?.allowPrivilegeEscalation === false,
     supplemental_groups: groupsOf(pod),
     seccomp: seccompOf(own?.seccompProfile ?? shared?.seccompProfile, sandbox.seccompProfiles),
+    ...appArmor(appArmorOf(pod, container)),
     ...users(own?.runAsUser ?? shared?.runAsUser, own?.runAsGroup ?? shared?.runAsGroup, imageUser),
     ...(hides ? { masked_paths: maskedPaths, readonly_paths: readonlyPaths } : {}),
   };
@@ -109,6 +116,9 @@ function seccompOf(profile: SeccompProfile | undefined, directory: string): obje
   if (profile?.type !== 'Localhost') return { profile_type: profile?.type ?? 'Unconfined' };
   return { profile_type: 'Localhost', localhost_ref: join(directory, profile.localhostProfile ?? '') };
 }
+
+const appArmor = (profile: AppArmorProfile | undefined): object =>
+  profile ? { apparmor: { profile_type: profile.type, localhost_ref: profile.localhostProfile ?? '' } } : {};
 
 /** CRI refuses a group without a user, so the image's is named with it. */
 function users(user: number | undefined, group: number | undefined, imageUser: number | string): object {

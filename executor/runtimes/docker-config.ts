@@ -2,11 +2,12 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type Docker from 'dockerode';
 import { prefix } from '../../api/kinds/names.ts';
-import type { Pod, SeccompProfile } from '../../api/kinds/pod.ts';
+import type { Pod, SeccompProfile, AppArmorProfile } from '../../api/kinds/pod.ts';
 import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
+import { appArmorOf } from '../app-armor.ts';
 import { labels, podLabels, podName } from './labels.ts';
 import { logLimits } from './log-rotation.ts';
-import { cpuPeriod, cpuQuota, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
+import { cpuPeriod, cpuQuota, devicePermissions, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
 
 /** Labels beside those of every runtime; but for the last two they are dockershim's. */
 export const dockerLabels = {
@@ -95,6 +96,11 @@ export function containerOptions(spec: ContainerSpec, place: DockerPlace): Docke
       ...dockerResources(spec.resources),
       ...namespaces(spec),
       ...security(spec),
+      Devices: spec.devices.map(({ hostPath, containerPath, readOnly }) => ({
+        PathOnHost: hostPath,
+        PathInContainer: containerPath,
+        CgroupPermissions: devicePermissions(readOnly),
+      })),
       Mounts: spec.mounts.map(({ hostPath, containerPath, readOnly, propagation }) => ({
         Type: 'bind',
         Source: hostPath,
@@ -159,6 +165,7 @@ function security({ pod, container, sandbox }: ContainerSpec): Docker.HostConfig
     GroupAdd: groupsOf(pod).map(String),
     SecurityOpt: [
       ...seccompOf(own?.seccompProfile ?? shared?.seccompProfile, sandbox.seccompProfiles),
+      ...appArmor(appArmorOf(pod, container)),
       ...(own?.allowPrivilegeEscalation === false ? ['no-new-privileges'] : []),
     ],
     MaskedPaths: hides ? maskedPaths : [],
@@ -167,6 +174,12 @@ function security({ pod, container, sandbox }: ContainerSpec): Docker.HostConfig
 }
 
 /** Docker's own profile is its default; another one goes along as a whole. */
+/** Nothing said is Docker's own profile, and so is RuntimeDefault. */
+function appArmor(profile: AppArmorProfile | undefined): string[] {
+  if (profile?.type === 'Unconfined') return ['apparmor=unconfined'];
+  return profile?.type === 'Localhost' ? [`apparmor=${profile.localhostProfile ?? ''}`] : [];
+}
+
 function seccompOf(profile: SeccompProfile | undefined, directory: string): string[] {
   if (profile?.type === 'RuntimeDefault') return [];
   if (profile?.type !== 'Localhost') return ['seccomp=unconfined'];

@@ -39,6 +39,11 @@ export function containerCommand(
   directory: { root: string; work: string },
 ): string[] {
   const { container, pod } = spec;
+  if (spec.devices.length > 0)
+    throw new StartError(
+      'CreateContainerError',
+      'the process runtime shows no block devices to containers: use --runtime cri or --runtime docker',
+    );
   const mounts = spec.mounts.map((mount) => ({ ...mount, containerPath: throughLinks(mount.containerPath) }));
   if (mounts.length > 0 && !powers.mounts) {
     throw new StartError(

@@ -37,3 +37,6 @@ export function lowestOomScore(): number {
   const isFree = ((BigInt(`0x${powers}`) >> resourceCapability) & 1n) === 1n;
   return isFree ? -1000 : Number(readFileSync('/proc/self/oom_score_adj', 'utf8'));
 }
+
+/** As cgroups write them: read, write, make. */
+export const devicePermissions = (readOnly: boolean): string => (readOnly ? 'rm' : 'rwm');

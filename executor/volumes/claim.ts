@@ -1,4 +1,5 @@
 import type { Volume } from '../../api/kinds/pod.ts';
+import { checkUse, deviceAt, isBlock } from './block.ts';
 import { persistentCsi } from './csi.ts';
 import { hostPath } from './host-path.ts';
 import { local } from './local.ts';
@@ -9,7 +10,14 @@ import { type PersistentType, VolumeError, type VolumePlace, type VolumeType } f
 
 /** Every kind of PersistentVolume that this node can provide. */
 const types: readonly PersistentType[] = [
-  { source: 'hostPath', prepare: ({ spec }, place) => hostPath.prepare({ name: '', hostPath: spec.hostPath! }, place) },
+  {
+    source: 'hostPath',
+    hasDevices: true,
+    prepare: (volume, place) =>
+      isBlock(volume)
+        ? deviceAt(volume.spec.hostPath!.path)
+        : hostPath.prepare({ name: '', hostPath: volume.spec.hostPath! }, place),
+  },
   ...[local, persistentNfs, mesos, persistentCsi],
 ];
 
@@ -17,14 +25,15 @@ const types: readonly PersistentType[] = [
 export const persistentVolumeClaim: VolumeType = {
   source: 'persistentVolumeClaim',
   remove: unmount,
-  prepare: ({ persistentVolumeClaim: source }, place) => prepareClaim((source as ClaimSource).claimName, place),
+  prepare: ({ name, persistentVolumeClaim: source }, place) =>
+    prepareClaim(name, (source as ClaimSource).claimName, place),
 };
 
 /** The same by a claim that was made for the pod and goes with it. */
 export const ephemeral: VolumeType = {
   source: 'ephemeral',
   remove: unmount,
-  prepare: ({ name }, place) => prepareClaim(`${place.pod.metadata.name}-${name}`, place, true),
+  prepare: ({ name }, place) => prepareClaim(name, `${place.pod.metadata.name}-${name}`, place, true),
 };
 
 interface ClaimSource {
@@ -36,7 +45,7 @@ interface ClaimSource {
 export const isReadOnlyClaim = ({ persistentVolumeClaim: source }: Volume): boolean =>
   (source as ClaimSource | undefined)?.readOnly === true;
 
-async function prepareClaim(name: string, place: VolumePlace, isOwned = false): Promise<string> {
+async function prepareClaim(own: string, name: string, place: VolumePlace, isOwned = false): Promise<string> {
   const { pod, facts } = place;
   const claim = await facts.claim(name);
   if (!claim) throw new VolumeError(`persistentvolumeclaim "${name}" not found`);
@@ -48,9 +57,10 @@ async function prepareClaim(name: string, place: VolumePlace, isOwned = false): 
   const volume = await facts.persistentVolume(claim.spec.volumeName);
   if (!volume || volume.spec.claimRef?.uid !== uid)
     throw new VolumeError(`volume "${claim.spec.volumeName}" is not bound to persistentvolumeclaim "${name}"`);
-  if (volume.spec.volumeMode === 'Block')
-    throw new VolumeError(`volume "${claim.spec.volumeName}" is a block device, which this node cannot provide yet`);
+  checkUse(pod, own, isBlock(volume));
   const type = types.find(({ source, isFor }) => volume.spec[source] !== undefined && isFor?.(volume) !== false);
   if (!type) throw new VolumeError(`volume "${claim.spec.volumeName}" is of a kind that this node cannot provide yet`);
+  if (isBlock(volume) && !type.hasDevices)
+    throw new VolumeError(`volume "${claim.spec.volumeName}" is a ${type.source} volume, which has no block device`);
   return type.prepare(volume, { ...place, claim });
 }

@@ -1,6 +1,7 @@
 import { type CsiVolume, type SecretRef, sha256 } from '../csi/volumes.ts';
 import { giveToGroup } from './group.ts';
 import { grow } from './growth.ts';
+import { isBlock } from './block.ts';
 import { type PersistentType, VolumeError, type VolumePlace, type VolumeType } from './volume.ts';
 
 interface InlineSource {
@@ -34,6 +35,7 @@ export const inlineCsi: VolumeType = {
       ...{ pod: place.pod, name, driver, fsType, readOnly },
       handle: `csi-${sha256(`${uid}${name}`)}`,
       isEphemeral: true,
+      isBlock: false,
       mountOptions: [],
       accessModes: ['ReadWriteOnce'],
       attributes: volumeAttributes,
@@ -45,6 +47,7 @@ export const inlineCsi: VolumeType = {
 /** One that outlives the pod. */
 export const persistentCsi: PersistentType = {
   source: 'csi',
+  hasDevices: true,
   async prepare(persistent, place) {
     const { metadata, spec } = persistent;
     const { driver, volumeHandle, fsType = '', readOnly = false, ...source } = spec.csi as PersistentSource;
@@ -52,6 +55,7 @@ export const persistentCsi: PersistentType = {
       ...{ pod: place.pod, name: metadata.name!, driver, fsType, readOnly },
       handle: volumeHandle,
       isEphemeral: false,
+      isBlock: isBlock(persistent),
       mountOptions: spec.mountOptions ?? [],
       accessModes: spec.accessModes ?? [],
       attributes: source.volumeAttributes ?? {},

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFile, rmdir } from 'node:fs/promises';
+import { readFile, rmdir, unlink } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { VolumeError } from './volume.ts';
 
@@ -41,10 +41,12 @@ export async function unmount(path: string): Promise<void> {
   if (left !== undefined) throw new Error(`${left} is still mounted`);
 }
 
-/** The same, and the empty directory with it. Absent is fine. */
+/** The same, and the empty directory or the file that it was mounted on. Absent is fine. */
 export async function removeMount(path: string): Promise<void> {
   await unmount(path);
   await rmdir(path).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOTDIR') return unlink(path);
     if (error.code !== 'ENOENT') throw error;
+    return undefined;
   });
 }

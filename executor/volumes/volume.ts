@@ -23,6 +23,8 @@ export interface VolumeType {
 export interface PersistentType {
   /** The field of the volume's spec that names its source. */
   source: string;
+  /** Whether it may be a block device without a file system (volumeMode Block). */
+  hasDevices?: boolean;
   /** Which of those with that source; all unless told. */
   isFor?(volume: PersistentVolume): boolean;
   /** As for a VolumeType. */

@@ -109,7 +109,12 @@ describe('a persistent volume claim', () => {
     ['is not bound to persistentvolumeclaim "c"', claim(), undefined],
     ['is not bound to persistentvolumeclaim "c"', claim(), volume({ claimRef: { uid: 'another' } as never })],
     ['path "/nowhere/at/all" does not exist', claim(), volume({ local: { path: '/nowhere/at/all' } })],
-    ['is a block device', claim(), volume({ local: { path: data }, volumeMode: 'Block' })],
+    ['is no block device', claim(), volume({ local: { path: data }, volumeMode: 'Block' })],
+    [
+      'nfs volume, which has no block device',
+      claim(),
+      volume({ nfs: { server: 's', path: '/' }, volumeMode: 'Block' }),
+    ],
     ['of a kind that this node cannot provide yet', claim(), volume({ iscsi: {} })],
   ])('that cannot be had says so: %s', async (words, found, bound) => {
     await expect(prepare(pod(byName), found, bound)).rejects.toThrow(words);

@@ -22,11 +22,15 @@ export interface Containerd extends Place {
   stop(): Promise<void>;
 }
 
-/** A containerd of its own, with a bridge of its own and images that are made here; `stop` leaves the machine as it was. */
-export async function startContainerd(number: number): Promise<Containerd> {
+/**
+ * A containerd of its own, with a bridge of its own and images that are made here; with `megabytes` on a disk of its own, which can be full.
+ * `stop` leaves the machine as it was.
+ */
+export async function startContainerd(number: number, megabytes?: number): Promise<Containerd> {
   mkdirSync('/run/km-test', { recursive: true });
   const directory = mkdtempSync('/run/km-test/c-');
   const storage = mkdtempSync('/dev/shm/km-containerd-');
+  if (megabytes !== undefined) execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'km', storage]);
   const socket = join(directory, 'containerd.sock');
   const bridge = `kmt${number}`;
   const forward = readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim();
@@ -67,7 +71,7 @@ export async function startContainerd(number: number): Promise<Containerd> {
   };
   const containers = () => lines('ctr', '-a', socket, '-n', 'k8s.io', 'containers', 'ls', '-q');
   const addresses = () => namesIn(join(directory, 'cni', bridge)).filter((name) => /^\d+\./.test(name));
-  return { socket, cgroup, bridge, directory, containers, addresses, kill, start, stop };
+  return { socket, cgroup, bridge, directory, storage, containers, addresses, kill, start, stop };
 }
 
 async function untilReady(socket: string, child: ChildProcess): Promise<void> {

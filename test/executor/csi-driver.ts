@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import {
   Server,
@@ -22,7 +22,11 @@ interface Request {
   publish_context: Record<string, string>;
   secrets: Record<string, string>;
   volume_context: Record<string, string>;
-  volume_capability: { mount: { fs_type: string; mount_flags: string[] }; access_mode: { mode: string } };
+  volume_capability: {
+    block?: object;
+    mount: { fs_type: string; mount_flags: string[] };
+    access_mode: { mode: string };
+  };
 }
 
 export interface CsiDriverOptions {
@@ -125,6 +129,12 @@ export class CsiDriver {
       writeFileSync(join(source, 'context.json'), JSON.stringify(context));
     } else if (!(await isMounted(staged))) throw refusal(status.FAILED_PRECONDITION, `volume ${id} is not staged`);
     if (await isMounted(target)) return {};
+    // Its place is a file, and what is there the device of that name.
+    if (request.volume_capability.block) {
+      writeFileSync(target, '');
+      bind(readlinkSync(join(this.volumes, id, 'device')), target);
+      return {};
+    }
     mkdirSync(target);
     bind(source, target);
     if (readonly) execFileSync('mount', ['-o', 'remount,bind,ro', target]);
@@ -138,7 +148,7 @@ export class CsiDriver {
 
   async #unmount(path: string, isTarget: boolean): Promise<object> {
     if (await isMounted(path)) execFileSync('umount', [path]);
-    if (isTarget && existsSync(path)) rmdirSync(path);
+    if (isTarget && existsSync(path)) rmSync(path, { recursive: true });
     return {};
   }
 

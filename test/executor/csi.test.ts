@@ -9,6 +9,7 @@ import {
   readdirSync,
   rmSync,
   statSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -27,6 +28,7 @@ import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from
 import { CsiDriver } from './csi-driver.ts';
 import { type ExecutorForTests, startExecutorForTests, testNode } from './executor-for-tests.ts';
 import { expectNothingLeft } from './leftovers.ts';
+import { loopDevice, releaseLoop } from './loop-device.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
 const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
@@ -213,6 +215,29 @@ describeHere('a CSI driver', () => {
     await nothingMounted();
   });
 
+  test('publishes a device itself, without a file system and without a group', async () => {
+    const device = loopDevice(join(directory, 'disk.img'));
+    try {
+      mkdirSync(join(driver.volumes, 'device'));
+      symlinkSync(device, join(driver.volumes, 'device/device'));
+      const volume = await claim('device', {}, { volumeMode: 'Block' });
+      const script = 'test -b /dev/disk && printf written | dd of=/dev/disk conv=notrunc,fsync; exec sleep 1000';
+      const volumeDevices = [{ name: volume.name, devicePath: '/dev/disk' }];
+      const containers = [{ name: 'c', image: busyboxImage, command: ['sh', '-c', script], volumeDevices }];
+      await pod('raw', '', [volume], { containers, securityContext: { fsGroup: 4242 } });
+      await phase('raw', 'Running');
+      await eventually(() => readFileSync(device).toString('latin1', 0, 7) === 'written', 'the words on the device');
+      const asked = driver.calls.filter(({ request }) => request.volume_id === 'device');
+      expect(asked.map(({ method }) => method)).toEqual(['NodeStageVolume', 'NodePublishVolume']);
+      for (const { request } of asked) expect(request.volume_capability).toMatchObject({ block: {} });
+      await remove('raw');
+      expect(driver.methods('device').slice(2)).toEqual(['NodeUnpublishVolume', 'NodeUnstageVolume']);
+      await nothingMounted();
+    } finally {
+      releaseLoop(device);
+    }
+  });
+
   test('that refuses is quoted, and asked again', async () => {
     mkdirSync(join(driver.volumes, 'later'));
     driver.refusing = { method: 'NodePublishVolume', words: 'the array is rebuilding' };
@@ -383,7 +408,7 @@ describeHere('a CSI driver', () => {
     await event('driver name none.csi.km.test not found in the list of registered CSI drivers');
     const block = await claim('raw', {}, { volumeMode: 'Block' });
     await pod('blocked', 'true', [block]);
-    await event('volume "raw" is a block device, which this node cannot provide yet');
+    await event('volume "data" has the mode Block, but container "c" has it in volumeMounts');
     await remove('lonely', 'blocked');
   }, 30_000);
 });

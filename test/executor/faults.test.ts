@@ -19,7 +19,7 @@ describeHere('when something fails under a pod on containerd', () => {
   let kubelet: TestKubelet;
   let directory: string;
   beforeAll(async () => {
-    containerd = await startContainerd(18);
+    containerd = await startContainerd(18, 96);
     directory = mkdtempSync('/dev/shm/km-faults-');
     mkdirSync(join(directory, 'disk'));
     // A disk of its own, so that it can be full.
@@ -140,6 +140,23 @@ describeHere('when something fails under a pod on containerd', () => {
     await running(pod);
     const { containerStatuses } = kubelet.status(steady)!;
     expect(containerStatuses![0]!.restartCount).toBe(0);
+  }, 60_000);
+
+  test('the disk of the runtime itself: pods wait and say why, others go on, and there is room again', async () => {
+    const steady = run('steady');
+    await running(steady);
+    const filler = join(containerd.storage!, 'filler');
+    execFileSync('sh', ['-c', `head -c 200m /dev/zero > ${filler} 2>/dev/null || true`]);
+    const pod = run('unstored');
+    try {
+      await event(/Warning .*no space left on device/);
+      expect(kubelet.status(pod)!.phase).toBe('Pending');
+      expect(kubelet.status(steady)!.phase).toBe('Running');
+    } finally {
+      rmSync(filler);
+    }
+    await running(pod);
+    expect(kubelet.status(steady)!.containerStatuses![0]!.restartCount).toBe(0);
   }, 60_000);
 
   test('its memory: the container is started again, and its status says why', async () => {

@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
+import { hasAppArmor } from '../../executor/app-armor.ts';
 import { busyboxImage } from './images.ts';
 import type { KubeletOn } from './kubelet-on.ts';
 import { aPod, collect, eventually } from './pods-for-tests.ts';
@@ -119,6 +120,19 @@ export function describeIsolation(name: string, open: () => Promise<KubeletOn>):
       expect((await runtime.pods()).some(({ uid }) => uid === unsafe.metadata.uid)).toBe(false);
       const host = set('net.ipv4.tcp_syncookies', '1', { hostNetwork: true });
       expect((await failed(host)).message).toContain('not allowed with host net enabled');
+    });
+
+    test('the AppArmor profile that it names, or a refusal where the machine has no AppArmor', async () => {
+      const appArmorProfile = { type: 'RuntimeDefault' as const };
+      const pod = run({ command: ['sh', '-c', 'sleep 1000'], securityContext: { appArmorProfile } });
+      if (hasAppArmor()) expect(await ask(pod, 'cat /proc/self/attr/current')).toMatch(/\(enforce\)/);
+      else {
+        await eventually(() => kubelet.status(pod)?.phase === 'Failed', 'the pod to fail');
+        expect(kubelet.status(pod)).toMatchObject({
+          reason: 'AppArmor',
+          message: expect.stringContaining('not enabled'),
+        });
+      }
     });
 
     test('names: its hostname, its hosts file, its resolver', async () => {

@@ -1,7 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { expect } from '@jest/globals';
 import { eventually } from '../eventually.ts';
 import { mountsAt } from '../../executor/volumes/mounts.ts';
 
@@ -33,8 +32,6 @@ export interface Leftovers {
   processes: string[];
 }
 
-export const nothing: Leftovers = { containers: [], mounts: [], addresses: [], links: [], cgroups: [], processes: [] };
-
 export async function leftovers(place: Place, directories: readonly string[] = []): Promise<Leftovers> {
   const { directory, bridge, cgroup } = place;
   const mounts = await Promise.all(
@@ -43,7 +40,7 @@ export async function leftovers(place: Place, directories: readonly string[] = [
   const cgroups = hierarchies().flatMap((hierarchy) => podsBelow(join(hierarchy, cgroup)));
   return {
     containers: await place.containers(),
-    mounts: mounts.flat().filter((path) => path !== place.storage), // which Docker mounts for itself
+    mounts: mounts.flat().filter((path) => path !== place.storage), // the disk itself
     addresses: place.addresses?.() ?? [],
     links: lines('ip', '-o', 'link', 'show', 'type', 'veth').filter((line) => line.includes(` master ${bridge} `)),
     cgroups,
@@ -53,7 +50,10 @@ export async function leftovers(place: Place, directories: readonly string[] = [
 
 /** Fails while anything is left, after the time that the runtime may take to clean up. */
 export const expectNothingLeft = (place: Place, directories: readonly string[] = []): Promise<void> =>
-  eventually(async () => expect(await leftovers(place, directories)).toEqual(nothing), 20_000);
+  eventually(async () => {
+    const left = Object.entries(await leftovers(place, directories)).filter(([, found]) => found.length > 0);
+    if (left.length > 0) throw new Error(`pods left ${JSON.stringify(Object.fromEntries(left), null, 2)}`);
+  }, 20_000);
 
 export const lines = (command: string, ...args: string[]): string[] =>
   execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] })
