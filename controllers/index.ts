@@ -26,13 +26,13 @@ export async function start(
 ): Promise<{ closed: Promise<void>; pages: Readonly<Record<string, Page>> }> {
   const own = log.child({ component: 'controller-manager' });
   const informers = new Informers(client, own);
-  const made = ({ component, syncs, make }: Controller): Reconciler | undefined => {
+  const made = ({ component, syncs, make }: Controller): Reconciler[] => {
     const events = new EventRecorder(client, component, own);
-    const reconciler = make(createWorld(client, informers, events, own), given);
-    if (reconciler && syncs) reconciler.concurrency = given[syncs];
-    return reconciler;
+    const reconcilers = [make(createWorld(client, informers, events, own), given) ?? []].flat();
+    if (syncs) for (const reconciler of reconcilers) reconciler.concurrency = given[syncs];
+    return reconcilers;
   };
-  const reconcilers = chosen(given.controllers).flatMap((one) => made(one) ?? []);
+  const reconcilers = chosen(given.controllers).flatMap(made);
   await informers.start(signal);
   const running = reconcilers.map((reconciler) =>
     run(reconciler, { log: own, signal, ...(figures ? { watcher: figures.watch(reconciler.name) } : {}) }),

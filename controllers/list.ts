@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import type { Reconciler, World } from '../client/reconcile.ts';
 import { readSigningKey } from '../lib/signing-keys.ts';
 import { attachDetach } from './attach-detach.ts';
+import { attachedVolumes } from './attached-volumes.ts';
 import { bootstrapSigner, tokenCleaner } from './bootstrap-tokens.ts';
 import { certificateApproving, certificateCleaning, certificateSigning } from './certificates.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
@@ -48,7 +49,7 @@ export interface Controller {
   /** Whether `*` leaves it out: these serve clusters that kubeadm joins nodes to. */
   off?: true;
   /** Undefined where it lacks what it needs: nothing was said of its key, say. */
-  make: (world: World, options: Options) => Reconciler | undefined;
+  make: (world: World, options: Options) => Reconciler | Reconciler[] | undefined;
 }
 
 const tokens: Controller['make'] = (world, o) => {
@@ -170,7 +171,7 @@ export const all: readonly Controller[] = [
     name: 'attach-detach',
     also: ['persistentvolume-attach-detach-controller', 'attachdetach'],
     component: 'attachdetach-controller',
-    make: attachDetach,
+    make: (world) => [attachDetach(world), attachedVolumes(world)],
   },
   {
     name: 'ephemeral-volume',

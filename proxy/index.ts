@@ -24,6 +24,7 @@ import { iptablesWriter } from './iptables.ts';
 import { writeForCheck } from './kernel-check.ts';
 import { ProxyMetrics } from './metrics.ts';
 import { nftablesWriter } from './nftables.ts';
+import { onlyOne } from './only-one.ts';
 import { portsOf } from './rules.ts';
 import { Sync } from './sync.ts';
 import { UserspaceWriter } from './userspace.ts';
@@ -65,8 +66,11 @@ export interface Proxy {
 }
 
 /** Resolves when the rules for all that there is are in place; `closed` when the signal has stopped it. */
-export async function start(o: Options, { client, log, signal, run = runner() }: Deps): Promise<Proxy> {
+export async function start(o: Options, { client, log, signal, run: given }: Deps): Promise<Proxy> {
   const own = log.child({ component: 'proxy' });
+  const run = given ?? runner();
+  // Where others run the programs, they know whose rules there are.
+  const claim = o.mode === 'userspace' || given ? undefined : await onlyOne();
   const node = o.hostnameOverride || hostname().toLowerCase();
   const informers = new Informers(client, own);
   const services = informers.of(Service);
@@ -121,6 +125,7 @@ export async function start(o: Options, { client, log, signal, run = runner() }:
   const servers = await serveAll(o, metrics, health);
   const closed = Promise.all([sync.follow(signal), aborted(signal)])
     .then(() => Promise.all([...servers.values(), checks, writer].map((part) => part.close())))
+    .then(() => claim?.close())
     .then(() => undefined);
   return {
     healthzPort: servers.get('healthz')?.port ?? 0,

@@ -34,6 +34,8 @@ export interface NodeStatus {
   nodeInfo?: Record<string, string>;
   /** What its kubelet has mounted, `kubernetes.io/csi/<driver>^<handle>`. */
   volumesInUse?: string[];
+  /** What is attached to it, by the same names. */
+  volumesAttached?: { name: string; devicePath: string }[];
   images?: { names: string[]; sizeBytes?: number }[];
 }
 

@@ -8,6 +8,7 @@ import { filesThatRun, patternOf, titlesOf } from './titles.ts';
 const names = readFileSync(join(import.meta.dirname, 'names-1.23.txt'), 'utf8')
   .trim()
   .split('\n');
+const documented = readFileSync('docs/compatibility.md', 'utf8').replaceAll(/\s+/g, ' ');
 const running = filesThatRun();
 const texts = new Map([...running].map((file) => [file, readFileSync(file, 'utf8')]));
 const titles = new Map([...texts].map(([file, text]) => [file, titlesOf(text)]));
@@ -20,11 +21,11 @@ const hasTest = (file: string, title: string): boolean =>
       one === '%s' ? (texts.get(file) ?? '').includes(title) : one === title || patternOf(one).test(title),
     ) ?? false;
 
-describe.each(sections)('the conformance names of $covers', ({ covers, specs }) => {
+describe.each(sections)('the conformance names of $covers', ({ covers, specs, limits = {} }) => {
   const covered = names.filter((name) => covers.test(name)).map(shortName);
 
   test('each has a spec of ours, and nothing else is listed', () =>
-    expect(Object.keys(specs).sort()).toEqual(covered.sort()));
+    expect([...Object.keys(specs), ...Object.keys(limits)].sort()).toEqual(covered.sort()));
 
   test('each spec is there, and runs', () => {
     const missing = Object.entries(specs).flatMap(([name, spec]) => {
@@ -32,6 +33,10 @@ describe.each(sections)('the conformance names of $covers', ({ covers, specs }) 
       return hasTest(join('test', file), title) ? [] : [`${file} has no test '${title}' that runs (for ${name})`];
     });
     expect(missing).toEqual([]);
+  });
+
+  test('what has none is in the documentation', () => {
+    for (const sentence of Object.values(limits)) expect(documented).toContain(sentence);
   });
 });
 

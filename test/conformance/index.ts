@@ -1,6 +1,9 @@
+import { controllerMachinery } from './api-machinery.ts';
+import { apps } from './apps.ts';
+import { auth } from './auth.ts';
 import { network } from './network.ts';
 import { node } from './node.ts';
 import type { Section } from './section.ts';
 
 /** One file for each special interest group of Kubernetes whose names are covered. */
-export const sections: Section[] = [network, node];
+export const sections: Section[] = [apps, auth, controllerMachinery, network, node];

@@ -7,6 +7,8 @@ export interface Section {
   /** Which names are all here. */
   covers: RegExp;
   specs: Record<string, string | [file: string, title: string]>;
+  /** What Mesos does not let us promise, in a sentence of docs/compatibility.md. */
+  limits?: Record<string, string>;
 }
 
 /** `[sig-apps] Job should delete a job [Conformance]` → `Job should delete a job`. */

@@ -12,7 +12,7 @@ import { startControllers } from './harness.ts';
 
 let c: Awaited<ReturnType<typeof startControllers>>;
 beforeAll(async () => {
-  c = await startControllers({ controllers: ['attach-detach', 'persistentvolume-binder', 'ttl'] });
+  c = await startControllers({ controllers: ['attachdetach', 'persistentvolume-binder', 'ttl'] });
   for (const name of ['n1', 'n2']) await c.client.create(Node, { metadata: { name } });
 });
 afterAll(() => c.stop());
@@ -73,6 +73,28 @@ test('a volume is attached where a pod has it, stays while it is mounted, and go
   await gone('second');
   await eventually(async () => expect(await attached('data')).toEqual([]));
 }, 40_000);
+
+test('a node is told what is attached to it, and no longer what is about to be detached', async () => {
+  await volume('told', 'told.example.com');
+  await pod('uses', 'told', 'n1');
+  await eventually(async () => expect(await attached('told')).toEqual(['n1']));
+  const names = async () => {
+    const { status } = await c.client.get(Node, { name: 'n1' });
+    return (status?.volumesAttached ?? []).map(({ name }) => name);
+  };
+  const { items } = await c.client.list(VolumeAttachment);
+  const attachment = items.find(({ spec }) => spec.attacher === 'told.example.com');
+  const ref = { name: attachment?.metadata.name ?? '' };
+  expect(await names()).toEqual([]);
+  // What its attacher does.
+  await c.client.patch(VolumeAttachment, ref, { metadata: { finalizers: ['example.com/attacher'] } });
+  await c.client.patch(VolumeAttachment, ref, { status: { attached: true } }, { subresource: 'status' });
+  await eventually(async () => expect(await names()).toEqual(['kubernetes.io/csi/told.example.com^handle-told']));
+  await gone('uses');
+  await eventually(async () => expect(await names()).toEqual([]));
+  expect(await attached('told')).toEqual(['n1']);
+  await c.client.patch(VolumeAttachment, ref, { metadata: { finalizers: null } });
+});
 
 test('drivers that need no attaching get none, and a driver that is registered late is heeded', async () => {
   await c.client.create(CSIDriver, { metadata: { name: 'plain.example.com' }, spec: { attachRequired: false } });

@@ -165,6 +165,41 @@ describe('against an apiserver', () => {
     await eventually(async () => expect(await claims()).toEqual(['data-db-0']));
   });
 
+  test('scaled down while a pod is being replaced, a set lets go of its claim; scaled up again in time, it keeps it', async () => {
+    const spec = { accessModes: ['ReadWriteOnce' as const], resources: { requests: { storage: '1Gi' } } };
+    const names = ['gives', 'keeps'];
+    const claimOf = (name: string) => ({ namespace, name: `data-${name}-1` });
+    const uids = new Map<string, string>();
+    for (const name of names) {
+      await make(name, {
+        volumeClaimTemplates: [{ metadata: { name: 'data' }, spec }],
+        persistentVolumeClaimRetentionPolicy: { whenScaled: 'Delete' },
+      });
+      await eventually(async () => expect((await status(name))?.readyReplicas).toBe(2));
+      uids.set(name, (await c.client.get(PersistentVolumeClaim, claimOf(name))).metadata.uid);
+      // Its kubelet has not let it go yet.
+      await c.client.patch(Pod, { namespace, name: `${name}-1` }, { metadata: { finalizers: ['example.com/hold'] } });
+      await c.client.delete(Pod, { namespace, name: `${name}-1` });
+      await c.client.patch(StatefulSet, { namespace, name }, { spec: { replicas: 1 } });
+      await eventually(async () => {
+        const { metadata } = await c.client.get(PersistentVolumeClaim, claimOf(name));
+        expect(metadata.ownerReferences?.map(({ kind }) => kind)).toEqual(['Pod']);
+      });
+    }
+    await c.client.patch(StatefulSet, { namespace, name: 'keeps' }, { spec: { replicas: 2 } });
+    await eventually(async () =>
+      expect((await c.client.get(PersistentVolumeClaim, claimOf('keeps'))).metadata.ownerReferences ?? []).toEqual([]),
+    );
+    for (const name of names)
+      await c.client.patch(Pod, { namespace, name: `${name}-1` }, { metadata: { finalizers: null } });
+    await eventually(async () => {
+      const { items } = await c.client.list(PersistentVolumeClaim, { namespace });
+      const own = items.filter(({ metadata }) => names.some((name) => metadata.name === `data-${name}-1`));
+      expect(own.map(({ metadata }) => metadata.uid)).toEqual([uids.get('keeps')]);
+      expect((await status('keeps'))?.readyReplicas).toBe(2);
+    });
+  });
+
   test('a canary stays above the partition, and an update goes through when the partition falls', async () => {
     await make('canary', { replicas: 3, podManagementPolicy: 'Parallel', ...rolling(2) });
     await eventually(async () => expect((await status('canary'))?.readyReplicas).toBe(3));
