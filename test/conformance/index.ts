@@ -1,3 +1,4 @@
+import { apiMachinery } from './api.ts';
 import { controllerMachinery } from './api-machinery.ts';
 import { apps } from './apps.ts';
 import { auth } from './auth.ts';
@@ -6,4 +7,4 @@ import { node } from './node.ts';
 import type { Section } from './section.ts';
 
 /** One file for each special interest group of Kubernetes whose names are covered. */
-export const sections: Section[] = [apps, auth, controllerMachinery, network, node];
+export const sections: Section[] = [apiMachinery, apps, auth, controllerMachinery, network, node];

@@ -1,4 +1,4 @@
-import type { Section } from './section.ts';
+import { byTitle, type Section } from './section.ts';
 
 /** File → the names that are titles of its tests. */
 const sameTitles: Readonly<Record<string, readonly string[]>> = {
@@ -179,7 +179,7 @@ const sameTitles: Readonly<Record<string, readonly string[]>> = {
 export const node: Section = {
   covers: /^\[sig-(node|storage)\]|Kubectl logs/,
   specs: {
-    ...Object.fromEntries(Object.entries(sameTitles).flatMap(([file, names]) => names.map((name) => [name, file]))),
+    ...byTitle(sameTitles),
     'Kubectl client Kubectl logs should be able to retrieve and filter logs': [
       'cluster/streams.test.ts',
       'logs: the last lines, with times, since then, and of the life before',

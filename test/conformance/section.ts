@@ -17,3 +17,7 @@ export const shortName = (name: string): string =>
     .replaceAll(/\[[^\]]*\]/g, ' ')
     .replaceAll(/\s+/g, ' ')
     .trim();
+
+/** Where our tests have the very names: file → titles, turned round. */
+export const byTitle = (titles: Readonly<Record<string, readonly string[]>>): Section['specs'] =>
+  Object.fromEntries(Object.entries(titles).flatMap(([file, names]) => names.map((name) => [name, file])));
