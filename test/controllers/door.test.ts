@@ -1,3 +1,8 @@
+import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { connect } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { Agent } from 'undici';
 import { Deployment } from '../../api/kinds/deployment.ts';
@@ -5,8 +10,9 @@ import { openDoor } from '../../client/door.ts';
 import { Figures, options } from '../../controllers/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
-import { adminToken } from '../apiserver/harness.ts';
 import { eventually } from '../eventually.ts';
+import { makeCa } from '../pki.ts';
+import { adminToken } from '../apiserver/harness.ts';
 import { deployment, startControllers } from './harness.ts';
 
 describe('the figures of a queue', () => {
@@ -104,6 +110,34 @@ describe('the port of the controllers', () => {
     });
     expect((await ask('/nowhere', adminToken))[0]).toBe(404);
   });
+
+  test('shows new callers a certificate that has changed, and goes on with the old one while the new is unreadable', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'km-door-'));
+    const [tlsCertFile, tlsPrivateKeyFile] = [join(dir, 'cert.pem'), join(dir, 'key.pem')];
+    const ca = await makeCa();
+    const put = async (name: string) => {
+      const { cert, key } = await ca.issue(name);
+      writeFileSync(tlsPrivateKeyFile, key);
+      writeFileSync(tlsCertFile, cert);
+    };
+    await put('first');
+    const files = { ...given, tlsCertFile, tlsPrivateKeyFile };
+    const own = await openDoor(files, rooms(), { client: w.own, log: silent, signal: w.signal });
+    const shown = async () => {
+      const socket = connect({ port: own.port, host: '127.0.0.1', rejectUnauthorized: false });
+      await once(socket, 'secureConnect');
+      const { subject } = socket.getPeerCertificate();
+      socket.destroy();
+      return subject.CN;
+    };
+    expect(await shown()).toBe('first');
+    writeFileSync(tlsCertFile, 'no certificate');
+    expect(await shown()).toBe('first');
+    await put('second');
+    await eventually(async () => expect(await shown()).toBe('second'), 20_000);
+    await own.close();
+    rmSync(dir, { recursive: true });
+  }, 40_000);
 
   test('a port that is taken is named', async () => {
     const again = openDoor({ ...given, port: door.port }, rooms(), {
