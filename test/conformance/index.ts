@@ -1,4 +1,5 @@
 import { apiMachinery } from './api.ts';
+import { cli } from './cli.ts';
 import { controllerMachinery } from './api-machinery.ts';
 import { apps } from './apps.ts';
 import { auth } from './auth.ts';
@@ -7,4 +8,4 @@ import { node } from './node.ts';
 import type { Section } from './section.ts';
 
 /** One file for each special interest group of Kubernetes whose names are covered. */
-export const sections: Section[] = [apiMachinery, apps, auth, controllerMachinery, network, node];
+export const sections: Section[] = [apiMachinery, apps, auth, cli, controllerMachinery, network, node];
