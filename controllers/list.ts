@@ -28,6 +28,7 @@ import { replicationControllers } from './replication-controller.ts';
 import { resourceQuotas } from './resource-quota.ts';
 import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
+import { loadBalancers } from './common/load-balancers.ts';
 import { serviceLb } from './service-lb.ts';
 import { serviceAccountTokens } from './service-account-tokens.ts';
 import { statefulSets } from './stateful-set.ts';
@@ -284,7 +285,8 @@ export const all: readonly Controller[] = [
     also: ['service-lb-controller', 'service'],
     component: 'service-controller',
     syncs: 'concurrentServiceSyncs',
-    make: (world, o) => (o.loadBalancer === 'marathon-lb' ? serviceLb(o)(world) : undefined),
+    make: (world, o) =>
+      o.loadBalancer === 'none' ? undefined : serviceLb(loadBalancers[o.loadBalancer](o, world.now), o)(world),
   },
   { name: 'ttl', also: ['ttl-controller'], component: 'ttl-controller', make: ttl },
   {

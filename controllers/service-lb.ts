@@ -6,44 +6,32 @@ import { needsHealthCheckPort } from '../api/service-addresses.ts';
 import type { Page } from '../client/door.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { equal } from '../lib/equal.ts';
-import { type Balanced, type Host, appOf, ingressOf, portHolders } from './common/marathon-lb.ts';
+import type { Balanced, Host, LoadBalancer } from './common/load-balancer.ts';
 
 const finalizer = 'service.kubernetes.io/load-balancer-cleanup';
 const excludeLabel = 'node.kubernetes.io/exclude-from-external-load-balancers';
 const leavingTaint = 'ToBeDeletedByClusterAutoscaler';
 const serviceLabel = 'kubernetes.io/service-name';
 
-/** Status names no more agents than this; a balancer in front of them has all. */
-const mostAddresses = 32;
-/** How many balancers may follow the changes at once. */
-const mostFollowers = 64;
-
 export interface ServiceLbOptions {
-  /** IPs or names under which the balancers are reached; those of the agents if there are none. */
-  loadBalancerAddresses: readonly string[];
   /** Its spec.loadBalancerClass; Services without a class are served too. */
   loadBalancerClass: string;
 }
 
 /**
- * Services of type LoadBalancer, told to Marathon-LB as if they were apps of a Marathon:
- *
- *   Service ─▶ app: ports and HAPROXY_ labels; every node that serves it ─▶ task: host and node ports
- *
- * What is told follows from the caches alone, so a new leader tells the same. The finalizer keeps a Service until its
- * status, which clients go by, is cleared.
+ * Services of type LoadBalancer, served by a balancer through the node ports of ready nodes. The finalizer keeps a Service
+ * until its balancer has let go of it and its status, which clients go by, is cleared.
  */
 export const serviceLb =
-  ({ loadBalancerAddresses, loadBalancerClass }: ServiceLbOptions) =>
-  ({ client, informer, events, now }: World): Reconciler & { pages: Record<string, Page> } => {
+  (balancer: LoadBalancer, { loadBalancerClass }: ServiceLbOptions) =>
+  ({ client, informer, events }: World): Reconciler & { pages: Record<string, Page> } => {
     const services = informer(Service);
     const nodes = informer(Node);
     const slices = informer(EndpointSlice, {
       indexes: { serviceName: (slice) => servicesBehind(slice) },
     });
-    const followers = new Set<(text: string) => void>();
-    /** What was last told of each Service, so that only news are told. */
-    const told = new Map<string, { hosts: string; app: string }>();
+    /** The hosts that each Service had last. */
+    const served = new Map<string, string>();
 
     const isOurs = ({ spec, metadata }: Balanced) =>
       spec.type === 'LoadBalancer' &&
@@ -67,49 +55,36 @@ export const serviceLb =
     const say = ({ metadata }: Balanced, type: 'Normal' | 'Warning', reason: string, words: string) =>
       events.record({ apiVersion: Service.apiVersion, kind: Service.kind, metadata }, type, reason, words);
 
-    /** Tells followers what is new. Answers whether its hosts are others than before, undefined where there was no before. */
-    function tell(service: Balanced, hosts: readonly Host[], holders: ReadonlyMap<number, string>) {
-      const key = keyOf(service);
-      const before = told.get(key);
-      const current = { hosts: JSON.stringify(hosts), app: JSON.stringify(appOf(service, hosts, holders)) };
-      told.set(key, current);
-      if (before?.app !== current.app) tellFollowers(key);
-      return before && before.hosts !== current.hosts;
-    }
-
-    function tellFollowers(key: string): void {
-      const news = { eventType: 'status_update_event', appId: `/${key}`, timestamp: new Date(now()).toISOString() };
-      for (const follower of followers) follower(JSON.stringify(news));
+    /** Whether its hosts are others than before; undefined where there was no before. */
+    function hasNewHosts(key: string, hosts: readonly Host[]): boolean | undefined {
+      const before = served.get(key);
+      const current = JSON.stringify(hosts);
+      served.set(key, current);
+      return before === undefined ? undefined : before !== current;
     }
 
     async function ensure(service: Balanced, signal: AbortSignal): Promise<void> {
       const { metadata } = service;
       const hosts = hostsOf(service);
-      const holders = portHolders(ours());
-      const addresses = loadBalancerAddresses.length > 0 ? loadBalancerAddresses : hosts.map(({ address }) => address);
-      const ingress = ingressOf(service, addresses.slice(0, mostAddresses), holders);
       const isNew = !metadata.finalizers?.includes(finalizer);
-      const hasNewHosts = tell(service, hosts, holders);
       if (isNew) {
         say(service, 'Normal', 'EnsuringLoadBalancer', 'Ensuring load balancer');
         const { resourceVersion } = metadata;
         const finalizers = [...(metadata.finalizers ?? []), finalizer];
         await client.patch(Service, metadata, { metadata: { resourceVersion, finalizers } }, {}, signal);
       }
+      const { ingress, refusal } = await balancer.ensure(service, hosts, ours());
       if (!equal(service.status?.loadBalancer?.ingress ?? [], ingress)) {
         const status = { loadBalancer: { ingress: ingress.length > 0 ? ingress : null } };
         await client.patch(Service, metadata, { status }, { subresource: 'status' }, signal);
       }
-      const taken = (service.spec.ports ?? []).flatMap(({ port }) => {
-        const holder = holders.get(port);
-        return holder && holder !== keyOf(service) ? [`port ${port} is served for ${holder} already`] : [];
-      });
-      if (hosts.length === 0 && hasNewHosts !== false)
+      const isOther = hasNewHosts(keyOf(service), hosts);
+      if (hosts.length === 0 && isOther !== false)
         say(service, 'Warning', 'UnAvailableLoadBalancer', 'There are no available nodes for LoadBalancer');
-      else if (ingress.length === 0 && (isNew || hasNewHosts !== false))
-        say(service, 'Warning', 'SyncLoadBalancerFailed', `Error syncing load balancer: ${taken[0] ?? noPort}`);
+      else if (ingress.length === 0 && (isNew || isOther !== false))
+        say(service, 'Warning', 'SyncLoadBalancerFailed', `Error syncing load balancer: ${refusal}`);
       else if (isNew) say(service, 'Normal', 'EnsuredLoadBalancer', 'Ensured load balancer');
-      else if (hasNewHosts) say(service, 'Normal', 'UpdatedLoadBalancer', 'Updated load balancer with new hosts');
+      else if (isOther) say(service, 'Normal', 'UpdatedLoadBalancer', 'Updated load balancer with new hosts');
     }
 
     async function remove(service: Balanced, signal: AbortSignal): Promise<void> {
@@ -149,33 +124,16 @@ export const serviceLb =
         ),
         watching(slices, ({ object }) => servicesBehind(object).filter(isLocal)),
       ],
-      pages: {
-        '/v2/apps': {
-          method: 'GET',
-          answer: () => {
-            const holders = portHolders(ours());
-            return { apps: ours().map((service) => appOf(service, hostsOf(service), holders)) };
-          },
-        },
-        '/v2/events': {
-          method: 'GET',
-          most: mostFollowers,
-          follow: (follower) => {
-            followers.add(follower);
-            follower(JSON.stringify({ eventType: 'event_stream_attached' }));
-            return () => followers.delete(follower);
-          },
-        },
-      },
+      pages: balancer.pages(() => ours().map((service) => ({ service, hosts: hostsOf(service) }))),
       async reconcile(key, signal) {
         const service = services.get(key);
-        if (service) await (isOurs(service) ? ensure(service, signal) : remove(service, signal));
-        if ((!service || !isOurs(service)) && told.delete(key)) tellFollowers(key);
+        if (service && isOurs(service)) return ensure(service, signal);
+        served.delete(key);
+        await balancer.remove(key);
+        if (service) await remove(service, signal);
       },
     };
   };
-
-const noPort = 'it has no TCP port with a node port';
 
 const servicesBehind = ({ metadata: { namespace, labels } }: EndpointSlice): string[] =>
   labels?.[serviceLabel] ? [`${namespace}/${labels[serviceLabel]}`] : [];

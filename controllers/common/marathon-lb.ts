@@ -1,14 +1,85 @@
 import { isIP } from 'node:net';
-import type { Ingress, Service, ServicePort } from '../../api/kinds/service.ts';
-import { type Stored, keyOf } from '../../api/meta.ts';
+import type { Ingress, ServicePort } from '../../api/kinds/service.ts';
+import { keyOf } from '../../api/meta.ts';
 import { needsHealthCheckPort } from '../../api/service-addresses.ts';
+import type { Page } from '../../client/door.ts';
+import type { Balanced, Host, LoadBalancer, Reached } from './load-balancer.ts';
 
-export type Balanced = Service & Stored;
+/** Status names no more agents than this; a balancer in front of them has all. */
+const mostAddresses = 32;
+/** How many balancers may follow the changes at once. */
+const mostFollowers = 64;
 
-/** A node that takes traffic for a Service at its node ports. */
-export interface Host {
-  name: string;
-  address: string;
+/**
+ * Marathon-LB, which reads Services as if they were apps of a Marathon:
+ *
+ *   Service ─▶ app: ports and HAPROXY_ labels; every node that serves it ─▶ task: host and node ports
+ *
+ * What is told follows from the Services and nodes alone, so a new leader tells the same.
+ */
+export class MarathonLb implements LoadBalancer {
+  readonly #addresses: readonly string[];
+  readonly #now: () => number;
+  readonly #followers = new Set<(text: string) => void>();
+  /** What was last told of each Service, so that only news are told. */
+  readonly #told = new Map<string, string>();
+
+  /** `addresses`: IPs or names of the balancers; those of the nodes if there are none. */
+  constructor(addresses: readonly string[], now: () => number) {
+    this.#addresses = addresses;
+    this.#now = now;
+  }
+
+  ensure(service: Balanced, hosts: readonly Host[], beside: readonly Balanced[]): Promise<Reached> {
+    const key = keyOf(service);
+    const holders = portHolders(beside);
+    const app = JSON.stringify(appOf(service, hosts, holders));
+    if (this.#told.get(key) !== app) this.#tell(key);
+    this.#told.set(key, app);
+    const addresses = this.#addresses.length > 0 ? this.#addresses : hosts.map(({ address }) => address);
+    const ingress = ingressOf(service, addresses.slice(0, mostAddresses), holders);
+    return Promise.resolve({ ingress, refusal: refusalOf(service, holders) });
+  }
+
+  remove(key: string): Promise<void> {
+    if (this.#told.delete(key)) this.#tell(key);
+    return Promise.resolve();
+  }
+
+  pages(all: () => readonly { service: Balanced; hosts: readonly Host[] }[]): Record<string, Page> {
+    return {
+      '/v2/apps': {
+        method: 'GET',
+        answer: () => {
+          const balanced = all();
+          const holders = portHolders(balanced.map(({ service }) => service));
+          return { apps: balanced.map(({ service, hosts }) => appOf(service, hosts, holders)) };
+        },
+      },
+      '/v2/events': {
+        method: 'GET',
+        most: mostFollowers,
+        follow: (follower) => {
+          this.#followers.add(follower);
+          follower(JSON.stringify({ eventType: 'event_stream_attached' }));
+          return () => this.#followers.delete(follower);
+        },
+      },
+    };
+  }
+
+  #tell(key: string): void {
+    const news = { eventType: 'status_update_event', appId: `/${key}`, timestamp: new Date(this.#now()).toISOString() };
+    for (const follower of this.#followers) follower(JSON.stringify(news));
+  }
+}
+
+function refusalOf(service: Balanced, holders: ReadonlyMap<number, string>): string {
+  for (const { port } of service.spec.ports ?? []) {
+    const holder = holders.get(port);
+    if (holder && holder !== keyOf(service)) return `port ${port} is served for ${holder} already`;
+  }
+  return 'it has no TCP port with a node port';
 }
 
 /**
@@ -30,7 +101,7 @@ export interface MarathonApp {
 const servable = ({ protocol, nodePort }: ServicePort): boolean => protocol === 'TCP' && (nodePort ?? 0) > 0;
 
 /** Which Service has a port of the balancer: of those that want it the one that has it already, or the oldest. */
-export function portHolders(services: Iterable<Balanced>): ReadonlyMap<number, string> {
+function portHolders(services: Iterable<Balanced>): ReadonlyMap<number, string> {
   const holders = new Map<number, { service: Balanced; rank: string }>();
   for (const service of services)
     for (const { port } of (service.spec.ports ?? []).filter(servable)) {
@@ -47,18 +118,14 @@ const isServed = ({ status }: Balanced, port: number): boolean =>
   false;
 
 /** Why a port is not served, as status.loadBalancer.ingress[].ports[].error has it; undefined where it is. */
-export function portError(service: Balanced, port: ServicePort, holders: ReadonlyMap<number, string>) {
+function portError(service: Balanced, port: ServicePort, holders: ReadonlyMap<number, string>) {
   if (port.protocol !== 'TCP') return 'k8s.mesosphere.io/OnlyTCP';
   if (!port.nodePort) return 'k8s.mesosphere.io/NoNodePort';
   return holders.get(port.port) === keyOf(service) ? undefined : 'k8s.mesosphere.io/PortTaken';
 }
 
 /** Where clients reach the Service, or nothing when none of its ports is served. `addresses`: IPs or names of balancers. */
-export function ingressOf(
-  service: Balanced,
-  addresses: readonly string[],
-  holders: ReadonlyMap<number, string>,
-): Ingress[] {
+function ingressOf(service: Balanced, addresses: readonly string[], holders: ReadonlyMap<number, string>): Ingress[] {
   const ports = (service.spec.ports ?? []).map((port) => {
     const error = portError(service, port, holders);
     return { port: port.port, protocol: port.protocol ?? 'TCP', ...(error ? { error } : {}) };
@@ -71,7 +138,7 @@ export function ingressOf(
 }
 
 /** Labels are numbered by the Service's TCP ports that have a node port, in their order. */
-export function appOf(service: Balanced, hosts: readonly Host[], holders: ReadonlyMap<number, string>): MarathonApp {
+function appOf(service: Balanced, hosts: readonly Host[], holders: ReadonlyMap<number, string>): MarathonApp {
   const ports = (service.spec.ports ?? []).filter(servable);
   const id = `/${keyOf(service)}`;
   return {
