@@ -44,3 +44,8 @@ test('titles are those of tests alone, also of tables, and not of those that are
   expect(
     titlesOf(`describe('a', () => { test('b', f); test.each([1])('c %s', f); test.skip('d', f); it.todo('e'); });`),
   ).toEqual(['b', 'c %s']));
+
+test('every name belongs to one section', () => {
+  const homes = (name: string) => sections.filter(({ covers }) => covers.test(name)).length;
+  expect(names.filter((name) => homes(name) !== 1)).toEqual([]);
+});
