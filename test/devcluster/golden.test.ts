@@ -232,8 +232,10 @@ describe('the devcluster answers as a real Mesos did', () => {
   );
 
   test('about an agent that dies and comes back while its executors live on', async () => {
-    // Of two frameworks the one that was served waits for the next round: long enough for executors to start meanwhile.
+    // Who was served waits for three seconds. The first framework is served before a round and the second one after it, so
+    // that the round after that is the first one's, as in the recording.
     const devcluster = await cluster(1, { allocationInterval: 3000 });
+    await delay(1500);
     const { faults } = devcluster;
     const life = 12_000;
     const dataOf = (run: number) => Buffer.from(JSON.stringify({ run })).toString('base64');
@@ -248,6 +250,8 @@ describe('the devcluster answers as a real Mesos did', () => {
       // A task that is to end while the agent is away ends later than in the recording, so that a slow machine gets there.
       replace: { 'http://127.0.0.1:6190/executor.mjs': program, [dataOf(3500)]: dataOf(life) },
       onNote: async (text) => {
+        // The second framework comes next.
+        if (text.startsWith('executor ex2 started')) await delay(1000);
         if (text.startsWith('tasks: r1 running')) launchedAt = Date.now();
         if (text.startsWith('SIGKILL to the agent')) faults.crashAgent(0);
         if (text.startsWith('agent starts again')) {

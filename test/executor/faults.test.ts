@@ -150,8 +150,8 @@ describeHere('when something fails under a pod on containerd', () => {
     const pod = run('unstored');
     try {
       await event(/Warning .*no space left on device/);
-      expect(kubelet.status(pod)!.phase).toBe('Pending');
-      expect(kubelet.status(steady)!.phase).toBe('Running');
+      await eventually(() => kubelet.status(pod)?.phase === 'Pending', 'the pod to be told of as pending');
+      expect(kubelet.status(steady)?.phase).toBe('Running');
     } finally {
       rmSync(filler);
     }
