@@ -11,7 +11,8 @@ import { makeNodes, settle } from './trace-replay.ts';
 let cluster: Awaited<ReturnType<typeof startControllers>>;
 const home = mkdtempSync(join(tmpdir(), 'km-kubectl-'));
 beforeAll(async () => {
-  cluster = await startControllers();
+  // Nobody renews the leases of these nodes.
+  cluster = await startControllers({ nodeMonitorGracePeriod: 3_600_000 });
   await makeNodes(cluster.server);
 });
 afterAll(async () => {

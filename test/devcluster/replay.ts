@@ -183,26 +183,30 @@ class Player {
       bodyBase64 === undefined
         ? Buffer.from(this.#mapped(body ?? ''))
         : this.#mappedCall(Buffer.from(bodyBase64, 'base64'), path);
+    const options = {
+      hostname: url.hostname,
+      port: url.port,
+      method,
+      path,
+      agent: method === 'HEAD' ? false : connection.agent,
+      headers: { ...Object.fromEntries(given), 'content-length': payload.length },
+    };
     connection.pending.push(
       new Promise((resolve, reject) => {
-        const sent = request(
-          {
-            hostname: url.hostname,
-            port: url.port,
-            method,
-            path,
-            agent: method === 'HEAD' ? false : connection.agent,
-            headers: { ...Object.fromEntries(given), 'content-length': payload.length },
-          },
-          (message) => {
+        const send = () => {
+          const sent = request(options, (message) => {
             if (message.headers['transfer-encoding'] === 'chunked') return resolve({ message, body: undefined });
             let text = '';
             message.on('data', (chunk) => (text += String(chunk)));
             message.on('end', () => resolve({ message, body: text }));
-          },
-        );
-        sent.on('error', reject);
-        sent.end(payload);
+          });
+          // A connection that was idle may be closed while the next call is on its way.
+          sent.on('error', (error: NodeJS.ErrnoException) =>
+            sent.reusedSocket && error.code === 'ECONNRESET' ? send() : reject(error),
+          );
+          sent.end(payload);
+        };
+        send();
       }),
     );
   }
