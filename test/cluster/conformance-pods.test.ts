@@ -91,7 +91,7 @@ describeHere('with containerd', () => {
     await cluster.client.create(Pod, pod('lives', {}, { labels: { static: 'true' } }));
     await running('lives');
     const patched = await cluster.client.patch(Pod, ref, { metadata: { labels: { patched: 'yes' } } });
-    expect(patched.metadata.labels).toEqual({ static: 'true', patched: 'yes' });
+    expect(patched.metadata.labels).toMatchObject({ static: 'true', patched: 'yes' });
     const condition = { type: 'StatusUpdate', status: 'True', reason: 'E2E', message: 'told by somebody else' };
     const status = { conditions: [condition] };
     const told = await cluster.client.patch(Pod, ref, { status }, { type: 'strategic', subresource: 'status' });
