@@ -129,7 +129,8 @@ describe.each(['scheduler', 'apiserver', 'etcd', 'controller-manager'])('kill -9
       expect(now?.restartCount).toBe(0);
       expect(now?.containerID).toBe(status?.containerStatuses?.[0]?.containerID);
     }
-    expectEachOnce(after);
+    // A process writes its line a moment after it runs.
+    await eventually(() => expectEachOnce(after), 20_000);
     await expectSettled();
   }, 120_000);
 });
