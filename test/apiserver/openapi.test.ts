@@ -50,7 +50,7 @@ test('discovery is told apart by its tag, in both aggregated forms', async () =>
 
 test('groups come in their order, the preferred version first, with the hash of the stored form', async () => {
   const groups = listOf((await json('/apis'))['groups']);
-  expect(groups.slice(0, 3).map((group) => group['name'])).toEqual(['apps', 'events.k8s.io', 'autoscaling']);
+  expect(groups.slice(0, 3).map((group) => group['name'])).toEqual(['apiregistration.k8s.io', 'apps', 'events.k8s.io']);
   expect((await json('/apis/autoscaling'))['preferredVersion']).toEqual({
     groupVersion: 'autoscaling/v2',
     version: 'v2',

@@ -64,7 +64,7 @@ describe('the process runtime alone', () => {
       const sandbox = { pod, attempt: 0, hostname: 'p', logDirectory: ${JSON.stringify(join(directory, 'logs'))}, portMappings: [] };
       const { id } = await runtime.createSandbox(sandbox);
       await runtime.start({
-        pod, sandbox, sandboxId: id, attempt: 0, specHash: 'h', imageId: '', env: [], mounts: [], logPath: 'c/0.log',
+        pod, sandbox, sandboxId: id, attempt: 0, specHash: 'h', imageId: '', env: [], mounts: [], devices: [], logPath: 'c/0.log',
         container: { name: 'c', command: ['sh', '-c', ${JSON.stringify(script)}] }, resources: { cpuShares: 2, oomScoreAdj: 0 },
       });
       setInterval(() => {}, 1000);`;
