@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test } from '@jest/globals';
 import { options, start, type AgentSpec, type Devcluster, type Timings } from '../../devcluster/index.ts';
 import { delay } from '../../lib/delay.ts';
 import { askAgent, askMaster } from '../../mesos/operator.ts';
@@ -27,6 +27,9 @@ async function untilExecutors(url: string, count: number): Promise<void> {
 async function untilLeads(url: string): Promise<void> {
   while (!(await askMaster({ url }, { type: 'GET_HEALTH' }).catch(() => undefined))) await delay(20);
 }
+
+// The recordings have the times of another machine: a replay that fell behind on a busy one is played again, from the start.
+jest.retryTimes(2, { logErrorsBeforeRetry: true });
 
 const stops: (() => Promise<void>)[] = [];
 afterEach(async () => {
