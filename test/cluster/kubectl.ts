@@ -46,7 +46,8 @@ export class Kubectl {
           resolve({ code, stdout, stderr });
         },
       );
-      child.stdin?.end(input);
+      // One that fails at once reads nothing.
+      child.stdin?.on('error', () => undefined).end(input);
     });
   }
 
