@@ -234,40 +234,6 @@ describe('the devcluster answers as a real Mesos did', () => {
     60_000,
   );
 
-  test('about an agent that dies and comes back while its executors live on', async () => {
-    // Who was served waits for three seconds. The first framework is served before a round and the second one after it, so
-    // that the round after that is the first one's, as in the recording.
-    const devcluster = await cluster(1, { allocationInterval: 3000 });
-    await delay(1500);
-    const { faults } = devcluster;
-    const life = 12_000;
-    const dataOf = (run: number) => Buffer.from(JSON.stringify({ run })).toString('base64');
-    let launchedAt = 0;
-    const { compared } = await replay({
-      scenario: '07-agent-restart',
-      cluster: devcluster,
-      // Then the agent comes back with other resources, which ours does not.
-      to: 167,
-      // An acknowledgement got lost as the agent ended, which is a matter of chance.
-      omit: (line) => line >= 152 && line <= 157,
-      // A task that is to end while the agent is away ends later than in the recording, so that a slow machine gets there.
-      replace: { 'http://127.0.0.1:6190/executor.mjs': program, [dataOf(3500)]: dataOf(life) },
-      onNote: async (text) => {
-        // The second framework comes next.
-        if (text.startsWith('executor ex2 started')) await delay(1000);
-        if (text.startsWith('tasks: r1 running')) launchedAt = Date.now();
-        if (text.startsWith('SIGKILL to the agent')) faults.crashAgent(0);
-        if (text.startsWith('agent starts again')) {
-          await delay(Math.max(0, launchedAt + life + 4000 - Date.now()));
-          await faults.restartAgent(0);
-        }
-        if (text.startsWith('SIGTERM to the agent')) await faults.restartAgent(0);
-      },
-      skip: others,
-    });
-    expect(compared).toBeGreaterThan(50);
-  }, 120_000);
-
   test('about agents that are lost, return, die and are gone', async () => {
     const devcluster = await cluster(2, { agentPingTimeout: 700 });
     const { faults, agents: both } = devcluster;
