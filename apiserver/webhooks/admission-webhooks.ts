@@ -12,7 +12,7 @@ import { celVariables, conditionsHold } from './conditions.ts';
 import { matchedKind, type World } from './matching.ts';
 import { denial, failing, responseOf, reviewVersionFor, type ReviewResponse } from './response.ts';
 import { reviewRequest, shownIn } from './review.ts';
-import { rewrite } from './rewrite.ts';
+import { rewrite, subjectOf } from './rewrite.ts';
 
 /** Configurations are beyond their own reach, or a broken one could never be mended. */
 const untouchable = new Set([
@@ -76,8 +76,8 @@ async function mutateAll(
 ): Promise<void> {
   const seen = new Map<Placed, string>();
   for (const one of webhooks)
-    if (await mutateBy(one, request, world, caller)) seen.set(one, JSON.stringify(request.object));
-  const last = JSON.stringify(request.object);
+    if (await mutateBy(one, request, world, caller)) seen.set(one, JSON.stringify(subjectOf(request)));
+  const last = JSON.stringify(subjectOf(request));
   for (const [{ webhook, place }, after] of seen)
     if (webhook.reinvocationPolicy === 'IfNeeded' && after !== last)
       await mutateBy({ webhook, place: { ...place, round: 1 } }, request, world, caller);
@@ -94,9 +94,9 @@ async function mutateBy(
   const asked = await ask(webhook, request, world, caller, notes);
   if (!asked) return false;
   const { response, kind, object } = asked;
-  const before = JSON.stringify(request.object);
+  const before = JSON.stringify(subjectOf(request));
   if (response.patch && object) notes.patched(await applyPatch(webhook, response, request, object, kind));
-  notes.mutated(JSON.stringify(request.object) !== before);
+  notes.mutated(JSON.stringify(subjectOf(request)) !== before);
   return true;
 }
 

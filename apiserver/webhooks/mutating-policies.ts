@@ -10,7 +10,8 @@ import { applyJsonPatch } from '../patch/json.ts';
 import { celOf } from './conditions.ts';
 import type { World } from './matching.ts';
 import { concerned, type BoundPolicy } from './policies.ts';
-import { rewrite } from './rewrite.ts';
+import { operationOf } from './review.ts';
+import { restore, rewrite, subjectOf } from './rewrite.ts';
 
 type Bound = BoundPolicy<MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding>;
 
@@ -21,7 +22,7 @@ export function mutatingPolicies(world: World): AdmissionRule {
   return {
     name: type,
     mutate: (request) => {
-      if (request.operation === 'delete') return undefined;
+      if (operationOf(request) === 'DELETE') return undefined;
       const bound = concerned(MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, request, world);
       return bound.length > 0 ? mutateAll(bound, request) : undefined;
     },
@@ -33,16 +34,16 @@ async function mutateAll(bound: readonly Bound[], request: AdmissionRequest): Pr
   const seen = new Map<Bound, string>();
   for (const one of bound) {
     await mutateBy(one, request);
-    seen.set(one, JSON.stringify(request.object));
+    seen.set(one, JSON.stringify(subjectOf(request)));
   }
-  const last = JSON.stringify(request.object);
+  const last = JSON.stringify(subjectOf(request));
   for (const [one, after] of seen)
     if (one.policy.spec.reinvocationPolicy === 'IfNeeded' && after !== last) await mutateBy(one, request);
 }
 
 /** Every mutation sees what those before it made. */
 async function mutateBy(one: Bound, request: AdmissionRequest): Promise<void> {
-  const before = structuredClone(request.object);
+  const before = structuredClone(subjectOf(request));
   try {
     const { length } = await one.asks();
     for (let i = 0; i < length; i++)
@@ -53,7 +54,7 @@ async function mutateBy(one: Bound, request: AdmissionRequest): Promise<void> {
   } catch (error) {
     if (!one.isLenient) throw one.denial(type, (error as Error).message, 'Invalid');
     // Half of what a policy does is worse than nothing of it.
-    await rewrite(request, before, request.kind);
+    restore(request, before);
   }
 }
 

@@ -189,6 +189,19 @@ describe('mutating admission policies', () => {
     expect(await dataOf('let')).not.toHaveProperty('half');
   });
 
+  test('that are lenient and broken leave what was sent to a subresource as it was', async () => {
+    const pods = '/api/v1/namespaces/default/pods';
+    const spec = { nodeName: 'n', containers: [{ name: 'c', image: 'c' }] };
+    await server.call('POST', pods, { metadata: { name: 'evicted' }, spec });
+    await policy('evictions', [applying('Object{spec: object.nothing}')], { failurePolicy: 'Ignore' }, 'pods/eviction');
+    const eviction = { metadata: { name: 'evicted', namespace: 'default' }, deleteOptions: { gracePeriodSeconds: 77 } };
+    expect((await server.call('POST', `${pods}/evicted/eviction`, eviction)).status).toBe(201);
+    const { json } = await server.call('GET', `${pods}/evicted`);
+    expect(json['metadata']).toMatchObject({ deletionGracePeriodSeconds: 77 });
+    await server.call('DELETE', `${configurations}/mutatingadmissionpolicies/evictions`);
+    await server.call('DELETE', `${pods}/evicted?gracePeriodSeconds=0`);
+  });
+
   test('make no object that its kind would refuse', async () => {
     await policy('wrong', [applying('Object{data: 7}')]);
     expect((await make({ name: 'never' })).status).toBe(422);

@@ -230,6 +230,18 @@ describe('matching requests', () => {
     expect(json['metadata']).toMatchObject({ deletionGracePeriodSeconds: 77 });
   });
 
+  test('a webhook that would change a Binding fails the request: a change must not be lost', async () => {
+    const pods = '/api/v1/namespaces/default/pods';
+    await s.call('POST', pods, { metadata: { name: 'bent' }, spec: { containers: [{ name: 'a', image: 'a' }] } });
+    await configured('Mutating', { rules: [rule(['pods/binding'])] });
+    const operations = [{ op: 'replace', path: '/target/name', value: 'elsewhere' }];
+    answer = () => ({ patchType: 'JSONPatch', patch: Buffer.from(JSON.stringify(operations)).toString('base64') });
+    const binding = { metadata: { name: 'bent', namespace: 'default' }, target: { name: 'n' } };
+    const { status, json } = await s.call('POST', `${pods}/bent/binding`, binding);
+    expect([status, String(json['message'])]).toEqual([500, expect.stringContaining('can be refused, not changed')]);
+    expect((await s.call('GET', `${pods}/bent`)).json['spec']!['nodeName']).toBeUndefined();
+  });
+
   test('scope tells objects of namespaces from those of the cluster', async () => {
     await configured('Validating', { rules: [rule(['*'], { scope: 'Cluster', operations: ['CREATE'] })] });
     await make();

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from '@jest/g
 import { openEmbedded } from '../../../apiserver/embedded.ts';
 import type { Store } from '../../../apiserver/store.ts';
 import { eventually } from '../../eventually.ts';
-import { startServer, type Json, type TestServer, listOf } from '../harness.ts';
+import { startServer, type TestServer, listOf } from '../harness.ts';
 import { startWebhook, type Review, type WebhookServer } from '../webhook-server.ts';
 
 // What https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definition-versioning/ promises;
@@ -20,7 +20,7 @@ beforeAll(async () => {
   s = await startServer({}, { store });
   webhook = await startWebhook((_path, { apiVersion, request }) => {
     const { uid, desiredAPIVersion } = request!;
-    const objects = listOf<Review>(request!['objects'] as unknown as Json);
+    const objects = listOf<Review>(request!['objects']);
     const convertedObjects = objects.map((object) => convert({ ...object, apiVersion: desiredAPIVersion! }));
     const response = distort({ uid, convertedObjects, result: { status: 'Success' } });
     return { apiVersion, kind: 'ConversionReview', response };
