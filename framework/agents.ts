@@ -47,7 +47,7 @@ export interface AgentOptions {
   lead: number;
   quotas: Quotas;
   /** Of the class `revocable`. */
-  isRevocable?: boolean;
+  isRevocable: boolean;
 }
 
 /** One agent: its executor and its pods, which all roles share, and a place for each role that it offers something to. */
@@ -81,7 +81,7 @@ export class Agent {
   readonly #places = new Map<string, Place>();
   readonly #siblings = new Map<string, number>();
 
-  constructor(name: string, facts: AgentFacts, { overhead, lead, quotas, isRevocable = false }: AgentOptions) {
+  constructor(name: string, facts: AgentFacts, { overhead, lead, quotas, isRevocable }: AgentOptions) {
     this.name = name;
     this.isRevocable = isRevocable;
     this.facts = facts;

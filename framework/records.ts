@@ -22,6 +22,10 @@ const ConfigMap = kind<ConfigMap>({
 const namespace = 'kube-system';
 const launchLabel = `${prefix}launch`;
 
+/** The name of a new record, unlike every other; two classes of pods keep theirs side by side. */
+export const launchName = (isRevocable: boolean, now: number, serial: number): string =>
+  `${isRevocable ? 'revocable-launch' : 'launch'}-${now.toString(36)}-${serial.toString(36)}`;
+
 /**
  * What the framework must not forget, kept in the apiserver: its FrameworkID, and a record of each launch from before its
  * ACCEPT leaves until all its pods are bound or given back.

@@ -16,6 +16,7 @@ import { Machines } from './machines.ts';
 import { Offers, type OffersOptions } from './offers.ts';
 import { Place } from './places.ts';
 import { Quotas } from './quotas.ts';
+import { launchName } from './records.ts';
 import { isForRole, wantOf } from './resources.ts';
 import { Repeats } from './repeats.ts';
 import { sift } from './revocable.ts';
@@ -29,7 +30,7 @@ export interface StateOptions extends OffersOptions, SeatsOptions {
   /** Milliseconds before a machine is away that its node gets no more pods. */
   maintenanceLead: number;
   /** Of the class `revocable`: only offers with such resources are of use. */
-  isRevocable?: boolean;
+  isRevocable: boolean;
   /** Milliseconds after which a launch, or a KILL, without an answer is asked about. */
   launchTimeout: number;
 }
@@ -64,7 +65,7 @@ export class State {
       overhead: { ...wantOf([]), scalars },
       lead: options.maintenanceLead,
       quotas: this.quotas,
-      isRevocable: options.isRevocable ?? false,
+      isRevocable: options.isRevocable,
     });
     this.seats = new Seats(options, this.tasks);
     const { volumes, cluster } = options;
@@ -133,7 +134,7 @@ export class State {
   // --- offers -------------------------------------------------------------------------------------------------------
 
   offered(offers: readonly Offer[], now: number): Effect[] {
-    const [useful, useless] = sift(offers, this.#options.isRevocable ?? false);
+    const [useful, useless] = sift(offers, this.#options.isRevocable);
     const effects = useless.length > 0 ? send(this.#calls.decline(useless, this.#options.refuseWaiting)) : [];
     for (const offer of useful) {
       const agent = this.learnAgent(factsOf(offer));
@@ -268,7 +269,7 @@ export class State {
       .flatMap((role) => this.#roster.places(role))
       .filter(({ reserved }) => reserved.length > 0)
       .map((place) => {
-        const record = `${this.#options.isRevocable ? 'revocable-launch' : 'launch'}-${now.toString(36)}-${(this.#serial++).toString(36)}`;
+        const record = launchName(this.#options.isRevocable, now, this.#serial++);
         const tasks = place.reserved.splice(0);
         for (const task of tasks) task.stage = 'recording';
         this.tasks.record(tasks, record);

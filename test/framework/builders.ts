@@ -55,6 +55,7 @@ export const stateOptions: StateOptions = {
   cluster: 'c',
   info: { user: 'root', name: 'test', roles: [role] },
   mayNarrow: () => true,
+  isRevocable: false,
   maintenanceLead: 3_600_000,
   executor: {
     name: 'test',

@@ -107,7 +107,12 @@ describe('offers are asked of', () => {
         fc.array(terms, { minLength: 1, maxLength: 3 }),
         (attributes, fault, hand, asked) => {
           const facts = { id: 'a', hostname: 'HOST', ip: '10.0.0.1', port: 5051, attributes, domain: fault, total: [] };
-          const agent = new Agent('host', facts, { overhead: wantOf([]), lead: 0, quotas: new Quotas() });
+          const agent = new Agent('host', facts, {
+            overhead: wantOf([]),
+            lead: 0,
+            quotas: new Quotas(),
+            isRevocable: false,
+          });
           const own = { ...(hand.zone ? { [zone]: hand.zone } : {}), ...(hand.other ? { other: hand.other } : {}) };
           const node = { metadata: { name: 'host', labels: { ...own, ...labelsOf(agent) } } };
           const pods = asked.map((wish, i) => withTerms(`p${i}`, ...wish));

@@ -24,6 +24,7 @@ function agentWith(...pods: Pod[]): Agent {
   const agent = new Agent('n', facts, {
     overhead: { scalars: new Map(), ports: [], volumes: [] },
     lead: 0,
+    isRevocable: false,
     quotas: new Quotas(),
   });
   for (const one of pods) agent.addPod(one);
@@ -70,6 +71,7 @@ describe('a pod that somebody bound to a node', () => {
     const agent = new Agent('n', factsOf(makeOffer('a1')), {
       overhead: { scalars: new Map(), ports: [], volumes: [] },
       lead: 0,
+      isRevocable: false,
       quotas: new Quotas(),
     });
     expect(rejectionOf(pod(asking('64')), agent, needs)).toBeUndefined();
