@@ -21,7 +21,7 @@ afterAll(async () => {
 /** v1 has `hostPort`, v2 `host` and `port`. */
 function convert({ apiVersion, kind, request }: Review): object {
   const desired = String(request!['desiredAPIVersion']);
-  const objects = listOf<Record<string, string>>(request!['objects'] as unknown as Json);
+  const objects = listOf<Record<string, string>>(request!['objects']);
   const convertedObjects = objects.map(({ hostPort, host, port, ...object }) => {
     const [a, b] = (hostPort ?? ':').split(':');
     const spelt = desired.endsWith('/v2') ? { host: a, port: b } : { hostPort: `${host}:${port}` };
