@@ -15,9 +15,6 @@ import { median, report } from './report.ts';
 
 const pods = Number(process.env.KM_BENCH_PODS ?? 2000);
 const inFlight = 32;
-/** Of a steady stream: pods a second, and for how many seconds. */
-const rate = 100;
-const seconds = 10;
 
 /** kube-scheduler 1.23 with its limits raised, on such a machine: bound pods a second. */
 const goals = new Map([
@@ -47,11 +44,6 @@ for (const [agents, goal] of goals) {
       goal,
       raw,
     });
-    if (agents <= 1000) {
-      const steady = await median(3, () => latency(cluster.client, `s${round++}`));
-      const what = `p99 from created to bound, ${rate} pods/s on ${agents} agents`;
-      report({ bench: 'placing', case: what, value: steady, unit: 'ms', goal: 250, lower: true });
-    }
   } finally {
     await cluster.stop();
   }
@@ -92,36 +84,6 @@ async function placed(client: Client, prefix: string): Promise<number> {
   stop.abort();
   await remove(client, prefix);
   return pods / seconds;
-}
-
-/** Milliseconds that 99 of 100 pods wait at most, when they come evenly. */
-async function latency(client: Client, prefix: string): Promise<number> {
-  const stop = new AbortController();
-  const informer = new Informer(client, Pod, { labelSelector: `bench=${prefix}` }, silent);
-  await informer.start(stop.signal);
-  const createdAt = new Map<string, number>();
-  const waits: number[] = [];
-  const done = Promise.withResolvers<void>();
-  informer.on(({ object: { metadata, spec } }) => {
-    const since = createdAt.get(metadata.name);
-    if (!spec.nodeName || since === undefined) return;
-    createdAt.delete(metadata.name);
-    waits.push(performance.now() - since);
-    if (waits.length === rate * seconds) done.resolve();
-  });
-  const started = performance.now();
-  const creations = [];
-  for (let i = 0; i < rate * seconds; i++) {
-    await wait(Math.max(0, started + (i * 1000) / rate - performance.now()));
-    const name = `${prefix}-${i}`;
-    createdAt.set(name, performance.now());
-    creations.push(client.create(Pod, podNamed(name)));
-  }
-  await Promise.all(creations);
-  await done.promise;
-  stop.abort();
-  await remove(client, prefix);
-  return waits.sort((a, b) => a - b)[Math.floor(waits.length * 0.99)]!;
 }
 
 async function boundByHand(client: Client, prefix: string): Promise<number> {
