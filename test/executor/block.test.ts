@@ -20,7 +20,7 @@ function describeDevices(name: string, open: () => Promise<KubeletOn>): void {
       directory = mkdtempSync('/dev/shm/km-block-');
       device = loopDevice(join(directory, 'disk'));
       on = await open();
-      pods = podRuns(on.kubelet, busyboxImage);
+      pods = podRuns(() => on.kubelet, busyboxImage);
     }, 60_000);
     afterAll(async () => {
       try {

@@ -1,35 +1,19 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Container, PodSpec } from '../../api/kinds/pod.ts';
-import { containerdIsHere } from './containerd.ts';
-import { busyboxImage, echoImage } from './images.ts';
-import { type KubeletOn, kubeletOnContainerd } from './kubelet-on.ts';
-import { type PodRuns, podRuns } from './pod-runs.ts';
+import { beforeAll, describe, expect, test as one } from '@jest/globals';
+import type { Container } from '../../api/kinds/pod.ts';
+import { echoImage } from './images.ts';
+import { onContainerd } from './on-containerd.ts';
+import { never, onScratch, scratch } from './pod-runs.ts';
 
 /* What containers are told: each test has the name of a conformance test of Kubernetes 1.23 ([sig-node]), and its promise. */
 
-const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
-describeHere('on containerd', () => {
-  let on: KubeletOn;
-  let pods: PodRuns;
-  beforeAll(async () => {
-    on = await kubeletOnContainerd(25, 'env');
-    pods = podRuns(on.kubelet, busyboxImage);
-    const { configMaps, secrets } = on.kubelet.apiserver;
+const test = one.concurrent;
+
+onContainerd('on containerd', 25, (pods) => {
+  beforeAll(() => {
+    const { configMaps, secrets } = pods.kubelet.apiserver;
     configMaps.set('default/settings', { metadata: {}, data: { 'data-1': 'value-1' } });
     secrets.set('default/keys', { metadata: {}, data: { 'data-1': btoa('secret-1') } });
-  }, 60_000);
-  afterEach(() => pods.endAll());
-  afterAll(() => on?.stop(), 60_000);
-
-  const sh = (script: string, more: Partial<Container> = {}): Container => ({
-    name: 'c',
-    image: busyboxImage,
-    command: ['sh', '-c', script],
-    ...more,
   });
-  const scratch: Pick<PodSpec, 'volumes'> = { volumes: [{ name: 'w', emptyDir: {} }] };
-  const volumeMounts = [{ name: 'w', mountPath: '/w' }];
-  const never: Partial<PodSpec> = { restartPolicy: 'Never' };
 
   describe('environments', () => {
     const fromEnv = (env: Container['env']) => pods.outputOf('env', { env: env! });
@@ -65,7 +49,7 @@ describeHere('on containerd', () => {
     test('Downward API should provide host IP as an env var', async () =>
       expect(await pods.outputOf('echo $IP', { env: [field('IP', 'status.hostIP')] })).toBe('127.0.0.1\n'));
     test('Downward API should provide pod UID as env vars', async () => {
-      const pod = pods.run(sh('echo $ID', { env: [field('ID', 'metadata.uid')] }), never);
+      const pod = pods.run(pods.sh('echo $ID', { env: [field('ID', 'metadata.uid')] }), never);
       await pods.ended(pod);
       expect(await pods.log(pod)).toBe(`${pod.metadata.uid}\n`);
     });
@@ -78,7 +62,7 @@ describeHere('on containerd', () => {
       expect(await pods.outputOf(echoAmounts, { env: amounts })).toBe(`4 ${4 * 1024 ** 3} 0 0\n`));
 
     test('Pods should contain environment variables for services', async () => {
-      on.kubelet.apiserver.serviceList = [
+      pods.kubelet.apiserver.serviceList = [
         {
           metadata: { name: 'foo-service', namespace: 'default' },
           spec: { clusterIP: '10.96.1.1', ports: [{ port: 8765 }] },
@@ -114,7 +98,7 @@ describeHere('on containerd', () => {
   });
 
   describe('expansion in subPathExpr', () => {
-    const mounts = (subPathExpr: string) => [{ name: 'w', mountPath: '/sub', subPathExpr }, ...volumeMounts];
+    const mounts = (subPathExpr: string) => [{ name: 'w', mountPath: '/sub', subPathExpr }, ...onScratch.volumeMounts];
     const annotated = [
       { name: 'POD_NAME', value: 'foo' },
       { name: 'ANNOTATION', valueFrom: { fieldRef: { fieldPath: "metadata.annotations['mysubpath']" } } },
@@ -141,7 +125,7 @@ describeHere('on containerd', () => {
         'its refusal',
         (s) => s.containerStatuses?.[0]?.state.waiting?.reason === 'CreateContainerConfigError',
       );
-      on.kubelet.pods.bound({ ...pod, metadata: { ...pod.metadata, annotations: { mysubpath: 'mypath' } } });
+      pods.kubelet.pods.bound({ ...pod, metadata: { ...pod.metadata, annotations: { mysubpath: 'mypath' } } });
       await pods.running(pod);
       expect(await pods.ask(pod, 'ls -d /w/*/*')).toBe('/w/mypath/foo\n');
     });
@@ -150,7 +134,7 @@ describeHere('on containerd', () => {
       const pod = pods.run(container, scratch, { name: 'p', annotations: { mysubpath: 'mypath' } });
       await pods.running(pod);
       expect(await pods.ask(pod, 'touch /sub/test.log; ls /w/mypath/foo')).toBe('test.log\n');
-      on.kubelet.pods.bound({ ...pod, metadata: { ...pod.metadata, annotations: { mysubpath: 'newsubpath' } } });
+      pods.kubelet.pods.bound({ ...pod, metadata: { ...pod.metadata, annotations: { mysubpath: 'newsubpath' } } });
       await pods.remove(pod, 1);
     });
   });

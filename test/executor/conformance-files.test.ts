@@ -1,9 +1,6 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { expect, test as one } from '@jest/globals';
 import type { Pod, PodSpec, Volume } from '../../api/kinds/pod.ts';
-import { containerdIsHere } from './containerd.ts';
-import { busyboxImage } from './images.ts';
-import { type KubeletOn, kubeletOnContainerd } from './kubelet-on.ts';
-import { type PodRuns, podRuns } from './pod-runs.ts';
+import { onContainerd } from './on-containerd.ts';
 import { eventually } from './pods-for-tests.ts';
 
 /* Config maps and secrets as files: each test has the name of a conformance test of Kubernetes 1.23 ([sig-storage]), and its promise. */
@@ -20,26 +17,18 @@ interface Options {
 }
 type Source = 'configMap' | 'secret';
 
-const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
-describeHere('as files on containerd', () => {
-  let on: KubeletOn;
-  let pods: PodRuns;
-  beforeAll(async () => {
-    on = await kubeletOnContainerd(21, 'files');
-    pods = podRuns(on.kubelet, busyboxImage);
-  }, 60_000);
-  afterEach(() => pods.endAll());
-  afterAll(() => on?.stop(), 60_000);
+const test = one.concurrent;
 
+onContainerd('as files on containerd', 21, (pods) => {
   const set = (source: Source, name: string, data: Record<string, string>, namespace = 'default') => {
-    const { configMaps, secrets, watching } = on.kubelet.apiserver;
+    const { configMaps, secrets, watching } = pods.kubelet.apiserver;
     const coded = Object.fromEntries(Object.entries(data).map(([key, text]) => [key, btoa(text)]));
     if (source === 'configMap') configMaps.set(`${namespace}/${name}`, { metadata: {}, data });
     else secrets.set(`${namespace}/${name}`, { metadata: {}, data: coded });
     watching.get(`${source}/${namespace}/${name}`)?.();
   };
   const unset = (source: Source, name: string) => {
-    const { configMaps, secrets, watching } = on.kubelet.apiserver;
+    const { configMaps, secrets, watching } = pods.kubelet.apiserver;
     (source === 'configMap' ? configMaps : secrets).delete(`default/${name}`);
     watching.get(`${source}/default/${name}`)?.();
   };
@@ -63,6 +52,8 @@ describeHere('as files on containerd', () => {
     source: Source;
     projected?: true;
   }
+  /** The name of an object that no other kind of volume has. */
+  const own = (name: string, { title }: Kind) => `${name}-${title.toLowerCase().replace(' ', '-')}`;
   const configMap: Kind = { title: 'ConfigMap', source: 'configMap' };
   const secrets: Kind = { title: 'Secrets', source: 'secret' };
   const projectedConfigMap: Kind = { title: 'Projected configMap', source: 'configMap', projected: true };
@@ -91,9 +82,9 @@ describeHere('as files on containerd', () => {
 
   const modedItem = async (_: string, kind: Kind) => {
     set(kind.source, 'mapped', { 'data-1': 'value-1', 'data-2': 'value-2' });
-    const own = { items: items.map((item) => ({ ...item, mode: 0o400 })) };
+    const moded = { items: items.map((item) => ({ ...item, mode: 0o400 })) };
     const script = 'cat /v/path/to/data-2; stat -Lc " %a" /v/path/to/data-2';
-    expect(await read(kind, 'mapped', script, own)).toBe('value-2 400\n');
+    expect(await read(kind, 'mapped', script, moded)).toBe('value-2 400\n');
   };
   test.each(maps)('%s should be consumable from pods in volume with mappings and Item mode set', modedItem);
   test.each(anySecret)('%s should be consumable from pods in volume with mappings and Item Mode set', modedItem);
@@ -129,31 +120,31 @@ describeHere('as files on containerd', () => {
   test.each(anySecret)('%s should be consumable in multiple volumes in a pod', twice);
 
   test.each(maps)('%s updates should be reflected in volume', async (_, kind) => {
-    set(kind.source, 'changing', { 'data-1': 'value-1' });
-    const pod = pods.run(mounted, { volumes: [volume(kind, 'changing')] });
+    const name = own('changing', kind);
+    set(kind.source, name, { 'data-1': 'value-1' });
+    const pod = pods.run(mounted, { volumes: [volume(kind, name)] });
     await seen(pod, 'cat /v/data-1', 'value-1');
-    set(kind.source, 'changing', { 'data-1': 'value-2' });
+    set(kind.source, name, { 'data-1': 'value-2' });
     await seen(pod, 'cat /v/data-1', 'value-2');
   });
 
   test.each(all)('%s optional updates should be reflected in volume', async (_, kind) => {
-    unset(kind.source, 'made');
-    set(kind.source, 'gone', { 'data-1': 'value-1' });
-    set(kind.source, 'updated', { 'data-1': 'value-1' });
     const names = ['gone', 'updated', 'made'];
+    set(kind.source, own('gone', kind), { 'data-1': 'value-1' });
+    set(kind.source, own('updated', kind), { 'data-1': 'value-1' });
     const pod = pods.run(
       { volumeMounts: names.map((name) => ({ name, mountPath: `/v/${name}` })) },
-      { volumes: names.map((name) => volume(kind, name, { optional: true }, name)) },
+      { volumes: names.map((name) => volume(kind, own(name, kind), { optional: true }, name)) },
     );
     await seen(pod, 'cat /v/*/*', 'value-1value-1');
-    unset(kind.source, 'gone');
-    set(kind.source, 'updated', { 'data-3': 'value-3' });
-    set(kind.source, 'made', { 'data-1': 'new' });
+    unset(kind.source, own('gone', kind));
+    set(kind.source, own('updated', kind), { 'data-3': 'value-3' });
+    set(kind.source, own('made', kind), { 'data-1': 'new' });
     await seen(pod, 'cd /v; ls gone updated; cat made/data-1', 'gone:\n\nupdated:\ndata-3\nnew');
   });
 
   test('ConfigMap binary data should be reflected in volume', async () => {
-    on.kubelet.apiserver.configMaps.set('default/binary', {
+    pods.kubelet.apiserver.configMaps.set('default/binary', {
       metadata: {},
       data: { 'data-1': 'value-1' },
       binaryData: { 'dump.bin': Buffer.from([0xde, 0xca, 0xfe, 0xba, 0xd0, 0xfe, 0xff]).toString('base64') },
@@ -182,10 +173,10 @@ describeHere('as files on containerd', () => {
   });
 
   test('EmptyDir wrapper volumes should not conflict', async () => {
-    set('secret', 'both', { 'data-1': 'of the secret' });
-    set('configMap', 'both', { 'data-1': ', of the map' });
+    set('secret', 'wrapped', { 'data-1': 'of the secret' });
+    set('configMap', 'wrapped', { 'data-1': ', of the map' });
     const volumeMounts = ['v', 'w'].map((name) => ({ name, mountPath: `/${name}`, readOnly: true }));
-    const volumes = [volume(secrets, 'both'), volume(configMap, 'both', {}, 'w')];
+    const volumes = [volume(secrets, 'wrapped'), volume(configMap, 'wrapped', {}, 'w')];
     expect(await pods.outputOf('cat /v/data-1 /w/data-1', { volumeMounts }, { volumes })).toBe(
       'of the secret, of the map',
     );

@@ -1,37 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
-import { containerdIsHere } from './containerd.ts';
-import { busyboxImage } from './images.ts';
-import { type KubeletOn, kubeletOnContainerd } from './kubelet-on.ts';
-import { type PodRuns, podRuns } from './pod-runs.ts';
+import { describe, expect, test as one } from '@jest/globals';
+import type { Container, Pod } from '../../api/kinds/pod.ts';
+import { onContainerd } from './on-containerd.ts';
+import { never, onScratch, scratch } from './pod-runs.ts';
 import { eventually } from './pods-for-tests.ts';
 
 /* What containers may do, and how they end: each test has the name of a conformance test of Kubernetes 1.23 ([sig-node]), and its promise. */
 
-const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
-describeHere('on containerd', () => {
-  let on: KubeletOn;
-  let pods: PodRuns;
-  beforeAll(async () => {
-    on = await kubeletOnContainerd(23, 'pods');
-    pods = podRuns(on.kubelet, busyboxImage);
-    const { configMaps, secrets } = on.kubelet.apiserver;
-    configMaps.set('default/settings', { metadata: {}, data: { 'data-1': 'value-1' } });
-    secrets.set('default/keys', { metadata: {}, data: { 'data-1': btoa('secret-1') } });
-  }, 60_000);
-  afterEach(() => pods.endAll());
-  afterAll(() => on?.stop(), 60_000);
+const test = one.concurrent;
 
-  const sh = (script: string, more: Partial<Container> = {}): Container => ({
-    name: 'c',
-    image: busyboxImage,
-    command: ['sh', '-c', script],
-    ...more,
-  });
-  const scratch: Pick<PodSpec, 'volumes'> = { volumes: [{ name: 'w', emptyDir: {} }] };
-  const volumeMounts = [{ name: 'w', mountPath: '/w' }];
-  const never: Partial<PodSpec> = { restartPolicy: 'Never' };
-
+onContainerd('on containerd', 23, (pods) => {
   describe('ends', () => {
     const words = async (container: Container, phase: 'Succeeded' | 'Failed' = 'Succeeded') => {
       const status = await pods.ended(pods.run(container, never), phase);
@@ -40,19 +17,19 @@ describeHere('on containerd', () => {
     const fallback = { terminationMessagePolicy: 'FallbackToLogsOnError' as const };
     test('Container Runtime blackbox test on terminated container should report termination message if TerminationMessagePath is set as non-root user and at a non-default path', async () => {
       const path = { terminationMessagePath: '/dev/termination-custom-log', securityContext: { runAsUser: 10000 } };
-      expect(await words(sh('echo -n DONE > /dev/termination-custom-log', path))).toBe('DONE');
+      expect(await words(pods.sh('echo -n DONE > /dev/termination-custom-log', path))).toBe('DONE');
     });
     test('Container Runtime blackbox test on terminated container should report termination message from log output if TerminationMessagePolicy FallbackToLogsOnError is set', async () =>
-      expect(await words(sh('echo -n DONE; false', fallback), 'Failed')).toBe('DONE'));
+      expect(await words(pods.sh('echo -n DONE; false', fallback), 'Failed')).toBe('DONE'));
     test('Container Runtime blackbox test on terminated container should report termination message as empty when pod succeeds and TerminationMessagePolicy FallbackToLogsOnError is set', async () =>
-      expect(await words(sh('echo -n DONE; true', fallback))).toBe(''));
+      expect(await words(pods.sh('echo -n DONE; true', fallback))).toBe(''));
     test('Container Runtime blackbox test on terminated container should report termination message from file when pod succeeds and TerminationMessagePolicy FallbackToLogsOnError is set', async () =>
-      expect(await words(sh('echo -n OK > /dev/termination-log; echo DONE', fallback))).toBe('OK'));
+      expect(await words(pods.sh('echo -n OK > /dev/termination-log; echo DONE', fallback))).toBe('OK'));
 
     test('Container Runtime blackbox test when starting a container that exits should run with the expected status', async () => {
       const script = 'echo >> /w/count; case $(wc -l < /w/count) in 1) exit 1;; 2) exit 0;; esac; sleep 1000';
       const run = (restartPolicy: 'Always' | 'OnFailure' | 'Never') =>
-        pods.run(sh(script, { volumeMounts }), { ...scratch, restartPolicy });
+        pods.run(pods.sh(script, onScratch), { ...scratch, restartPolicy });
       const [always, onFailure, once] = [run('Always'), run('OnFailure'), run('Never')];
       const first = (status: Awaited<ReturnType<typeof pods.ended>>) => status.containerStatuses![0]!;
       const up = await pods.until(always, 'the third try', (s) => first(s).restartCount === 2 && first(s).ready);
@@ -91,15 +68,15 @@ describeHere('on containerd', () => {
     test('Pods should allow activeDeadlineSeconds to be updated', async () => {
       const pod = pods.run({}, { activeDeadlineSeconds: 600 });
       await pods.running(pod);
-      on.kubelet.pods.bound({ ...pod, spec: { ...pod.spec, activeDeadlineSeconds: 1 } });
+      pods.kubelet.pods.bound({ ...pod, spec: { ...pod.spec, activeDeadlineSeconds: 1 } });
       expect(await pods.ended(pod, 'Failed')).toMatchObject({ reason: 'DeadlineExceeded' });
     });
   });
 
   describe('init containers', () => {
-    const init = (name: string, script = 'true') => sh(script, { name });
+    const init = (name: string, script = 'true') => pods.sh(script, { name });
     const complete = (pod: Pod) => {
-      const status = on.kubelet.status(pod)!;
+      const status = pods.kubelet.status(pod)!;
       return status.initContainerStatuses!.map(({ name, ready, state, restartCount }) => [
         name,
         ready,
@@ -108,7 +85,7 @@ describeHere('on containerd', () => {
       ]);
     };
     test('InitContainer should invoke init containers on a RestartNever pod', async () => {
-      const pod = pods.run(sh('true'), { ...never, initContainers: [init('init1'), init('init2')] });
+      const pod = pods.run(pods.sh('true'), { ...never, initContainers: [init('init1'), init('init2')] });
       await pods.ended(pod);
       expect(complete(pod)).toEqual([
         ['init1', true, 0, 0],
@@ -154,11 +131,11 @@ describeHere('on containerd', () => {
     });
     test('KubeletManagedEtcHosts should test kubelet managed /etc/hosts file', async () => {
       const managed = '# Kubernetes-managed hosts file.';
-      const own = sh('sleep 1000', {
+      const own = pods.sh('sleep 1000', {
         name: 'own',
         volumeMounts: [{ name: 'w', mountPath: '/etc/hosts', subPath: 'hosts' }],
       });
-      const makes = sh('echo mine > /w/hosts', { name: 'makes', volumeMounts });
+      const makes = pods.sh('echo mine > /w/hosts', { name: 'makes', ...onScratch });
       const pod = pods.run({}, { ...scratch, initContainers: [makes], containers: [own] });
       await pods.running(pod);
       expect(await pods.ask(pod, 'cat /etc/hosts')).toContain(managed);
@@ -207,17 +184,16 @@ describeHere('on containerd', () => {
   });
 
   describe('hooks', () => {
-    const written = (name: string) =>
-      eventually(async () => (await pods.log(handler)).includes(`url:/${name}\n`) || undefined, name, 20_000);
-    let handler: Pod;
     /** A web server that says what it is asked for. */
     const hearing = async () => {
       const readinessProbe = { httpGet: { path: '/', port: 8080 }, periodSeconds: 0.2 };
-      handler = pods.run(
-        sh('mkdir /www; echo > /www/index.html; exec httpd -f -vv -p 8080 -h /www', { readinessProbe }),
+      const server = pods.run(
+        pods.sh('mkdir /www; echo > /www/index.html; exec httpd -f -vv -p 8080 -h /www', { readinessProbe }),
       );
-      await pods.running(handler);
-      return on.kubelet.status(handler)!.podIP!;
+      const { podIP = '' } = await pods.running(server);
+      const asked = (path: string) =>
+        eventually(async () => (await pods.log(server)).includes(`url:/${path}\n`) || undefined, path, 20_000);
+      return { ip: podIP, asked };
     };
     const calls = (host: string, path: string) => ({ httpGet: { host, path, port: 8080 } });
     const tells = (ip: string, path: string) => ({
@@ -225,23 +201,23 @@ describeHere('on containerd', () => {
     });
 
     test('Container Lifecycle Hook when create a pod with lifecycle hook should execute poststart exec hook properly', async () => {
-      const ip = await hearing();
+      const { ip, asked } = await hearing();
       await pods.running(pods.run({ lifecycle: { postStart: tells(ip, 'poststart-exec') } }));
-      await written('poststart-exec');
+      await asked('poststart-exec');
     });
     test('Container Lifecycle Hook when create a pod with lifecycle hook should execute poststart http hook properly', async () => {
-      const ip = await hearing();
+      const { ip, asked } = await hearing();
       await pods.running(pods.run({ lifecycle: { postStart: calls(ip, 'poststart-http') } }));
-      await written('poststart-http');
+      await asked('poststart-http');
     });
     const stops = async (preStop: (ip: string) => NonNullable<Container['lifecycle']>['preStop'], path: string) => {
-      const ip = await hearing();
+      const { ip, asked } = await hearing();
       const hook = preStop(ip);
       const command = ['sh', '-c', 'trap "exit 0" TERM; while :; do sleep 0.1; done'];
       const pod = pods.run({ command, lifecycle: hook ? { preStop: hook } : {} });
       await pods.running(pod);
       await pods.remove(pod, 15);
-      await written(path);
+      await asked(path);
     };
     test('Container Lifecycle Hook when create a pod with lifecycle hook should execute prestop exec hook properly', () =>
       stops((ip) => tells(ip, 'prestop-exec'), 'prestop-exec'));

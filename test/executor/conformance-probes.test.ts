@@ -1,30 +1,19 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { expect, test as one } from '@jest/globals';
 import type { Container, Pod, Probe } from '../../api/kinds/pod.ts';
-import { containerdIsHere } from './containerd.ts';
-import { busyboxImage } from './images.ts';
-import { type KubeletOn, kubeletOnContainerd } from './kubelet-on.ts';
-import { type PodRuns, podRuns } from './pod-runs.ts';
+import { onContainerd } from './on-containerd.ts';
 import { eventually } from './pods-for-tests.ts';
 
 /* Each test has the name of a conformance test of Kubernetes 1.23 ([sig-node] Probing container), and its promise, with shorter periods. */
 
-const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
-describeHere('probes on containerd', () => {
-  let on: KubeletOn;
-  let pods: PodRuns;
-  beforeAll(async () => {
-    on = await kubeletOnContainerd(24, 'probes');
-    pods = podRuns(on.kubelet, busyboxImage);
-  }, 60_000);
-  afterEach(() => pods.endAll());
-  afterAll(() => on?.stop(), 60_000);
+const test = one.concurrent;
 
+onContainerd('probes on containerd', 24, (pods) => {
   const quick = { periodSeconds: 0.2, failureThreshold: 1 };
   const file = { exec: { command: ['cat', '/tmp/health'] } };
   const http = { httpGet: { path: '/healthz', port: 8080 } };
   const tcp = { tcpSocket: { port: 8080 } };
   const running = (script: string, more: Partial<Container>) => pods.run({ command: ['sh', '-c', script], ...more });
-  const first = (pod: Pod) => on.kubelet.status(pod)!.containerStatuses![0]!;
+  const first = (pod: Pod) => pods.kubelet.status(pod)!.containerStatuses![0]!;
   const server = 'mkdir /www; echo ok > /www/healthz; httpd -f -p 8080 -h /www';
 
   const restarted = (pod: Pod, times = 1) =>
@@ -32,7 +21,7 @@ describeHere('probes on containerd', () => {
   /** Ten probes of the pod have ended so. */
   const answered = ({ metadata: { uid } }: Pod, result: 'successful' | 'failed') => {
     const isOne = ({ pod_uid, result: ended }: Record<string, string>) => pod_uid === uid && ended === result;
-    const count = () => [...on.kubelet.probeCounts.all()].find(({ labels }) => isOne(labels))?.value ?? 0;
+    const count = () => [...pods.kubelet.probeCounts.all()].find(({ labels }) => isOne(labels))?.value ?? 0;
     return eventually(() => count() >= 10 || undefined, `ten probes to be ${result}`, 30_000);
   };
   /** Was asked often enough to have been restarted, and was not. */

@@ -1,24 +1,14 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test as one } from '@jest/globals';
 import type { Container, Pod, PodSpec, Volume } from '../../api/kinds/pod.ts';
-import { containerdIsHere } from './containerd.ts';
 import { busyboxImage } from './images.ts';
-import { type KubeletOn, kubeletOnContainerd } from './kubelet-on.ts';
-import { type PodRuns, podRuns } from './pod-runs.ts';
+import { onContainerd } from './on-containerd.ts';
 import { eventually } from './pods-for-tests.ts';
 
 /* What a pod knows of itself as files, and its scratch space: each test has the name of a conformance test of Kubernetes 1.23 ([sig-storage]), and its promise. */
 
-const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
-describeHere('as volumes on containerd', () => {
-  let on: KubeletOn;
-  let pods: PodRuns;
-  beforeAll(async () => {
-    on = await kubeletOnContainerd(22, 'volumes');
-    pods = podRuns(on.kubelet, busyboxImage);
-  }, 60_000);
-  afterEach(() => pods.endAll());
-  afterAll(() => on?.stop(), 60_000);
+const test = one.concurrent;
 
+onContainerd('as volumes on containerd', 22, (pods) => {
   const mounted = { volumeMounts: [{ name: 'v', mountPath: '/v' }] };
 
   describe('the downward API', () => {
@@ -89,7 +79,7 @@ describeHere('as volumes on containerd', () => {
       const shows = (value: string) =>
         eventually(async () => (await pods.ask(pod, 'cat /v/field')) === `tier="${value}"` || undefined, value, 20_000);
       await shows('back');
-      on.kubelet.pods.bound({ ...pod, metadata: { ...pod.metadata, [field]: { tier: 'front' } } });
+      pods.kubelet.pods.bound({ ...pod, metadata: { ...pod.metadata, [field]: { tier: 'front' } } });
       await shows('front');
     };
     test.each(kinds)('%s should update labels on modification', (_, kind) => follows(kind, 'labels'));

@@ -19,7 +19,7 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
     beforeAll(async () => {
       life = await open();
       kubelet = life.kubelet;
-      pods = podRuns(kubelet, life.image);
+      pods = podRuns(() => kubelet, life.image);
     }, 60_000);
     afterAll(() => life?.close(), 60_000);
 
