@@ -1,4 +1,4 @@
-import { build } from '../lib/build.ts';
+import { build, kubernetesVersion } from '../lib/build.ts';
 
 /** What `/version` answers: the Kubernetes whose API is served, and the km that serves it. */
 export const version = {
@@ -8,7 +8,7 @@ export const version = {
   emulationMinor: '36',
   minCompatibilityMajor: '1',
   minCompatibilityMinor: '35',
-  gitVersion: `v1.36.0+km.${build.version}`,
+  gitVersion: kubernetesVersion,
   gitCommit: build.commit,
   gitTreeState: 'clean',
   buildDate: build.date,

@@ -34,7 +34,7 @@ export interface ClusterOptions {
   criSocket: string;
   dockerHost: string;
   /**
-   * The address of this machine that pods with a network of their own reach: there the API and the names of the cluster are
+   * The address of this machine that pods with a network of their own reach: there the API, the names of the cluster and the nodes are
    * for them. '' where pods share our network, or cannot reach us.
    */
   podsReach: string;
@@ -271,7 +271,8 @@ class Launch implements LocalCluster {
     const executor = [process.execPath, km, 'executor', '--runtime', this.#o.runtime];
     if (this.#o.runtime === 'cri') executor.push('--cri-socket', this.#o.criSocket);
     if (this.#o.runtime === 'docker') executor.push('--docker-host', this.#o.dockerHost);
-    if (this.#o.podsReach) executor.push('--cluster-dns', dnsAddress(this.#o.serviceCidr));
+    if (this.#o.podsReach)
+      executor.push('--cluster-dns', dnsAddress(this.#o.serviceCidr), '--node-ip', this.#o.podsReach);
     executor.push('--log-level', this.#o.logLevel, ...(this.#o.executorFlags ?? []));
     return this.#km('scheduler', [
       ...this.#clientFlags('scheduler'),

@@ -6,15 +6,13 @@ import { formatBytes, formatMilli } from '../api/quantity.ts';
 import { isRevocable } from '../api/revocable.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
+import { kubernetesVersion } from '../lib/build.ts';
 import { delay } from '../lib/delay.ts';
 import { equal } from '../lib/equal.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Resource } from '../mesos/types.ts';
 import type { RuntimeImage } from './runtime.ts';
 import { type MachineInfo, type MachineReadings, machineInfo, machineReadings, pressuresIn } from './machine.ts';
-
-/** The Kubernetes whose kubelet this is, and who made it. */
-export const kubeletVersion = 'v1.36.0+km';
 
 export interface NodeOptions {
   client: Client;
@@ -203,7 +201,7 @@ export function nodeStatus(
       kernelVersion: info.kernel,
       osImage: info.osImage,
       containerRuntimeVersion: runtimeVersion,
-      kubeletVersion,
+      kubeletVersion: kubernetesVersion,
       kubeProxyVersion: '',
       operatingSystem: 'linux',
       architecture: info.architecture,

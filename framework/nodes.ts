@@ -6,8 +6,10 @@ import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer } from '../client/informer.ts';
 import { type Reconciler, watching } from '../client/reconcile.ts';
+import { kubernetesVersion } from '../lib/build.ts';
 import type { Attribute } from '../mesos/types.ts';
 import type { Agent } from './agents.ts';
+import { portCount } from './resources.ts';
 
 /** Where news of agents comes from. */
 export interface AgentNews {
@@ -62,7 +64,13 @@ async function create(client: Client, agent: Agent, now: number, signal: AbortSi
     annotations: { [annotations.agentId]: agent.facts.id },
   };
   await client.create(Node, { metadata, spec: { providerID: `mesos://${agent.facts.id}` } }, {}, signal);
-  const status = { ...capacityOf(agent), addresses: addressesOf(agent), conditions: [readyOf(agent.reachable, now)] };
+  const status = {
+    ...capacityOf(agent),
+    addresses: addressesOf(agent),
+    conditions: [readyOf(agent.reachable, now)],
+    // Of the executor that will start there; what only it can tell, it adds.
+    nodeInfo: { operatingSystem: 'linux', kubeletVersion: kubernetesVersion },
+  };
   await client.patch(Node, { name: agent.name }, { status }, { type: 'strategic', subresource: 'status' }, signal);
 }
 
@@ -133,7 +141,10 @@ function readyOf(reachable: boolean, now: number) {
 
 function capacityOf(agent: Agent): Pick<NodeStatus, 'capacity' | 'allocatable'> {
   const written = Object.fromEntries(
-    Object.entries(agent.allocatable).map(([resource, amount]) => [resource, formatAmount(resource, amount)]),
+    Object.entries(agent.allocatable)
+      // No resource that a pod may ask for.
+      .filter(([resource]) => resource !== portCount)
+      .map(([resource, amount]) => [resource, formatAmount(resource, amount)]),
   );
   return { capacity: written, allocatable: written };
 }

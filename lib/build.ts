@@ -18,6 +18,9 @@ export const build = {
   date: built?.date ?? new Date(statSync(manifest).mtimeMs).toISOString().replace(/\.\d+Z$/, 'Z'),
 };
 
+/** The Kubernetes that every server of km is like, as versions of Kubernetes are written. */
+export const kubernetesVersion = `v1.36.0+km.${version}`;
+
 /** What is checked out, read from git's own files: no git need be installed. */
 function commitOf(git: string): string {
   const read = (file: string): string =>

@@ -41,6 +41,18 @@ describe.each(isolating)('pods on %s', (_, start) => {
     expect(await inPod('nslookup web.default.svc.cluster.local')).toMatch(/Address(?: 1)?: 10\.118\./);
   }, 60_000);
 
+  test('a node port answers pods at the address of its node', async () => {
+    const { kubectl } = place.cluster;
+    await kubectl.run('expose', 'pod', 'web', '--name=outward', '--type=NodePort', '--port=80', '--target-port=8080');
+    const port = await kubectl.run('get', 'service', 'outward', '-o', 'jsonpath={.spec.ports[0].nodePort}');
+    const node = await kubectl.run('get', 'pod', 'web', '-o', 'jsonpath={.status.hostIP}');
+    await eventually(
+      async () =>
+        expect(await inPod(`printf "GET / HTTP/1.0\\r\\n\\r\\n" | nc -w 2 ${node} ${port} || true`)).toMatch(/404/),
+      20_000,
+    );
+  }, 60_000);
+
   test('the API is reached by its name', async () => {
     expect(await inPod('nslookup kubernetes.default.svc.cluster.local')).toContain('10.118.0.1');
     expect(await inPod('nc -w 3 kubernetes.default.svc.cluster.local 443 </dev/null && echo open')).toBe('open\n');
