@@ -48,9 +48,3 @@ function max(a: Amounts, b: Amounts): Amounts {
   for (const [name, amount] of Object.entries(b)) most[name] = Math.max(most[name] ?? 0, amount);
   return most;
 }
-
-/** Ports of the host that the pod's containers ask for, each once. */
-export function hostPortsOf(pod: Pod): number[] {
-  const ports = pod.spec.containers.flatMap((c) => (c.ports ?? []).flatMap((p) => (p.hostPort ? [p.hostPort] : [])));
-  return [...new Set(ports)];
-}

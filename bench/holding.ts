@@ -32,7 +32,7 @@ function holding(agents: number, tasks: number): State {
     const uid = pod.metadata.uid!;
     state.agentOfNode(node)?.addPod(pod);
     const known = { id: `pod.${uid}.0`, agentId, uid, key: `default/p${i}`, node };
-    state.seats.adopt({ ...known, stage: 'bound', record: undefined, pod, rebound: true });
+    state.seats.adopt({ ...known, stage: 'bound', record: undefined, pod, rebound: true, anyPorts: [] });
   }
   return state;
 }

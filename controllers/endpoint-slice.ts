@@ -8,7 +8,7 @@ import type { Client } from '../client/client.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { controllerReference } from './common/ownership.ts';
 import { OwnWrites } from './common/own-writes.ts';
-import { type Backend, backendsOf, byPorts, servicesOf, targetRef } from './common/service-pods.ts';
+import { type Backend, type Reach, backendsOf, byPorts, servicesOf, targetRef } from './common/service-pods.ts';
 import { type SlicePlan, planSlices } from './common/slice-plan.ts';
 import { hinted } from './common/topology-hints.ts';
 import { TriggerTimes, withTrigger } from './common/trigger-times.ts';
@@ -25,7 +25,7 @@ const waitForCache = 500;
 
 /** EndpointSlices of services with a selector, of at most `perSlice` endpoints each. */
 export const endpointSlices =
-  (perSlice: number) =>
+  (perSlice: number, reach: Reach) =>
   ({ client, informer, now }: World): Reconciler => {
     const byNamespace = { namespace: (object: Stored) => [object.metadata.namespace ?? ''] };
     const services = informer(Service, { indexes: byNamespace });
@@ -61,7 +61,7 @@ export const endpointSlices =
         const service = services.get(key);
         if (!service) times.forget(key);
         const backends = service?.spec.selector
-          ? backendsOf(service, pods.by('namespace', splitKey(key).namespace))
+          ? backendsOf(service, pods.by('namespace', splitKey(key).namespace), reach)
           : [];
         const wanted = service?.spec.selector
           ? slicesOf(service, backends, zoneOf).map((slice) => ({

@@ -29,6 +29,7 @@ import { resourceQuotas } from './resource-quota.ts';
 import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
 import { loadBalancers } from './common/load-balancers.ts';
+import type { Reach } from './common/service-pods.ts';
 import { serviceLb } from './service-lb.ts';
 import { serviceAccountTokens } from './service-account-tokens.ts';
 import { statefulSets } from './stateful-set.ts';
@@ -60,6 +61,8 @@ const tokens: Controller['make'] = (world, o) => {
   const ca = o.rootCaFile ? readFileSync(o.rootCaFile, 'utf8') : undefined;
   return serviceAccountTokens({ key, ca, generate: o.legacyServiceAccountTokenAutoGeneration })(world);
 };
+
+const reachOf = ({ hostPortEndpoints }: Options): Reach => (hostPortEndpoints ? 'hosts' : 'pods');
 
 /** Every controller. Adding one is a file and a row here. */
 export const all: readonly Controller[] = [
@@ -200,14 +203,14 @@ export const all: readonly Controller[] = [
     also: ['endpoints-controller', 'endpoint'],
     component: 'endpoint-controller',
     syncs: 'concurrentEndpointSyncs',
-    make: endpoints,
+    make: (world, o) => endpoints(reachOf(o))(world),
   },
   {
     name: 'endpoint-slice',
     also: ['endpointslice-controller', 'endpointslice'],
     component: 'endpoint-slice-controller',
     syncs: 'concurrentServiceEndpointSyncs',
-    make: (world, o) => endpointSlices(o.maxEndpointsPerSlice)(world),
+    make: (world, o) => endpointSlices(o.maxEndpointsPerSlice, reachOf(o))(world),
   },
   {
     name: 'endpoint-slice-mirroring',

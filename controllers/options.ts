@@ -29,6 +29,9 @@ export const options = {
   ...doorOptions,
   controllers: list('Controllers to run: * for all, name for one more, -name for one less', ['*'], '<*,name,-name>'),
   ...syncs,
+  hostPortEndpoints: flag(
+    'Services lead to pods by ports of their nodes, where pods have such: fixed ones, or mapped by Mesos',
+  ),
   maxEndpointsPerSlice: number('Endpoints that an EndpointSlice holds at most', 100, { min: 1, max: 1000 }),
   rootCaFile: text('CA of the apiserver (PEM), given to the pods of every namespace', '', '<file>'),
   serviceAccountPrivateKeyFile: text(

@@ -30,14 +30,14 @@ const three: readonly AgentSpec[] = [
   {
     attributes: 'rack:r1;os:linux;cores_ghz:2.75',
     domain: 'eu/z1',
-    resources: 'cpus:4;mem:8192;disk:20480;ports:[31000-31999]',
+    resources: 'cpus:4;mem:8192;disk:20480;ports:[1024-31999]',
   },
   {
     attributes: 'rack:r2;os:linux;ssd:true',
     domain: 'eu/z2',
     resources: 'cpus:8;mem:16384;disk:40960;ports:[32000-32999]',
   },
-  { attributes: 'rack:r3;os:linux', domain: 'eu/z3', resources: 'cpus:2;mem:4096;disk:10240;ports:[33000-33999]' },
+  { attributes: 'rack:r3;os:linux', domain: 'eu/z3', resources: 'cpus:2;mem:4096;disk:10240;ports:[33000-65535]' },
 ];
 /** What a Mesos agent says that cannot look at its machine. */
 const usual = 'cpus:1;mem:1024;disk:10240;ports:[31000-32000]';

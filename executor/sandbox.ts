@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { hostPortOf } from '../api/host-ports.ts';
 import type { Container, Pod } from '../api/kinds/pod.ts';
 import { podCgroup } from './pod-cgroups.ts';
 import { type SandboxSpec, StartError } from './runtime.ts';
@@ -61,12 +62,16 @@ export const specHash = ({ name, image }: Container): string =>
     .digest('hex')
     .slice(0, 16);
 
-const portMappings = (pod: Pod): SandboxSpec['portMappings'] =>
-  [...pod.spec.containers, ...(pod.spec.initContainers ?? [])].flatMap((container) =>
-    (container.ports ?? []).flatMap(({ containerPort, hostPort, protocol = 'TCP', hostIP = '' }) =>
+/** Only containers have ports that Mesos chose: init containers are long done when somebody asks. */
+const portMappings = (pod: Pod): SandboxSpec['portMappings'] => {
+  const mapped = portsOf(pod.spec.containers).map((port) => ({ ...port, hostPort: hostPortOf(pod, port) }));
+  return [...mapped, ...portsOf(pod.spec.initContainers ?? [])].flatMap(
+    ({ containerPort, hostPort, protocol = 'TCP', hostIP = '' }) =>
       hostPort ? [{ containerPort, hostPort, protocol, hostIP }] : [],
-    ),
   );
+};
+
+const portsOf = (containers: readonly Container[]) => containers.flatMap(({ ports = [] }) => ports);
 
 type Dns = NonNullable<SandboxSpec['dns']>;
 

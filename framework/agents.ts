@@ -7,7 +7,7 @@ import type { Attribute, DomainInfo, Resource } from '../mesos/types.ts';
 import type { Window } from './maintenance.ts';
 import { Place } from './places.ts';
 import type { Quotas } from './quotas.ts';
-import { type Want, amountsOf, fromThousandths, kubernetesName } from './resources.ts';
+import { Pool, type Want, amountsOf, fromThousandths, kubernetesName, portCount } from './resources.ts';
 import type { Task } from './tasks.ts';
 
 /** What is known of an agent's nature, from the operator API or from an offer. */
@@ -187,7 +187,8 @@ export class Agent {
       const resource = kubernetesName(name);
       if (all[resource] !== undefined) all[resource] = Math.max(0, all[resource] - fromThousandths(name, thousandths));
     }
-    this.allocatable = { ...all, pods: podsPerNode };
+    const ports = Pool.of(this.facts.total ?? [], this.isRevocable).portCount();
+    this.allocatable = { ...all, [portCount]: ports, pods: podsPerNode };
   }
 
   siblings(owner: string): number {

@@ -1,4 +1,5 @@
 import { resourcePath } from '../api/kind.ts';
+import { hostPortNotes } from '../api/host-ports.ts';
 import { annotations } from '../api/kinds/names.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { type Stored, splitKey } from '../api/meta.ts';
@@ -80,4 +81,8 @@ export class Bindings {
   }
 }
 
-const taskAnnotations = ({ id, agentId }: Task) => ({ [annotations.taskId]: id, [annotations.agentId]: agentId });
+const taskAnnotations = ({ id, agentId, pod, anyPorts }: Task) => ({
+  ...(pod ? hostPortNotes(pod, anyPorts) : {}),
+  [annotations.taskId]: id,
+  [annotations.agentId]: agentId,
+});

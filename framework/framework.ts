@@ -273,7 +273,7 @@ export class Framework implements Cluster {
     const { [annotations.taskId]: id, [annotations.agentId]: agentId } = pod.metadata.annotations ?? {};
     if (!pod.spec.nodeName || isTerminal(pod) || !id || !agentId || state.tasks.ofPod(pod.metadata.uid)) return;
     const known = { id, agentId, uid: pod.metadata.uid, key: keyOf(pod), node: pod.spec.nodeName };
-    state.seats.adopt({ ...known, stage: 'bound', record: undefined, pod, rebound: true });
+    state.seats.adopt({ ...known, stage: 'bound', record: undefined, pod, rebound: true, anyPorts: [] });
   }
 
   /** A node has an agent now: its pods that have no task ask for one. */

@@ -20,6 +20,7 @@ import { PersistentVolume } from '../api/kinds/persistent-volume.ts';
 import { Pod } from '../api/kinds/pod.ts';
 import { StorageClass } from '../api/kinds/storage-class.ts';
 import type { Stored } from '../api/meta.ts';
+import { type PortMapping, openPorts } from '../api/host-ports.ts';
 import { podRequests } from '../api/pod-requests.ts';
 import { isRevocable, mayBeRevoked } from '../api/revocable.ts';
 import type { Client } from '../client/client.ts';
@@ -28,7 +29,7 @@ import { EventRecorder } from '../client/events.ts';
 import type { Informers } from '../client/informer.ts';
 import { run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Values, duration, flag, list, number, text } from '../lib/options.ts';
+import { type Values, duration, flag, list, number, oneOf, text } from '../lib/options.ts';
 import type { ResponseGetAgentsAgent } from '../mesos/master.ts';
 import { askMaster } from '../mesos/operator.ts';
 import type { Cluster, Needs } from '../scheduler/index.ts';
@@ -44,6 +45,7 @@ import { deleteNode, nodeReconciler } from './nodes.ts';
 import { pagesOf } from './pages.ts';
 import { Poll } from './poll.ts';
 import { Records } from './records.ts';
+import { portCount } from './resources.ts';
 import { Classes, isTakenBack, suffix } from './revocable.ts';
 import { Roles } from './roles.ts';
 import { State } from './state.ts';
@@ -93,6 +95,11 @@ export const options = {
   executorMem: number('Megabytes that the executor itself is accounted with', 128),
   defaultPodCpus: number('Cores of a pod that asks for none', 0.25),
   defaultPodMem: number('Megabytes of a pod that asks for none', 64),
+  portMapping: oneOf(
+    'Whether ports of containers without a host port get one of those that are offered, where no label of their pod says it',
+    ['fixed', 'wildcard'],
+    'fixed',
+  ),
   minOfferCpus: number('Least cores of an offer that is worth an offer; with 0 the masters decide', 0),
   minOfferMem: number('Least megabytes of an offer that is worth an offer; with 0 the masters decide', 0),
   offerConstraints: flag(
@@ -305,7 +312,7 @@ function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps
     launchTimeout: o.launchTimeout,
     maintenanceLead: o.maintenanceLead,
     isRevocable: o.revocable,
-    needs: needsOf({ cpu: o.defaultPodCpus * 1000, memory: o.defaultPodMem * mega }),
+    needs: needsOf({ cpu: o.defaultPodCpus * 1000, memory: o.defaultPodMem * mega }, o.portMapping),
     executor: {
       name: o.frameworkName,
       command: o.executorCommand,
@@ -332,13 +339,17 @@ function splitPair(pair: string): [string, string] {
   return [pair.slice(0, at), pair.slice(at + 1)];
 }
 
-/** Mesos accounts everything, so a pod that asks for no cpu or memory is given defaults. Remembered by pod object. */
-export function needsOf(defaults: Record<string, number>): (pod: Pod) => Needs {
+/**
+ * Mesos accounts everything, so a pod that asks for no cpu or memory is given defaults; and the ports of the host that its
+ * containers get by `mapping`. Remembered by pod object.
+ */
+export function needsOf(defaults: Record<string, number>, mapping: PortMapping): (pod: Pod) => Needs {
   const known = new WeakMap<Pod, Needs>();
   return (pod) => {
     let needs = known.get(pod);
     if (!needs) {
-      const amounts = { ...defaults, ...nonZero(podRequests(pod)) };
+      const ports = { [portCount]: openPorts(pod, mapping) };
+      const amounts = { ...defaults, ...nonZero({ ...podRequests(pod), ...ports }) };
       needs = Object.entries(amounts).map(([resource, amount]) => ({ resource, amount }));
       known.set(pod, needs);
     }

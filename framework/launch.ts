@@ -4,7 +4,9 @@ import { podLimit } from '../api/pod-resources.ts';
 import type { ExecutorInfo, TaskInfo } from '../mesos/tasks.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
+import { discoveryOf, labelsOfTask, taskName } from './discovery.ts';
 import { type Want, mesosName, toThousandths } from './resources.ts';
+import type { Task } from './tasks.ts';
 
 /**
  * What a task may use at most, beside what it is accounted with: nothing less, and of cpus all there are where the pod has
@@ -66,20 +68,20 @@ export function executorInfo(template: ExecutorTemplate, frameworkId: string, re
 
 export function taskInfo(
   pod: Pod,
-  taskId: string,
-  agentId: string,
-  resources: Resource[],
+  { id, agentId, resources, anyPorts }: Pick<Task, 'id' | 'agentId' | 'resources' | 'anyPorts'>,
   executor: ExecutorInfo,
   limits?: TaskInfo['limits'],
 ): TaskInfo {
   const { namespace = '', name = '', uid = '' } = pod.metadata;
   return {
-    name: `${name}.${namespace}.pod`,
-    task_id: { value: taskId },
+    name: taskName(pod),
+    task_id: { value: id },
     agent_id: { value: agentId },
     resources,
     ...(limits ? { limits } : {}),
     executor,
+    discovery: discoveryOf(pod, anyPorts),
+    labels: labelsOfTask(pod),
     data: Buffer.from(JSON.stringify({ namespace, name, uid })),
   };
 }

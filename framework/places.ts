@@ -4,7 +4,7 @@ import type { Offer } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
 import { type NodeView, type Quota, noOffer } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
-import { Pool, type Taken, type Want, fromThousandths, kubernetesName, nothing } from './resources.ts';
+import { Pool, type Taken, type Want, fromThousandths, kubernetesName, nothing, portCount } from './resources.ts';
 import type { Task } from './tasks.ts';
 import { volumeResource } from './volumes.ts';
 
@@ -126,7 +126,7 @@ export class Place implements NodeView {
 
   refresh(): void {
     this.unavailable = this.#whyUnavailable();
-    const free: Record<string, number> = {};
+    const free: Record<string, number> = { [portCount]: this.#pool.portCount() };
     for (const [name, thousandths] of this.#pool.scalars()) {
       const overhead = this.agent.executor ? 0 : (this.agent.overhead.scalars.get(name) ?? 0);
       free[kubernetesName(name)] = fromThousandths(name, Math.max(0, thousandths - overhead));

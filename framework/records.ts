@@ -6,6 +6,8 @@ import type { Client } from '../client/client.ts';
 import type { Launch } from './effects.ts';
 import type { KnownTask } from './tasks.ts';
 
+type Recorded = Pick<KnownTask, 'id' | 'key' | 'uid' | 'rebound' | 'anyPorts'>;
+
 interface ConfigMap extends KubeObject {
   data?: Record<string, string>;
 }
@@ -64,7 +66,7 @@ export class Records {
   }
 
   async write({ record, agent, tasks }: Launch): Promise<void> {
-    const known = tasks.map(({ id, key, uid, rebound }) => ({ id, key, uid, rebound }));
+    const known = tasks.map(({ id, key, uid, rebound, anyPorts }) => ({ id, key, uid, rebound, anyPorts }));
     await this.#client.create(ConfigMap, {
       metadata: { namespace, name: record, labels: { [launchLabel]: this.#framework } },
       data: { agentId: agent.facts.id, node: agent.name, tasks: JSON.stringify(known) },
@@ -87,7 +89,7 @@ export class Records {
       signal,
     );
     return items.flatMap(({ metadata: { name }, data }) => {
-      const tasks = JSON.parse(data?.tasks ?? '[]') as Pick<KnownTask, 'id' | 'key' | 'uid' | 'rebound'>[];
+      const tasks = JSON.parse(data?.tasks ?? '[]') as Recorded[];
       return tasks.map((task) => ({
         ...task,
         node: data?.node ?? '',

@@ -1,6 +1,6 @@
 import { annotations } from '../api/kinds/names.ts';
 import { isTerminal, type Pod } from '../api/kinds/pod.ts';
-import { hostPortsOf } from '../api/pod-requests.ts';
+import { hostPortsOf } from '../api/host-ports.ts';
 import type { Needs } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
 import { Pool } from './resources.ts';

@@ -19,6 +19,9 @@ const names: Record<string, string> = {
 };
 const kubernetesNames = Object.fromEntries(Object.entries(names).map(([k, m]) => [m, k]));
 
+/** Among needs and what is free: ports of any number. */
+export const portCount = 'ports';
+
 export const mesosName = (resource: string): string => names[resource] ?? resource;
 export const kubernetesName = (name: string): string => kubernetesNames[name] ?? name;
 
@@ -38,10 +41,11 @@ export function fromThousandths(name: string, thousandths: number): number {
 
 export const scalarOf = (resource: Resource): number => Math.round((resource.scalar?.value ?? 0) * 1000);
 
-/** What a task takes: thousandths by Mesos name, single ports, volumes. */
+/** What a task takes: thousandths by Mesos name, ports by number, so many ports of any number, volumes. */
 export interface Want {
   scalars: ReadonlyMap<string, number>;
   ports: readonly number[];
+  anyPorts: number;
   volumes: readonly VolumeWant[];
 }
 
@@ -53,15 +57,19 @@ export interface Taken {
   resources: Resource[];
   /** What makes these of those, in order. */
   operations: OfferOperation[];
+  /** Those that were wanted with any number. */
+  anyPorts: readonly number[];
 }
 
-export const nothing: Readonly<Taken> = { consumed: [], resources: [], operations: [] };
+export const nothing: Readonly<Taken> = { consumed: [], resources: [], operations: [], anyPorts: [] };
 
 export function wantOf(needs: Needs, ports: readonly number[] = [], volumes: readonly VolumeWant[] = []): Want {
   const scalars = new Map<string, number>();
+  let anyPorts = 0;
   for (const { resource, amount } of needs)
-    if (resource !== 'pods' && amount > 0) scalars.set(mesosName(resource), toThousandths(resource, amount));
-  return { scalars, ports, volumes };
+    if (resource === portCount) anyPorts = amount;
+    else if (resource !== 'pods' && amount > 0) scalars.set(mesosName(resource), toThousandths(resource, amount));
+  return { scalars, ports, anyPorts, volumes };
 }
 
 /** Ours to launch any pod with: not set aside for a claim. */
@@ -116,6 +124,10 @@ export class Pool {
     return [...this.#scalars.keys()].map((name) => [name, this.scalar(name)]);
   }
 
+  portCount(): number {
+    return this.#ports.reduce((sum, { ranges }) => ranges.reduce((n, [first, last]) => n + last - first + 1, sum), 0);
+  }
+
   hasPort(port: number): boolean {
     return this.#ports.some(({ ranges }) => ranges.some(([first, last]) => first <= port && port <= last));
   }
@@ -125,11 +137,12 @@ export class Pool {
   }
 
   /** Takes what is wanted; takes nothing and answers undefined if it is not there. */
-  take({ scalars, ports, volumes }: Want): Taken | undefined {
+  take({ scalars, ports, anyPorts, volumes }: Want): Taken | undefined {
     const made = volumes.map((want) => this.#takeVolume(want));
     const found = made.filter((one) => one !== undefined);
-    const rest = found.length === volumes.length ? this.#takeRest(scalars, ports) : undefined;
-    if (!rest) {
+    const any = this.#highestPorts(anyPorts, ports);
+    const rest = any && found.length === volumes.length ? this.#takeRest(scalars, [...ports, ...any]) : undefined;
+    if (!any || !rest) {
       for (const { consumed } of found) this.add(consumed);
       return undefined;
     }
@@ -137,7 +150,18 @@ export class Pool {
       consumed: [...rest, ...found.map(({ consumed }) => consumed)],
       resources: [...rest, ...found.map(({ volume }) => volume)],
       operations: found.flatMap(({ operations }) => operations),
+      anyPorts: any,
     };
+  }
+
+  /** The highest so many that are there, but none of those: low ones have a meaning to many. Undefined if they are too few. */
+  #highestPorts(count: number, but: readonly number[]): number[] | undefined {
+    const found: number[] = [];
+    for (const { ranges } of this.#ports)
+      for (const [first, last] of ranges.toReversed())
+        for (let port = last; port >= first && found.length < count; port -= 1)
+          if (!but.includes(port)) found.push(port);
+    return found.length === count ? found : undefined;
   }
 
   /** The volume, or a piece of disk that can become it: nobody can reserve for the role `*`. */

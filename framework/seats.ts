@@ -1,7 +1,7 @@
 import { annotations } from '../api/kinds/names.ts';
 import type { Pod } from '../api/kinds/pod.ts';
 import { keyOf } from '../api/meta.ts';
-import { hostPortsOf } from '../api/pod-requests.ts';
+import { hostPortsOf } from '../api/host-ports.ts';
 import { claimNames } from '../api/volume-claims.ts';
 import type { Needs } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
@@ -63,6 +63,7 @@ export class Seats {
         record: undefined,
         pod,
         rebound,
+        anyPorts: taken.anyPorts,
       },
       { want, ...taken, role, carriesExecutor: executor !== undefined },
     );
@@ -89,6 +90,7 @@ export class Seats {
     const task = createTask(known, {
       want: wantOf([], [], known.pod ? this.#options.volumes.wantedBy(known.pod, known.id) : []),
       ...nothing,
+      anyPorts: known.anyPorts,
       role: '',
       carriesExecutor: false,
     });

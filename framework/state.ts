@@ -286,10 +286,10 @@ export class State {
     agent.refresh();
     if (leaving.length === 0) return [...effects, ...send(this.#calls.decline(offerIds, 0))];
     for (const task of leaving) Object.assign(task, { stage: 'launching', askedAt: now } satisfies Partial<Task>);
-    const { id, limits } = agent.facts;
+    const { limits } = agent.facts;
     const task_infos = leaving.map((task) => {
       const most = limits ? limitsOf(task.pod!, task.want) : undefined;
-      return taskInfo(task.pod!, task.id, id, task.resources, agent.executor!, most);
+      return taskInfo(task.pod!, task, agent.executor!, most);
     });
     const launch: OfferOperation = { type: 'LAUNCH', launch: { task_infos } };
     const operations = [...leaving.flatMap((task) => task.operations), launch];

@@ -26,6 +26,8 @@ export interface KnownTask {
   pod: Pod | undefined;
   /** Its pod was bound before: this is a new task for it, after its old one was lost. */
   rebound: boolean;
+  /** Of the host, for ports of the pod that may have any. */
+  anyPorts: readonly number[];
 }
 
 export interface Task extends KnownTask, Taken {

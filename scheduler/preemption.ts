@@ -5,7 +5,7 @@
  *   of the nodes: the one where that hurts least
  */
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
-import { hostPortsOf } from '../api/pod-requests.ts';
+import { hostPortsOf } from '../api/host-ports.ts';
 import { matchesLabelSelector } from '../api/selector.ts';
 import { type Needs, type NodeView, noOffer } from './cluster.ts';
 import { refusal } from './decide.ts';

@@ -7,6 +7,9 @@ export const prefix = 'k8s.mesosphere.io/';
  */
 export const revocable = `${prefix}revocable`;
 
+/** Label of a Pod: whether ports without a host port get one of those that Mesos offers (api/host-ports.ts). */
+export const portMapping = `${prefix}portMapping`;
+
 /** Driver of PersistentVolumes that Mesos keeps on an agent's disk; the volume's handle is its persistence id. */
 export const mesosVolumeDriver = 'mesos.k8s.mesosphere.io';
 

@@ -1,3 +1,4 @@
+import { hostPortOf } from '../../api/host-ports.ts';
 import { type Pod, isTerminal } from '../../api/kinds/pod.ts';
 import type { Service, ServicePort } from '../../api/kinds/service.ts';
 import { type Stored, keyOf } from '../../api/meta.ts';
@@ -11,6 +12,8 @@ type StoredService = Service & Stored;
 export interface Backend {
   pod: StoredPod;
   ip: string;
+  /** Address of its node, where ports of the node may lead to it. */
+  host?: string | undefined;
   ready: boolean;
   serving: boolean;
   terminating: boolean;
@@ -40,34 +43,52 @@ export function servicesOf(services: Informer<Service>): (change: Change<StoredP
   };
 }
 
+/** How Services lead to pods: by addresses of their own, or by ports of their nodes where they have such. */
+export type Reach = 'pods' | 'hosts';
+
 /** Pods with an address that the service selects, in the order of their names. */
-export function backendsOf(service: StoredService, pods: readonly StoredPod[]): Backend[] {
+export function backendsOf(service: StoredService, pods: readonly StoredPod[], reach: Reach = 'pods'): Backend[] {
   return pods
     .filter((pod) => selects(service, pod.metadata.labels) && pod.status?.podIP && !isTerminal(pod))
     .map((pod) => {
       const terminating = pod.metadata.deletionTimestamp !== undefined;
       const serving = isReady(pod);
       const ready = service.spec.publishNotReadyAddresses === true || (serving && !terminating);
-      return { pod, ip: pod.status!.podIP!, ready, serving, terminating };
+      const host = reach === 'hosts' ? pod.status?.hostIP : undefined;
+      return { pod, ip: pod.status!.podIP!, host, ready, serving, terminating };
     })
     .sort((a, b) => (a.pod.metadata.name < b.pod.metadata.name ? -1 : 1));
 }
 
-/** Backends grouped by the ports they serve on: one group unless a named port differs between pods. */
+/** Backends grouped by the ports they serve on: one group unless a named port, or a port of the host, differs between pods. */
 export function byPorts(
   service: StoredService,
   backends: readonly Backend[],
 ): { ports: BackendPort[]; backends: Backend[] }[] {
   const groups = new Map<string, { ports: BackendPort[]; backends: Backend[] }>();
   for (const backend of backends) {
-    const ports = (service.spec.ports ?? []).flatMap((port) => targetOf(port, backend.pod) ?? []);
-    if (ports.length === 0 && service.spec.ports?.length) continue;
+    const own = (service.spec.ports ?? []).flatMap((port) => targetOf(port, backend.pod) ?? []);
+    if (own.length === 0 && service.spec.ports?.length) continue;
+    const { ports, reached } = throughHost(backend, own) ?? { ports: own, reached: backend };
     const key = JSON.stringify(ports);
     const group = groups.get(key);
-    if (group) group.backends.push(backend);
-    else groups.set(key, { ports, backends: [backend] });
+    if (group) group.backends.push(reached);
+    else groups.set(key, { ports, backends: [reached] });
   }
   return [...groups.values()];
+}
+
+/** By ports of its node; undefined unless they lead to all of those. */
+function throughHost(backend: Backend, ports: readonly BackendPort[]) {
+  const { pod, host } = backend;
+  if (!host || ports.length === 0) return undefined;
+  const declared = pod.spec.containers.flatMap((container) => container.ports ?? []);
+  const led = ports.flatMap(({ port, ...rest }) => {
+    const found = declared.find((one) => one.containerPort === port && (one.protocol ?? 'TCP') === rest.protocol);
+    const number = found && hostPortOf(pod, found);
+    return number === undefined ? [] : [{ ...rest, port: number }];
+  });
+  return led.length === ports.length ? { ports: led, reached: { ...backend, ip: host } } : undefined;
 }
 
 function targetOf(

@@ -1,4 +1,4 @@
-import { hostPortsOf } from '../../api/pod-requests.ts';
+import { hostPortsOf } from '../../api/host-ports.ts';
 import type { Plugin } from '../plugin.ts';
 
 /** Host ports a pod asks for must be free on the node; on Mesos that means: in what is offered. */

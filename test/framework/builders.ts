@@ -50,7 +50,7 @@ export const stateOptions: StateOptions = {
   refuseWaiting: 5,
   refuseIdle: 120,
   launchTimeout: 60_000,
-  needs: needsOf({ cpu: 250, memory: 64 * 1024 * 1024 }),
+  needs: needsOf({ cpu: 250, memory: 64 * 1024 * 1024 }, 'fixed'),
   volumes: { wantedBy: () => [], has: () => false },
   cluster: 'c',
   info: { user: 'root', name: 'test', roles: [role] },

@@ -5,10 +5,11 @@ import { Quotas } from '../../framework/quotas.ts';
 import { Agent, factsOf } from '../../framework/agents.ts';
 import { needsOf } from '../../framework/index.ts';
 import { rejectionOf } from '../../framework/rejection.ts';
+import { wantOf } from '../../framework/resources.ts';
 import { makeOffer, ports, scalar } from './builders.ts';
 
 const total = [scalar('cpus', 2), scalar('mem', 1024), ports(31000, 31100)];
-const needs = needsOf({ cpu: 250, memory: 64 * 1024 * 1024 });
+const needs = needsOf({ cpu: 250, memory: 64 * 1024 * 1024 }, 'fixed');
 
 let serial = 0;
 const pod = (spec: object = {}, more: Partial<Pod['metadata']> = {}): Pod => ({
@@ -22,7 +23,7 @@ const asking = (cpu: string) => ({ resources: { requests: { cpu } } });
 function agentWith(...pods: Pod[]): Agent {
   const facts = { ...factsOf(makeOffer('a1')), total };
   const agent = new Agent('n', facts, {
-    overhead: { scalars: new Map(), ports: [], volumes: [] },
+    overhead: wantOf([]),
     lead: 0,
     isRevocable: false,
     quotas: new Quotas(),
@@ -69,7 +70,7 @@ describe('a pod that somebody bound to a node', () => {
 
   test('is not refused while nobody knows how much its agent has', () => {
     const agent = new Agent('n', factsOf(makeOffer('a1')), {
-      overhead: { scalars: new Map(), ports: [], volumes: [] },
+      overhead: wantOf([]),
       lead: 0,
       isRevocable: false,
       quotas: new Quotas(),

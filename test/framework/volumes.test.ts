@@ -207,7 +207,14 @@ describe('what nobody owns', () => {
 test('a launch from before a restart makes volumes for its own pod, not for another one of that name', () => {
   const { state } = world();
   const { uid = '' } = pod.metadata;
-  const known = { key: 'default/p', node: 'host-a1', agentId: 'a1', stage: 'launching' as const, rebound: false };
+  const known = {
+    key: 'default/p',
+    node: 'host-a1',
+    agentId: 'a1',
+    stage: 'launching' as const,
+    rebound: false,
+    anyPorts: [],
+  };
   const others = { ...known, id: 'pod.other.0', uid: 'other', record: 'launch-1', pod: undefined };
   expect(state.seats.recovered(others, pod)).toEqual([]);
   expect(state.tasks.get('pod.other.0')).toMatchObject({ pod: undefined, want: { volumes: [] } });
