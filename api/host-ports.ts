@@ -10,8 +10,7 @@ export type PortMapping = 'fixed' | 'wildcard';
 /** Of all its containers. */
 export const portsOf = (pod: Pod): ContainerPort[] => pod.spec.containers.flatMap(({ ports = [] }) => ports);
 
-const numberNote = ({ protocol = 'TCP', containerPort }: ContainerPort) =>
-  `${prefix}port_${protocol}_${containerPort}`;
+const numberNote = ({ protocol = 'TCP', containerPort }: ContainerPort) => `${prefix}port_${protocol}_${containerPort}`;
 const nameNote = ({ protocol = 'TCP', name }: ContainerPort) => `${prefix}portName_${protocol}_${name}`;
 
 /** The port of the host that leads to a container's port: asked for, or mapped; undefined where there is none. */
