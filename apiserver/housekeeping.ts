@@ -4,6 +4,7 @@ import type { KindTable } from './kinds.ts';
 import type { TokenUses } from './auth/token-uses.ts';
 import { self } from './auth/user.ts';
 import { repairAddresses } from './admission/service-addresses.ts';
+import type { IdentityLease } from './identity-lease.ts';
 import type { Registry } from './registry.ts';
 
 const options = { dryRun: false, user: self, fieldManager: 'kube-apiserver' };
@@ -16,12 +17,15 @@ export interface House {
   restore: () => Promise<void>;
   /** Milliseconds between compactions; 0 never. */
   compactionMs: number;
+  identity: IdentityLease;
+  /** Milliseconds between its renewals; 0 never. */
+  identityMs: number;
   log: Logger;
 }
 
-/** Forgets old history of the store, and objects whose kind lets them live only so long; puts back what must be there. */
+/** Tells that we are here; forgets who is not any more, old history of the store, and objects whose kind lets them live only so long; puts back what must be there. */
 export function keepHouse(
-  { registry, kinds, tokenUses, restore, compactionMs, log }: House,
+  { registry, kinds, tokenUses, restore, compactionMs, identity, identityMs, log }: House,
   signal: AbortSignal,
 ): void {
   let suspects: ReadonlyMap<string, number> = new Map();
@@ -50,6 +54,14 @@ export function keepHouse(
       await registry.store.compact(revision);
     };
     timers.push(setInterval(() => guard(compact), compactionMs));
+  }
+  const collect = () => guard(() => identity.collect(Date.now()));
+  timers.push(setInterval(collect, 3_600_000));
+  collect();
+  if (identityMs > 0) {
+    const renew = () => guard(() => identity.renew(Date.now()));
+    timers.push(setInterval(renew, identityMs));
+    renew();
   }
   for (const timer of timers) timer.unref();
   signal.addEventListener('abort', () => timers.forEach(clearInterval), { once: true });

@@ -10,7 +10,9 @@
  * It must not know controllers, schedulers, Mesos or how pods run. It keeps nothing that a restart cannot rebuild, so
  * any number of them may serve one etcd.
  */
+import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { hostname } from 'node:os';
 import type { Kind } from '../api/kind.ts';
 import { ComponentStatus } from '../api/kinds/component-status.ts';
 import { NodeMetrics, PodMetrics } from '../api/kinds/metrics.ts';
@@ -49,6 +51,7 @@ import { addFlowMetrics } from './flow/metrics.ts';
 import { reconcileFlowControl } from './flow/reconcile.ts';
 import { Health } from './health.ts';
 import { keepHouse } from './housekeeping.ts';
+import { IdentityLease } from './identity-lease.ts';
 import { WebhookCaller } from './webhooks/caller.ts';
 import { KindTable } from './kinds.ts';
 import { MeasuredStore } from './measured-store.ts';
@@ -98,6 +101,10 @@ export const options = {
   profiling: flag('Serves profiles of the server below /debug/pprof/', true),
   watchHistory: number('Changes per kind kept for watches that resume', 4096, { min: 16 }),
   compactionInterval: duration('How often history older than one interval is forgotten; 0 never', 5 * 60_000),
+  identityLeaseRenewInterval: duration(
+    'How often the Lease is renewed that tells of this server; 0: there is none',
+    10_000,
+  ),
   drainTimeout: duration('How long a stop waits for requests in flight', 5000),
 } as const;
 
@@ -112,8 +119,8 @@ export interface Deps {
   /** Bearer tokens beside those of the file. */
   tokens?: readonly Token[];
   authorizer?: Authorizer;
-  /** One of several processes on one port: how /metrics shows the figures of all. */
-  sharing?: { gatherMetrics: Gather };
+  /** One of several processes on one port: how /metrics shows the figures of all, and what all are known by. */
+  sharing?: { gatherMetrics: Gather; instance: string };
 }
 
 export interface ApiServer {
@@ -220,7 +227,10 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     server.reload([o.tlsCertFile, o.tlsKeyFile, ...clientCaFiles(o)], () => tlsFiles(o));
     address = o.advertiseAddress || `${o.bindAddress}:${port}`;
     const { tokenUses } = gate;
-    keepHouse({ registry, kinds, tokenUses, restore, compactionMs: o.compactionInterval, log }, stopping.signal);
+    const instance = { host: hostname(), port, id: deps.sharing?.instance ?? randomUUID() };
+    const identity = new IdentityLease(registry, instance, o.identityLeaseRenewInterval);
+    const { compactionInterval: compactionMs, identityLeaseRenewInterval: identityMs } = o;
+    keepHouse({ registry, kinds, tokenUses, restore, compactionMs, identity, identityMs, log }, stopping.signal);
     const closed = aborted(signal)
       .then(() => stop(server, stopping, deps.store ? undefined : store, o.drainTimeout))
       .finally(() => Promise.all([webhooks.close(), kubelets.close(), proxied.close(), audit?.close()]))

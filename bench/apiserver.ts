@@ -11,7 +11,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { openEtcd } from '../apiserver/etcd.ts';
 import type { Store } from '../apiserver/store.ts';
-import { isShare, metricsOfAll, share } from '../cli/processes.ts';
+import { instanceOfAll, isShare, metricsOfAll, share } from '../cli/processes.ts';
 import { freePort } from '../cli/ports.ts';
 import { aborted, delay } from '../lib/delay.ts';
 import { silent } from '../lib/log.ts';
@@ -74,7 +74,7 @@ async function serve(etcdUrl: string, port: number): Promise<void> {
   if (processes > 1 && !isShare()) return share(processes, { log: silent, signal: stopping.signal, ready });
   const server = await startServer(
     { etcdServers: [etcdUrl], port },
-    isShare() ? { sharing: { gatherMetrics: metricsOfAll } } : {},
+    isShare() ? { sharing: { gatherMetrics: metricsOfAll, instance: instanceOfAll() } } : {},
   );
   ready();
   await aborted(stopping.signal);

@@ -11,7 +11,7 @@ import type { Logger } from '../lib/log.ts';
 import { type Options, type Values, duration, flag, number, oneOf, text } from '../lib/options.ts';
 import { checkPort } from './ports.ts';
 import * as needs from './preflight/needs.ts';
-import { isShare, metricsOfAll, share } from './processes.ts';
+import { instanceOfAll, isShare, metricsOfAll, share } from './processes.ts';
 
 /** What a command is given. */
 export interface Running {
@@ -109,7 +109,7 @@ export const components: readonly Component[] = [
           await checkPort(options.port, '--port', options.bindAddress);
           return share(processes, { log, signal, ready });
         }
-        const shared = isShare() ? { sharing: { gatherMetrics: metricsOfAll } } : {};
+        const shared = isShare() ? { sharing: { gatherMetrics: metricsOfAll, instance: instanceOfAll() } } : {};
         const server = await apiserver.start(apiserver.shareOf(options, processes), { log, signal, ...shared });
         log.info({ url: server.url }, 'apiserver is ready');
         ready();

@@ -1,4 +1,5 @@
 import cluster, { type Worker } from 'node:cluster';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { AggregatorRegistry, type Registry, type RegistryContentType } from 'prom-client';
 import { Backoff, healthyMs } from '../lib/backoff.ts';
@@ -15,8 +16,13 @@ export interface Shared {
   ready: () => void;
 }
 
+/** In the environment of those that `share` started: what all of them are known by. */
+const instanceName = 'KM_PROCESSES_INSTANCE';
+
 /** True in a process that `share` started. */
 export const isShare = (): boolean => cluster.isWorker;
+
+export const instanceOfAll = (): string => process.env[instanceName] ?? '';
 
 /**
  * Runs this very program `count` times more; the children share the port that they listen on. One that ends is started
@@ -25,6 +31,7 @@ export const isShare = (): boolean => cluster.isWorker;
 export async function share(count: number, { log, signal, ready }: Shared): Promise<void> {
   const figures = new AggregatorRegistry();
   const running = new Set<Worker>();
+  const environment = { [instanceName]: randomUUID() };
   let isReady = false;
   const stop = () => {
     for (const { process } of running) process.kill('SIGTERM');
@@ -34,7 +41,7 @@ export async function share(count: number, { log, signal, ready }: Shared): Prom
     const backoff = new Backoff({ first: 200, max: 10_000 });
     while (!signal.aborted) {
       const started = Date.now();
-      const child = cluster.fork();
+      const child = cluster.fork(environment);
       running.add(child);
       child.on('message', (message: Message) => {
         if (message === 'ready') begun();

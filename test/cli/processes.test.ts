@@ -40,7 +40,7 @@ beforeAll(async () => {
   const port = await freePort();
   pem = ca.pem;
   url = `https://127.0.0.1:${port}`;
-  flags = ['apiserver', '--port', String(port), '--processes', '2'];
+  flags = ['apiserver', '--port', String(port), '--processes', '2', '--identity-lease-renew-interval', '1s'];
   flags.push('--tls-cert-file', write('cert.pem', serving.cert), '--tls-key-file', write('key.pem', serving.key));
   flags.push('--token-auth-file', write('tokens', 'secret,admin,1,"system:masters"\n'));
   server = spawn(process.execPath, [km, ...flags, '--etcd-servers', etcd.url], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -68,6 +68,20 @@ test('two processes serve behind one port, and show their figures as one', async
     expect(text).toMatch(/^apiserver_storage_objects\{resource="configmaps"\} 8$/m);
   });
 });
+
+test('both are one server to the cluster: one lease tells of them', async () => {
+  const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases';
+  const read = async () => {
+    const { items } = JSON.parse((await ask(leases)).text);
+    expect(items).toHaveLength(1);
+    return items[0];
+  };
+  const { metadata, spec } = await eventually(read);
+  // One of them renews it, and the other takes it for its own.
+  await eventually(async () => expect((await read()).spec.renewTime).not.toBe(spec.renewTime), 20_000);
+  const later = await read();
+  expect([later.metadata.uid, later.spec.holderIdentity]).toEqual([metadata.uid, spec.holderIdentity]);
+}, 30_000);
 
 test('a process that is killed is started again, and the other serves meanwhile', async () => {
   const [victim, other] = children();
