@@ -162,14 +162,14 @@ test(
     await informers.start(w.signal);
     await w.runPods((pod) => (pod.metadata.labels?.['app']?.startsWith('job') ? { phase: 'Succeeded' } : running(pod)));
 
-    const managers = new Managers(kubeconfig, 3);
+    const managers = new Managers(kubeconfig, 2);
     const wanted: [string, number][] = [];
     const over = new AbortController();
     try {
       const killing = managers.killEverySecond(rounds, over.signal);
       for (let round = 0; round < rounds; round += 1) {
         wanted.push(...(await declare(round)));
-        await eventually(() => expect(managers.kills).toBeGreaterThan(round), minute);
+        await eventually(() => expect(managers.kills).toBeGreaterThan(round), 2 * minute);
       }
       await killing;
       await eventually(async () => {
@@ -198,5 +198,5 @@ test(
       await managers.stop();
     }
   },
-  2 * minute + rounds * 10_000,
+  3 * minute + rounds * 15_000,
 );

@@ -15,7 +15,7 @@ import { deployment, running, startControllers } from './harness.ts';
 /** How often the leader is killed: KM_LEADER_KILLS makes it longer. */
 const kills = Number(process.env['KM_LEADER_KILLS'] ?? 12);
 const controllers = ['deployment', 'replica-set', 'job', 'garbage-collector'];
-const lease = { leaseDuration: 600, renewDeadline: 400, retryPeriod: 50 };
+const lease = { leaseDuration: 1000, renewDeadline: 800, retryPeriod: 50 };
 
 const stopping = new AbortController();
 let w: Awaited<ReturnType<typeof startControllers>>;
@@ -80,7 +80,7 @@ test(
         },
       });
       const before = led;
-      await eventually(() => expect(led).toBeGreaterThan(Math.min(before, kills)), 30_000);
+      await eventually(() => expect(led).toBeGreaterThan(Math.min(before, kills)), 60_000);
     }
     await eventually(async () => {
       const { items } = await w.client.list(Deployment, { namespace: 'default' });
