@@ -37,6 +37,7 @@ import type { Token } from './auth/static-tokens.ts';
 import { bootstrap } from './bootstrap.ts';
 import { Aggregator } from './aggregation/aggregator.ts';
 import { componentStatuses, type Probe } from './component-status.ts';
+import { chosenBetaKinds } from './beta-kinds.ts';
 import { CustomResources } from './crd/custom-resources.ts';
 import { Discovery } from './discovery.ts';
 import { Dispatcher } from './dispatch.ts';
@@ -89,6 +90,11 @@ export const options = {
   proxyClientCertFile: text('Certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   proxyClientKeyFile: text('Key of the certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   proxyToLoopback: flag('Proxies pods, services and nodes also at loopback addresses: where all run on this machine'),
+  runtimeConfig: list(
+    'Versions in beta to serve, too: storagemigration.k8s.io/v1beta1=true',
+    [],
+    '<group/version=true,…>',
+  ),
   serviceCidr: list('Addresses of Services: one range, or one of each family', ['10.96.0.0/12'], '<cidr,cidr>'),
   kubernetesServicePort: port('Port of the Service kubernetes', 443),
   maxRequestBytes: number('Largest request body, bytes', 3 * 1024 * 1024, { min: 1024 }),
@@ -145,7 +151,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
   const store = keys.length > 0 ? new EncryptedStore(measured, keys) : measured;
   const stopping = new AbortController();
   try {
-    const kinds = new KindTable(builtinKinds, questionKinds);
+    const kinds = new KindTable([...builtinKinds, ...chosenBetaKinds(o.runtimeConfig)], questionKinds);
     const feed = new Feed(store, kinds.kinds, o.watchHistory, log);
     const webhooks = new WebhookCaller(feed);
     const rbac = new Rbac(feed);

@@ -4,19 +4,12 @@ import { Pod } from '../api/kinds/pod.ts';
 import { ReplicaSet } from '../api/kinds/replica-set.ts';
 import { ReplicationController } from '../api/kinds/replication-controller.ts';
 import { StatefulSet } from '../api/kinds/stateful-set.ts';
-import {
-  type Condition,
-  type KubeObject,
-  type OwnerReference,
-  type Stored,
-  controllerOf,
-  keyOf,
-  timestamp,
-} from '../api/meta.ts';
+import { type Condition, type KubeObject, type OwnerReference, type Stored, controllerOf, keyOf } from '../api/meta.ts';
 import { matchesLabelSelector } from '../api/selector.ts';
 import type { Change } from '../client/informer.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { equal } from '../lib/equal.ts';
+import { withCondition } from './common/conditions.ts';
 import { byNamespace } from './common/ownership.ts';
 import { isReady } from './common/pods.ts';
 import { Scales } from './common/scales.ts';
@@ -173,19 +166,6 @@ function failedStatus(budget: PodDisruptionBudget, message: string, now: number)
     observedGeneration: budget.metadata.generation ?? 0,
     conditions: withCondition(budget, condition, now),
   };
-}
-
-function withCondition({ metadata, status }: PodDisruptionBudget, condition: Condition, now: number): Condition[] {
-  const known = status?.conditions?.find(({ type }) => type === condition.type);
-  const lastTransitionTime = known?.status === condition.status ? known.lastTransitionTime : undefined;
-  return [
-    ...(status?.conditions ?? []).filter(({ type }) => type !== condition.type),
-    {
-      ...condition,
-      lastTransitionTime: lastTransitionTime ?? timestamp(now),
-      observedGeneration: metadata.generation ?? 0,
-    },
-  ];
 }
 
 /** Budgets that select the changed pod, or did. */

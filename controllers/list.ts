@@ -34,6 +34,7 @@ import { serviceLb } from './service-lb.ts';
 import { serviceAccountTokens } from './service-account-tokens.ts';
 import { statefulSets } from './stateful-set.ts';
 import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-protection.ts';
+import { storageVersionMigrator } from './storage-version-migrator.ts';
 import { taintEviction } from './taint-eviction.ts';
 import { ttl } from './ttl.ts';
 import { volumeExpand } from './volume-expand.ts';
@@ -48,7 +49,7 @@ export interface Controller {
   component: string;
   /** Which option says how many keys at once. */
   syncs?: Syncs;
-  /** Whether `*` leaves it out: these serve clusters that kubeadm joins nodes to. */
+  /** Whether `*` leaves it out: these serve clusters that kubeadm joins nodes to, or a kind that is served on request. */
   off?: true;
   /** Undefined where it lacks what it needs: nothing was said of its key, say. */
   make: (world: World, options: Options) => Reconciler | Reconciler[] | undefined;
@@ -276,6 +277,13 @@ export const all: readonly Controller[] = [
     component: 'token-cleaner',
     off: true,
     make: tokenCleaner,
+  },
+  {
+    name: 'storage-version-migrator',
+    also: ['storage-version-migrator-controller'],
+    component: 'storage-version-migrator-controller',
+    off: true,
+    make: storageVersionMigrator,
   },
   {
     name: 'node-ipam',

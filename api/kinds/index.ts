@@ -54,6 +54,7 @@ import { ServiceCIDR } from './service-cidr.ts';
 import { Service } from './service.ts';
 import { StatefulSet } from './stateful-set.ts';
 import { StorageClass } from './storage-class.ts';
+import { StorageVersionMigration } from './storage-version-migration.ts';
 import { ValidatingAdmissionPolicyBinding } from './validating-admission-policy-binding.ts';
 import { ValidatingAdmissionPolicy } from './validating-admission-policy.ts';
 import { ValidatingWebhookConfiguration } from './validating-webhook-configuration.ts';
@@ -126,6 +127,9 @@ export const builtinKinds: readonly Kind[] = [
 
 /** Kinds whose objects are kept, each once: what controllers of everything go through. */
 export const storedKinds = builtinKinds.filter(({ verbs, storage }) => !verbs && !storage);
+
+/** Kinds in beta, served where they are asked for. */
+export const betaKinds: readonly Kind[] = [StorageVersionMigration].map((kind) => kind as Kind<never> as Kind);
 
 /** Kinds that are asked and answered, and never kept. */
 export const questionKinds: readonly Kind[] = questions;

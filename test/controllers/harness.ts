@@ -6,6 +6,7 @@ import { Figures, options, start } from '../../controllers/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import type { Options as ApiServerOptions } from '../../apiserver/index.ts';
+import type { Store } from '../../apiserver/store.ts';
 import { adminToken, startServer } from '../apiserver/harness.ts';
 
 const controllerToken = 'controller-token';
@@ -14,12 +15,17 @@ const controllerToken = 'controller-token';
 export async function startControllers(
   overrides: Partial<ReturnType<typeof defaultsOf<typeof options>>> = {},
   apiserver: Partial<ApiServerOptions> = {},
+  /** Kept by the caller, so that another server may follow. */
+  store?: Store,
 ) {
   const tokens = [
     { token: adminToken, user: { name: 'admin', groups: ['system:masters'] } },
     { token: controllerToken, user: { name: 'system:kube-controller-manager', groups: [] } },
   ];
-  const server = await startServer({ disableAdmissionPlugins: ['ServiceAccount'], ...apiserver }, { tokens });
+  const server = await startServer(
+    { disableAdmissionPlugins: ['ServiceAccount'], ...apiserver },
+    { tokens, ...(store ? { store } : {}) },
+  );
   const as = (token: string) => new Client({ server: server.url, ca: server.ca.pem, token });
   const [client, own] = [as(adminToken), as(controllerToken)];
   const stopping = new AbortController();

@@ -175,6 +175,10 @@ system:controller:statefulset-controller
   read create delete patch update : controllerrevisions.apps
   create get : persistentvolumeclaims
   events
+system:controller:storage-version-migrator-controller
+  list patch : *.*
+  read : storageversionmigrations.storagemigration.k8s.io
+  patch update : storageversionmigrations.storagemigration.k8s.io/status
 system:controller:ttl-after-finished-controller
   read delete : jobs.batch
   events
