@@ -1,7 +1,6 @@
-import { Lease } from '../api/kinds/lease.ts';
 import { annotations } from '../api/kinds/names.ts';
 import { Node, type NodeStatus } from '../api/kinds/node.ts';
-import { type Stored, microTimestamp, timestamp } from '../api/meta.ts';
+import { type Stored, timestamp } from '../api/meta.ts';
 import { formatBytes, formatMilli } from '../api/quantity.ts';
 import { isRevocable } from '../api/revocable.ts';
 import { isNotFound } from '../api/status.ts';
@@ -11,6 +10,7 @@ import { delay } from '../lib/delay.ts';
 import { equal } from '../lib/equal.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Resource } from '../mesos/types.ts';
+import { renewLease } from './node-lease.ts';
 import type { RuntimeImage } from './runtime.ts';
 import { type MachineInfo, type MachineReadings, machineInfo, machineReadings, pressuresIn } from './machine.ts';
 
@@ -128,7 +128,13 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
   options.log.info({ node: options.name, port: options.port }, 'node is registered');
   const loops = [
     every(options.statusInterval, write, 'node status could not be written', options, signal),
-    every(options.leaseInterval, () => renewLease(options, signal), 'node lease could not be renewed', options, signal),
+    every(
+      options.leaseInterval,
+      () => renewLease(options.client, options.name, signal),
+      'node lease could not be renewed',
+      options,
+      signal,
+    ),
   ];
   return { write, closed: Promise.all(loops).then(() => undefined) };
 }
@@ -258,14 +264,3 @@ const withoutTimes = ({ conditions: all = [], ...rest }: NodeStatus): NodeStatus
   ...rest,
   conditions: all.map(({ type, status, reason = '' }) => ({ type, status, reason })),
 });
-
-async function renewLease({ client, name }: NodeOptions, signal: AbortSignal): Promise<void> {
-  const ref = { namespace: 'kube-node-lease', name };
-  const spec = { holderIdentity: name, leaseDurationSeconds: 40, renewTime: microTimestamp(Date.now()) };
-  try {
-    await client.patch(Lease, ref, { spec }, {}, signal);
-  } catch (error) {
-    if (!isNotFound(error)) throw error;
-    await client.create(Lease, { metadata: ref, spec }, {}, signal);
-  }
-}

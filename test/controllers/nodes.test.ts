@@ -187,6 +187,21 @@ describe('against an apiserver', () => {
     }
   });
 
+  test('the lease of a node goes with it, those of others stay', async () => {
+    const namespace = 'kube-node-lease';
+    for (const name of ['short-lived', 'other']) {
+      const { metadata } = await c.client.create(Node, { metadata: { name } });
+      const ownerReferences = [{ apiVersion: 'v1', kind: 'Node', name, uid: metadata.uid }];
+      await c.client.create(Lease, { metadata: { namespace, name, ownerReferences }, spec: {} });
+    }
+    await c.client.delete(Node, { name: 'short-lived' });
+    await eventually(async () => {
+      const { items } = await c.client.list(Lease, { namespace });
+      expect(items.map(({ metadata }) => metadata.name)).not.toContain('short-lived');
+      expect(items.map(({ metadata }) => metadata.name)).toContain('other');
+    });
+  });
+
   test('a pod that was deleted before it had a node is gone, whatever it waits for', async () => {
     const ref = { namespace: 'default', name: 'unplaced' };
     await c.client.create(Pod, { metadata: ref, spec: { containers: [{ name: 'c', image: 'x' }] } });

@@ -19,7 +19,7 @@ let executor: ExecutorForTests;
 let agent: TestAgent;
 let client: Client;
 beforeAll(async () => {
-  executor = await startExecutorForTests({ launchGrace: 1_500 });
+  executor = await startExecutorForTests({ launchGrace: 1_500, leaseInterval: 1_000 });
   ({ agent, client } = executor);
 });
 afterAll(() => executor?.close());
@@ -62,9 +62,16 @@ describe('an executor', () => {
       ],
       nodeInfo: { kubeletVersion: expect.stringMatching(/^v1\.36\.0\+km/) },
     });
+    const lease = { namespace: 'kube-node-lease', name: 'node-one-5051' };
+    const { metadata } = await eventually(() => client.get(Lease, lease).catch(() => undefined), 'the lease');
+    const owner = { apiVersion: 'v1', kind: 'Node', name: node.metadata.name, uid: node.metadata.uid };
+    expect(metadata.ownerReferences).toEqual([owner]);
+    // One of an older executor belonged to nobody.
+    await client.patch(Lease, lease, { metadata: { ownerReferences: null } });
     await eventually(
-      () => client.get(Lease, { namespace: 'kube-node-lease', name: 'node-one-5051' }).catch(() => undefined),
-      'the lease',
+      async () => (await client.get(Lease, lease)).metadata.ownerReferences?.[0]?.uid === owner.uid,
+      'the lease to belong to the node again',
+      15_000,
     );
   });
 
