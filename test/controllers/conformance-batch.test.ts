@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { CronJob } from '../../api/kinds/cron-job.ts';
 import { Deployment } from '../../api/kinds/deployment.ts';
 import { Job } from '../../api/kinds/job.ts';
@@ -7,17 +7,13 @@ import { PodDisruptionBudget } from '../../api/kinds/pod-disruption-budget.ts';
 import { isNotFound } from '../../api/status.ts';
 import { eventually } from '../eventually.ts';
 import { deleteCollection, everyVerb } from '../client/every-verb.ts';
-import { deployment, startControllers } from './harness.ts';
+import { type Controllers, aroundTests, deployment, running } from './harness.ts';
 import { statusEndpoints } from './status-endpoints.ts';
 
 // Each test has the name of a conformance test of Kubernetes 1.23 and its promise; kubelets are played, so pods just run.
 
-let c: Awaited<ReturnType<typeof startControllers>>;
-beforeAll(async () => {
-  c = await startControllers();
-  await c.runPods();
-});
-afterAll(() => c.stop());
+let c: Controllers;
+aroundTests((started) => void (c = started), running);
 
 const namespace = 'default';
 const ref = (name: string) => ({ namespace, name });

@@ -1,25 +1,22 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { DaemonSet } from '../../api/kinds/daemon-set.ts';
 import { Node } from '../../api/kinds/node.ts';
 import { Pod } from '../../api/kinds/pod.ts';
 import { StatefulSet } from '../../api/kinds/stateful-set.ts';
 import { eventually } from '../eventually.ts';
 import { deleteCollection } from '../client/every-verb.ts';
-import { deployment, running, startControllers } from './harness.ts';
+import { type Controllers, allButNone, aroundTests, deployment } from './harness.ts';
 import { statusEndpoints } from './status-endpoints.ts';
 
 // Each test has the name of a conformance test of Kubernetes 1.23 and its promise; kubelets are played, so pods just run.
 
-let c: Awaited<ReturnType<typeof startControllers>>;
+let c: Controllers;
 const nodes = ['a', 'b'];
-beforeAll(async () => {
-  c = await startControllers();
-  // What has the image `none` never runs.
-  await c.runPods(({ spec }) => (spec.containers[0]?.image === 'none' ? undefined : running()));
+aroundTests(async (started) => {
+  c = started;
   for (const name of nodes)
     await c.client.create(Node, { metadata: { name }, status: { conditions: [{ type: 'Ready', status: 'True' }] } });
-});
-afterAll(() => c.stop());
+}, allButNone);
 
 const namespace = 'default';
 const ref = (name: string) => ({ namespace, name });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import type { Kind } from '../../api/kind.ts';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
 import { Namespace } from '../../api/kinds/namespace.ts';
@@ -11,13 +11,12 @@ import { ServiceAccount } from '../../api/kinds/service-account.ts';
 import { Service } from '../../api/kinds/service.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { eventually } from '../eventually.ts';
-import { startControllers } from './harness.ts';
+import { type Controllers, aroundTests } from './harness.ts';
 
 // Each test has the name of a conformance test of Kubernetes 1.23 and its promise; every one has a namespace to itself.
 
-let c: Awaited<ReturnType<typeof startControllers>>;
-beforeAll(async () => void (c = await startControllers()));
-afterAll(() => c.stop());
+let c: Controllers;
+aroundTests((started) => void (c = started));
 
 type Hard = Record<string, string>;
 async function room(namespace: string): Promise<void> {

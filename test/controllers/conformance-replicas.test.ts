@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { expect, test } from '@jest/globals';
 import { Deployment } from '../../api/kinds/deployment.ts';
 import { Pod } from '../../api/kinds/pod.ts';
 import { ReplicaSet } from '../../api/kinds/replica-set.ts';
@@ -6,18 +6,13 @@ import { ReplicationController } from '../../api/kinds/replication-controller.ts
 import type { Stored } from '../../api/meta.ts';
 import { eventually } from '../eventually.ts';
 import { deleteCollection, heard } from '../client/every-verb.ts';
-import { deployment, running, startControllers } from './harness.ts';
+import { type Controllers, allButNone, aroundTests, deployment } from './harness.ts';
 import { statusEndpoints } from './status-endpoints.ts';
 
 // Each test has the name of a conformance test of Kubernetes 1.23 and its promise; kubelets are played, so pods just run.
 
-let c: Awaited<ReturnType<typeof startControllers>>;
-beforeAll(async () => {
-  c = await startControllers();
-  // What has the image `none` never runs.
-  await c.runPods(({ spec }) => (spec.containers[0]?.image === 'none' ? undefined : running()));
-});
-afterAll(() => c.stop());
+let c: Controllers;
+aroundTests((started) => void (c = started), allButNone);
 
 const namespace = 'default';
 const ref = (name: string) => ({ namespace, name });

@@ -1,3 +1,4 @@
+import { afterAll, beforeAll } from '@jest/globals';
 import { Pod } from '../../api/kinds/pod.ts';
 import { Client } from '../../client/client.ts';
 import { Informers } from '../../client/informer.ts';
@@ -82,6 +83,26 @@ export async function startControllers(
       return items.filter(({ metadata }) => !metadata.deletionTimestamp);
     },
   };
+}
+
+export type Controllers = Awaited<ReturnType<typeof startControllers>>;
+
+/** What has the image `none` never runs; everything else does. */
+export const allButNone = ({ spec }: Pod): Pod['status'] | undefined =>
+  spec.containers[0]?.image === 'none' ? undefined : running();
+
+/** Controllers for all tests of a file, and kubelets that are played by `answer`; `take` is handed them before the first test. */
+export function aroundTests(
+  take: (started: Controllers) => void | Promise<void>,
+  answer?: (pod: Pod) => Pod['status'],
+) {
+  let started: Controllers | undefined;
+  beforeAll(async () => {
+    started = await startControllers();
+    if (answer) await started.runPods(answer);
+    await take(started);
+  });
+  afterAll(() => started?.stop());
 }
 
 /** The status of a pod that runs and is ready. */
