@@ -23,9 +23,10 @@ const skipped = new Set(['Event']);
  *   owner has foregroundDeletion ─▶ dependents that block it first, then the finalizer
  *   owner has orphan ─▶ its dependents forget it, then the finalizer
  *
- * A cluster-wide object cannot be owned by one in a namespace, nor by one of another namespace: such an owner counts as absent.
+ * An owner in another namespace counts as absent. That of a cluster-wide object cannot be in a namespace at all: where one is
+ * named the object is left alone, with a warning.
  */
-export function garbageCollector({ client, informer, log }: World): Reconciler {
+export function garbageCollector({ client, informer, log, events }: World): Reconciler {
   const kinds = storedKinds.filter(({ kind }) => !skipped.has(kind));
   const owners = { 'owner-uid': (object: Any) => (object.metadata.ownerReferences ?? []).map(({ uid }) => uid) };
   const byName = new Map(kinds.map((kind) => [idOf(kind), { kind, objects: informer(kind, { indexes: owners }) }]));
@@ -114,6 +115,7 @@ export function garbageCollector({ client, informer, log }: World): Reconciler {
   /** Deletes the object if none of its owners stays; forgets those that do not otherwise. */
   async function collect(kind: Kind, object: Any, signal: AbortSignal): Promise<void> {
     const refs = object.metadata.ownerReferences ?? [];
+    for (const owner of kind.namespaced ? [] : refs) if (kindOf(owner, byName)?.namespaced) warnOf(kind, object, owner);
     const states = await Promise.all(refs.map((owner) => ownerState(client, kind, object, owner, byName, signal)));
     const solid = refs.filter((_, i) => states[i] === 'solid');
     if (solid.length === refs.length) return;
@@ -140,8 +142,17 @@ export function garbageCollector({ client, informer, log }: World): Reconciler {
     );
   }
 
+  function warnOf({ apiVersion, kind }: Kind, { metadata: { name, uid } }: Any, owner: OwnerReference): void {
+    const named = `ownerRef [${owner.apiVersion}/${owner.kind}, name: ${owner.name}, uid: ${owner.uid}]`;
+    const message = `${named} is of a kind in namespaces: it cannot own a cluster-wide object`;
+    events.record({ apiVersion, kind, name, uid }, 'Warning', 'OwnerRefInvalidNamespace', message);
+  }
+
   async function deleteDependents(kind: Kind, owner: Any, signal: AbortSignal): Promise<{ again: number } | void> {
-    const dependents = dependentsOf(owner.metadata.uid);
+    // Whoever it cannot own does not hold it up.
+    const dependents = dependentsOf(owner.metadata.uid).filter(
+      ({ object }) => !kind.namespaced || object.metadata.namespace === owner.metadata.namespace,
+    );
     const blocking = dependents.filter(({ object }) =>
       object.metadata.ownerReferences?.some(
         ({ uid, blockOwnerDeletion }) => uid === owner.metadata.uid && blockOwnerDeletion,
@@ -221,9 +232,8 @@ async function ownerState(
   signal: AbortSignal,
 ): Promise<'solid' | 'waiting' | 'absent'> {
   const ownerKind = kindOf(owner, known);
-  // An owner of a kind we do not know may exist: leave the object alone.
-  if (!ownerKind) return 'solid';
-  if (ownerKind.namespaced && !kind.namespaced) return 'absent';
+  // An owner of a kind we do not know may exist, one of a cluster-wide object in no namespace we could tell: leave the object alone.
+  if (!ownerKind || (ownerKind.namespaced && !kind.namespaced)) return 'solid';
   const ref = { namespace: ownerKind.namespaced ? object.metadata.namespace : undefined, name: owner.name };
   const cached = known
     .get(idOf(ownerKind))!

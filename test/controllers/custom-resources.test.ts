@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { kind } from '../../api/kind.ts';
+import { ClusterRole } from '../../api/kinds/cluster-role.ts';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
 import { CustomResourceDefinition } from '../../api/kinds/custom-resource-definition.ts';
+import { Event } from '../../api/kinds/event.ts';
 import { Namespace } from '../../api/kinds/namespace.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { isNotFound } from '../../api/status.ts';
@@ -71,4 +73,30 @@ test('objects that own each other in a circle all go, none waits for another for
   await c.client.delete(ConfigMap, made[0]!.metadata, { propagationPolicy: 'Foreground' });
   for (const { metadata } of made)
     await eventually(async () => expect(await gone(c.client.get(ConfigMap, metadata))).toBe(true));
+});
+
+test('an owner in another namespace counts as gone; a cluster-wide object that names one in a namespace stays, with a warning', async () => {
+  for (const name of ['here', 'there']) await c.client.create(Namespace, { metadata: { name } });
+  const { metadata: owner } = await c.client.create(ConfigMap, { metadata: { name: 'owner', namespace: 'here' } });
+  const reference = { apiVersion: 'v1', kind: 'ConfigMap', name: 'owner', uid: owner.uid, blockOwnerDeletion: true };
+  const ownerReferences = [reference];
+  const { metadata: role } = await c.client.create(ClusterRole, {
+    metadata: { name: 'wide', ownerReferences },
+    rules: [],
+  });
+  await c.client.create(ConfigMap, { metadata: { name: 'near', namespace: 'here', ownerReferences } });
+  await c.client.create(ConfigMap, { metadata: { name: 'far', namespace: 'there', ownerReferences } });
+  await eventually(async () =>
+    expect(await gone(c.client.get(ConfigMap, { namespace: 'there', name: 'far' }))).toBe(true),
+  );
+  await eventually(async () => {
+    const { items } = await c.client.list(Event, { fieldSelector: `involvedObject.uid=${role.uid}` });
+    expect(items.map(({ type, reason }) => [type, reason])).toEqual([['Warning', 'OwnerRefInvalidNamespace']]);
+  });
+  // Whom it cannot own holds nobody up.
+  await c.client.delete(ConfigMap, owner, { propagationPolicy: 'Foreground' });
+  for (const name of ['near', 'owner'])
+    await eventually(async () => expect(await gone(c.client.get(ConfigMap, { namespace: 'here', name }))).toBe(true));
+  await c.client.patch(ClusterRole, role, { metadata: { labels: { looked: 'at' } } });
+  expect((await c.client.get(ClusterRole, role)).metadata.uid).toBe(role.uid);
 });
