@@ -7,7 +7,8 @@ import { PodDisruptionBudget } from '../../api/kinds/pod-disruption-budget.ts';
 import { isNotFound } from '../../api/status.ts';
 import { eventually } from '../eventually.ts';
 import { deleteCollection, everyVerb } from '../client/every-verb.ts';
-import { type Controllers, aroundTests, deployment, running } from './harness.ts';
+import { aroundTests } from './around-tests.ts';
+import { type Controllers, deployment, running } from './harness.ts';
 import { statusEndpoints } from './status-endpoints.ts';
 
 // Each test has the name of a conformance test of Kubernetes 1.23 and its promise; kubelets are played, so pods just run.

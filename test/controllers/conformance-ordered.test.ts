@@ -5,7 +5,8 @@ import { Pod } from '../../api/kinds/pod.ts';
 import { StatefulSet } from '../../api/kinds/stateful-set.ts';
 import { eventually } from '../eventually.ts';
 import { deleteCollection } from '../client/every-verb.ts';
-import { type Controllers, allButNone, aroundTests, deployment } from './harness.ts';
+import { aroundTests } from './around-tests.ts';
+import { type Controllers, allButNone, deployment } from './harness.ts';
 import { statusEndpoints } from './status-endpoints.ts';
 
 // Each test has the name of a conformance test of Kubernetes 1.23 and its promise; kubelets are played, so pods just run.

@@ -11,7 +11,8 @@ import { ServiceAccount } from '../../api/kinds/service-account.ts';
 import { Service } from '../../api/kinds/service.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { eventually } from '../eventually.ts';
-import { type Controllers, aroundTests } from './harness.ts';
+import { aroundTests } from './around-tests.ts';
+import type { Controllers } from './harness.ts';
 
 // Each test has the name of a conformance test of Kubernetes 1.23 and its promise; every one has a namespace to itself.
 

@@ -1,4 +1,3 @@
-import { afterAll, beforeAll } from '@jest/globals';
 import { Pod } from '../../api/kinds/pod.ts';
 import { Client } from '../../client/client.ts';
 import { Informers } from '../../client/informer.ts';
@@ -90,20 +89,6 @@ export type Controllers = Awaited<ReturnType<typeof startControllers>>;
 /** What has the image `none` never runs; everything else does. */
 export const allButNone = ({ spec }: Pod): Pod['status'] | undefined =>
   spec.containers[0]?.image === 'none' ? undefined : running();
-
-/** Controllers for all tests of a file, and kubelets that are played by `answer`; `take` is handed them before the first test. */
-export function aroundTests(
-  take: (started: Controllers) => void | Promise<void>,
-  answer?: (pod: Pod) => Pod['status'],
-) {
-  let started: Controllers | undefined;
-  beforeAll(async () => {
-    started = await startControllers();
-    if (answer) await started.runPods(answer);
-    await take(started);
-  });
-  afterAll(() => started?.stop());
-}
 
 /** The status of a pod that runs and is ready. */
 export function running(_pod?: unknown, ip = '10.0.0.1'): NonNullable<Pod['status']> {
