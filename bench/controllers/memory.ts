@@ -1,0 +1,103 @@
+/** What an informer with 100,000 pods takes, in a process that does nothing else. */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import { Pod } from '../../api/kinds/pod.ts';
+import { Client } from '../../client/client.ts';
+import { openEtcd } from '../../apiserver/etcd.ts';
+import { Informers } from '../../client/informer.ts';
+import { silent } from '../../lib/log.ts';
+import { type EtcdProcess } from '../../test/apiserver/etcd-process.ts';
+import { adminToken } from '../../test/apiserver/harness.ts';
+import { running } from '../../test/controllers/harness.ts';
+import { rateOf } from '../load.ts';
+import { report } from '../report.ts';
+import { startWorld } from './world.ts';
+
+const pods = 100_000;
+const prefix = '/registry/core/pods/default/';
+
+export async function memory(): Promise<void> {
+  const value = await storedPod();
+  const w = await startWorld({ controllers: [] }, (etcd) => fill(etcd, value));
+  const child = fork(import.meta.filename, ['informer', w.url]);
+  const [{ resident, heap, size }] = (await once(child, 'message')) as [Told];
+  child.kill();
+  if (size !== pods) throw new Error(`the informer has ${size} pods`);
+  const common = { bench: 'controllers', unit: 'MB', goal: 1000, lower: true } as const;
+  report({ ...common, case: 'an informer of 100,000 pods, resident', value: resident });
+  report({ ...common, case: 'an informer of 100,000 pods, on the heap', value: heap });
+  await w.stop();
+}
+
+/** A pod as it lies in etcd, with what a Deployment, a scheduler and a kubelet write. */
+async function storedPod(): Promise<string> {
+  const w = await startWorld({ controllers: [] });
+  const env = Array.from({ length: 8 }, (_, i) => ({ name: `SETTING_${i}`, value: `value ${i} of this container` }));
+  const resources = { requests: { cpu: '250m', memory: '64Mi' }, limits: { memory: '128Mi' } };
+  const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-5d9', uid: '0b1c', controller: true };
+  await w.client.create(Pod, {
+    metadata: {
+      ...{ name: 'model', namespace: 'default', labels: { app: 'web', 'pod-template-hash': '5d9' } },
+      ownerReferences: [owner],
+    },
+    spec: { nodeName: 'node-17', containers: [{ name: 'c', image: 'registry/web:1.2.3', env, resources }] },
+  });
+  const state = { running: { startedAt: '2026-01-01T00:00:00Z' } };
+  const containerStatuses = [{ name: 'c', ready: true, restartCount: 0, image: 'web', imageID: 'sha256:abc', state }];
+  const status = { ...running(), hostIP: '10.1.2.3', startTime: '2026-01-01T00:00:00Z', containerStatuses };
+  await w.client.patch(Pod, { namespace: 'default', name: 'model' }, { status }, { subresource: 'status' });
+  const store = storeOf(w.etcd);
+  const { item } = await store.get(`${prefix}model`);
+  await store.close();
+  await w.stop();
+  return Buffer.from(item?.value ?? []).toString();
+}
+
+async function fill(etcd: EtcdProcess, model: string): Promise<void> {
+  const store = storeOf(etcd);
+  const uid = /"uid":"([0-9a-f-]{36})"/.exec(model)?.[1] ?? '';
+  let next = 0;
+  await rateOf(
+    1000,
+    600,
+    () => {
+      const number = String(next++).padStart(6, '0');
+      const name = `web-5d9-${number}`;
+      const text = model.replaceAll('"model"', `"${name}"`).replaceAll(uid, `${uid.slice(0, -6)}${number}`);
+      return store.put(`${prefix}${name}`, Buffer.from(text), 0);
+    },
+    pods,
+  );
+  await store.close();
+}
+
+const storeOf = ({ url }: EtcdProcess) =>
+  openEtcd({ endpoints: [url], ca: undefined, cert: undefined, key: undefined, user: '', password: '', log: silent });
+
+interface Told {
+  resident: number;
+  heap: number;
+  size: number;
+}
+
+/** The child: what it takes once everything is in. */
+async function tell(server: string): Promise<void> {
+  const informers = new Informers(new Client({ server, token: adminToken, insecure: true }), silent);
+  const indexes = {
+    node: (pod: Pod) => [pod.spec.nodeName ?? ''],
+    namespace: ({ metadata }: Pod) => [metadata.namespace ?? ''],
+  };
+  const cache = informers.of(Pod, { indexes });
+  await informers.start(new AbortController().signal);
+  const resident = process.memoryUsage().rss;
+  setFlagsFromString('--expose-gc');
+  const collect: unknown = runInNewContext('gc');
+  if (typeof collect === 'function') collect();
+  const { heapUsed, external } = process.memoryUsage();
+  const mega = 1024 * 1024;
+  process.send?.({ resident: resident / mega, heap: (heapUsed + external) / mega, size: cache.size } satisfies Told);
+}
+
+if (process.argv[2] === 'informer') await tell(process.argv[3] ?? '');
