@@ -169,6 +169,8 @@ export class GrpcClient {
       const timer = setTimeout(() => session.destroy(new Error('no connection in time')), connectTimeoutMs);
       session.once('connect', () => {
         clearTimeout(timer);
+        // It may come a moment after the end.
+        if (session.destroyed) return;
         session.setLocalWindowSize(windowBytes * 2);
         resolve(session);
       });
