@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 import { kind } from '../api/kind.ts';
 import { type KubeObject, timestamp } from '../api/meta.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Client } from './client.ts';
+import { EventCorrelator, Remembering } from './event-correlator.ts';
 
 interface EventObject extends KubeObject {
   involvedObject: ObjectReference;
@@ -33,7 +34,6 @@ export type EventType = 'Normal' | 'Warning';
 // The names are enough to write them; what the kind means to the apiserver stands in api/kinds/event.ts.
 const EventKind = kind<EventObject>({ group: '', version: 'v1', kind: 'Event', plural: 'events', namespaced: true });
 
-const remembered = 4096;
 const lanes = 8;
 
 function laneOf({ uid, name }: ObjectReference): number {
@@ -43,8 +43,17 @@ function laneOf({ uid, name }: ObjectReference): number {
 }
 const longestMessage = 1024;
 
+/** One Event: how often it has happened, and under which name it was written. */
+interface Known {
+  count: number;
+  name: string | undefined;
+  /** A write is on its way, which will tell the count of that moment. */
+  isWaiting: boolean;
+}
+
 /**
- * Writes events, counting what repeats: the same words about the same object are one Event whose count grows.
+ * Writes events, counting what repeats: the same words about the same object are one Event whose count grows; see
+ * event-correlator.ts for when much is said of one object.
  * Never blocks and never fails its caller: at most `limit` writes are waiting, what comes beyond is dropped and logged.
  */
 export class EventRecorder {
@@ -52,7 +61,8 @@ export class EventRecorder {
   readonly #component: string;
   readonly #log: Logger;
   readonly #now: () => number;
-  readonly #known = new Map<string, { name: string; count: number; first: string }>();
+  readonly #known = new Remembering<Known>();
+  readonly #correlator = new EventCorrelator();
   readonly #limit: number;
   /** Events about one object are written in order, those about others beside them. */
   readonly #lanes: Promise<void>[] = Array.from({ length: lanes }, () => Promise.resolve());
@@ -69,6 +79,14 @@ export class EventRecorder {
 
   /** `reason` is a CamelCase word, `message` a sentence. */
   record(about: KubeObject | ObjectReference, type: EventType, reason: string, message: string): void {
+    const involved = 'metadata' in about ? referenceTo(about) : about;
+    const { kind: kindName, namespace, name, uid, fieldPath } = involved;
+    const object = JSON.stringify([kindName, namespace, name, uid, fieldPath]);
+    const said = { about: object, type, reason, message: message.slice(0, longestMessage) };
+    const { key, quiet, message: words } = this.#correlator.correlate(said, this.#now());
+    const known = this.#known.get(key, () => ({ count: 0, name: undefined, isWaiting: false }));
+    known.count += 1;
+    if (quiet || known.isWaiting) return;
     if (this.#waiting >= this.#limit) {
       if (this.#dropped === 0)
         this.#log.warn({ reason, limit: this.#limit }, 'too many events are waiting; dropping what comes now');
@@ -76,11 +94,12 @@ export class EventRecorder {
       return;
     }
     this.#waiting += 1;
-    const involved = 'metadata' in about ? referenceTo(about) : about;
+    known.isWaiting = true;
     const lane = laneOf(involved);
     this.#lanes[lane] = this.#lanes[lane]!.then(async () => {
+      known.isWaiting = false;
       try {
-        await this.#write(involved, type, reason, message.slice(0, longestMessage));
+        await this.#write(known, involved, type, reason, words);
       } catch (err) {
         this.#log.debug({ err, reason }, 'event was not written');
       } finally {
@@ -95,26 +114,18 @@ export class EventRecorder {
     await Promise.all(this.#lanes);
   }
 
-  async #write(involved: ObjectReference, type: EventType, reason: string, message: string): Promise<void> {
+  async #write(
+    known: Known,
+    involved: ObjectReference,
+    type: EventType,
+    reason: string,
+    message: string,
+  ): Promise<void> {
     const now = timestamp(this.#now());
-    const key = createHash('sha1')
-      .update(
-        JSON.stringify([
-          involved.kind,
-          involved.namespace,
-          involved.name,
-          involved.uid,
-          involved.fieldPath,
-          type,
-          reason,
-          message,
-        ]),
-      )
-      .digest('hex');
     const namespace = involved.namespace || 'default';
-    const known = this.#known.get(key);
-    if (known && (await this.#count(known, namespace, now))) return;
-    const name = `${involved.name}.${key.slice(0, 8)}${this.#now().toString(16)}`;
+    const { count } = known;
+    if (known.name && (await this.#count(known.name, namespace, { count, message, lastTimestamp: now }))) return;
+    const name = `${involved.name}.${randomBytes(4).toString('hex')}${this.#now().toString(16)}`;
     await this.#client.create(EventKind, {
       metadata: { name, namespace },
       involvedObject: involved,
@@ -126,27 +137,21 @@ export class EventRecorder {
       reportingInstance: '',
       firstTimestamp: now,
       lastTimestamp: now,
-      count: 1,
+      count: known.name ? 1 : count,
     });
-    this.#remember(key, { name, count: 1, first: now });
+    if (known.name) known.count = 1;
+    known.name = name;
   }
 
   /** False when the Event is gone (they live an hour) and has to be made anew. */
-  async #count(known: { name: string; count: number }, namespace: string, now: string): Promise<boolean> {
+  async #count(name: string, namespace: string, patch: Partial<EventObject>): Promise<boolean> {
     try {
-      const patch = { count: known.count + 1, lastTimestamp: now };
-      await this.#client.patch(EventKind, { namespace, name: known.name }, patch);
-      known.count += 1;
+      await this.#client.patch(EventKind, { namespace, name }, patch);
       return true;
     } catch (error) {
       if (isNotFound(error)) return false;
       throw error;
     }
-  }
-
-  #remember(key: string, known: { name: string; count: number; first: string }): void {
-    this.#known.set(key, known);
-    if (this.#known.size > remembered) this.#known.delete(this.#known.keys().next().value!);
   }
 }
 
