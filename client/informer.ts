@@ -1,6 +1,6 @@
 import type { Kind } from '../api/kind.ts';
 import { type KubeObject, type Stored, keyOf } from '../api/meta.ts';
-import { isGone } from '../api/status.ts';
+import { isGone, isInvalid } from '../api/status.ts';
 import { Backoff } from '../lib/backoff.ts';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
@@ -19,11 +19,15 @@ export interface InformerOptions<T> {
   fieldSelector?: string;
   /** Name → the values under which an object is found by `by(name, value)`. */
   indexes?: Record<string, (object: T) => readonly string[]>;
+  /** The watch brings what is there, too, object by object: no list of all is held by anybody. Servers that cannot are asked for lists. */
+  streaming?: boolean;
 }
 
-/** With NODE_ENV=development, as for controllers that are being written, a write to a shared object throws. */
-const inDevelopment = process.env['NODE_ENV'] === 'development';
+/** Marks the bookmark after what was there when a watch began. */
+const initialEnd = 'k8s.io/initial-events-end';
+
 const pageSize = 2000;
+const initialEvents = { sendInitialEvents: true, resourceVersionMatch: 'NotOlderThan' } as const;
 const ownerIndex = 'km/owner';
 
 /**
@@ -45,11 +49,15 @@ export class Informer<T extends KubeObject> {
   readonly #handlers = new Set<(change: Change<T & Stored>) => void>();
   #version = '';
   #synced = false;
+  #streams: boolean;
+  /** With NODE_ENV=development, as for controllers that are being written, a write to a shared object throws. */
+  readonly #inDevelopment = process.env['NODE_ENV'] === 'development';
 
   constructor(client: Client, kind: Kind<T>, options: InformerOptions<T & Stored>, log: Logger) {
     this.kind = kind;
     this.#client = client;
     this.#options = options;
+    this.#streams = options.streaming ?? false;
     this.#log = log.child({ informer: kind.plural });
     this.#indexers = {
       ...options.indexes,
@@ -111,19 +119,27 @@ export class Informer<T extends KubeObject> {
   async #follow(backoff: Backoff, signal: AbortSignal, synced: () => void): Promise<void> {
     while (!signal.aborted) {
       try {
-        if (this.#version === '') {
+        const isNew = this.#version === '';
+        if (isNew && !this.#streams) {
           await this.#relist(signal);
-          this.#synced = true;
-          synced();
+          this.#isSynced(synced);
         }
-        for await (const event of this.#events(signal)) {
+        const events = this.#events(signal);
+        if (isNew && this.#streams) {
+          await this.#takeIn(events);
+          this.#isSynced(synced);
+        }
+        for await (const event of events) {
           backoff.reset();
           this.#apply(event);
         }
       } catch (err) {
         if (signal.aborted) return;
         if (isGone(err)) this.#version = '';
-        else this.#log.warn({ err }, 'watch broke; trying again');
+        else if (this.#version === '' && this.#streams && isInvalid(err)) {
+          this.#log.info({ err }, 'the server does not stream what is there; asking for lists');
+          this.#streams = false;
+        } else this.#log.warn({ err }, 'watch broke; trying again');
         await delay(backoff.next(), signal).catch(() => undefined);
       }
     }
@@ -137,12 +153,36 @@ export class Informer<T extends KubeObject> {
         namespace,
         labelSelector,
         fieldSelector,
-        resourceVersion: this.#version,
+        resourceVersion: this.#version || undefined,
         allowWatchBookmarks: true,
+        ...(this.#version ? {} : this.#streams ? initialEvents : {}),
         timeoutSeconds: 300 + Math.floor(Math.random() * 300),
       },
       signal,
     );
+  }
+
+  #isSynced(synced: () => void): void {
+    this.#synced = true;
+    synced();
+  }
+
+  /** What was there when the watch began; until its end is told nothing may be taken for gone, and nothing resumed. */
+  async #takeIn(events: AsyncGenerator<WatchEvent<T & Stored>, void, undefined>): Promise<void> {
+    const seen = new Set<string>();
+    for (let next = await events.next(); !next.done; next = await events.next()) {
+      const { type, object } = next.value;
+      if (type === 'BOOKMARK') {
+        if (object.metadata.annotations?.[initialEnd] !== 'true') continue;
+        this.#version = object.metadata.resourceVersion;
+        this.#forgetAllBut(seen);
+        return;
+      }
+      seen.add(keyOf(object));
+      if (type === 'DELETED') this.#remove(keyOf(object), object, false);
+      else this.#set(object);
+    }
+    throw new Error('the watch ended before it had brought what is there');
   }
 
   async #relist(signal: AbortSignal): Promise<void> {
@@ -162,6 +202,10 @@ export class Informer<T extends KubeObject> {
       token = page.metadata.continue || undefined;
       this.#version = token ? '' : (page.metadata.resourceVersion ?? '');
     } while (token);
+    this.#forgetAllBut(seen);
+  }
+
+  #forgetAllBut(seen: ReadonlySet<string>): void {
     for (const [key, object] of [...this.#objects]) if (!seen.has(key)) this.#remove(key, object, true);
   }
 
@@ -180,7 +224,7 @@ export class Informer<T extends KubeObject> {
     if (old && old.metadata.uid !== object.metadata.uid) this.#remove(key, old, true);
     const before = this.#objects.get(key);
     if (before) this.#unindex(key, before);
-    if (inDevelopment) freeze(object);
+    if (this.#inDevelopment) freeze(object);
     this.#objects.set(key, object);
     this.#index(key, object);
     this.#tell(before ? { type: 'updated', object, old: before } : { type: 'added', object });

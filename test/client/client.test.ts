@@ -84,14 +84,17 @@ describe('the client', () => {
   });
 });
 
-describe('an informer', () => {
+describe.each([
+  ['that lists', false],
+  ['that is sent what is there', true],
+])('an informer %s', (_how, streaming) => {
   test('has what is there, follows changes in order, and finds by index', async () => {
     await client.create(ConfigMap, configMap('i1', { colour: 'red' }));
     const stop = new AbortController();
     const informer = new Informer(
       client,
       ConfigMap,
-      { namespace: 'default', indexes: { colour: ({ data }) => (data?.colour ? [data.colour] : []) } },
+      { namespace: 'default', streaming, indexes: { colour: ({ data }) => (data?.colour ? [data.colour] : []) } },
       silent,
     );
     await informer.start(stop.signal);
@@ -108,6 +111,7 @@ describe('an informer', () => {
     expect(informer.by('colour', 'red')).toEqual([]);
     expect(informer.by('colour', 'blue').map(({ metadata }) => metadata.name)).toEqual(['i1']);
     stop.abort();
+    await client.delete(ConfigMap, { namespace: 'default', name: 'i1' });
   });
 
   test('tells of deletions it slept through, and of a new object under an old name', async () => {
@@ -133,7 +137,7 @@ describe('an informer', () => {
       },
       list: own.list.bind(own),
     });
-    const informer = new Informer(paused, ConfigMap, { namespace: 'default' }, silent);
+    const informer = new Informer(paused, ConfigMap, { namespace: 'default', streaming }, silent);
     await informer.start(stop.signal);
     const uid = informer.get('default/again')!.metadata.uid;
     const resume = Promise.withResolvers<void>();

@@ -15,6 +15,19 @@ describe('the work queue', () => {
     expect(queue.depth).toBe(0);
   });
 
+  test('gives keys in the order in which they came; one that comes again waits behind the others', async () => {
+    const queue = new WorkQueue();
+    for (const key of ['busy', 'a', 'b', 'c']) queue.add(key);
+    const taken: (string | undefined)[] = [];
+    for (let i = 0; i < 6; i += 1) {
+      const key = await queue.take();
+      taken.push(key);
+      if (key === 'busy') queue.add('busy');
+      queue.done(key ?? '');
+    }
+    expect(taken).toEqual(['busy', 'a', 'b', 'c', 'busy', 'busy']);
+  });
+
   test('gives a key again that was added while it was worked on, but only afterwards', async () => {
     const queue = new WorkQueue();
     queue.add('a');
