@@ -7,7 +7,7 @@ import { equal } from '../lib/equal.ts';
 import { type Bounded, type Memory, bounded } from './common/autoscale.ts';
 import { byNamespace } from './common/ownership.ts';
 import { type Proposal, propose } from './common/pod-metrics.ts';
-import { type Scale, Scales } from './common/scales.ts';
+import { type Scalable, type Scale, Scales } from './common/scales.ts';
 
 type Autoscaler = HorizontalPodAutoscaler & Stored;
 type Verdict = [type: string, status: 'True' | 'False', reason: string, message: string];
@@ -38,9 +38,9 @@ export function horizontalPodAutoscaler(world: World): Reconciler {
     const requirements = parseLabelSelector(selector);
     const own = pods.by('namespace', namespace).filter(({ metadata }) => matches(requirements, metadata.labels));
     const metrics = autoscaler.spec.metrics ?? [];
-    const answers = await Promise.allSettled(
-      metrics.map((metric) => propose(client, metric, { namespace, selector, pods: own, current }, signal)),
-    );
+    const resourceOf = (object: Scalable) => scales.resourceOf(object, signal);
+    const scaled = { namespace, selector, pods: own, current, resourceOf };
+    const answers = await Promise.allSettled(metrics.map((metric) => propose(client, metric, scaled, signal)));
     signal.throwIfAborted();
     const proposals = answers.flatMap((answer): Proposal[] => (answer.status === 'fulfilled' ? [answer.value] : []));
     const failed = answers.findIndex(({ status }) => status === 'rejected');

@@ -25,7 +25,7 @@ export async function start(
   { client, log, signal, figures }: { client: Client; log: Logger; signal: AbortSignal; figures?: Figures },
 ): Promise<{ closed: Promise<void>; pages: Readonly<Record<string, Page>> }> {
   const own = log.child({ component: 'controller-manager' });
-  const informers = new Informers(client, own);
+  const informers = new Informers(client, own, { managedFields: false });
   const made = ({ component, syncs, make }: Controller): Reconciler[] => {
     const events = new EventRecorder(client, component, own);
     const reconcilers = [make(createWorld(client, informers, events, own), given) ?? []].flat();

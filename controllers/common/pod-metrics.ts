@@ -1,4 +1,9 @@
-import type { MetricSpec, MetricStatus, MetricTarget } from '../../api/kinds/horizontal-pod-autoscaler.ts';
+import type {
+  CrossReference,
+  MetricSpec,
+  MetricStatus,
+  MetricTarget,
+} from '../../api/kinds/horizontal-pod-autoscaler.ts';
 import { type Pod, isTerminal } from '../../api/kinds/pod.ts';
 import type { LabelSelector, Stored } from '../../api/meta.ts';
 import { quantity } from '../../api/quantity.ts';
@@ -20,6 +25,8 @@ export interface Scaled {
   selector: string;
   pods: readonly (Pod & Stored)[];
   current: number;
+  /** How the kind of another object is named in paths. */
+  resourceOf: (object: CrossReference) => Promise<string>;
 }
 
 interface PodMetrics {
@@ -38,10 +45,10 @@ export async function propose(
   scaled: Scaled,
   signal: AbortSignal,
 ): Promise<Proposal> {
-  const { resource, containerResource, pods, object, external } = metric;
-  if (resource) {
-    const { replicas, current } = await byResource(client, scaled, resource.name, undefined, resource.target, signal);
-    return { replicas, status: { type: 'Resource', resource: { name: resource.name, current } } };
+  const { resource: own, containerResource, pods, object, external } = metric;
+  if (own) {
+    const { replicas, current } = await byResource(client, scaled, own.name, undefined, own.target, signal);
+    return { replicas, status: { type: 'Resource', resource: { name: own.name, current } } };
   }
   if (containerResource) {
     const { name, container, target } = containerResource;
@@ -64,7 +71,9 @@ export async function propose(
   }
   if (object) {
     const { describedObject, metric: name } = object;
-    const path = `${base}/${describedObject.kind.toLowerCase()}s/${describedObject.name}/${name.name}`;
+    const resource = await scaled.resourceOf(describedObject);
+    const of = resource === 'namespaces' ? 'metrics' : `${resource}/${describedObject.name}`;
+    const path = `${base}/${of}/${name.name}`;
     const { items } = await client.raw<MetricValues>(
       'GET',
       withSelector(path, 'metricLabelSelector', name.selector),

@@ -49,12 +49,30 @@ export class Scales {
   }
 
   async #path(namespace: string, target: Scalable, signal: AbortSignal): Promise<string | undefined> {
-    const { apiVersion = 'v1', kind, name } = target;
-    const base = apiVersion.includes('/') ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
-    const resources = await this.#resources(base, signal);
-    const plural = resources.find((one) => one.kind === kind && !one.name.includes('/'))?.name;
+    const { name } = target;
+    const { base, resources, plural } = await this.#find(target, signal);
     const scales = plural !== undefined && resources.some((one) => one.name === `${plural}/scale`);
     return scales ? `${base}/namespaces/${namespace}/${plural}/${name}/scale` : undefined;
+  }
+
+  /** `services`, `ingresses.networking.k8s.io`: how its kind is named with its group. Throws where nobody serves it. */
+  async resourceOf(object: Scalable, signal: AbortSignal): Promise<string> {
+    const { plural, group } = await this.#find(object, signal);
+    if (plural === undefined)
+      throw new Error(`no resource is of the kind ${object.kind} in ${object.apiVersion ?? 'v1'}`);
+    return group ? `${plural}.${group}` : plural;
+  }
+
+  async #find({ apiVersion = 'v1', kind }: Scalable, signal: AbortSignal) {
+    const [group] = apiVersion.includes('/') ? apiVersion.split('/') : [''];
+    const base = group ? `/apis/${apiVersion}` : `/api/${apiVersion}`;
+    const resources = await this.#resources(base, signal);
+    return {
+      base,
+      group,
+      resources,
+      plural: resources.find((one) => one.kind === kind && !one.name.includes('/'))?.name,
+    };
   }
 
   async #resources(base: string, signal: AbortSignal): Promise<readonly Resource[]> {
