@@ -21,6 +21,8 @@ export interface InformerOptions<T> {
   indexes?: Record<string, (object: T) => readonly string[]>;
   /** The watch brings what is there, too, object by object: no list of all is held by anybody. Servers that cannot are asked for lists. */
   streaming?: boolean;
+  /** False: objects are kept without metadata.managedFields, which take a third of the memory and are seldom asked for. */
+  managedFields?: boolean;
 }
 
 /** Marks the bookmark after what was there when a watch began. */
@@ -224,6 +226,7 @@ export class Informer<T extends KubeObject> {
     if (old && old.metadata.uid !== object.metadata.uid) this.#remove(key, old, true);
     const before = this.#objects.get(key);
     if (before) this.#unindex(key, before);
+    if (this.#options.managedFields === false) delete object.metadata.managedFields;
     if (this.#inDevelopment) freeze(object);
     this.#objects.set(key, object);
     this.#index(key, object);
@@ -270,11 +273,14 @@ export class Informer<T extends KubeObject> {
 export class Informers {
   readonly #client: Client;
   readonly #log: Logger;
+  readonly #defaults: Pick<InformerOptions<never>, 'streaming' | 'managedFields'>;
   readonly #made = new Map<string, { start(signal: AbortSignal): Promise<void> }>();
 
-  constructor(client: Client, log: Logger) {
+  /** `defaults` are for every informer that is not asked for otherwise. */
+  constructor(client: Client, log: Logger, defaults: Pick<InformerOptions<never>, 'streaming' | 'managedFields'> = {}) {
     this.#client = client;
     this.#log = log;
+    this.#defaults = defaults;
   }
 
   of<T extends KubeObject>(kind: Kind<T>, options: InformerOptions<T & Stored> = {}): Informer<T> {
@@ -285,7 +291,7 @@ export class Informers {
       if (options.indexes) found.addIndexes(options.indexes);
       return found;
     }
-    const made = new Informer(this.#client, kind, options, this.#log);
+    const made = new Informer(this.#client, kind, { ...this.#defaults, ...options }, this.#log);
     this.#made.set(key, made);
     return made;
   }

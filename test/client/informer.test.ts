@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
 import { StatusError } from '../../api/status.ts';
 import { Client } from '../../client/client.ts';
-import { Informer } from '../../client/informer.ts';
+import { Informer, Informers } from '../../client/informer.ts';
 import { silent } from '../../lib/log.ts';
 import { adminToken, startServer, type TestServer } from '../apiserver/harness.ts';
 import { eventually } from '../eventually.ts';
@@ -84,4 +84,17 @@ test('in development a write to a shared object throws', async () => {
   };
   expect(change(careful)).toThrow(TypeError);
   expect(change(fast)).not.toThrow();
+});
+
+test('managed fields are left out where nobody wants them, and are not lost by who writes such a copy back', async () => {
+  const ref = { namespace, name: 'b' };
+  const before = (await client.get(ConfigMap, ref)).metadata.managedFields;
+  const informers = new Informers(client, silent, { managedFields: false });
+  const lean = informers.of(ConfigMap, { namespace });
+  await informers.start(stopping.signal);
+  const copy = lean.get('default/b') ?? (await client.get(ConfigMap, ref));
+  expect(copy.metadata).not.toHaveProperty('managedFields');
+  expect(before).toHaveLength(1);
+  await client.update(ConfigMap, { ...copy, data: { k: 'b', more: 'x' } });
+  expect((await client.get(ConfigMap, ref)).metadata.managedFields).toHaveLength(1);
 });
