@@ -13,7 +13,7 @@ import { Informers } from '../client/informer.ts';
 import { type Reconciler, createWorld, run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Figures } from './figures.ts';
-import { type Controller, chosen } from './list.ts';
+import { chosen } from './list.ts';
 import type { Options } from './options.ts';
 
 export { Figures } from './figures.ts';
@@ -26,17 +26,21 @@ export async function start(
 ): Promise<{ closed: Promise<void>; pages: Readonly<Record<string, Page>> }> {
   const own = log.child({ component: 'controller-manager' });
   const informers = new Informers(client, own, { managedFields: false });
-  const made = ({ component, syncs, make }: Controller): Reconciler[] => {
-    const events = new EventRecorder(client, component, own);
-    const reconcilers = [make(createWorld(client, informers, events, own), given) ?? []].flat();
-    if (syncs) for (const reconciler of reconcilers) reconciler.concurrency = given[syncs];
-    return reconcilers;
-  };
-  const reconcilers = chosen(given.controllers).flatMap(made);
+  const reconcilers = reconcilersOf(given, client, informers, own);
   await informers.start(signal);
   const running = reconcilers.map((reconciler) =>
     run(reconciler, { log: own, signal, ...(figures ? { watcher: figures.watch(reconciler.name) } : {}) }),
   );
   const pages = Object.fromEntries(reconcilers.flatMap((reconciler) => Object.entries(reconciler.pages ?? {})));
   return { closed: Promise.all(running).then(() => undefined), pages };
+}
+
+/** Those that --controllers asks for, each with as many keys at once as its --concurrent-…-syncs says. Exported for its test. */
+export function reconcilersOf(given: Options, client: Client, informers: Informers, log: Logger): Reconciler[] {
+  return chosen(given.controllers).flatMap(({ component, syncs, make }) => {
+    const events = new EventRecorder(client, component, log);
+    const reconcilers = [make(createWorld(client, informers, events, log), given) ?? []].flat();
+    if (syncs) for (const reconciler of reconcilers) reconciler.concurrency = given[syncs];
+    return reconcilers;
+  });
 }
