@@ -121,7 +121,8 @@ function meets({ operator, values = [] }: ScopeRequirement, value: string | unde
   const has = value !== undefined && value !== '';
   if (operator === 'Exists') return has;
   if (operator === 'DoesNotExist') return !has;
-  return has && values.includes(value) === (operator === 'In');
+  // Who has none is not in the list either.
+  return operator === 'In' ? has && values.includes(value) : !(has && values.includes(value));
 }
 
 interface Term {
