@@ -5,39 +5,51 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Pod } from '../../api/kinds/pod.ts';
 import { Client } from '../../client/client.ts';
-import { openEtcd } from '../../apiserver/etcd.ts';
+import { openEmbedded } from '../../apiserver/embedded.ts';
+import type { Store } from '../../apiserver/store.ts';
 import { Informers } from '../../client/informer.ts';
 import { silent } from '../../lib/log.ts';
-import { type EtcdProcess } from '../../test/apiserver/etcd-process.ts';
-import { adminToken } from '../../test/apiserver/harness.ts';
+import { adminToken, startServer } from '../../test/apiserver/harness.ts';
 import { running } from '../../test/controllers/harness.ts';
-import { rateOf } from '../load.ts';
 import { report } from '../report.ts';
-import { startWorld } from './world.ts';
 
 const pods = 100_000;
 const prefix = '/registry/core/pods/default/';
 
 export async function memory(): Promise<void> {
-  const value = await storedPod();
-  const w = await startWorld({ controllers: [] }, (etcd) => fill(etcd, value));
-  const child = fork(import.meta.filename, ['informer', w.url]);
-  const [{ resident, heap, size }] = (await once(child, 'message')) as [Told];
-  child.kill();
+  const server = fork(import.meta.filename, ['serve']);
+  const [url] = (await once(server, 'message')) as [string];
+  const informer = fork(import.meta.filename, ['informer', url]);
+  const [{ resident, heap, size }] = (await once(informer, 'message')) as [Told];
+  informer.kill();
+  server.disconnect();
+  await once(server, 'exit');
   if (size !== pods) throw new Error(`the informer has ${size} pods`);
   const common = { bench: 'controllers', unit: 'MB', goal: 1000, lower: true } as const;
   report({ ...common, case: 'an informer of 100,000 pods, resident', value: resident });
   report({ ...common, case: 'an informer of 100,000 pods, on the heap', value: heap });
-  await w.stop();
 }
 
-/** A pod as it lies in etcd, with what a Deployment, a scheduler and a kubelet write. */
-async function storedPod(): Promise<string> {
-  const w = await startWorld({ controllers: [] });
+/** One child: an apiserver over so many pods; which store it has is nothing to the informer. */
+async function serve(): Promise<void> {
+  const gone = once(process, 'disconnect');
+  const store = openEmbedded(':memory:');
+  await fill(store, await storedPod(store));
+  const server = await startServer({}, { store });
+  process.send?.(server.url);
+  await gone;
+  await server.stop();
+  await store.close();
+}
+
+/** A pod as it is stored, with what a Deployment, a scheduler and a kubelet write. */
+async function storedPod(store: Store): Promise<string> {
+  const server = await startServer({}, { store });
+  const client = new Client({ server: server.url, token: adminToken, insecure: true });
   const env = Array.from({ length: 8 }, (_, i) => ({ name: `SETTING_${i}`, value: `value ${i} of this container` }));
   const resources = { requests: { cpu: '250m', memory: '64Mi' }, limits: { memory: '128Mi' } };
   const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web-5d9', uid: '0b1c', controller: true };
-  await w.client.create(Pod, {
+  await client.create(Pod, {
     metadata: {
       ...{ name: 'model', namespace: 'default', labels: { app: 'web', 'pod-template-hash': '5d9' } },
       ownerReferences: [owner],
@@ -47,34 +59,23 @@ async function storedPod(): Promise<string> {
   const state = { running: { startedAt: '2026-01-01T00:00:00Z' } };
   const containerStatuses = [{ name: 'c', ready: true, restartCount: 0, image: 'web', imageID: 'sha256:abc', state }];
   const status = { ...running(), hostIP: '10.1.2.3', startTime: '2026-01-01T00:00:00Z', containerStatuses };
-  await w.client.patch(Pod, { namespace: 'default', name: 'model' }, { status }, { subresource: 'status' });
-  const store = storeOf(w.etcd);
+  await client.patch(Pod, { namespace: 'default', name: 'model' }, { status }, { subresource: 'status' });
   const { item } = await store.get(`${prefix}model`);
-  await store.close();
-  await w.stop();
+  if (item) await store.delete(`${prefix}model`, item.revision);
+  await client.close();
+  await server.stop();
   return Buffer.from(item?.value ?? []).toString();
 }
 
-async function fill(etcd: EtcdProcess, model: string): Promise<void> {
-  const store = storeOf(etcd);
+async function fill(store: Store, model: string): Promise<void> {
   const uid = /"uid":"([0-9a-f-]{36})"/.exec(model)?.[1] ?? '';
-  let next = 0;
-  await rateOf(
-    1000,
-    600,
-    () => {
-      const number = String(next++).padStart(6, '0');
-      const name = `web-5d9-${number}`;
-      const text = model.replaceAll('"model"', `"${name}"`).replaceAll(uid, `${uid.slice(0, -6)}${number}`);
-      return store.put(`${prefix}${name}`, Buffer.from(text), 0);
-    },
-    pods,
-  );
-  await store.close();
+  for (let i = 0; i < pods; i += 1) {
+    const number = String(i).padStart(6, '0');
+    const name = `web-5d9-${number}`;
+    const text = model.replaceAll('"model"', `"${name}"`).replaceAll(uid, `${uid.slice(0, -6)}${number}`);
+    await store.put(`${prefix}${name}`, Buffer.from(text), 0);
+  }
 }
-
-const storeOf = ({ url }: EtcdProcess) =>
-  openEtcd({ endpoints: [url], ca: undefined, cert: undefined, key: undefined, user: '', password: '', log: silent });
 
 interface Told {
   resident: number;
@@ -84,7 +85,9 @@ interface Told {
 
 /** The child: what it takes once everything is in. */
 async function tell(server: string): Promise<void> {
-  const informers = new Informers(new Client({ server, token: adminToken, insecure: true }), silent);
+  const informers = new Informers(new Client({ server, token: adminToken, insecure: true }), silent, {
+    managedFields: false,
+  });
   const indexes = {
     node: (pod: Pod) => [pod.spec.nodeName ?? ''],
     namespace: ({ metadata }: Pod) => [metadata.namespace ?? ''],
@@ -100,4 +103,5 @@ async function tell(server: string): Promise<void> {
   process.send?.({ resident: resident / mega, heap: (heapUsed + external) / mega, size: cache.size } satisfies Told);
 }
 
-if (process.argv[2] === 'informer') await tell(process.argv[3] ?? '');
+if (process.argv[2] === 'serve') await serve();
+else if (process.argv[2] === 'informer') await tell(process.argv[3] ?? '');

@@ -30,7 +30,8 @@ export async function nodeLoss(): Promise<void> {
   await client.create(Node, { metadata: { name: 'well' } });
   const beats = setInterval(() => void heartbeat('well').catch(() => undefined), 1000);
   const tolerations = ['not-ready', 'unreachable'].map((key) => ({
-    ...{ key: `node.kubernetes.io/${key}`, operator: 'Exists', effect: 'NoExecute' },
+    ...({ operator: 'Exists', effect: 'NoExecute' } as const),
+    key: `node.kubernetes.io/${key}`,
     tolerationSeconds,
   }));
   let round = 0;
@@ -57,6 +58,8 @@ export async function nodeLoss(): Promise<void> {
     // More than half of a small zone that is ill loses no pods.
     await client.delete(Deployment, { namespace: 'default', name });
     await client.delete(Node, { name });
+    const every = `/api/v1/namespaces/default/pods?labelSelector=app%3D${name}`;
+    await client.raw('DELETE', every, { gracePeriodSeconds: 0 });
     await until(() => of().length === 0);
     return late;
   });

@@ -26,18 +26,13 @@ export interface World {
 
 const clientOf = (server: string, token: string) => new Client({ server, token, insecure: true });
 
-/** `before` fills etcd before the apiserver reads it. */
-export async function startWorld(
-  given: Partial<ReturnType<typeof defaultsOf<typeof options>>> = {},
-  before: (etcd: EtcdProcess) => Promise<void> = () => Promise.resolve(),
-): Promise<World> {
+export async function startWorld(given: Partial<ReturnType<typeof defaultsOf<typeof options>>> = {}): Promise<World> {
   const etcd = await startEtcd();
   // Whatever ends this process, etcd does not outlive it.
   process.once('exit', () => {
     const pid = etcd.pid();
     if (pid !== undefined) process.kill(pid, 'SIGKILL');
   });
-  await before(etcd);
   const port = await freePort();
   const server = fork(join(import.meta.dirname, 'server.ts'), [etcd.url, String(port)]);
   await once(server, 'message');
