@@ -1,7 +1,7 @@
 import { expect, test } from '@jest/globals';
 import { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import { Pod } from '../../api/kinds/pod.ts';
-import type { ResourceQuota } from '../../api/kinds/resource-quota.ts';
+import type { ResourceQuota, ScopeRequirement } from '../../api/kinds/resource-quota.ts';
 import { inScope } from '../../api/quota.ts';
 
 // https://kubernetes.io/docs/concepts/policy/resource-quotas/#quota-scopes
@@ -21,7 +21,7 @@ const near = (more: object) => ({
     },
   },
 });
-const by = (scopeName: string, operator: string, ...values: string[]): ResourceQuota => ({
+const by = (scopeName: string, operator: ScopeRequirement['operator'], ...values: string[]): ResourceQuota => ({
   metadata: { name: 'q' },
   spec: { scopeSelector: { matchExpressions: [{ scopeName, operator, ...(values.length > 0 ? { values } : {}) }] } },
 });

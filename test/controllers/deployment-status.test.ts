@@ -12,7 +12,7 @@ const ago = (seconds: number) => timestamp(now - seconds * 1000);
 
 const setOf = (ready: number): ReplicaSet & Stored => ({
   metadata: { name: 'web-1', uid: 'u', resourceVersion: '1' },
-  spec: { replicas: 3, selector: {} },
+  spec: { replicas: 3, selector: {}, template: { spec: { containers: [] } } },
   status: { replicas: 3, readyReplicas: ready, availableReplicas: ready },
 });
 

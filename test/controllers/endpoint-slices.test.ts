@@ -170,7 +170,7 @@ describe('in a cluster', () => {
       spec: { selector: { app: name }, ports: [{ port: 80 }] },
     });
     await w.client.create(Pod, {
-      metadata: { name, namespace: 'default', labels: { app: name }, finalizers: ['example.com/hold'] },
+      metadata: { name, namespace: 'default', labels: { app: name } },
       spec: { nodeName: 'somewhere', containers: [{ name: 'c', image: 'x' }] },
     });
     const conditions = async () =>
@@ -189,7 +189,7 @@ describe('in a cluster', () => {
     await eventually(async () =>
       expect(await conditions()).toEqual([{ ready: false, serving: false, terminating: true }]),
     );
-    await w.client.patch(Pod, { namespace: 'default', name }, { metadata: { finalizers: null } });
+    await w.client.delete(Pod, { namespace: 'default', name }, { gracePeriodSeconds: 0 });
     await eventually(async () => expect(await conditions()).toEqual([]));
   });
 
