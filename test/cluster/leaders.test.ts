@@ -50,7 +50,7 @@ class Managers {
   }
 
   #start(): void {
-    const times = ['lease-duration=2s', 'renew-deadline=1500ms', 'retry-period=100ms'].map(
+    const times = ['lease-duration=3s', 'renew-deadline=2500ms', 'retry-period=100ms'].map(
       (t) => `--leader-elect-${t}`,
     );
     // No kubelet renews anything here.
