@@ -31,6 +31,7 @@ export function taintEviction(world: World): Reconciler {
 
   return {
     name: 'taint-eviction',
+    concurrency: 8,
     watches: [
       watching(pods, (change) =>
         change.type === 'deleted' ||
