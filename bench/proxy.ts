@@ -6,7 +6,7 @@
  */
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { Worker, isMainThread, parentPort, workerData } from 'node:worker_threads';
 import { freePort } from '../cli/ports.ts';
 import { silent } from '../lib/log.ts';
@@ -83,14 +83,20 @@ async function elapsed(work: () => Promise<readonly unknown[]>): Promise<number>
 async function piping(): Promise<void> {
   const receiver = new Worker(new URL(import.meta.url));
   const [at] = (await once(receiver, 'message')) as [number];
-  const door: Place = { host: '127.0.0.1', port: await freePort() };
+  const door = { host: '127.0.0.1', port: await freePort() };
   const writer = new UserspaceWriter({ nodePortAddresses: [], udpIdle: 60_000 }, silent);
   const cluster = [{ address: '127.0.0.1', port: at }];
   const web = servicePort({ clusterIP: door.host, port: door.port, cluster });
   await writer.apply(new Map([[web.key, web]]));
-  const raw = await median(5, () => measure({ host: '127.0.0.1', port: at }));
-  const value = await median(5, () => measure(door));
-  report({ bench, case: 'userspace, one TCP transfer', value, unit: 'MB/s', goal: 0.6 * raw, raw });
+  for (const way of ['from', 'to'] as const) {
+    const direct = await transfers({ host: '127.0.0.1', port: at, way });
+    const led = await transfers({ ...door, way });
+    const name = `userspace, a TCP transfer ${way} the client`;
+    report({ bench, case: name, value: led.rate, unit: 'MB/s', goal: 0.6 * direct.rate, raw: direct.rate });
+    // What the processors have to do for it does not depend on what else they do.
+    const used = { value: led.processor, raw: direct.processor, goal: direct.processor / 0.6 };
+    report({ bench, case: `${name}, processor time`, unit: 'ms/GB', lower: true, ...used });
+  }
   await writer.close();
   await receiver.terminate();
 }
@@ -98,30 +104,29 @@ async function piping(): Promise<void> {
 interface Place {
   host: string;
   port: number;
+  way: 'from' | 'to';
 }
 
-/** Megabytes a second that a thread of its own sends. */
-async function measure(place: Place): Promise<number> {
-  const worker = new Worker(new URL(import.meta.url), { workerData: place });
-  const [rate] = (await once(worker, 'message')) as [number];
-  await worker.terminate();
-  return rate;
-}
-
-/** Takes everything, and says a word when it has the end. */
-function sink(): void {
-  const server = createServer({ allowHalfOpen: true }, (socket) => {
-    socket.on('end', () => socket.end('all'));
-    socket.resume();
+/** Medians of several: megabytes a second, and milliseconds of all threads for them. */
+async function transfers(place: Place): Promise<{ rate: number; processor: number }> {
+  const processor: number[] = [];
+  const rate = await median(5, async () => {
+    const worker = new Worker(new URL(import.meta.url), { workerData: place });
+    const before = process.cpuUsage();
+    const [rate] = (await once(worker, 'message')) as [number];
+    const { user, system } = process.cpuUsage(before);
+    processor.push((user + system) / 1000 / (megabytes / 1024));
+    await worker.terminate();
+    return rate;
   });
-  server.listen(0, '127.0.0.1', () => parentPort!.postMessage((server.address() as AddressInfo).port));
+  return { rate, processor: processor.sort((a, b) => a - b)[2]! };
 }
 
-function transfer(place: Place): void {
-  const chunk = Buffer.alloc(256 * 1024, 'x');
+const chunk = Buffer.alloc(256 * 1024, 'x');
+
+/** Sends everything, then ends. */
+function pour(socket: Socket): void {
   let left = (megabytes * 1024 * 1024) / chunk.length;
-  const started = performance.now();
-  const socket = connect(place);
   const send = () => {
     while (left > 0) {
       left -= 1;
@@ -129,6 +134,22 @@ function transfer(place: Place): void {
     }
     socket.end();
   };
-  socket.once('connect', send);
-  socket.once('data', () => parentPort!.postMessage((megabytes * 1000) / (performance.now() - started)));
+  send();
+}
+
+/** Takes everything and says a word when it has the end; to whom begins with a short word it sends as much. */
+function sink(): void {
+  const server = createServer({ allowHalfOpen: true }, (socket) => {
+    socket.once('data', (first: Buffer) => {
+      if (first.length < 8) return pour(socket);
+      socket.on('end', () => socket.end('all')).resume();
+    });
+  });
+  server.listen(0, '127.0.0.1', () => parentPort!.postMessage((server.address() as AddressInfo).port));
+}
+
+function transfer({ way, ...place }: Place): void {
+  const started = performance.now();
+  const socket = connect(place, () => (way === 'from' ? pour(socket) : socket.write('more')));
+  socket.on('end', () => parentPort!.postMessage((megabytes * 1000) / (performance.now() - started))).resume();
 }

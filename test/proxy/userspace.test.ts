@@ -1,6 +1,6 @@
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { connect, createServer, type AddressInfo, type Server, type Socket as TcpSocket } from 'node:net';
 import { randomInt } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from '@jest/globals';
 import { freePort } from '../../cli/ports.ts';
@@ -71,6 +71,36 @@ test('a cluster IP leads to every endpoint in turn, both ways, each half closed 
   expect(await many(3)).toEqual(['be0', 'be1', 'be2']);
   const much = 'all of it '.repeat(100_000);
   expect((await tcp(much)).slice(3)).toBe(much);
+});
+
+test('what an endpoint sends arrives whole, though its client reads slowly; a client that goes away ends it', async () => {
+  const words = Uint32Array.from({ length: 4 * 1024 * 1024 }, (_, i) => i);
+  const all = Buffer.from(words.buffer);
+  const sockets: TcpSocket[] = [];
+  const source = createServer((socket) => {
+    sockets.push(socket.on('error', () => socket.destroy()));
+    socket.end(all);
+  });
+  source.listen(0, '127.0.0.1');
+  await once(source, 'listening');
+  const { port } = source.address() as AddressInfo;
+  await put(web({ cluster: [{ address: '127.0.0.1', port }] }));
+  try {
+    const reader = connect({ host: clusterIP, port: 8000 });
+    const got: Buffer[] = [];
+    for await (const chunk of reader) {
+      got.push(chunk as Buffer);
+      // Whole buffers wait at the proxy meanwhile.
+      if (got.length % 16 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    expect(Buffer.concat(got).equals(all)).toBe(true);
+    const fickle = connect({ host: clusterIP, port: 8000 });
+    await once(fickle, 'data');
+    fickle.resetAndDestroy();
+    await eventually(() => expect(sockets.map(({ destroyed }) => destroyed)).toEqual([true, true]));
+  } finally {
+    source.close();
+  }
 });
 
 test('a node port; without endpoints both refuse, and again there are some', async () => {
