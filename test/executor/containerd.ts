@@ -1,6 +1,6 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { removeCgroup } from '../../executor/runtimes/cgroups.ts';
 import { endShims, stopChild } from './daemons.ts';
@@ -23,31 +23,38 @@ export interface Containerd extends Place {
 }
 
 /**
- * A containerd of its own, with a bridge of its own and images that are made here; with `megabytes` on a disk of its own, which can be full.
- * `stop` leaves the machine as it was.
+ * A containerd of its own, with a bridge of its own and images that are made here; with `megabytes` on a disk of its own, which can be full,
+ * with `netns` in that network namespace. `stop` leaves the machine as it was.
  */
-export async function startContainerd(number: number, megabytes?: number): Promise<Containerd> {
+export async function startContainerd(number: number, megabytes?: number, netns?: string): Promise<Containerd> {
   mkdirSync('/run/km-test', { recursive: true });
   const directory = mkdtempSync('/run/km-test/c-');
   const storage = mkdtempSync('/dev/shm/km-containerd-');
   if (megabytes !== undefined) execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${megabytes}m`, 'km', storage]);
   const socket = join(directory, 'containerd.sock');
   const bridge = `kmt${number}`;
-  const forward = readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim();
+  const inside = netns === undefined ? [] : ['nsenter', `--net=/run/netns/${netns}`];
+  const here = (program: string, ...args: string[]) => execFileSync('env', [...inside, program, ...args]);
+  const forward = here('sysctl', '-n', 'net.ipv4.ip_forward').toString().trim();
   writeFileSync(join(directory, 'config.toml'), config(directory, storage));
   mkdirSync(join(directory, 'net.d'));
-  writeFileSync(join(directory, 'net.d/10-km.conflist'), JSON.stringify(network(bridge, number, directory)));
-  const run = () => spawn('containerd', ['--config', join(directory, 'config.toml')], { stdio: 'ignore' });
+  writeFileSync(
+    join(directory, 'net.d/10-km.conflist'),
+    JSON.stringify(network(bridge, number, directory, netns !== undefined)),
+  );
+  const run = () =>
+    spawn('env', [...inside, 'containerd', '--config', join(directory, 'config.toml')], { stdio: 'ignore' });
   let child = run();
   const cgroup = `/km-test-${process.pid}-${number}`;
   const stop = async () => {
     await stopChild(child);
     endShims(directory);
-    execFileSync('sh', [
+    here(
+      'sh',
       '-c',
       `ip link delete ${bridge} 2>/dev/null; grep " ${directory}\\| ${storage}" /proc/self/mounts | cut -d" " -f2 | sort -r | xargs -r -n1 umount -l; true`,
-    ]);
-    writeFileSync('/proc/sys/net/ipv4/ip_forward', forward);
+    );
+    here('sysctl', '-qw', `net.ipv4.ip_forward=${forward}`);
     removeCgroup(cgroup);
     rmSync(directory, { recursive: true, force: true });
     rmSync(storage, { recursive: true, force: true });
@@ -117,7 +124,8 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs","io.containerd.snapshot
     max_conf_num = 1
 `;
 
-const network = (bridge: string, number: number, directory: string) => ({
+/** Host ports take rules of the kernel: only in a network namespace of the test's own. */
+const network = (bridge: string, number: number, directory: string, hasHostPorts: boolean) => ({
   cniVersion: '0.4.0',
   name: bridge,
   plugins: [
@@ -134,5 +142,6 @@ const network = (bridge: string, number: number, directory: string) => ({
         dataDir: join(directory, 'cni'),
       },
     },
+    ...(hasHostPorts ? [{ type: 'portmap', capabilities: { portMappings: true } }] : []),
   ],
 });
