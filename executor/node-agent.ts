@@ -222,6 +222,7 @@ export class NodeAgent {
       if (type === 'deleted') return pods.lost(uid);
       tell({ type: 'bound', uid, taskId: marks?.[annotations.taskId] });
       pods.bound(object);
+      statuses.seen(object);
     });
     await informer.start(this.#signal);
     this.#static = new StaticPods({
@@ -283,6 +284,7 @@ export class NodeAgent {
         directory,
         statusInterval,
         leaseInterval,
+        said: () => kubelet.statuses.insist(),
         log,
       },
       this.#signal,

@@ -32,6 +32,8 @@ export interface NodeOptions {
   /** Milliseconds between looks at the machine, and between renewals of the lease. */
   statusInterval: number;
   leaseInterval: number;
+  /** Called whenever the apiserver has the node's status as it is here. */
+  said: () => void;
   log: Logger;
 }
 
@@ -101,7 +103,7 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
     };
     const stable = withoutTimes(status);
     const drifted = node.status?.conditions?.find(({ type }) => type === 'Ready')?.reason !== 'KubeletReady';
-    if (!drifted && equal(stable, written) && performance.now() - writtenAt < heartbeat) return;
+    if (!drifted && equal(stable, written) && performance.now() - writtenAt < heartbeat) return options.said();
     await options.client.patch(
       Node,
       { name: options.name },
@@ -110,6 +112,7 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
       signal,
     );
     [written, writtenAt] = [stable, performance.now()];
+    options.said();
   };
   // One after the other: an older status must not be written over a newer one.
   let last = Promise.resolve();

@@ -10,7 +10,12 @@ interface Entry {
   wanted: PodStatus;
   written: PodStatus | undefined;
   writing: Promise<void> | undefined;
+  /** The apiserver has a condition of ours that is not what we wrote. */
+  isContested: boolean;
 }
+
+/** What a kubelet alone says of a pod. */
+const own = ['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady'];
 
 /**
  * Brings pod statuses to the apiserver: one write at a time per pod, the newest status wins, what fails is tried again
@@ -30,7 +35,8 @@ export class StatusWriter {
 
   set(pod: Pod, status: PodStatus): void {
     const uid = pod.metadata.uid!;
-    const entry = this.#entries.get(uid) ?? { pod, wanted: status, written: undefined, writing: undefined };
+    const made = { pod, wanted: status, written: undefined, writing: undefined, isContested: false };
+    const entry = this.#entries.get(uid) ?? made;
     this.#entries.set(uid, entry);
     entry.pod = pod;
     entry.wanted = status;
@@ -43,6 +49,22 @@ export class StatusWriter {
     if (!entry) return;
     entry.written = undefined;
     entry.writing ??= this.#write(entry);
+  }
+
+  /** The pod as the apiserver has it, from a watch. */
+  seen({ metadata, status }: Pod): void {
+    const entry = this.#entries.get(metadata.uid!);
+    const theirs = new Map(status?.conditions?.map((condition) => [condition.type, condition.status]));
+    const ours = entry?.written?.conditions?.filter(({ type }) => own.includes(type)) ?? [];
+    if (entry) entry.isContested = ours.some((condition) => theirs.get(condition.type) !== condition.status);
+  }
+
+  /**
+   * Our node is known to be well: what others said of its pods while it was not is no longer so. Not at once but now and then, since
+   * whoever still takes the node for lost would only say it again.
+   */
+  insist(): void {
+    for (const [uid, { isContested }] of this.#entries) if (isContested) this.again(uid);
   }
 
   /** The newest status of a pod, written or not. */

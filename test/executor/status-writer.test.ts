@@ -15,6 +15,28 @@ class SlowApiserver extends RecordingApiserver {
   }
 }
 
+test('what others have made of our conditions is put right when the node is well, and nothing else is written again', async () => {
+  const apiserver = new SlowApiserver();
+  apiserver.answered.resolve();
+  const writer = new StatusWriter(apiserver, new AbortController().signal, silent);
+  const [lost, well] = [aPod({}, {}, 'lost'), aPod({}, {}, 'well')];
+  const ready = (status: 'True' | 'False') => ({ phase: 'Running' as const, conditions: [{ type: 'Ready', status }] });
+  for (const pod of [lost, well]) writer.set(pod, ready('True'));
+  await writer.flushAll();
+  expect(apiserver.written).toHaveLength(2);
+  writer.seen({ ...well, status: ready('True') });
+  writer.seen({ ...lost, status: { ...ready('False'), reason: 'NodeNotReady' } });
+  await writer.flushAll();
+  expect(apiserver.written).toHaveLength(2);
+  writer.insist();
+  await writer.flushAll();
+  expect(apiserver.written).toHaveLength(3);
+  writer.seen({ ...lost, status: ready('True') });
+  writer.insist();
+  await writer.flushAll();
+  expect(apiserver.written).toHaveLength(3);
+});
+
 test.each([0, 1, 2, 3, 4, 5, 6, 7, 8])(
   'a status that comes %i moments after the one before was written is written too',
   async (moments) => {
