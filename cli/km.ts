@@ -103,5 +103,9 @@ function fail(text: string): number {
   return 1;
 }
 
+// Whoever read what we say may have gone (`km up | head`): what we have started is still to be stopped in order.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code !== 'EPIPE') throw error;
+});
 // Connections that are still open must not keep an ended server alive.
 process.exit(await main());

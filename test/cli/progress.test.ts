@@ -75,8 +75,19 @@ describe('km up', () => {
     expect(said).toMatch(/\nstopped\.\n$/);
   });
 
+  test('stops in order though nobody reads what it says any more', async () => {
+    const child = spawn(process.execPath, words, { stdio: ['ignore', 'pipe', 'pipe'] });
+    let [said, complaints] = ['', ''];
+    child.stdout.on('data', (chunk: Buffer) => (said += chunk.toString()));
+    child.stderr.on('data', (chunk: Buffer) => (complaints += chunk.toString()));
+    await eventually(() => expect(said).toContain('Ready. Try:'), 60_000);
+    child.stdout.destroy();
+    child.kill('SIGINT');
+    expect([await once(child, 'close'), complaints]).toEqual([[0, null], '']);
+  });
+
   test('shows the step under way on a terminal', async () => {
-    const command = `timeout --foreground -s INT 20 ${[process.execPath, ...words].join(' ')}`;
+    const command = `timeout --foreground -s INT 50 ${[process.execPath, ...words].join(' ')}`;
     const child = execFile('script', ['-qefc', command, '/dev/null']);
     let said = '';
     child.stdout!.on('data', (chunk: string) => (said += chunk));
