@@ -3,6 +3,7 @@
  *
  *   sources ─ tsc ─▶ JavaScript ─┬─ npm pack ─▶ km-<version>.tgz                 npm package, for a Node that is there
  *                                └─ + locked packages + Node ─▶ km-<version>-linux-<arch>.tar.gz    needs nothing
+ *   a script that unpacks itself + this archive ─▶ km-<version>-linux-<arch>.run                      one file that runs
  *   what is in the archive ─ npm sbom ─▶ km-<version>.sbom.cdx.json
  *   all of these ─▶ SHA256SUMS
  *
@@ -12,6 +13,7 @@ import { execFileSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import {
   createReadStream,
+  createWriteStream,
   cpSync,
   existsSync,
   globSync,
@@ -22,7 +24,7 @@ import {
   writeFileSync,
   chmodSync,
 } from 'node:fs';
-import { dirname, join, relative, resolve } from 'node:path';
+import { basename, dirname, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { build } from '../lib/build.ts';
 import { list, readOptions, text } from '../lib/options.ts';
@@ -64,11 +66,12 @@ async function main(): Promise<void> {
     putNode(join(out, machine, 'lib/node'), arch, out);
     const owned = ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', `--mtime=${date}`];
     run('tar', [...owned, '--use-compress-program=gzip -9n', '-cf', `${machine}.tar.gz`, machine], out);
+    await single(join(out, machine), manifest.version);
   }
   const sbom = run('npm', ['sbom', '--sbom-format=cyclonedx'], join(out, machines[0]!.machine, 'lib/km'));
   writeFileSync(join(out, `${name}.sbom.cdx.json`), sbom);
 
-  const archives = machines.map(({ machine }) => `${machine}.tar.gz`);
+  const archives = machines.flatMap(({ machine }) => [`${machine}.tar.gz`, `${machine}.run`]);
   const files = [`${name}.tgz`, ...archives, `${name}.sbom.cdx.json`];
   const sums = await Promise.all(files.map(async (file) => `${await sha256(join(out, file))}  ${file}\n`));
   writeFileSync(join(out, 'SHA256SUMS'), sums.join(''));
@@ -124,6 +127,17 @@ function pack(target: string, compiled: string, version: string): void {
     `lib/node is Node.js ${process.version}: https://github.com/nodejs/node/blob/${process.version}/LICENSE\n` +
       'The licences of the packages in lib/km/node_modules lie beside them.\n',
   );
+}
+
+/** One file that runs: packaging/single.sh, and the archive behind it. */
+async function single(machine: string, version: string): Promise<void> {
+  const script = readFileSync(join(import.meta.dirname, 'single.sh'), 'utf8')
+    .replaceAll('VERSION', version)
+    .replaceAll('MACHINE', basename(machine))
+    .replaceAll('DIGEST', (await sha256(`${machine}.tar.gz`)).slice(0, 12));
+  const lines = String(script.split('\n').length);
+  writeFileSync(`${machine}.run`, script.replace('LINES', lines), { mode: 0o755 });
+  await pipeline(createReadStream(`${machine}.tar.gz`), createWriteStream(`${machine}.run`, { flags: 'a' }));
 }
 
 const unused = /^(test|tests|bench|benchmark|benchmarks|docs|examples)$/;

@@ -1,12 +1,14 @@
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
+  chownSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
@@ -44,7 +46,7 @@ beforeAll(() => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 test('the checksums are those of what was built', () => {
-  expect(run('sha256sum', ['--check', 'SHA256SUMS'], { cwd: out }).match(/: OK$/gm)).toHaveLength(4);
+  expect(run('sha256sum', ['--check', 'SHA256SUMS'], { cwd: out }).match(/: OK$/gm)).toHaveLength(6);
   expect(readFileSync(join(out, 'mine'), 'utf8')).toBe('stays');
 });
 
@@ -75,7 +77,7 @@ test('the bill of materials names every package that km depends on', () => {
   expect(names).toEqual(expect.arrayContaining(Object.keys(manifest.dependencies)));
 });
 
-test('the archive for another processor has the same km, and the Node of that processor', () => {
+test('the archive for another processor has the same km, and the Node of that processor, and so has the single file', () => {
   const lists = [process.arch, otherArch].map((arch) =>
     run('tar', ['-tzf', join(out, `${name}-linux-${arch}.tar.gz`)]).replaceAll(`-linux-${arch}/`, '/'),
   );
@@ -84,6 +86,71 @@ test('the archive for another processor has the same km, and the Node of that pr
   const machines = { x64: 62, arm64: 183 };
   const node = readFileSync(join(out, `${name}-linux-${otherArch}`, 'lib/node'));
   expect(node.readUInt16LE(18)).toBe(machines[otherArch]);
+  const archive = readFileSync(join(out, `${name}-linux-${otherArch}.tar.gz`));
+  expect(
+    readFileSync(join(out, `${name}-linux-${otherArch}.run`))
+      .subarray(-archive.length)
+      .equals(archive),
+  ).toBe(true);
+});
+
+describe('the single file', () => {
+  const single = join(out, `${machine}.run`);
+  const home = join(folder, 'home');
+  const alone = { PATH: bare.PATH, HOME: home };
+  beforeAll(() => void mkdirSync(home));
+  const said = (file: string, env: Record<string, string>) => {
+    try {
+      return run(file, ['version'], { env });
+    } catch (error) {
+      const { status, stderr } = error as { status: number; stderr: string };
+      return `${status} ${stderr}`;
+    }
+  };
+
+  test('runs by whatever name it has, unpacks once, and takes the command of a symlink', () => {
+    symlinkSync(single, join(folder, 'km'));
+    symlinkSync(single, join(folder, 'km-apiserver'));
+    expect(run(single, ['version'], { env: alone })).toContain(`km ${manifest.version} ${commit} `);
+    const [unpacked, ...others] = readdirSync(join(home, '.cache/km')).filter((name) => name.includes(machine));
+    expect([unpacked, others]).toEqual([expect.stringMatching(new RegExp(`^${machine}-[0-9a-f]{12}$`)), []]);
+    const { ctimeMs } = statSync(join(home, '.cache/km', unpacked!, 'bin/km'));
+    expect(run(join(folder, 'km'), ['apiserver', '--help'], { env: alone })).toContain('--etcd-servers');
+    expect(run(join(folder, 'km-apiserver'), ['--help'], { env: alone })).toContain('km apiserver:');
+    expect(statSync(join(home, '.cache/km', unpacked!, 'bin/km')).ctimeMs).toBe(ctimeMs);
+  });
+
+  test('says what is in its way: no place to unpack, a file that is not whole, a place of somebody else', () => {
+    const half = join(folder, 'half');
+    writeFileSync(half, readFileSync(single).subarray(0, 5_000_000), { mode: 0o755 });
+    const elsewhere = join(folder, 'elsewhere');
+    expect(said(half, { ...alone, KM_UNPACK_DIR: elsewhere })).toMatch(/^1 [^]*km: cannot unpack into .*not whole/);
+    expect(readdirSync(elsewhere)).toEqual([]);
+    expect(said(single, { ...alone, KM_UNPACK_DIR: '/dev/null/x' })).toMatch(/^1 [^]*set KM_UNPACK_DIR/);
+    if (process.getuid?.() !== 0) return;
+    const [unpacked = ''] = readdirSync(join(home, '.cache/km')).filter((name) => name.startsWith(machine));
+    chownSync(join(home, '.cache/km', unpacked), 65_534, 65_534);
+    expect(said(single, alone)).toMatch(/^1 km: .* belongs to somebody else: set KM_UNPACK_DIR/);
+    chownSync(join(home, '.cache/km', unpacked), 0, 0);
+  });
+
+  test('starts the try-out, whose servers and executors are the same file', async () => {
+    const dir = join(folder, 'up-alone');
+    const flags = ['--port', '0', '--mesos-port', '0', '--store', 'embedded', '--proxy', 'none'];
+    const up = spawn(single, ['up', '--dir', dir, ...flags], { env: alone, stdio: ['ignore', 'pipe', 'inherit'] });
+    let told = '';
+    up.stdout.on('data', (chunk: Buffer) => (told += chunk.toString()));
+    try {
+      await eventually(() => expect(told).toContain('Ready. Try:'), 60_000);
+      const kubectl = new Kubectl(newestKubectl(), join(dir, 'kubeconfig'));
+      const command = ['--image=none', '--restart=Never', '--command', '--', 'echo', 'hello'];
+      await kubectl.run('run', 'hello', ...command);
+      await eventually(async () => expect(await kubectl.run('logs', 'hello')).toBe('hello\n'), 90_000);
+    } finally {
+      up.kill();
+      await once(up, 'exit');
+    }
+  });
 });
 
 describe('the archive', () => {
