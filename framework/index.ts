@@ -295,7 +295,7 @@ async function startClass(o: Values<typeof options>, deps: FrameworkDeps): Promi
   const subscribe = (add: (node: string) => void) => inventory.subscribe(add);
   const agentOf = (name: string) => state.agentOfNode(name);
   const vacated = (name: string) => framework.vacated(name);
-  void run(maintenance({ client, nodes, pods, agentOf, subscribe, vacated }), { log, signal });
+  void run(maintenance({ client, nodes, pods, agentOf, subscribe, vacated, log }), { log, signal });
   return {
     cluster: framework,
     closed,

@@ -7,6 +7,7 @@ import { StatusError, isConflict, isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import type { Informer } from '../client/informer.ts';
 import { type Reconciler, watching } from '../client/reconcile.ts';
+import type { Logger } from '../lib/log.ts';
 import type { Schedule } from '../mesos/master.ts';
 import type { Unavailability } from '../mesos/types.ts';
 import type { Agent, AgentFacts } from './agents.ts';
@@ -41,6 +42,7 @@ export interface MaintenanceParts {
   subscribe: (add: (node: string) => void) => void;
   /** Everything has left the node. */
   vacated: (node: string) => void;
+  log: Logger;
 }
 
 /** Milliseconds between two tries to evict what a disruption budget keeps. */
@@ -52,7 +54,19 @@ const patience = 5_000;
  * before it is uncordoned.
  */
 export function maintenance(parts: MaintenanceParts): Reconciler {
-  const { client, nodes, pods, agentOf, subscribe, vacated } = parts;
+  const { client, nodes, pods, agentOf, subscribe, vacated, log } = parts;
+  /** Pods that each node had to lose when it was last said. */
+  const told = new Map<string, number>();
+  const tell = (node: string, left: number | undefined) => {
+    if (told.get(node) === left) return;
+    if (left === undefined) {
+      told.delete(node);
+      log.info({ node }, 'a node is given back to pods');
+      return;
+    }
+    told.set(node, left);
+    log.info({ node, left }, left > 0 ? 'a node is being emptied' : 'a node is empty');
+  };
   return {
     name: 'maintenance',
     watches: [
@@ -65,10 +79,12 @@ export function maintenance(parts: MaintenanceParts): Reconciler {
       if (!node || !agent) return;
       if (!agent.closing) {
         if (node.metadata.annotations?.[annotations.maintenance]) await cordon(client, node, undefined, signal);
+        tell(name, undefined);
         return agent.maintenance ? { again: patience } : undefined;
       }
       if (!node.spec?.unschedulable) await cordon(client, node, agent.closedFrom, signal);
       const staying = pods.by('node', name).filter(mustLeave);
+      tell(name, staying.length);
       for (const pod of staying) if (!pod.metadata.deletionTimestamp) await evict(client, pod, signal);
       if (staying.length === 0) vacated(name);
       return { again: patience };

@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { askMaster } from '../../mesos/operator.ts';
 import type { Schedule } from '../../mesos/master.ts';
@@ -95,6 +97,15 @@ describe('a machine that is to be away', () => {
 
     await schedule({});
     await eventually(async () => expect(await get(`node ${node}`, '{.spec.unschedulable}')).toBe(''), 20_000);
+    const said = () =>
+      readFileSync(join(cluster.dir, 'logs/scheduler.log'), 'utf8')
+        .split('\n')
+        .filter((line) => line.includes(`"node":"${node}"`) && line.includes('"msg":"a node is '))
+        .map((line) => JSON.parse(line) as { msg: string; left?: number });
+    await eventually(() => expect(said().at(-1)?.msg).toBe('a node is given back to pods'));
+    const [first, ...rest] = said().slice(0, -1);
+    expect(first).toMatchObject({ msg: 'a node is being emptied', left: 3 });
+    expect(rest.at(-1)).toMatchObject({ msg: 'a node is empty', left: 0 });
   }, 180_000);
 
   test('is drained by Mesos: its pods go elsewhere, the executor leaves, and after reactivation it takes pods again', async () => {
