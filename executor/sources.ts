@@ -1,6 +1,8 @@
 import type { ConfigMap } from '../api/kinds/config-map.ts';
 import type { Pod } from '../api/kinds/pod.ts';
 import type { Secret } from '../api/kinds/secret.ts';
+import { StatusError } from '../api/status.ts';
+import { delay } from '../lib/delay.ts';
 import type { Apiserver } from './apiserver.ts';
 
 export type SourceKind = 'configMap' | 'secret';
@@ -14,7 +16,12 @@ interface Source {
   stop: () => void;
   /** Kept once it is known never to change. */
   immutable: ConfigMap | Secret | undefined;
+  /** As it was read last, and whether it ever was. */
+  last: { object: ConfigMap | Secret | undefined } | undefined;
 }
+
+/** How long the apiserver may take to answer where we know an answer, ms. */
+const patience = 2_000;
 
 /**
  * The config maps and secrets that pods of this node mount. Each is watched once, however many mount it, and a change of
@@ -42,7 +49,15 @@ export class Sources {
       const known = this.#sources.get(key);
       if (known) known.users.add(uid);
       else
-        this.#watch(key, { kind, namespace, name, users: new Set([uid]), stop: () => undefined, immutable: undefined });
+        this.#watch(key, {
+          kind,
+          namespace,
+          name,
+          users: new Set([uid]),
+          stop: () => undefined,
+          immutable: undefined,
+          last: undefined,
+        });
     }
   }
 
@@ -57,12 +72,18 @@ export class Sources {
 
   async configMap(namespace: string, name: string): Promise<ConfigMap | undefined> {
     const known = this.#sources.get(keyOf('configMap', namespace, name));
-    return (known?.immutable as ConfigMap | undefined) ?? keep(known, await this.#apiserver.configMap(namespace, name));
+    return (
+      (known?.immutable as ConfigMap | undefined) ??
+      keep(known, await latest(known, this.#apiserver.configMap(namespace, name)))
+    );
   }
 
   async secret(namespace: string, name: string): Promise<Secret | undefined> {
     const known = this.#sources.get(keyOf('secret', namespace, name));
-    return (known?.immutable as Secret | undefined) ?? keep(known, await this.#apiserver.secret(namespace, name));
+    return (
+      (known?.immutable as Secret | undefined) ??
+      keep(known, await latest(known, this.#apiserver.secret(namespace, name)))
+    );
   }
 
   close(): void {
@@ -80,6 +101,31 @@ export class Sources {
 }
 
 const keyOf = (kind: SourceKind, namespace: string, name: string): string => `${kind}/${namespace}/${name}`;
+
+/**
+ * As the apiserver has it now. Where it does not answer, as it was when it did: a container that has ended is started again though
+ * the node is cut off. A refusal is an answer.
+ */
+async function latest<T extends ConfigMap | Secret>(
+  source: Source | undefined,
+  reading: Promise<T | undefined>,
+): Promise<T | undefined> {
+  const known = source?.last as { object: T | undefined } | undefined;
+  const read = reading.then(
+    (object) => ({ object }),
+    (error: unknown) => {
+      if (!known || error instanceof StatusError) throw error;
+      return known;
+    },
+  );
+  const over = new AbortController();
+  const found = await (known ? Promise.race([read, delay(patience, over.signal).then(() => known)]) : read).finally(
+    () => over.abort(),
+  );
+  // One that answers late is no worse than the one before.
+  if (source) source.last = found;
+  return found.object;
+}
 
 function keep<T extends ConfigMap | Secret>(source: Source | undefined, found: T | undefined): T | undefined {
   if (source && found?.immutable) {

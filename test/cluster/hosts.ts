@@ -166,7 +166,7 @@ export class Hosts {
     up.stdout?.on('data', (chunk: Buffer) => (said += chunk.toString()));
     await eventually(() => {
       if (!said.includes('Ready. Try:')) throw new Error(`km up has come no further than\n${said}`);
-    }, 60_000);
+    }, 150_000);
   }
 
   #km(host: string, server: string, ...args: string[]): void {

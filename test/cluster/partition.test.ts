@@ -71,7 +71,7 @@ describeHere('a host that is cut off', () => {
       await eventually(async () => expect(await answers(host, 'web', 24)).toEqual(await names('web')), 20_000);
       await eventually(() => expect(lookup(host, 'web')).toContain('10.'), 20_000);
     }
-  }, 120_000);
+  }, 240_000);
   afterAll(() => hosts?.stop(), 60_000);
 
   const put = async (...objects: object[]) => {
@@ -183,5 +183,52 @@ describeHere('a host that is cut off', () => {
       const { items } = await get<KubeList<Pod & Stored>>('pods', '--field-selector', 'spec.nodeName=host-2');
       expect(containers('host-2')).toHaveLength(2 * items.length);
     }, 20_000);
-  }, 120_000);
+  }, 180_000);
+
+  test('that only the API is out of reach of goes on as it was told, and hears of what has changed later', async () => {
+    await rollout('web', 'loyal', 'late');
+    const loyal = await pods('loyal');
+    const uids = loyal.map(({ metadata }) => metadata.uid);
+    const [own] = loyal.filter(({ spec }) => spec.nodeName === 'host-2');
+    const [web, gone] = [await clusterIp('web'), await clusterIp('late')];
+    hosts.part('control', 'host-2');
+
+    await eventually(async () => expect(await readiness('host-2')).toBe('Unknown'), 40_000);
+    // From here pods are reached on both hosts, and names are known.
+    expect(ask('host-2', await clusterIp('loyal'), 24)).toEqual(loyal.map(({ metadata }) => metadata.name).sort());
+    expect(lookup('host-2', 'web')).toContain(web);
+    expect(hosts.on('host-2', 'curl', '-s', 'http://127.0.0.1:10256/healthz')).toContain('lastUpdated');
+    // The kubelet needs nobody to start again what has ended.
+    const mine = containers('host-2');
+    const [id = ''] =
+      own?.status?.containerStatuses?.map(({ containerID = '' }) => containerID.split('//')[1] ?? '') ?? [];
+    expect(mine).toContain(id);
+    const { socket } = hosts.host('host-2').containerd;
+    hosts.on('host-2', 'ctr', '-a', socket, '-n', 'k8s.io', 'tasks', 'kill', '-s', 'SIGKILL', id);
+    await eventually(() => {
+      expect(containers('host-2')).not.toContain(id);
+      expect(containers('host-2').length).toBe(mine.length);
+    }, 60_000);
+    await hosts.kubectl.run('delete', 'service,deployment', 'late');
+    await put(...site('newer', 2));
+    const newer = await clusterIp('newer');
+    expect(lookup('host-2', 'newer')).not.toContain(newer);
+    hosts.unite();
+
+    await expectReady('host-2');
+    await eventually(() => {
+      expect(lookup('host-2', 'newer')).toContain(newer);
+      expect(lookup('host-2', 'late')).not.toContain(gone);
+      expect(rules('host-2')).toEqual(rules('host-1'));
+    }, 40_000);
+    const after = await pods('loyal');
+    expect(after.map(({ metadata }) => metadata.uid)).toEqual(uids);
+    await eventually(async () => {
+      const restarts = (await pods('loyal')).map(({ metadata, status }) => [
+        metadata.uid,
+        status?.containerStatuses?.[0]?.restartCount,
+      ]);
+      expect(restarts).toEqual(uids.map((uid) => [uid, uid === own?.metadata.uid ? 1 : 0]));
+    }, 20_000);
+  }, 180_000);
 });

@@ -1,5 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Pod, Volume } from '../../api/kinds/pod.ts';
+import { forbidden } from '../../api/status.ts';
 import { Sources } from '../../executor/sources.ts';
 import { RecordingApiserver } from './kubelet-for-tests.ts';
 import { aPod } from './pods-for-tests.ts';
@@ -40,6 +41,23 @@ describe('what pods mount', () => {
     expect([...apiserver.watching.keys()].sort()).toEqual(['configMap/default/one', 'secret/default/three']);
     sources.forget(b.metadata.uid!);
     expect(apiserver.watching.size).toBe(0);
+  });
+
+  test('is as it was read last while the apiserver does not answer, or cannot be reached; a refusal counts', async () => {
+    const { apiserver, sources } = open();
+    sources.follow(mounting({ name: 'c', configMap: { name: 'one' } }));
+    apiserver.configMaps.set('default/one', { metadata: {}, data: { value: 'a' } });
+    const value = async () => (await sources.configMap('default', 'one'))?.data?.['value'];
+    apiserver.configMap = () => Promise.reject(new Error('no route to host'));
+    await expect(value()).rejects.toThrow('no route to host');
+    apiserver.configMap = RecordingApiserver.prototype.configMap;
+    expect(await value()).toBe('a');
+    apiserver.configMap = () => Promise.reject(new Error('no route to host'));
+    expect(await value()).toBe('a');
+    apiserver.configMap = () => new Promise(() => undefined);
+    expect(await value()).toBe('a');
+    apiserver.configMap = () => Promise.reject(forbidden({ group: '', plural: 'configmaps' }, 'one', 'not yours'));
+    await expect(value()).rejects.toThrow('not yours');
   });
 
   test('is read afresh each time, but neither read nor watched again once it can never change', async () => {
