@@ -77,7 +77,8 @@ export const options = {
   etcdCertFile: text('Client certificate for etcd (PEM)', '', '<file>'),
   etcdKeyFile: text('Key of the client certificate for etcd (PEM)', '', '<file>'),
   etcdUser: text('User name for etcd'),
-  etcdPassword: text('Password for etcd'),
+  etcdPassword: text('Password for etcd; better in a file or in the environment, where others cannot read it'),
+  etcdPasswordFile: text('File with that password', '', '<file>'),
   encryptionProviderConfig: text('How objects are encrypted in the store, an EncryptionConfiguration', '', '<file>'),
   embeddedStore: text('File of the embedded store, or :memory:', ':memory:', '<file>'),
   tlsCertFile: text('Serving certificate (PEM)', '', '<file>'),
@@ -282,7 +283,7 @@ function etcdAt(endpoints: readonly string[], o: Options, log: Logger): Store {
     cert: fileOf(o.etcdCertFile),
     key: fileOf(o.etcdKeyFile),
     user: o.etcdUser,
-    password: o.etcdPassword,
+    password: fileOf(o.etcdPasswordFile)?.toString('utf8').trim() ?? o.etcdPassword,
     log,
   });
 }

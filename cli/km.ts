@@ -69,8 +69,20 @@ async function run(name: string, component: Loaded, all: readonly string[]): Pro
   } catch (error) {
     if (stopping.signal.aborted) return 0;
     log.debug({ err: error }, 'ended with an error');
-    return fail((error as Error).message);
+    return fail(sentenceOf(error as NodeJS.ErrnoException));
   }
+}
+
+const whyNotOpened: Readonly<Record<string, string>> = {
+  ENOENT: 'there is none',
+  EACCES: 'we may not; who may is told by ls -l',
+  ENOTDIR: 'what is named as its directory is none',
+};
+
+/** Of a file that cannot be opened, with its name and why. */
+function sentenceOf({ code = '', path, message }: NodeJS.ErrnoException): string {
+  const why = whyNotOpened[code];
+  return path && why ? `cannot open the file ${path}: ${why}` : message;
 }
 
 /** What lies between each `--` and the next. */

@@ -135,14 +135,15 @@ describe('with passwords', () => {
     await store.close();
   });
 
-  test('the apiserver serves from it', async () => {
+  test('the apiserver serves from it, with the password from a file', async () => {
+    const etcdPasswordFile = file('password', 'secret\n');
     const server = await startServer({
       etcdServers: [etcd.url],
       etcdCaFile: files.ca,
       etcdCertFile: files.clientCert,
       etcdKeyFile: files.clientKey,
       etcdUser: 'root',
-      etcdPassword: 'secret',
+      etcdPasswordFile,
     });
     try {
       const made = await server.call('POST', '/api/v1/namespaces/default/configmaps', { metadata: { name: 'a' } });

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -7,6 +7,19 @@ import { km } from './run-km.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'km-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+/** A kubeconfig whose user shows this certificate. */
+function kubeconfig(certificate: string): string {
+  const config = {
+    clusters: [{ name: 'c', cluster: { server: 'https://127.0.0.1:1' } }],
+    users: [{ name: 'u', user: { 'client-certificate': certificate, 'client-key': certificate } }],
+    contexts: [{ name: 'me', context: { cluster: 'c', user: 'u' } }],
+    'current-context': 'me',
+  };
+  const path = join(folder, 'kubeconfig');
+  writeFileSync(path, JSON.stringify(config));
+  return path;
+}
 
 const servers = [
   'up',
@@ -83,6 +96,22 @@ describe('km', () => {
     const { code, stdout } = await km(['--help'], { script: link });
     expect(code).toBe(0);
     expect(stdout).toContain(`km ${name.replace('km-', '')}:`);
+  });
+
+  test.each([
+    ['apiserver', '--tls-cert-file', '/nowhere/tls.crt', 'cannot open the file /nowhere/tls.crt: there is none'],
+    ['apiserver', '--token-auth-file', '/nowhere/tokens', 'cannot open the file /nowhere/tokens: there is none'],
+    ['apiserver', '--etcd-password-file', '/nowhere/password', 'cannot open the file /nowhere/password: there is none'],
+    ['proxy', '--kubeconfig', kubeconfig('/nowhere/me.crt'), 'cannot open the file /nowhere/me.crt: there is none'],
+    ['dns', '--kubeconfig', '/dev/null', 'kubeconfig /dev/null has no context'],
+  ])('credentials that cannot be read end km %s %s %s with a sentence and 1', async (server, flag, value, sentence) => {
+    const tls = flag === '--tls-cert-file' ? ['--tls-key-file', value] : [];
+    const etcd = flag === '--etcd-password-file' ? ['--etcd-servers', 'http://127.0.0.1:1'] : [];
+    const { code, stderr } = await km([server, flag, value, ...tls, ...etcd]);
+    expect([code, stderr.split('\n').find((line) => line.startsWith('km: '))]).toEqual([
+      1,
+      expect.stringContaining(sentence),
+    ]);
   });
 
   test('a server without what it needs says what to do', async () => {
