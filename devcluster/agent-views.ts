@@ -4,6 +4,8 @@ import { join, sep } from 'node:path';
 import { agentCall, agentResponse } from '../mesos/codec.ts';
 import type { Call, Response } from '../mesos/agent.ts';
 import type { Agent } from './agent.ts';
+import { handleContainers, handleInput } from './container-api.ts';
+import { shown } from './containers.ts';
 import { answer, answerJson, answerMessage, HttpAnswer, negotiate, readCall, type Request } from './http.ts';
 import { version } from './snapshot.ts';
 import { isTerminal } from './status.ts';
@@ -37,6 +39,27 @@ const container = (executor: Shown) => ({
   statistics: { timestamp: Date.now() / 1000 },
   status: { container_id: { value: executor.containerId }, executor_pid: executor.pid },
 });
+
+function containerOf({ frameworkId, id, info, containerId, pid, tasks: all }: Shown) {
+  const live = [...all.values()].filter(({ task }) => !isTerminal(task.state));
+  const resources = [...(info.resources ?? []), ...live.flatMap(({ task }) => task.resources ?? [])];
+  return {
+    framework_id: { value: frameworkId },
+    executor_id: { value: id },
+    executor_name: info.name ?? '',
+    ...shown({ value: containerId }, pid, resources),
+  };
+}
+
+/** Those that say what its containers can be, as on the agents of the recordings: processes of the machine. */
+const flags = ({ options, url }: Agent) => [
+  { name: 'containerizers', value: 'mesos' },
+  { name: 'hostname', value: options.hostname },
+  { name: 'isolation', value: 'posix/cpu,posix/mem,filesystem/posix' },
+  { name: 'launcher', value: 'posix' },
+  { name: 'port', value: new URL(url).port },
+  { name: 'work_dir', value: options.workDir },
+];
 
 function state(agent: Agent) {
   const { hostname, resources, attributes } = agent.options;
@@ -78,8 +101,10 @@ function state(agent: Agent) {
 }
 
 async function handleOperator(agent: Agent, request: Request): Promise<void> {
+  if (request.records) return handleInput(agent.containers, request);
   const { call } = readCall(request, agentCall);
   if (!('type' in call)) throw new HttpAnswer(400, "Failed to validate agent::Call: Expecting 'type' to be present");
+  if (await handleContainers(agent.containers, call, request)) return;
   const contentType = negotiate(request.headers.accept);
   answerMessage(request.response, agentResponse, await ask(agent, call), contentType);
 }
@@ -111,18 +136,17 @@ async function ask(agent: Agent, call: Call): Promise<Response> {
           get_frameworks: { frameworks: [...agent.frameworks.values()].map((f) => ({ framework_info: f })) },
         },
       };
-    case 'GET_CONTAINERS':
-      return {
-        type,
-        get_containers: {
-          containers: executorsOf(agent).map((executor) => ({
-            framework_id: { value: executor.frameworkId },
-            executor_id: { value: executor.id },
-            executor_name: executor.info.name ?? '',
-            container_id: { value: executor.containerId },
-          })),
-        },
-      };
+    case 'GET_CONTAINERS': {
+      const { show_nested: nested = false, show_standalone: standalone = false } = call.get_containers ?? {};
+      const containers = [
+        ...executorsOf(agent).map(containerOf),
+        ...(nested ? executorsOf(agent).flatMap((executor) => executor.nested) : []),
+        ...agent.containers.list({ nested, standalone }),
+      ];
+      return { type, get_containers: { containers } };
+    }
+    case 'GET_FLAGS':
+      return { type, get_flags: { flags: flags(agent) } };
     case 'LIST_FILES': {
       const infos = await browse(agent, call.list_files.path);
       const file_infos = infos.map((one) => ({ path: one.path, nlink: one.nlink, size: BigInt(one.size) }));

@@ -4,12 +4,13 @@
  *   master ◀──link──▶ agent ◀──/api/v1/executor──▶ executor processes
  */
 import { delay } from '../lib/delay.ts';
-import type { Logger } from '../lib/log.ts';
 import type { KillPolicy, TaskStatus } from '../mesos/tasks.ts';
-import type { AgentInfo, Attribute, DomainInfo, DrainConfig, FrameworkInfo, Resource } from '../mesos/types.ts';
+import type { AgentInfo, DrainConfig, FrameworkInfo, Resource } from '../mesos/types.ts';
 import { newUuid } from '../mesos/uuid.ts';
+import type { AgentOptions } from './agent-options.ts';
 import { routeAgent } from './agent-views.ts';
 import { commandExecutor } from './command-executor.ts';
+import { Containers, type Parent } from './containers.ts';
 import { drained, policyWithin } from './drain.ts';
 import { Executor, type Host } from './executors.ts';
 import { handleExecutor } from './executor-api.ts';
@@ -19,36 +20,9 @@ import { asRevocable } from './oversubscription.ts';
 import { isUser, sandboxOf } from './sandbox.ts';
 import type { AgentLink, MasterLink, Registration, Work } from './state.ts';
 import { isTerminal, nowSeconds } from './status.ts';
-import type { Timings } from './timings.ts';
 import { Updates } from './updates.ts';
 import { capabilitiesOf } from './validate-call.ts';
 import { unlinkVolumes } from './volumes.ts';
-
-export interface AgentOptions {
-  hostname: string;
-  port: number;
-  resources: Resource[];
-  oversubscribed: Resource[];
-  attributes: Attribute[];
-  domain: DomainInfo | undefined;
-  workDir: string;
-  timings: Timings;
-  environment: Record<string, string>;
-  /** For benches: no listener, no sandboxes, no processes; every task is RUNNING at once. */
-  simulated: boolean;
-  /** `--http_command_executor` */
-  httpCommandExecutor: boolean;
-  /** What faults do to updates on their way to the master. */
-  mischief: Mischief;
-  log: Logger;
-}
-
-export interface Mischief {
-  /** Milliseconds. */
-  delay: number;
-  /** How often each is sent. */
-  copies: number;
-}
 
 export class Agent {
   readonly options: AgentOptions;
@@ -62,6 +36,7 @@ export class Agent {
   #master: MasterLink | undefined;
   #updates: Updates<TaskStatus>;
   readonly #holdings: Holdings;
+  readonly containers: Containers;
   #drain: DrainConfig | undefined;
   /** Cut off from its master in both directions. */
   partitioned = false;
@@ -74,6 +49,7 @@ export class Agent {
     this.options = options;
     this.estimate = asRevocable(options.oversubscribed);
     const { timings, simulated, workDir, resources } = options;
+    this.containers = new Containers({ workDir, executor: (containerId) => this.#parentAt(containerId) });
     this.#updates = new Updates({
       timings,
       subject: ({ task_id }) => task_id.value,
@@ -197,6 +173,13 @@ export class Agent {
     this.#drain = config;
     for (const executor of this.executors.values())
       for (const [taskId, { info }] of executor.tasks) executor.kill(taskId, policyWithin(config, info));
+  }
+
+  #parentAt(containerId: string): Parent | undefined {
+    const runs = (one: Executor) => one.containerId === containerId && one.state !== 'terminated';
+    const found = [...this.executors.values()].find(runs);
+    if (!found || found.directory === '') return undefined;
+    return { directory: found.directory, environment: found.environment, workingDirectory: found.directory };
   }
 
   #executor(frameworkId: string, executorId: string): Executor | undefined {
@@ -393,6 +376,7 @@ export class Agent {
 
   #ended(executor: Executor, status: number): void {
     this.options.log.info({ executor: executor.id, status }, 'An executor ended');
+    void this.containers.forget(executor.containerId);
     if (executor.tasks.size === 0 && this.#executor(executor.frameworkId, executor.id) === executor)
       this.executors.delete(`${executor.frameworkId}/${executor.id}`);
     if (executor.kind === 'command' || this.partitioned || this.down || this.#recovering) return;
@@ -418,6 +402,7 @@ export class Agent {
       if (executor.framework.checkpoint) executor.awaitReturn();
       else {
         executor.abandon();
+        void this.containers.forget(executor.containerId);
         this.executors.delete(`${executor.frameworkId}/${executor.id}`);
       }
     }
@@ -440,6 +425,7 @@ export class Agent {
     this.#updates.stop();
     this.#holdings.stop();
     for (const executor of this.executors.values()) executor.abandon();
+    this.containers.stop();
   }
 
   /** Says goodbye to the master first. */

@@ -2,17 +2,23 @@
  * The executors that come with Mesos, played in this process: the command executor (one task, a command) and the
  * DEFAULT executor (groups of tasks). Their commands are real child processes.
  */
+import { randomUUID } from 'node:crypto';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ResponseGetContainersContainer } from '../mesos/agent.ts';
 import type { Event } from '../mesos/executor.ts';
 import type { Reason, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
+import type { ContainerID } from '../mesos/types.ts';
 import { newUuid } from '../mesos/uuid.ts';
 import { Checks } from './checks.ts';
 import { printStatus, runCommand, type Child } from './child.ts';
+import { shown } from './containers.ts';
 import { isTerminal, nowSeconds } from './status.ts';
 
 export interface BuiltinOptions {
   executorId: string;
+  /** Below it the tasks of the DEFAULT executor have containers of their own. */
+  containerId: string;
   directory: string;
   /** Which of both. */
   kind: 'command' | 'default' | 'simulated';
@@ -32,6 +38,8 @@ const defaultGrace = 3000;
 
 interface Running {
   task: TaskInfo;
+  /** Nested, where it is not the executor's. */
+  containerId: string | undefined;
   child: Child | undefined;
   checks: Checks | undefined;
   state: TaskState;
@@ -60,6 +68,18 @@ export class Builtin {
     else if (event.type === 'ACKNOWLEDGED') this.#endWhenDone();
   }
 
+  /** The containers of its tasks that run. */
+  get nested(): ResponseGetContainersContainer[] {
+    return [...this.#tasks.values()].flatMap(({ task, child, state, ...running }) => {
+      const id = this.#containerOf(running);
+      return id && child && !isTerminal(state) ? [shown(id, child.pid, task.resources ?? [])] : [];
+    });
+  }
+
+  #containerOf({ containerId: value }: Pick<Running, 'containerId'>): ContainerID | undefined {
+    return value === undefined ? undefined : { value, parent: { value: this.#options.containerId } };
+  }
+
   /** As if the process of the executor were killed: its tasks die with it. */
   kill(status: number): void {
     for (const running of this.#tasks.values()) {
@@ -82,6 +102,7 @@ export class Builtin {
     const id = task.task_id.value;
     const running: Running = {
       task,
+      containerId: kind === 'default' ? randomUUID() : undefined,
       child: undefined,
       checks: undefined,
       state: 'TASK_STAGING',
@@ -184,6 +205,7 @@ export class Builtin {
     reason = isTerminal(state) ? running.reason : undefined,
   ): void {
     running.state = state;
+    const container_id = this.#containerOf(running);
     this.#options.update({
       task_id: running.task.task_id,
       state,
@@ -194,6 +216,7 @@ export class Builtin {
       ...(message === undefined ? {} : { message }),
       ...(reason === undefined ? {} : { reason }),
       ...running.checks?.status(state),
+      ...(container_id ? { container_status: { container_id } } : {}),
     });
   }
 }

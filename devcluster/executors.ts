@@ -7,6 +7,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { delay } from '../lib/delay.ts';
+import type { ResponseGetContainersContainer } from '../mesos/agent.ts';
 import type { Event } from '../mesos/executor.ts';
 import type { ExecutorInfo, KillPolicy, Reason, Task, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
@@ -88,6 +89,11 @@ export class Executor {
     return this.info.executor_id.value;
   }
 
+  /** The containers of its tasks, where it is the DEFAULT executor. */
+  get nested(): ResponseGetContainersContainer[] {
+    return this.#builtin?.nested ?? [];
+  }
+
   get pid(): number | undefined {
     return this.#child?.pid;
   }
@@ -141,11 +147,11 @@ export class Executor {
   fetchError: Error | undefined;
 
   #startProcess(): void {
-    this.#child = runCommand(this.info.command ?? {}, this.directory, this.#environment());
+    this.#child = runCommand(this.info.command ?? {}, this.directory, this.environment);
     void this.#child.ended.then((status) => this.#ended(status));
   }
 
-  #environment(): Record<string, string> {
+  get environment(): Record<string, string> {
     const { agentId, endpoint, timings, environment: extra } = this.#host;
     const { framework, info: executor, directory } = this;
     return executorEnvironment({ framework, executor, directory, agentId, endpoint, timings, extra });
@@ -154,11 +160,12 @@ export class Executor {
   #startBuiltin(): void {
     this.#builtin = new Builtin({
       executorId: this.id,
+      containerId: this.containerId,
       directory: this.directory,
       kind: this.kind === 'custom' ? 'default' : this.kind,
       heedsPolicy: this.kind !== 'command' || this.#host.httpCommandExecutor,
       tellsKilling: capabilitiesOf(this.framework).has('TASK_KILLING_STATE'),
-      environment: this.kind === 'simulated' ? {} : this.#environment(),
+      environment: this.kind === 'simulated' ? {} : this.environment,
       update: (status) => this.#host.update(this, status),
       ended: (status) => this.#ended(status),
     });

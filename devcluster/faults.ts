@@ -5,7 +5,8 @@
  *
  * An agent is named by its number, hostname or id; a master by its number.
  */
-import type { Agent, Mischief } from './agent.ts';
+import type { Agent } from './agent.ts';
+import type { Mischief } from './agent-options.ts';
 import { answer, answerJson, HttpAnswer, type Request } from './http.ts';
 import { awaitPings } from './membership.ts';
 import { asRevocable, preempt } from './oversubscription.ts';

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { contentTypes, DecodeError, type ContentType, type MessageType } from '../mesos/codec.ts';
-import { encodeRecord } from '../mesos/recordio.ts';
+import { encodeRecord, RecordDecoder } from '../mesos/recordio.ts';
 
 /** An answer that ends the handling of a request. */
 export class HttpAnswer extends Error {
@@ -24,12 +24,26 @@ export interface Request {
   /** As it came, with its query. */
   url: string;
   headers: IncomingMessage['headers'];
+  /** Empty where the request is a stream of records. */
   body: Buffer;
+  /** Its records as they come, where it is one. */
+  records: AsyncIterable<Buffer> | undefined;
   response: ServerResponse;
 }
 export type Handler = (request: Request) => void | Promise<void>;
 
 const maxBodyBytes = 64 * 1024 * 1024;
+
+/** The type of a stream of records; what each of them is, is told by a header `Message-…`. */
+export const recordio = 'application/recordio';
+
+async function* recordsOf(message: IncomingMessage): AsyncGenerator<Buffer> {
+  const decoder = new RecordDecoder(maxBodyBytes);
+  // Who has seen enough of it still has to be answered on its socket.
+  const chunks: AsyncIterable<Buffer> = message.iterator({ destroyOnReturn: false });
+  for await (const chunk of chunks) yield* decoder.push(chunk);
+  decoder.end();
+}
 
 export interface Listening {
   ip: string;
@@ -74,10 +88,12 @@ async function serve(message: IncomingMessage, response: ServerResponse, handle:
   try {
     checkHost(message.headers.host);
     const url = new URL(message.url ?? '/', 'http://devcluster');
-    const body = await bodyInTurn(message);
     const { method = 'GET', headers } = message;
-    const { pathname: path, searchParams: query } = url;
-    await handle({ method, path: decodeURIComponent(path), query, url: message.url ?? '/', headers, body, response });
+    const records = headers['content-type'] === recordio ? recordsOf(message) : undefined;
+    const body = records ? Buffer.alloc(0) : await bodyInTurn(message);
+    const { pathname, searchParams: query } = url;
+    const path = decodeURIComponent(pathname);
+    await handle({ method, path, query, url: message.url ?? '/', headers, body, records, response });
   } catch (error) {
     if (response.headersSent) return void response.destroy();
     if (error instanceof HttpAnswer) return answer(response, error.status, error.message, error.headers);
@@ -193,11 +209,25 @@ export class RecordStream<E> {
     response.socket?.setNoDelay(true);
   }
 
-  /** A reader that does not read is cut off, so that its records do not fill our memory. */
-  send(event: E): void {
-    if (this.#response.destroyed || this.#response.writableEnded) return;
-    this.#response.write(encodeRecord(this.#type.encode(event, this.contentType)));
+  /**
+   * A reader that does not read is cut off, so that its records do not fill our memory. False asks the sender to wait until it
+   * is `drained`, if it can.
+   */
+  send(event: E): boolean {
+    if (this.#response.destroyed || this.#response.writableEnded) return true;
+    const isFree = this.#response.write(encodeRecord(this.#type.encode(event, this.contentType)));
     if (this.#response.writableLength > maxUnsentBytes) this.#response.destroy();
+    return isFree;
+  }
+
+  /** What was sent has left, or the reader has. */
+  async drained(): Promise<void> {
+    const response = this.#response;
+    if (response.destroyed || !response.writableNeedDrain) return;
+    await new Promise<void>((resolve) => {
+      response.once('drain', resolve);
+      response.once('close', resolve);
+    });
   }
 
   onClose(callback: () => void): void {

@@ -29,11 +29,15 @@ export type Call =
   | { type: 'LIST_FILES'; list_files: CallListFiles }
   | { type: 'READ_FILE'; read_file: CallReadFile }
   | { type: 'GET_STATE' }
-  | { type: 'GET_CONTAINERS'; get_containers: CallGetContainers }
+  | { type: 'GET_CONTAINERS'; get_containers?: CallGetContainers }
   | { type: 'GET_FRAMEWORKS' }
   | { type: 'GET_EXECUTORS' }
   | { type: 'GET_TASKS' }
-  | { type: 'LAUNCH_NESTED_CONTAINER_SESSION'; launch_nested_container_session: CallLaunchNestedContainerSession }
+  | { type: 'LAUNCH_NESTED_CONTAINER'; launch_nested_container: CallLaunchNestedContainer }
+  | { type: 'WAIT_NESTED_CONTAINER'; wait_nested_container: CallWaitContainer }
+  | { type: 'KILL_NESTED_CONTAINER'; kill_nested_container: CallKillContainer }
+  | { type: 'REMOVE_NESTED_CONTAINER'; remove_nested_container: CallRemoveContainer }
+  | { type: 'LAUNCH_NESTED_CONTAINER_SESSION'; launch_nested_container_session: CallLaunchNestedContainer }
   | { type: 'ATTACH_CONTAINER_INPUT'; attach_container_input: CallAttachContainerInput }
   | { type: 'ATTACH_CONTAINER_OUTPUT'; attach_container_output: CallAttachContainerOutput }
   | { type: 'GET_AGENT' }
@@ -56,6 +60,7 @@ export type Response =
   | { type: 'GET_EXECUTORS'; get_executors: ResponseGetExecutors }
   | { type: 'GET_TASKS'; get_tasks: ResponseGetTasks }
   | { type: 'GET_AGENT'; get_agent: ResponseGetAgent }
+  | { type: 'WAIT_NESTED_CONTAINER'; wait_nested_container: ResponseWaitContainer }
   | { type: 'WAIT_CONTAINER'; wait_container: ResponseWaitContainer };
 
 export interface CallGetMetrics {
@@ -82,7 +87,8 @@ export interface CallGetContainers {
   show_standalone?: boolean;
 }
 
-export interface CallLaunchNestedContainerSession {
+/** The fields of its session, too. */
+export interface CallLaunchNestedContainer {
   container_id: ContainerID;
   command?: CommandInfo;
   container?: ContainerInfo;

@@ -161,3 +161,4 @@ export const masterResponse = messageType<master.Response>('mesos.v1.master.Resp
 export const masterEvent = messageType<master.Event>('mesos.v1.master.Event');
 export const agentCall = messageType<agent.Call>('mesos.v1.agent.Call');
 export const agentResponse = messageType<agent.Response>('mesos.v1.agent.Response');
+export const processIO = messageType<agent.ProcessIO>('mesos.v1.agent.ProcessIO');

@@ -287,7 +287,9 @@ export interface ResourceStatistics {
   cpus_user_time_secs?: number;
   cpus_system_time_secs?: number;
   cpus_limit?: number;
+  cpus_soft_limit?: number;
   mem_rss_bytes?: bigint;
+  mem_soft_limit_bytes?: bigint;
   mem_limit_bytes?: bigint;
   disk_limit_bytes?: bigint;
   disk_used_bytes?: bigint;

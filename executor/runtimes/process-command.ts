@@ -1,5 +1,6 @@
 import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { pseudoTerminal, quote } from '../../lib/terminal.ts';
 import { type ContainerSpec, StartError } from '../runtime.ts';
 
 /** What this machine lets the process runtime do. */
@@ -96,17 +97,6 @@ function setpriv(
   ];
 }
 
-/** A pseudo terminal around a command, from util-linux: its exit code is the command's. */
-export const pseudoTerminal = (argv: string[]): string[] => [
-  'script',
-  '--quiet',
-  '--flush',
-  '--return',
-  '--command',
-  `exec ${argv.map(quote).join(' ')}`,
-  '/dev/null',
-];
-
 type Mounts = ContainerSpec['mounts'];
 
 /**
@@ -170,5 +160,3 @@ function nearestDirectory(path: string): string {
   while (dir !== '/' && !existsSync(dir)) dir = dirname(dir);
   return dir;
 }
-
-export const quote = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;

@@ -1,10 +1,9 @@
 import { type ChildProcess, spawn } from 'node:child_process';
-import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { constants as os } from 'node:os';
 import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { delay } from '../../lib/delay.ts';
+import { pseudoTerminal, resizeTerminal } from '../../lib/terminal.ts';
 import type { Exec, ExecRequest, Ran } from '../runtime.ts';
-import { pseudoTerminal } from './process-command.ts';
 import type { ContainerRecord } from './process-records.ts';
 import { signalSession } from './process-table.ts';
 
@@ -124,51 +123,3 @@ function follow(from: Readable, to: Writable | undefined): () => void {
   from.on('data', copy);
   return () => from.off('data', copy);
 }
-
-/** Tells the terminal its size; the kernel tells the programs on it. */
-function resizeTerminal(pid: number | undefined, columns: number, rows: number): void {
-  const terminal = pid === undefined ? undefined : terminalBelow(pid);
-  if (!terminal) return;
-  spawn('stty', ['-F', terminal, 'cols', String(columns), 'rows', String(rows)], { stdio: 'ignore' }).on(
-    'error',
-    () => undefined, // no stty on this machine: the size stays what it was
-  );
-}
-
-/** The pseudo terminal that `script`, being pid or its descendant, gave to its child. */
-function terminalBelow(pid: number): string | undefined {
-  const children = readChildren(pid);
-  for (const child of children) {
-    const input = linkOf(`/proc/${child}/fd/0`);
-    if (input?.startsWith('/dev/pts/')) return input;
-    const below = terminalBelow(child);
-    if (below) return below;
-  }
-  return undefined;
-}
-
-function readChildren(pid: number): number[] {
-  try {
-    return readdirSync(`/proc/${pid}/task`).flatMap((task) =>
-      text(`/proc/${pid}/task/${task}/children`).split(' ').filter(Boolean).map(Number),
-    );
-  } catch (error) {
-    return gone(error, []);
-  }
-}
-
-function linkOf(path: string): string | undefined {
-  try {
-    return readlinkSync(path);
-  } catch (error) {
-    return gone(error, undefined);
-  }
-}
-
-/** Processes end while one looks at them. */
-function gone<T>(error: unknown, answer: T): T {
-  if (['ENOENT', 'ESRCH', 'EACCES'].includes((error as NodeJS.ErrnoException).code ?? '')) return answer;
-  throw error;
-}
-
-const text = (path: string): string => readFileSync(path, 'utf8');

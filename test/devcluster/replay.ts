@@ -84,9 +84,9 @@ export async function replay(options: ReplayOptions): Promise<{ compared: number
   }
 }
 
-/** Answers that say the same on every master on which nothing was set. */
+/** Answers that say the same on every master on which nothing was set, and of every container that ended so. */
 const settled =
-  /^\{"type":"GET_(HEALTH|LOGGING_LEVEL|WEIGHTS|QUOTA|MAINTENANCE_STATUS|MAINTENANCE_SCHEDULE|OPERATIONS)"/;
+  /^\{"type":"(GET_(HEALTH|LOGGING_LEVEL|WEIGHTS|QUOTA|MAINTENANCE_STATUS|MAINTENANCE_SCHEDULE|OPERATIONS)|WAIT_\w+)"/;
 
 class Connection {
   readonly agent = new HttpAgent({ keepAlive: true, maxSockets: 1 });
@@ -175,8 +175,10 @@ class Player {
 
   #request({ conn, method, path, headers, body, bodyBase64 }: Item): void {
     const connection = this.#connection(conn);
-    const url = new URL(this.#options.cluster.masterUrl);
-    const given = ['content-type', 'accept', 'mesos-stream-id', 'accept-encoding'].flatMap((name) =>
+    const agent = agentHost.exec(headers['host'] ?? '')?.[1];
+    const { masterUrl, agents } = this.#options.cluster;
+    const url = new URL(agent === undefined ? masterUrl : agents[Number(agent) - 1]!.url);
+    const given = sentHeaders.flatMap((name) =>
       headers[name] === undefined ? [] : [[name, this.#mapped(headers[name])]],
     );
     const payload =
@@ -189,7 +191,10 @@ class Player {
       method,
       path,
       agent: method === 'HEAD' ? false : connection.agent,
-      headers: { ...Object.fromEntries(given), 'content-length': payload.length },
+      headers: {
+        ...Object.fromEntries(given),
+        ...(headers['transfer-encoding'] === undefined ? { 'content-length': payload.length } : {}),
+      },
     };
     connection.pending.push(
       new Promise((resolve, reject) => {
@@ -228,10 +233,31 @@ class Player {
     if (headers['transfer-encoding'] === 'chunked') return;
     if (settled.test(body ?? ''))
       expect(plain(JSON.parse(given.body ?? ''))).toEqual(plain(JSON.parse(this.#mapped(body!))));
+    if (body?.startsWith('{"type":"GET_CONTAINERS"')) this.#containers(body, given.body ?? '');
     const isText = headers['content-type']?.startsWith('text/plain');
     if (isText && given.message.statusCode !== 200)
       expect(sorted(given.body ?? '')).toBe(sorted(this.#mapped(body ?? '')));
     if (isText) expect(given.message.headers['content-type']).toBe(headers['content-type']);
+  }
+
+  /** Those of executors are learnt by their names. */
+  #containers(theirs: string, ours: string): void {
+    const containersIn = (text: string) =>
+      (JSON.parse(text) as { get_containers: { containers: RecordedContainer[] } }).get_containers.containers;
+    for (const { executor_id, container_id } of containersIn(theirs))
+      if (executor_id)
+        this.#learn(
+          container_id.value,
+          containersIn(ours).find((one) => one.executor_id?.value === executor_id.value)?.container_id.value,
+        );
+    // Executors that come with Mesos are no processes of their own here.
+    const builtin = containersIn(ours).filter((one) => one.container_status.executor_pid === undefined);
+    const ids = new Set(builtin.map(({ container_id }) => container_id.value));
+    const compared = (text: string) =>
+      containersIn(text)
+        .map((one) => containerOf(one, ids.has(one.container_id.value)))
+        .sort(byText);
+    expect(compared(ours)).toEqual(compared(this.#mapped(theirs)));
   }
 
   #listen(connection: Connection, message: IncomingMessage): void {
@@ -260,6 +286,7 @@ class Player {
     const same = (event: RecordedEvent) =>
       event.type === record!.type &&
       subjectOf(event) === subjectOf(record!) &&
+      outputOf(event) === outputOf(record!) &&
       (offerOfRescind(event) ?? '') === rescinded;
     await until(`${JSON.stringify(record)} on ${conn}`, () => connection.events.some(same));
     const [event] = connection.events.splice(connection.events.findIndex(same), 1) as [RecordedEvent];
@@ -270,6 +297,8 @@ class Player {
       expect(event.type).toBe('SUBSCRIBED');
     } else {
       this.#learn(uuidOf(record!), uuidOf(event));
+      this.#learn(containerOfUpdate(record!)?.value, containerOfUpdate(event)?.value);
+      this.#learn(containerOfUpdate(record!)?.parent?.value, containerOfUpdate(event)?.parent?.value);
       this.#learn(inverseOf(record!)?.id.value, inverseOf(event)?.id.value);
       this.#learn(portOf(record!), portOf(event));
       expect(plain(event)).toEqual(plain(JSON.parse(this.#mapped(JSON.stringify(record))) as RecordedEvent));
@@ -358,6 +387,13 @@ class Player {
   }
 }
 
+/** Agents listen at …51, …52 … in the recordings. */
+const agentHost = /^127\.0\.0\.1:6[01]5([1-9])$/;
+const sentHeaders = [
+  ...['content-type', 'accept', 'mesos-stream-id', 'accept-encoding'],
+  ...['message-content-type', 'message-accept', 'transfer-encoding'],
+];
+
 const json = 'application/json';
 const protobuf = 'application/x-protobuf';
 
@@ -372,6 +408,41 @@ const agentIndex = (offer: RecordedOffer): number => (offer.url.address.port % 1
 const subjectOf = (event: RecordedEvent): string | undefined =>
   (event['update'] as { status: { task_id: { value: string } } } | undefined)?.status.task_id.value ??
   operationOf(event)?.operation_id.value;
+
+interface RecordedId {
+  value: string;
+  parent?: RecordedId;
+}
+interface RecordedContainer {
+  framework_id?: RecordedId;
+  executor_id?: RecordedId;
+  executor_name?: string;
+  container_id: RecordedId;
+  container_status: { container_id: RecordedId; executor_pid?: number };
+  resource_statistics: Record<string, number>;
+}
+
+/** Without numbers of processes, and what they used. */
+function containerOf(
+  { container_status, resource_statistics, ...container }: RecordedContainer,
+  isBuiltin: boolean,
+): unknown {
+  if (isBuiltin) return plain({ ...container, id: container_status.container_id });
+  const limits = Object.entries(resource_statistics).filter(([name]) => /limit/.test(name));
+  return plain({
+    ...container,
+    id: container_status.container_id,
+    hasPid: typeof container_status.executor_pid,
+    limits: limits.map(([name, value]) => [name, Math.round(value * 1000)]).sort(byText),
+  });
+}
+
+const containerOfUpdate = (event: RecordedEvent): RecordedId | undefined =>
+  (event['update'] as { status: { container_status?: { container_id?: RecordedId } } } | undefined)?.status
+    .container_status?.container_id;
+
+/** Of a container: which of its streams. */
+const outputOf = (event: RecordedEvent): string | undefined => (event['data'] as { type: string } | undefined)?.type;
 
 const operationOf = (event: RecordedEvent) =>
   (
