@@ -30,7 +30,7 @@ export interface ClusterOptions {
   executorCommand: string;
   /** auto: etcd where there is one on PATH, else the embedded store. */
   store: 'auto' | 'etcd' | 'embedded';
-  runtime: 'process' | 'cri' | 'docker';
+  runtime: 'process' | 'cri' | 'docker' | 'mesos';
   criSocket: string;
   dockerHost: string;
   /**

@@ -7,7 +7,7 @@ import { type Values, duration, flag, list, oneOf, port, text } from '../lib/opt
 import { type ClusterOptions, startCluster } from './cluster.ts';
 import type { Running } from './components.ts';
 import { isLoopback, machineAddress } from './cluster-dns.ts';
-import { chosenProxy } from './proxy-mode.ts';
+import { chosenProxy, hasOwnNetwork } from './proxy-mode.ts';
 import { Progress } from './progress.ts';
 
 const options = {
@@ -16,7 +16,7 @@ const options = {
   etcdPort: port('Port of etcd', 2379),
   mesosPort: port('Port of the development Mesos master; its agents take the next three', 5050),
   store: oneOf('What keeps the objects', ['auto', 'etcd', 'embedded'], 'auto'),
-  runtime: oneOf('What runs containers', ['process', 'cri', 'docker'], 'process'),
+  runtime: oneOf('What runs containers', ['process', 'cri', 'docker', 'mesos'], 'process'),
   criSocket: text('Socket of the CRI runtime', '/run/containerd/containerd.sock', '<file>'),
   dockerHost: text('Where Docker answers', 'unix:///var/run/docker.sock', '<address>'),
   proxy: oneOf('What serves Services', ['auto', 'userspace', 'nftables', 'iptables', 'none'], 'auto'),
@@ -72,7 +72,7 @@ export const up = {
 
 async function clusterOptions(o: Values<typeof options>, dir: string): Promise<ClusterOptions> {
   const proxy = chosenProxy(o.proxy, o.runtime);
-  const podsReach = o.runtime === 'process' || proxy === 'none' ? '' : await reachedByPods(o);
+  const podsReach = !hasOwnNetwork(o.runtime) || proxy === 'none' ? '' : await reachedByPods(o);
   return {
     dir,
     apiserverPort: o.port,

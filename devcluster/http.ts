@@ -2,6 +2,7 @@
 import { once } from 'node:events';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { drained } from '../lib/drained.ts';
 import { contentTypes, DecodeError, type ContentType, type MessageType } from '../mesos/codec.ts';
 import { encodeRecord, RecordDecoder } from '../mesos/recordio.ts';
 
@@ -221,13 +222,8 @@ export class RecordStream<E> {
   }
 
   /** What was sent has left, or the reader has. */
-  async drained(): Promise<void> {
-    const response = this.#response;
-    if (response.destroyed || !response.writableNeedDrain) return;
-    await new Promise<void>((resolve) => {
-      response.once('drain', resolve);
-      response.once('close', resolve);
-    });
+  drained(): Promise<void> {
+    return drained(this.#response);
   }
 
   onClose(callback: () => void): void {

@@ -10,6 +10,7 @@ import { createWriteStream, type WriteStream } from 'node:fs';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import type { Readable } from 'node:stream';
+import { drained } from '../lib/drained.ts';
 import { resizeTerminal } from '../lib/terminal.ts';
 import type { ProcessIO } from '../mesos/agent.ts';
 import type { PipedChild } from './child.ts';
@@ -49,8 +50,7 @@ export class Switchboard {
   /** The container is held up by the slowest of those who take its output. */
   async #wait(from: Readable, file: WriteStream, readers: readonly RecordStream<ProcessIO>[]): Promise<void> {
     from.pause();
-    if (file.writableNeedDrain)
-      await new Promise<void>((resolve) => file.once('drain', () => resolve()).once('close', () => resolve()));
+    await drained(file);
     for (const reader of readers) await reader.drained();
     from.resume();
   }
@@ -81,11 +81,7 @@ export class Switchboard {
     const { stdin } = this.#child;
     // On a terminal the end is a character like any other.
     if (data.length === 0) return void (this.#tty || stdin.end());
-    if (stdin.destroyed || stdin.writableEnded || stdin.write(data)) return;
-    await new Promise<void>((resolve) => {
-      stdin.once('drain', resolve);
-      stdin.once('close', resolve);
-    });
+    if (!stdin.destroyed && !stdin.writableEnded && !stdin.write(data)) await drained(stdin);
   }
 
   /** What its processes left behind may hold the pipes open: they are closed. */

@@ -7,7 +7,7 @@
  *             ◀── status, node, lease ──     │  plan.ts (pod × runtime → steps), setbacks.ts (what waits),
  *             ─── logs, exec … ─▶ server.ts  ▼  status.ts, env.ts, volumes.ts
  *   manifests ─▶ static-pods.ts ─▶ pods.ts │  csi/ (drivers of storage)
- *                                        runtime.ts: the Runtime port ── runtimes/{cri,docker,process}.ts
+ *                                        runtime.ts: the Runtime port ── runtimes/{cri,docker,mesos,process}.ts
  *
  * It must not know offers, roles or other nodes, nor the framework's bookkeeping: what it needs of a pod it reads from the
  * apiserver, never from Mesos.
@@ -26,7 +26,7 @@ export { type Options, options } from './options.ts';
 
 export interface Deps {
   log: Logger;
-  /** Stops the executor; with the process runtime its containers end, with the others they go on. */
+  /** Stops the executor; its containers end with the process and the mesos runtime, and go on with the others. */
   signal: AbortSignal;
   /** The MESOS_ variables that the agent sets. */
   env: Readonly<Record<string, string | undefined>>;

@@ -31,6 +31,7 @@ import { RuntimeView } from './runtime-view.ts';
 import { ownCgroup } from './runtimes/cgroups.ts';
 import { CriRuntime } from './runtimes/cri.ts';
 import { DockerRuntime } from './runtimes/docker.ts';
+import { MesosRuntime } from './runtimes/mesos.ts';
 import { ProcessRuntime } from './runtimes/process.ts';
 import { startServer } from './server.ts';
 import { Sources } from './sources.ts';
@@ -146,12 +147,24 @@ export class NodeAgent {
   }
 
   #openRuntime({ name, ip, directory }: Place): Promise<Runtime> {
-    const { options: o, mesos, log } = this.#given;
+    const { options: o, mesos, info, log } = this.#given;
     const owner = `${mesos.frameworkId}/${name}`;
     if (o.runtime === 'cri') return CriRuntime.open({ socket: o.criSocket, owner, nodeIp: ip, log });
     if (o.runtime === 'docker') {
       const [host, network, pauseImage] = [o.dockerHost, o.dockerNetwork, o.podInfraContainerImage];
       return DockerRuntime.open({ host, network, pauseImage, owner, nodeIp: ip, log });
+    }
+    if (o.runtime === 'mesos') {
+      const credentials = mesos.token === undefined ? undefined : { token: mesos.token };
+      const containerId = info.container_id?.value;
+      if (containerId === undefined)
+        throw new Error(
+          'this Mesos agent does not say which container the executor is in: use --runtime cri or docker',
+        );
+      return MesosRuntime.open({
+        ...{ agent: { url: mesos.agentUrl, credentials }, containerId, sandbox: mesos.sandbox },
+        ...{ pid: process.pid, root: join(directory, 'mesos'), nodeIp: ip, log },
+      });
     }
     log.warn('the process runtime does not isolate: pods share this machine’s network, processes and users');
     return Promise.resolve(new ProcessRuntime({ root: join(directory, 'process'), nodeIp: ip, log }));
@@ -326,7 +339,7 @@ const configurationOf = (o: Options): object => ({
   nodeStatusUpdateFrequency: `${o.nodeStatusInterval / 1000}s`,
   authentication: { anonymous: { enabled: false }, webhook: { enabled: true } },
   authorization: { mode: 'Webhook' },
-  containerRuntimeEndpoint: { cri: o.criSocket, docker: o.dockerHost, process: '' }[o.runtime],
+  containerRuntimeEndpoint: { cri: o.criSocket, docker: o.dockerHost, process: '', mesos: '' }[o.runtime],
 });
 
 function introductionIn({ executor_info: { data } }: EventSubscribed): Introduction {

@@ -1,7 +1,7 @@
 import { type Values, duration, list, number, oneOf, port, text } from '../lib/options.ts';
 
 export const options = {
-  runtime: oneOf('What runs containers', ['process', 'cri', 'docker'], 'process'),
+  runtime: oneOf('What runs containers', ['process', 'cri', 'docker', 'mesos'], 'process'),
   criSocket: text('Socket of the container runtime', 'unix:///run/containerd/containerd.sock', '<socket>'),
   dockerHost: text('Where Docker answers', 'unix:///var/run/docker.sock', '<address>'),
   dockerNetwork: text('Docker’s network that pods are put on', 'bridge', '<name>'),

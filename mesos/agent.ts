@@ -94,6 +94,8 @@ export interface CallLaunchNestedContainer {
   container?: ContainerInfo;
 }
 
+export type ContainerSessionCall = Omit<CallLaunchNestedContainer, 'container_id'>;
+
 export interface CallAttachContainerInput {
   type?: 'UNKNOWN' | 'CONTAINER_ID' | 'PROCESS_IO';
   container_id?: ContainerID;

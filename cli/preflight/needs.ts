@@ -4,7 +4,7 @@ import type { Options as ApiserverOptions } from '../../apiserver/index.ts';
 import { readKubeconfig } from '../../client/kubeconfig.ts';
 import { parseLeaderSpec } from '../../mesos/leader.ts';
 import type { KernelMode } from '../../proxy/index.ts';
-import { chosenProxy, type ProxyMode } from '../proxy-mode.ts';
+import { chosenProxy, hasOwnNetwork, type ProxyMode } from '../proxy-mode.ts';
 
 /** A port that a server listens on. */
 export interface Listen {
@@ -85,7 +85,7 @@ export function needsOfUp(o: UpOptions): Needs {
     ...parts[0],
     ...parts[1],
     listens: [
-      ...tcp(o.port, o.bindAddress || (o.runtime === 'process' ? '127.0.0.1' : '0.0.0.0'), '--port'),
+      ...tcp(o.port, o.bindAddress || (hasOwnNetwork(o.runtime) ? '0.0.0.0' : '127.0.0.1'), '--port'),
       ...(ownEtcd ? tcp(o.etcdPort, local, '--etcd-port') : []),
       ...(o.mesos || o.mesosPort === 0 ? [] : [0, 1, 2, 3].flatMap((i) => tcp(o.mesosPort + i, local, '--mesos-port'))),
     ],

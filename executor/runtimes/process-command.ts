@@ -7,7 +7,9 @@ import { type ContainerSpec, StartError } from '../runtime.ts';
 export interface ProcessPowers {
   /** Root on Linux with util-linux: private mounts, other users. */
   mounts: boolean;
-  /** setpriv is there: children die with us. */
+  /** It is there, and changes users. */
+  setpriv: boolean;
+  /** Children die with their parent. */
   pdeathsig: boolean;
 }
 
@@ -15,6 +17,7 @@ export function powersOf(platform = process.platform, uid = process.getuid?.()):
   const has = (tool: string) => ['/usr/bin', '/bin', '/usr/sbin', '/sbin'].some((dir) => existsSync(join(dir, tool)));
   return {
     mounts: platform === 'linux' && uid === 0 && has('unshare') && has('mount') && has('nsenter') && maySetMounts(),
+    setpriv: platform === 'linux' && has('setpriv'),
     pdeathsig: platform === 'linux' && has('setpriv'),
   };
 }
@@ -25,8 +28,23 @@ function maySetMounts(): boolean {
   return line !== null && ((BigInt(`0x${line[1]!}`) >> 21n) & 1n) === 1n;
 }
 
-/** Everything is mounted: whoever holds the other end of descriptor 3 sees it closed. */
-const mounted = 'exec 3>&-';
+/** What every command finds; nothing of the executor's own environment, which holds its credentials. */
+export const baseEnv = (hostname: string): Record<string, string> => ({
+  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
+  HOME: '/root',
+  HOSTNAME: hostname,
+});
+
+/** A command that is not there is told as a runtime with images tells it, not as an exit code of a shell. */
+export function commandExists(command: string, path: string, spec: ContainerSpec): boolean {
+  const mounted = (file: string) => spec.mounts.some((m) => file.startsWith(m.containerPath));
+  return command.includes('/')
+    ? existsSync(join(spec.container.workingDir || '/', command)) || existsSync(command) || mounted(command)
+    : path.split(':').some((dir) => existsSync(join(dir, command)) || mounted(dir));
+}
+
+/** Said when everything is mounted: whoever holds the other end of descriptor 3 sees it closed. */
+const closesPipe = 'exec 3>&-';
 
 /**
  * The argv that becomes one container, the same pid all the way:
@@ -38,6 +56,7 @@ export function containerCommand(
   argv: string[],
   powers: ProcessPowers,
   directory: { root: string; work: string },
+  mounted = closesPipe,
 ): string[] {
   const { container, pod } = spec;
   if (spec.devices.length > 0)
@@ -82,14 +101,14 @@ function setpriv(
   groups: readonly number[],
 ): string[] {
   if (user === undefined && group === undefined) return [];
-  if (!powers.pdeathsig || process.getuid?.() !== 0)
+  if (!powers.setpriv || process.getuid?.() !== 0)
     throw new StartError(
       'CreateContainerError',
       'the process runtime changes users only as root with setpriv installed',
     );
   return [
     'setpriv',
-    '--pdeathsig=KILL',
+    ...(powers.pdeathsig ? ['--pdeathsig=KILL'] : []),
     ...(user === undefined ? [] : [`--reuid=${user}`]),
     `--regid=${group ?? 0}`,
     groups.length > 0 ? `--groups=${groups.join()}` : '--clear-groups',

@@ -4,7 +4,7 @@ import { PassThrough, type Readable, type Writable } from 'node:stream';
 import { delay } from '../../lib/delay.ts';
 import { pseudoTerminal, resizeTerminal } from '../../lib/terminal.ts';
 import type { Exec, ExecRequest, Ran } from '../runtime.ts';
-import type { ContainerRecord } from './process-records.ts';
+import type { ContainerRecord } from './records.ts';
 import { signalSession } from './process-table.ts';
 
 /** A command beside a container's process: the same environment, directory and mounts. */
@@ -32,9 +32,9 @@ export function execProcess(record: ContainerRecord, request: ExecRequest): Exec
 
 const longestOutput = 16 * 1024;
 
-/** The same with its output as text; ended when its time is over or nobody waits for it. */
-export async function runProcess(
-  record: ContainerRecord,
+/** An exec to its end, with its output as text; ended when its time is over or nobody waits for it. */
+export async function runToEnd(
+  open: (request: ExecRequest) => Exec | Promise<Exec>,
   command: string[],
   timeoutMs: number | undefined,
   signal: AbortSignal,
@@ -44,7 +44,7 @@ export async function runProcess(
   stdout.on('data', (chunk: Buffer) => {
     if (output.length < longestOutput) output = Buffer.concat([output, chunk]).subarray(0, longestOutput);
   });
-  const exec = execProcess(record, { command, stdout, stderr: stdout, tty: false });
+  const exec = await open({ command, stdout, stderr: stdout, tty: false });
   const over = new AbortController();
   const ends = AbortSignal.any([signal, over.signal]);
   const late = delay(timeoutMs ?? longestWait, ends).then(
@@ -91,7 +91,8 @@ export function attachProcess(
   };
 }
 
-const enter = ({ ownMounts, process: id, cwd }: ContainerRecord): string[] =>
+/** Where its own mounts are. */
+export const enter = ({ ownMounts, process: id, cwd }: ContainerRecord): string[] =>
   ownMounts && id ? ['nsenter', `--target=${id.pid}`, '--mount', '--root', `--wdns=${cwd}`, '--'] : [];
 
 const ended = (child: ChildProcess): Promise<number> =>
@@ -114,8 +115,14 @@ function copied(from: Readable, to: Writable | undefined): Promise<void> {
   });
 }
 
+/** A stream, or whoever else tells of pieces of output. */
+interface Followed {
+  on(event: 'data', take: (chunk: Buffer) => void): unknown;
+  off(event: 'data', take: (chunk: Buffer) => void): unknown;
+}
+
 /** Copies what is read anyway for the log; a reader too slow for it loses lines rather than hold the container up. */
-function follow(from: Readable, to: Writable | undefined): () => void {
+export function follow(from: Followed, to: Writable | undefined): () => void {
   if (!to) return () => undefined;
   const copy = (chunk: Buffer) => {
     if (!to.writableNeedDrain) to.write(chunk);

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdirSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { constants as os } from 'node:os';
 import { join } from 'node:path';
@@ -22,9 +22,9 @@ import {
 } from '../runtime.ts';
 import { LogFile, type LogStream } from './log-file.ts';
 import { noImages } from './no-images.ts';
-import { containerCommand, powersOf } from './process-command.ts';
-import { attachProcess, execProcess, runProcess } from './process-exec.ts';
-import { type ContainerRecord, ProcessRecords, type SandboxRecord } from './process-records.ts';
+import { baseEnv, commandExists, containerCommand, powersOf } from './process-command.ts';
+import { attachProcess, execProcess, runToEnd } from './process-exec.ts';
+import { type ContainerRecord, Records, recordOf } from './records.ts';
 import { isAlive, processId, sessionUses, signalOne, signalSession } from './process-table.ts';
 
 export interface ProcessRuntimeOptions {
@@ -62,19 +62,15 @@ export class ProcessRuntime implements Runtime {
   readonly isolates = false;
   readonly images = noImages;
   readonly #options: ProcessRuntimeOptions;
-  readonly #records: ProcessRecords;
+  readonly #records: Records<ContainerRecord>;
   readonly #powers = powersOf();
-  readonly #sandboxes = new Map<string, SandboxRecord>();
-  readonly #containers = new Map<string, ContainerRecord>();
   readonly #live = new Map<string, Live>();
   #listener: (podUid: string) => void = () => undefined;
 
   constructor(options: ProcessRuntimeOptions) {
     this.#options = options;
-    this.#records = new ProcessRecords(options.root);
-    const { sandboxes, containers } = this.#records.load();
-    for (const sandbox of sandboxes) this.#sandboxes.set(sandbox.sandbox.id, sandbox);
-    for (const container of containers) this.#containers.set(container.id, this.#afterRestart(container));
+    this.#records = new Records(options.root);
+    for (const container of this.#records.containers.values()) this.#afterRestart(container);
   }
 
   version(): Promise<RuntimeVersion> {
@@ -82,46 +78,23 @@ export class ProcessRuntime implements Runtime {
   }
 
   pods(): Promise<RuntimePod[]> {
-    return Promise.resolve(
-      [...this.#sandboxes.values()].map(({ uid, namespace, name, sandbox }) => ({
-        uid,
-        namespace,
-        name,
-        sandbox: { ...sandbox },
-        containers: [...this.#containers.values()].filter((c) => c.sandboxId === sandbox.id).map((c) => ({ ...c })),
-      })),
-    );
+    return Promise.resolve(this.#records.pods());
   }
 
   createSandbox(spec: SandboxSpec): Promise<{ id: string; ip: string }> {
-    const { uid = '', namespace = '', name = '' } = spec.pod.metadata;
-    const id = randomUUID();
-    const ip = this.#options.nodeIp;
-    const record: SandboxRecord = {
-      uid,
-      namespace,
-      name,
-      logDirectory: spec.logDirectory,
-      sandbox: { id, ip, ready: true, createdAt: Date.now(), attempt: spec.attempt },
-    };
-    this.#records.saveSandbox(record);
-    this.#sandboxes.set(id, record);
-    return Promise.resolve({ id, ip });
+    return Promise.resolve(this.#records.addSandbox(spec, this.#options.nodeIp).sandbox);
   }
 
   async stopSandbox(id: string): Promise<void> {
-    const record = this.#sandboxes.get(id);
+    const record = this.#records.sandboxes.get(id);
     if (!record) return;
-    const containers = [...this.#containers.values()].filter((c) => c.sandboxId === id);
-    await Promise.all(containers.map((container) => this.stop(container.id, 0)));
+    await Promise.all(this.#records.of(id).map((container) => this.stop(container.id, 0)));
     record.sandbox.ready = false;
     this.#records.saveSandbox(record);
   }
 
   async removeSandbox(id: string): Promise<void> {
-    const containers = [...this.#containers.values()].filter((c) => c.sandboxId === id);
-    await Promise.all(containers.map((container) => this.remove(container.id)));
-    this.#sandboxes.delete(id);
+    await Promise.all(this.#records.of(id).map((container) => this.remove(container.id)));
     this.#records.removeSandbox(id);
   }
 
@@ -133,11 +106,11 @@ export class ProcessRuntime implements Runtime {
   usage(): Promise<ContainerUsage[]> {
     const uses = sessionUses();
     return Promise.resolve(
-      [...this.#live.values()].map(({ record: { id, sandboxId, name, startedAt }, child }) => ({
-        id,
-        podUid: this.#sandboxes.get(sandboxId)?.uid ?? '',
-        name,
-        startedAt,
+      [...this.#live.values()].map(({ record, child }) => ({
+        id: record.id,
+        podUid: this.#records.podOf(record),
+        name: record.name,
+        startedAt: record.startedAt,
         at: Date.now(),
         ...(uses.get(child.pid!) ?? { cpuNanos: 0, memory: 0, workingSet: 0, rss: 0 }),
       })),
@@ -153,7 +126,7 @@ export class ProcessRuntime implements Runtime {
     mkdirSync(join(directory, 'work'), { recursive: true });
     const cwd = container.workingDir || join(directory, 'work');
     const env = { ...baseEnv(pod.metadata.name ?? ''), ...Object.fromEntries(spec.env.map((e) => [e.name, e.value])) };
-    if (!exists(argv[0]!, env.PATH ?? '', spec)) {
+    if (!commandExists(argv[0]!, env.PATH ?? '', spec)) {
       const message = `exec: "${argv[0]!}": executable file not found in $PATH`;
       this.#neverStarted(spec, { id, env, cwd, message });
       throw new StartError('RunContainerError', message);
@@ -203,10 +176,8 @@ export class ProcessRuntime implements Runtime {
 
   async remove(containerId: string): Promise<void> {
     await this.stop(containerId, 0);
-    const record = this.#containers.get(containerId);
-    if (!record) return;
-    this.#containers.delete(containerId);
-    this.#records.removeContainer(record);
+    const record = this.#records.containers.get(containerId);
+    if (record) this.#records.removeContainer(record);
   }
 
   onChange(listener: (podUid: string) => void): void {
@@ -228,16 +199,21 @@ export class ProcessRuntime implements Runtime {
   ): Promise<Ran | 'late'> {
     const { record, mounted } = this.#running(containerId);
     await mounted;
-    return runProcess(record, command, timeoutMs, signal);
+    return runToEnd((request) => execProcess(record, request), command, timeoutMs, signal);
   }
 
   async attach(containerId: string, request: Omit<ExecRequest, 'command'>): Promise<Exec> {
     const live = this.#running(containerId);
-    return attachProcess(live.child, live.gone, () => this.#containers.get(containerId)?.exitCode ?? 0, request);
+    return attachProcess(
+      live.child,
+      live.gone,
+      () => this.#records.containers.get(containerId)?.exitCode ?? 0,
+      request,
+    );
   }
 
   async connect(sandboxId: string, port: number): Promise<Duplex> {
-    if (!this.#sandboxes.has(sandboxId)) throw new Error('the pod is gone');
+    if (!this.#records.sandboxes.has(sandboxId)) throw new Error('the pod is gone');
     const socket = connectSocket({ host: '127.0.0.1', port });
     await once(socket, 'connect');
     return socket;
@@ -265,7 +241,6 @@ export class ProcessRuntime implements Runtime {
       exitCode: 128,
       reason: 'StartError',
     };
-    this.#containers.set(record.id, record);
     this.#records.saveContainer(record);
   }
 
@@ -274,7 +249,6 @@ export class ProcessRuntime implements Runtime {
     for (const stream of ['stdout', 'stderr'] as const)
       child[stream]!.on('data', (chunk: Buffer) => this.#write(log, record, stream, chunk));
     child.stdin?.on('error', () => undefined); // EPIPE: the process has closed its input, which is its right
-    this.#containers.set(record.id, record);
     this.#records.saveContainer(record);
     const gone = new Promise<void>((resolve) => {
       child.once('exit', (code, signal) => {
@@ -289,7 +263,7 @@ export class ProcessRuntime implements Runtime {
       });
     });
     this.#live.set(record.id, { record, child, gone, mounted: closed(child.stdio[3]) });
-    this.#listener(this.#sandboxes.get(record.sandboxId)?.uid ?? '');
+    this.#listener(this.#records.podOf(record));
   }
 
   #write(log: LogFile, record: ContainerRecord, stream: LogStream, chunk: Buffer): void {
@@ -302,7 +276,7 @@ export class ProcessRuntime implements Runtime {
 
   #ended(id: string, code: number | null, signal: NodeJS.Signals | null): void {
     this.#live.delete(id);
-    const record = this.#containers.get(id);
+    const record = this.#records.containers.get(id);
     if (!record) return;
     const number = signal ? os.signals[signal] : undefined;
     const exitCode = number === undefined ? (code ?? 0) : 128 + number;
@@ -313,58 +287,25 @@ export class ProcessRuntime implements Runtime {
       reason: exitCode === 0 ? 'Completed' : 'Error',
     });
     this.#records.saveContainer(record);
-    this.#listener(this.#sandboxes.get(record.sandboxId)?.uid ?? '');
+    this.#listener(this.#records.podOf(record));
   }
 
   /** What an earlier executor left running is ended: its output has no reader any more. */
-  #afterRestart(record: ContainerRecord): ContainerRecord {
-    if (record.state === 'exited') return record;
+  #afterRestart(record: ContainerRecord): void {
+    if (record.state === 'exited') return;
     if (record.process) {
       if (isAlive(record.process)) signalOne(record.process.pid, 'SIGKILL');
       signalSession(record.process.pid, 'SIGKILL');
     }
-    const ended: ContainerRecord = {
+    this.#records.saveContainer({
       ...record,
       state: 'exited',
       finishedAt: Date.now(),
       exitCode: 137,
       reason: 'Error',
       message: 'the executor that ran this process ended',
-    };
-    this.#records.saveContainer(ended);
-    return ended;
+    });
   }
-}
-
-/** What every command finds; nothing of the executor's own environment, which holds its credentials. */
-const baseEnv = (hostname: string): Record<string, string> => ({
-  PATH: '/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin',
-  HOME: '/root',
-  HOSTNAME: hostname,
-});
-
-/** A command that is not there is told as a runtime with images tells it, not as an exit code of a shell. */
-function exists(command: string, path: string, spec: ContainerSpec): boolean {
-  const mounted = (file: string) => spec.mounts.some((m) => file.startsWith(m.containerPath));
-  return command.includes('/')
-    ? existsSync(join(spec.container.workingDir || '/', command)) || existsSync(command) || mounted(command)
-    : path.split(':').some((dir) => existsSync(join(dir, command)) || mounted(dir));
-}
-
-function recordOf(spec: ContainerSpec): Omit<ContainerRecord, 'id' | 'env' | 'cwd'> {
-  return {
-    sandboxId: spec.sandboxId,
-    name: spec.container.name,
-    attempt: spec.attempt,
-    state: 'running',
-    specHash: spec.specHash,
-    image: spec.container.image ?? '',
-    imageId: spec.imageId,
-    startedAt: Date.now(),
-    finishedAt: 0,
-    logPath: join(spec.sandbox.logDirectory, spec.logPath),
-    ownMounts: spec.mounts.length > 0, // without the power to mount, containerCommand has refused it
-  };
 }
 
 /** Resolves when nobody has the other end any more; at once when there is no such stream. */
