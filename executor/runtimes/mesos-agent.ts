@@ -1,4 +1,5 @@
 import { delay } from '../../lib/delay.ts';
+import type { Logger } from '../../lib/log.ts';
 import type { CallLaunchContainer, ContainerSessionCall, ResponseWaitContainer } from '../../mesos/agent.ts';
 import {
   type ContainerInput,
@@ -42,9 +43,16 @@ export class MesosAgent {
     this.#parent = { value: containerId };
   }
 
-  /** Throws MesosError. */
-  async containerizer(): Promise<Containerizer> {
-    const { get_flags } = await askAgent(this.#options, { type: 'GET_FLAGS' });
+  /** Throws MesosError. Where executors may not see the agent's flags (ACL view_flags), it is taken for the plainest. */
+  async containerizer(log: Logger): Promise<Containerizer> {
+    const { get_flags } = await askAgent(this.#options, { type: 'GET_FLAGS' }).catch((err: unknown) => {
+      if (!(err instanceof MesosError && err.code === 'forbidden')) throw err;
+      log.warn(
+        { err },
+        'the agent does not show its flags to executors: pods are commands of the machine, without limits',
+      );
+      return { get_flags: { flags: [] } };
+    });
     const { get_version } = await askAgent(this.#options, { type: 'GET_VERSION' });
     const flag = (name: string) => get_flags.flags?.find((one) => one.name === name)?.value ?? '';
     const isolation = flag('isolation').split(',');

@@ -35,11 +35,19 @@ export async function execInContainer(
   if (input && stdin) void feed(stdin, input, tty);
   else if (input && !tty) void input.end();
   let isKilled = false;
+  // An agent with ACLs gives executors no input: Mesos has that of all calls of sessions in no implicit permission.
+  let refused: Error | undefined;
+  if (stdin)
+    input?.done.catch((error: Error) => {
+      refused = error;
+      session.close();
+    });
   const done = async () => {
     try {
-      await handOn(session, request).catch((error: unknown) => {
-        if (!isKilled) throw error;
+      await handOn(session, request).catch((error: Error) => {
+        if (!isKilled) throw refused ?? error;
       });
+      if (refused && !isKilled) throw refused;
       const end = await agent.ended(id, record.id, signal);
       return exitOf(end).exitCode;
     } finally {

@@ -13,8 +13,8 @@ export type Launch = Omit<CallLaunchContainer, 'container_id'>;
 export interface LaunchPlace {
   /** Of the container's own, on this machine. */
   directory: string;
-  /** A file that is there once all volumes are; used where the machine's files are the container's. */
-  mounted: string;
+  /** A file with its process id, there once all its volumes are; where the machine's files are the container's. */
+  ready: string;
   powers: ProcessPowers;
   /** Text of a Docker config.json for its image. */
   credentials: string | undefined;
@@ -48,17 +48,17 @@ export const environmentOf = ({ pod, env }: ContainerSpec): Record<string, strin
 });
 
 /** Without image providers: a command of the machine, its volumes and user arranged by itself, as the process runtime does. */
-function ofMachine(spec: ContainerSpec, { directory, mounted, powers }: LaunchPlace): Launch {
+function ofMachine(spec: ContainerSpec, { directory, ready, powers }: LaunchPlace): Launch {
   const { container } = spec;
   const argv = [...(container.command ?? []), ...(container.args ?? [])];
   const [program] = argv;
   if (!container.command?.length || program === undefined) throw new StartError('CreateContainerError', noCommand);
   if (!commandExists(program, environmentOf(spec).PATH ?? '', spec))
     throw new StartError('RunContainerError', `exec: "${program}": executable file not found in $PATH`);
-  // The terminal is made by the agent, and what our mounts are is told by a file.
+  // The terminal is made by the agent. A file is renamed, so that nobody reads half of it.
   const plain = { ...spec, container: { ...container, tty: false } };
   const places = { root: join(directory, 'root'), work: join(directory, 'work') };
-  const full = containerCommand(plain, argv, powers, places, `: > '${mounted}'`);
+  const full = containerCommand(plain, argv, powers, places, `echo $$ > '${ready}.new'; mv '${ready}.new' '${ready}'`);
   return { command: { shell: false, value: full[0] ?? program, arguments: full } };
 }
 

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { EventEmitter, once } from 'node:events';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { connect as connectSocket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -69,7 +69,7 @@ interface Live {
 }
 
 const streams = ['stdout', 'stderr'] as const;
-/** How often we look whether volumes are where they should be, ms. */
+/** How often we look whether a container is ready, ms. */
 const lookEvery = 10;
 
 /**
@@ -96,7 +96,7 @@ export class MesosRuntime implements Runtime {
   /** Throws MesosError while the agent does not answer. */
   static async open(options: MesosRuntimeOptions): Promise<MesosRuntime> {
     const agent = new MesosAgent(options.agent, options.containerId);
-    const containerizer = await agent.containerizer();
+    const containerizer = await agent.containerizer(options.log);
     const runtime = new MesosRuntime(options, agent, containerizer);
     for (const record of runtime.#records.containers.values()) runtime.#afterRestart(record);
     return runtime;
@@ -139,11 +139,11 @@ export class MesosRuntime implements Runtime {
     const { container } = spec;
     const id = randomUUID();
     const directory = join(this.#records.directory(spec.sandboxId), id);
-    const mounted = join(directory, 'mounted');
+    const ready = join(directory, 'pid');
     mkdirSync(join(directory, 'work'), { recursive: true });
     const { images } = this;
     const credentials = images instanceof MesosImages ? images.credentials(container.image ?? '') : undefined;
-    const launch = launchOf(spec, this.#containerizer, { directory, mounted, powers: this.#powers, credentials });
+    const launch = launchOf(spec, this.#containerizer, { directory, ready, powers: this.#powers, credentials });
     const isImage = this.#containerizer.images;
     const tty = container.tty === true;
     // Without a terminal only a session has an input, and one of an image would be in its parent's.
@@ -171,20 +171,20 @@ export class MesosRuntime implements Runtime {
       throw new StartError('RunContainerError', message, { cause: error });
     }
     const live = this.#follow(record, session);
-    const pid = (await this.#agent.containers()).get(id)?.pid;
+    const pid = isImage ? (await this.#agent.containers()).get(id)?.pid : await this.#untilReady(ready, live);
     const found = pid === undefined ? undefined : processId(pid);
     if (found) record.process = found;
     this.#records.saveContainer(record);
-    if (record.ownMounts) await this.#untilMounted(mounted, live);
     this.#listener(this.#records.podOf(record));
     return { id };
   }
 
-  /** Its volumes are where they should be, or it has ended. */
-  async #untilMounted(mounted: string, { gone }: Live): Promise<void> {
+  /** Its volumes are where they should be, and we know its process id; or it has ended. The agent need not show it to us. */
+  async #untilReady(ready: string, { gone }: Live): Promise<number | undefined> {
     let isGone = false;
     void gone.then(() => (isGone = true));
-    while (!isGone && !existsSync(mounted)) await delay(lookEvery, this.#closing.signal);
+    while (!isGone && !existsSync(ready)) await delay(lookEvery, this.#closing.signal);
+    return existsSync(ready) ? Number(readFileSync(ready, 'utf8')) : undefined;
   }
 
   async stop(containerId: string, graceSeconds: number): Promise<void> {

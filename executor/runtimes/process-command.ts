@@ -50,25 +50,27 @@ const closesPipe = 'exec 3>&-';
  * The argv that becomes one container, the same pid all the way:
  *
  *   setpriv (die with the executor) → unshare (own mounts) → sh (mounts, directory) → setpriv (user) → command
+ *
+ * `ready` is what its shell does once the volumes are there, instead of closing descriptor 3 if there are any.
  */
 export function containerCommand(
   spec: ContainerSpec,
   argv: string[],
   powers: ProcessPowers,
   directory: { root: string; work: string },
-  mounted = closesPipe,
+  ready?: string,
 ): string[] {
   const { container, pod } = spec;
   if (spec.devices.length > 0)
     throw new StartError(
       'CreateContainerError',
-      'the process runtime shows no block devices to containers: use --runtime cri or --runtime docker',
+      'a command of the machine is shown no block devices: use --runtime cri or --runtime docker',
     );
   const mounts = spec.mounts.map((mount) => ({ ...mount, containerPath: throughLinks(mount.containerPath) }));
   if (mounts.length > 0 && !powers.mounts) {
     throw new StartError(
       'CreateContainerError',
-      `the process runtime can mount volumes only as root on Linux with util-linux; ${mounts.map((m) => m.containerPath).join(', ')} cannot be provided`,
+      `volumes of a command of the machine can be mounted only as root on Linux with util-linux; ${mounts.map((m) => m.containerPath).join(', ')} cannot be provided`,
     );
   }
   const user = container.securityContext?.runAsUser ?? pod.spec.securityContext?.runAsUser;
@@ -81,10 +83,15 @@ export function containerCommand(
     ? [
         'set -e',
         ...mountScript(mounts, directory.root),
-        mounted,
+        ready ?? closesPipe,
         `exec chroot "$km_root" /bin/sh -c ${quote(start)} sh "$@"`,
       ]
-    : ['set -e', ...mountScript(mounts, directory.root), ...(mounts.length > 0 ? [mounted] : []), start];
+    : [
+        'set -e',
+        ...mountScript(mounts, directory.root),
+        ...(ready ? [ready] : mounts.length > 0 ? [closesPipe] : []),
+        start,
+      ];
   const shell = ['/bin/sh', '-c', script.join('\n'), 'sh', ...inner];
   return [
     ...(powers.pdeathsig ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []),
@@ -104,7 +111,7 @@ function setpriv(
   if (!powers.setpriv || process.getuid?.() !== 0)
     throw new StartError(
       'CreateContainerError',
-      'the process runtime changes users only as root with setpriv installed',
+      'a command of the machine runs as another user only as root with setpriv installed',
     );
   return [
     'setpriv',

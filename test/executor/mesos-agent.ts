@@ -1,7 +1,11 @@
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
+import { type IncomingMessage, type ServerResponse, createServer, request } from 'node:http';
 import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { MesosRuntime } from '../../executor/runtimes/mesos.ts';
 import { silent } from '../../lib/log.ts';
+import { agentCall } from '../../mesos/codec.ts';
 import { askAgent } from '../../mesos/operator.ts';
 import { Framework, cluster, endAll, executor, task } from '../devcluster/builders.ts';
 
@@ -12,7 +16,8 @@ export interface MesosAgentForTests {
   containerId: string;
   sandbox: string;
   framework: Framework;
-  open(root: string, containerId?: string): Promise<MesosRuntime>;
+  /** `url`: where the agent answers, unless it is told directly. */
+  open(root: string, more?: { containerId?: string; url?: string }): Promise<MesosRuntime>;
   /** Those nested below the executor's, `<parent>.<id>`; and what is left of their sandboxes. */
   nested(): Promise<string[]>;
   sandboxes(): string[];
@@ -20,6 +25,39 @@ export interface MesosAgentForTests {
   pid: number;
   restart(): Promise<void>;
   stop(): Promise<void>;
+}
+
+/** Stands before an agent as its ACLs do: an executor's token shows neither flags nor containers, and attaches no input. */
+export async function beforeAgent(url: string): Promise<{ url: string; close(): void }> {
+  const server = createServer((request, response) => void judge(request, response, url));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { url: `http://127.0.0.1:${port}`, close };
+}
+
+async function judge(asked: IncomingMessage, answered: ServerResponse, url: string): Promise<void> {
+  if (asked.headers['content-type'] === 'application/recordio') return void answered.writeHead(403).end();
+  const body = await buffer(asked);
+  const { type } = agentCall.decode(body, 'application/x-protobuf');
+  if (type === 'GET_FLAGS') return void answered.writeHead(403).end();
+  const bytes =
+    type === 'GET_CONTAINERS'
+      ? agentCall.encode({ type, get_containers: {} }, 'application/x-protobuf') // nothing nested
+      : body;
+  const headers = { ...asked.headers, 'content-length': String(bytes.length) };
+  const forward = request(`${url}${asked.url}`, { method: 'POST', headers }, (answer) => {
+    answered.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders();
+    answer.pipe(answered);
+  });
+  forward.on('error', () => answered.destroy());
+  answered.on('close', () => forward.destroy());
+  forward.end(bytes);
 }
 
 export async function startMesosAgent(): Promise<MesosAgentForTests> {
@@ -42,10 +80,11 @@ export async function startMesosAgent(): Promise<MesosAgentForTests> {
     });
   };
   const pid = container_status?.executor_pid ?? 0;
-  const common = { agent: { url }, sandbox, pid, nodeIp: '127.0.0.1', log: silent };
+  const common = { sandbox, pid, nodeIp: '127.0.0.1', log: silent };
   return {
     ...{ url, containerId, sandbox, framework, nested, pid },
-    open: (root, id = containerId) => MesosRuntime.open({ ...common, containerId: id, root }),
+    open: (root, more = {}) =>
+      MesosRuntime.open({ ...common, containerId, root, ...more, agent: { url: more.url ?? url } }),
     sandboxes: () => readdirSync(join(sandbox, 'containers')),
     restart: () => devcluster.faults.restartAgent(index),
     stop: endAll,

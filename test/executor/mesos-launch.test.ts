@@ -23,7 +23,7 @@ function launch(
 ) {
   const pod = aPod(container, spec);
   const given = containerFor(pod, 'sandbox', sandboxFor(pod, tmpdir()), more);
-  const place = { directory: '/d', mounted: '/d/mounted', powers: powersOf(), credentials };
+  const place = { directory: '/d', ready: '/d/pid', powers: powersOf(), credentials };
   const made = launchOf(given, { ...withImages, ...containerizer }, place);
   // What does not fit the message of Mesos is told by its codec.
   agentCall.encode(

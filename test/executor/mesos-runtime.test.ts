@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { MesosRuntime } from '../../executor/runtimes/mesos.ts';
-import { type MesosAgentForTests, startMesosAgent } from './mesos-agent.ts';
+import { type MesosAgentForTests, beforeAgent, startMesosAgent } from './mesos-agent.ts';
 import { aPod, collect, containerFor, containerOf, eventually, exited, sandboxFor } from './pods-for-tests.ts';
 import { describeRuntime } from './runtime.suite.ts';
 
@@ -48,12 +48,12 @@ describe('the Mesos runtime alone', () => {
     await removeAll(runtime);
     rmSync(directory, { recursive: true, force: true });
   });
-  const start = async (container: Parameters<typeof aPod>[0]) => {
+  const start = async (container: Parameters<typeof aPod>[0], on = runtime) => {
     const pod = aPod(container);
     const sandbox = sandboxFor(pod, join(directory, 'logs'));
-    const { id: sandboxId } = await runtime.createSandbox(sandbox);
+    const { id: sandboxId } = await on.createSandbox(sandbox);
     const spec = containerFor(pod, sandboxId, sandbox);
-    const { id } = await runtime.start(spec);
+    const { id } = await on.start(spec);
     return { id, sandboxId, uid: pod.metadata.uid ?? '', log: join(sandbox.logDirectory, spec.logPath) };
   };
 
@@ -103,6 +103,24 @@ describe('the Mesos runtime alone', () => {
     expect(await attached.done).toBe(6);
   });
 
+  test('where ACLs keep flags, containers and input from executors, the rest goes on, and exec with input says why it does not', async () => {
+    const guard = await beforeAgent(agent.url);
+    const guarded = await agent.open(join(directory, 'guarded'), { url: guard.url });
+    try {
+      const { id, uid } = await start({ command: ['sleep', '1000'] }, guarded);
+      const run = (script: string) => guarded.run(id, ['sh', '-c', script], 5_000, AbortSignal.timeout(10_000));
+      expect(await run('echo in; exit 3')).toEqual({ exitCode: 3, output: 'in\n' });
+      expect((await guarded.usage()).find((usage) => usage.id === id)?.rss).toBeGreaterThan(0);
+      const typed = collect((r) => guarded.exec(id, { command: ['cat'], ...r }), { input: 'x' });
+      await expect(typed).rejects.toThrow('ATTACH_CONTAINER_INPUT was answered 403');
+      await guarded.stop(id, 1);
+      expect(await containerOf(guarded, uid)).toMatchObject({ state: 'exited', exitCode: 143 });
+    } finally {
+      await removeAll(guarded);
+      guard.close();
+    }
+  }, 30_000);
+
   test('a restart of the agent touches no container, and its end is learnt after it', async () => {
     const { id, uid, log } = await start({
       command: ['sh', '-c', 'trap "echo bye; exit 4" TERM; echo up; while :; do sleep 0.05; done'],
@@ -118,7 +136,7 @@ describe('the Mesos runtime alone', () => {
   test('containers end with their executor; the next one finds out, and says why', async () => {
     const { id, uid, log } = await start({ command: ['sh', '-c', 'echo $$; sleep 300'] });
     const text = await eventually(() => /stdout F (\d+)/.exec(readFileSync(log, 'utf8'))?.[1], 'its number');
-    const next = await agent.open(join(directory, 'mesos'), 'the-next-executor');
+    const next = await agent.open(join(directory, 'mesos'), { containerId: 'the-next-executor' });
     try {
       expect(await containerOf(next, uid)).toMatchObject({
         ...{ id, state: 'exited', exitCode: 137 },
