@@ -11,8 +11,18 @@ export async function stopChild(child: ChildProcess): Promise<void> {
   clearTimeout(hard);
 }
 
-/** Shims (and under Docker its containerd) outlive their daemon; those of one name something below its directory in their arguments. */
+/**
+ * Shims (and under Docker its containerd) outlive their daemon, and what runs below them outlives the shims; those of one daemon
+ * name something below its directory in their arguments.
+ */
 export function endShims(directory: string): void {
+  const shims = shimsOf(directory);
+  // Who is below is looked up before its parent is gone; the parents end first, so that none of them does anything about it.
+  const below = shims.flatMap(descendantsOf);
+  for (const pid of new Set([...shims, ...below])) end(pid);
+}
+
+export function shimsOf(directory: string): number[] {
   const pids = execFileSync(
     'sh',
     ['-c', `grep -la -- ${directory}/ /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3; true`],
@@ -20,8 +30,28 @@ export function endShims(directory: string): void {
       encoding: 'utf8',
     },
   );
-  for (const pid of pids.split('\n').filter(Boolean).map(Number)) {
-    const comm = `/proc/${pid}/comm`;
-    if (existsSync(comm) && readFileSync(comm, 'utf8').startsWith('containerd')) process.kill(pid, 'SIGKILL');
+  return pids
+    .split('\n')
+    .filter(Boolean)
+    .map(Number)
+    .filter((pid) => {
+      const comm = `/proc/${pid}/comm`;
+      return existsSync(comm) && readFileSync(comm, 'utf8').startsWith('containerd');
+    });
+}
+
+/** Children, theirs, and so on. */
+export function descendantsOf(pid: number): number[] {
+  const text = execFileSync('sh', ['-c', `cat /proc/${pid}/task/*/children 2>/dev/null; true`], { encoding: 'utf8' });
+  const children = text.split(' ').filter(Boolean).map(Number);
+  return children.flatMap((child) => [child, ...descendantsOf(child)]);
+}
+
+function end(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch (error) {
+    // It went with its parent.
+    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
   }
 }
