@@ -167,7 +167,7 @@ export class MesosRuntime implements Runtime {
       else await this.#agent.launch(id, launch);
     } catch (error) {
       this.#records.removeContainer(record);
-      const message = `the Mesos agent launches no such container: ${(error as Error).message}`;
+      const message = `the Mesos agent launches no such container: ${error instanceof Error ? error.message : String(error)}`;
       throw new StartError('RunContainerError', message, { cause: error });
     }
     const live = this.#follow(record, session);
