@@ -21,7 +21,7 @@ export interface InformerOptions<T> {
   indexes?: Record<string, (object: T) => readonly string[]>;
   /** The watch brings what is there, too, object by object: no list of all is held by anybody. Servers that cannot are asked for lists. */
   streaming?: boolean;
-  /** False: objects are kept without metadata.managedFields, which take a third of the memory and are seldom asked for. */
+  /** False: objects are kept without metadata.managedFields, which are large and seldom asked for. */
   managedFields?: boolean;
 }
 
