@@ -297,6 +297,7 @@ export class NodeAgent {
         directory,
         statusInterval,
         leaseInterval,
+        podCidr: async (cidr) => runtime.setPodCidr?.(cidr),
         said: () => kubelet.statuses.insist(),
         log,
       },

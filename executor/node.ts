@@ -32,6 +32,8 @@ export interface NodeOptions {
   /** Milliseconds between looks at the machine, and between renewals of the lease. */
   statusInterval: number;
   leaseInterval: number;
+  /** Called when the Node has another part of the addresses of pods than before (`podCIDRs`, with commas between). */
+  podCidr: (cidr: string) => Promise<void>;
   /** Called whenever the apiserver has the node's status as it is here. */
   said: () => void;
   log: Logger;
@@ -93,8 +95,14 @@ export interface KeptNode {
 export async function keepNode(options: NodeOptions, signal: AbortSignal): Promise<KeptNode> {
   let written: NodeStatus | undefined;
   let writtenAt = -Infinity;
+  let cidr = '';
   const writeOne = async () => {
     const node = await adopt(options, signal);
+    const given = node.spec?.podCIDRs?.join(',') ?? '';
+    if (given !== cidr && given !== '') {
+      await options.podCidr(given);
+      cidr = given;
+    }
     const now = Date.now();
     const status = {
       ...nodeStatus(node, options, machineInfo(), await machineReadings(options.directory), now),

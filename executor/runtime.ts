@@ -50,6 +50,11 @@ export interface Runtime {
   attach(containerId: string, request: Omit<ExecRequest, 'command'>): Promise<Exec>;
   /** A byte stream to a port inside the sandbox. */
   connect(sandboxId: string, port: number): Promise<Duplex>;
+  /**
+   * Which addresses the pods of this node have, `10.244.1.0/24` or one range of each family with a comma between: a runtime may
+   * make its network of them. May be called again.
+   */
+  setPodCidr?(cidr: string): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -122,6 +122,10 @@ export class CriRuntime implements Runtime {
     return Promise.resolve({ containerRuntimeVersion: `${this.name}://${this.#version}` });
   }
 
+  async setPodCidr(cidr: string): Promise<void> {
+    await this.#cri.runtime('UpdateRuntimeConfig', { runtime_config: { network_config: { pod_cidr: cidr } } });
+  }
+
   async pods(): Promise<RuntimePod[]> {
     const filter = { label_selector: { [labels.owner]: this.#options.owner } };
     const [{ items }, { containers }] = await Promise.all([
