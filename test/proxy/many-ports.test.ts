@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { iptablesWriter } from '../../proxy/iptables.ts';
+import { nftablesWriter } from '../../proxy/nftables.ts';
+import { runner, type WriterOptions } from '../../proxy/writer.ts';
+import { servicePort } from './plans.ts';
+
+// A Service with thousands of ports is written, followed and taken away like any other.
+
+const name = `kmmany${process.pid}`;
+const run = runner(['nsenter', `--net=/run/netns/${name}`]);
+const options: WriterOptions = {
+  clusterCidr: ['10.99.0.0/24'],
+  masqueradeAll: false,
+  nodePortAddresses: [],
+  masqueradeMark: 0x4000,
+};
+const many = 3000;
+const ports = Array.from({ length: many }, (_, i) =>
+  servicePort({
+    key: `default/wide:p${i}/TCP`,
+    service: 'default/wide',
+    port: 10_000 + i,
+    cluster: [{ address: '10.99.0.11', port: 20_000 + i }],
+  }),
+);
+const [first] = ports;
+const countOf = (text: string, pattern: RegExp): number => text.match(pattern)?.length ?? 0;
+
+const describeHere = process.getuid?.() === 0 ? describe : describe.skip;
+
+describeHere(`a Service with ${many} ports`, () => {
+  beforeAll(() => void execFileSync('ip', ['netns', 'add', name]));
+  afterAll(() => void execFileSync('ip', ['netns', 'del', name]));
+
+  test.each([
+    ['nftables', nftablesWriter, ['nft', 'list', 'ruleset'], /dnat to 10\.99\.0\.11:2\d{4}/g],
+    ['iptables', iptablesWriter, ['iptables-save'], /--to-destination 10\.99\.0\.11:2\d{4}/g],
+  ] as const)(
+    '%s',
+    async (_, makeWriter, [list, ...args], leads) => {
+      const writer = makeWriter(options, run);
+      expect(await writer.apply(new Map(ports.map((port) => [port.key, port])))).toEqual([]);
+      expect(countOf(await run(list, args), leads)).toBe(many);
+      const moved = { ...first!, cluster: [{ ...first!.cluster![0]!, address: '10.99.0.12' }] };
+      await writer.apply(new Map([[moved.key, moved]]));
+      const rules = await run(list, args);
+      expect([countOf(rules, leads), countOf(rules, /10\.99\.0\.12:20000/g)]).toEqual([many - 1, 1]);
+      await writer.apply(new Map(ports.map((port) => [port.key, undefined])));
+      expect(await run(list, args)).not.toContain('10.99.0.1');
+      await writer.cleanup();
+    },
+    60_000,
+  );
+});
