@@ -52,6 +52,10 @@ function end(pid: number): void {
     process.kill(pid, 'SIGKILL');
   } catch (error) {
     // It went with its parent.
-    if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+    if (!isGone(error)) throw error;
   }
 }
+
+/** Errors of Node are of another realm than those of a test: no `instanceof`. */
+const isGone = (error: unknown): boolean =>
+  typeof error === 'object' && error !== null && 'code' in error && error.code === 'ESRCH';
