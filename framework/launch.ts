@@ -2,8 +2,9 @@ import type { Pod } from '../api/kinds/pod.ts';
 import { amountOf } from '../api/pod-requests.ts';
 import { podLimit } from '../api/pod-resources.ts';
 import type { ExecutorInfo, TaskInfo } from '../mesos/tasks.ts';
-import type { Offer } from '../mesos/offers.ts';
+import type { Offer, OfferOperation } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
+import type { Agent } from './agents.ts';
 import { discoveryOf, labelsOfTask, taskName } from './discovery.ts';
 import { type Want, mesosName, toThousandths } from './resources.ts';
 import type { Task } from './tasks.ts';
@@ -66,7 +67,16 @@ export function executorInfo(template: ExecutorTemplate, frameworkId: string, re
   };
 }
 
-export function taskInfo(
+/** What an ACCEPT has the agent do: what the tasks need is made first. */
+export function operationsOf(tasks: readonly Task[], { facts, executor }: Agent): OfferOperation[] {
+  const task_infos = tasks.map((task) => {
+    const limits = facts.limits ? limitsOf(task.pod!, task.want) : undefined;
+    return taskInfo(task.pod!, task, executor!, limits);
+  });
+  return [...tasks.flatMap((task) => task.operations), { type: 'LAUNCH', launch: { task_infos } }];
+}
+
+function taskInfo(
   pod: Pod,
   { id, agentId, resources, anyPorts }: Pick<Task, 'id' | 'agentId' | 'resources' | 'anyPorts'>,
   executor: ExecutorInfo,

@@ -6,7 +6,8 @@ import type { Client } from '../client/client.ts';
 import type { Launch } from './effects.ts';
 import type { KnownTask } from './tasks.ts';
 
-type Recorded = Pick<KnownTask, 'id' | 'key' | 'uid' | 'rebound' | 'anyPorts'>;
+/** A record of an older km says nothing of ports: its pods have none of those. */
+type Recorded = Pick<KnownTask, 'id' | 'key' | 'uid' | 'rebound'> & Partial<Pick<KnownTask, 'anyPorts'>>;
 
 interface ConfigMap extends KubeObject {
   data?: Record<string, string>;
@@ -92,6 +93,7 @@ export class Records {
       const tasks = JSON.parse(data?.tasks ?? '[]') as Recorded[];
       return tasks.map((task) => ({
         ...task,
+        anyPorts: task.anyPorts ?? [],
         node: data?.node ?? '',
         agentId: data?.agentId ?? '',
         stage: 'launching' as const,

@@ -140,9 +140,10 @@ export class Pool {
   take({ scalars, ports, anyPorts, volumes }: Want): Taken | undefined {
     const made = volumes.map((want) => this.#takeVolume(want));
     const found = made.filter((one) => one !== undefined);
-    const any = this.#highestPorts(anyPorts, ports);
-    const rest = any && found.length === volumes.length ? this.#takeRest(scalars, [...ports, ...any]) : undefined;
-    if (!any || !rest) {
+    const highest = this.#highestPorts(anyPorts, ports);
+    const isWhole = highest !== undefined && found.length === volumes.length;
+    const rest = isWhole ? this.#takeRest(scalars, [...ports, ...highest]) : undefined;
+    if (!highest || !rest) {
       for (const { consumed } of found) this.add(consumed);
       return undefined;
     }
@@ -150,7 +151,7 @@ export class Pool {
       consumed: [...rest, ...found.map(({ consumed }) => consumed)],
       resources: [...rest, ...found.map(({ volume }) => volume)],
       operations: found.flatMap(({ operations }) => operations),
-      anyPorts: any,
+      anyPorts: highest,
     };
   }
 

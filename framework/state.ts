@@ -2,14 +2,14 @@ import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Call } from '../mesos/scheduler.ts';
 import type { ExecutorInfo, TaskStatus } from '../mesos/tasks.ts';
-import type { Offer, OfferOperation } from '../mesos/offers.ts';
+import type { Offer } from '../mesos/offers.ts';
 import { NotLaunched, type Seat } from '../scheduler/index.ts';
 import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';
 import { type Effect, type Launch, send } from './effects.ts';
 import { Homeless } from './homeless.ts';
 import { rejectionOf, type Rejection } from './rejection.ts';
-import { executorId, hasExecutor, limitsOf, taskInfo } from './launch.ts';
+import { executorId, hasExecutor, operationsOf } from './launch.ts';
 import { type Named, Reconciliation, batches } from './reconciliation.ts';
 import type { AgentTotal } from './leftovers.ts';
 import { Machines } from './machines.ts';
@@ -286,15 +286,8 @@ export class State {
     agent.refresh();
     if (leaving.length === 0) return [...effects, ...send(this.#calls.decline(offerIds, 0))];
     for (const task of leaving) Object.assign(task, { stage: 'launching', askedAt: now } satisfies Partial<Task>);
-    const { limits } = agent.facts;
-    const task_infos = leaving.map((task) => {
-      const most = limits ? limitsOf(task.pod!, task.want) : undefined;
-      return taskInfo(task.pod!, task, agent.executor!, most);
-    });
-    const launch: OfferOperation = { type: 'LAUNCH', launch: { task_infos } };
-    const operations = [...leaving.flatMap((task) => task.operations), launch];
     // What is left over may be needed by the next pod of a burst; once none comes, SUPPRESS leaves it to others.
-    return [...effects, ...send(this.#calls.accept(offerIds, operations, 0))];
+    return [...effects, ...send(this.#calls.accept(offerIds, operationsOf(leaving, agent), 0))];
   }
 
   /** The record could not be written: nothing was sent. */
