@@ -85,17 +85,12 @@ export class ProcessRuntime implements Runtime {
     return Promise.resolve(this.#records.addSandbox(spec, this.#options.nodeIp).sandbox);
   }
 
-  async stopSandbox(id: string): Promise<void> {
-    const record = this.#records.sandboxes.get(id);
-    if (!record) return;
-    await Promise.all(this.#records.of(id).map((container) => this.stop(container.id, 0)));
-    record.sandbox.ready = false;
-    this.#records.saveSandbox(record);
+  stopSandbox(id: string): Promise<void> {
+    return this.#records.stopSandbox(id, (container) => this.stop(container, 0));
   }
 
-  async removeSandbox(id: string): Promise<void> {
-    await Promise.all(this.#records.of(id).map((container) => this.remove(container.id)));
-    this.#records.removeSandbox(id);
+  removeSandbox(id: string): Promise<void> {
+    return this.#records.removeSandbox(id, (container) => this.remove(container));
   }
 
   /** Nothing is limited here, so there is nothing to change. */

@@ -93,7 +93,18 @@ export class Records<C extends ContainerRecord> {
     writeRecord(join(this.directory(container.sandboxId), `${container.id}.json`), container);
   }
 
-  removeSandbox(id: string): void {
+  /** Its containers are stopped, and it is not ready any more. Absent is fine. */
+  async stopSandbox(id: string, stop: (containerId: string) => Promise<void>): Promise<void> {
+    const record = this.sandboxes.get(id);
+    if (!record) return;
+    await Promise.all(this.of(id).map((container) => stop(container.id)));
+    record.sandbox.ready = false;
+    this.saveSandbox(record);
+  }
+
+  /** With its containers. Absent is fine. */
+  async removeSandbox(id: string, remove: (containerId: string) => Promise<void>): Promise<void> {
+    await Promise.all(this.of(id).map((container) => remove(container.id)));
     this.sandboxes.delete(id);
     rmSync(this.directory(id), { recursive: true, force: true });
   }
