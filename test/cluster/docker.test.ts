@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { connect } from 'node:net';
 import { type Dockerd, startDockerd } from '../executor/dockerd.ts';
 import { busyboxImage, pauseImage } from '../executor/images.ts';
 import { expectNothingLeft } from '../executor/leftovers.ts';
@@ -42,23 +41,7 @@ test('its nodes say what runs there; a pod on it is reached by its address, forw
   expect(await kubectl.run('get', 'pod', 'web', '-o', `jsonpath=${shown}`)).toMatch(
     /^10\.87\.7\.\d+ docker:\/\/[0-9a-f]{64}$/,
   );
-  const forwarding = kubectl.start('port-forward', 'pod/web', ':8080');
-  try {
-    const port = await eventually(() => {
-      const found = /127\.0\.0\.1:(\d+)/.exec(forwarding.output())?.[1];
-      expect(found).toBeDefined();
-      return Number(found);
-    });
-    const socket = connect({ host: '127.0.0.1', port });
-    const chunks: Buffer[] = [];
-    socket.on('data', (chunk) => chunks.push(chunk));
-    socket.write('GET /health HTTP/1.0\r\n\r\n');
-    await new Promise((resolve) => socket.once('end', resolve));
-    socket.destroy();
-    expect(Buffer.concat(chunks).toString()).toMatch(/\r\n\r\nwell\n$/);
-  } finally {
-    forwarding.kill();
-  }
+  expect(await kubectl.getThrough('pod/web', 8080, '/health')).toMatch(/\r\n\r\nwell\n$/);
   const node = await kubectl.run('get', 'pod', 'web', '-o', 'jsonpath={.spec.nodeName}');
   const summary = await kubectl.run('get', '--raw', `/api/v1/nodes/${node}/proxy/stats/summary`);
   expect(summary).toContain('"workingSetBytes"');

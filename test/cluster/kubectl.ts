@@ -1,3 +1,6 @@
+import { connect } from 'node:net';
+import { text } from 'node:stream/consumers';
+import { eventually } from '../eventually.ts';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { accessSync, constants, readdirSync, realpathSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
@@ -58,6 +61,23 @@ export class Kubectl {
     child.stdout.on('data', (chunk: Buffer) => (output += chunk.toString()));
     child.stderr.on('data', (chunk: Buffer) => (output += chunk.toString()));
     return Object.assign(child, { output: () => output });
+  }
+
+  /** The whole answer of an HTTP server of a pod to `GET path`, through a port-forward. */
+  async getThrough(pod: string, port: number, path: string): Promise<string> {
+    const forwarding = this.start('port-forward', pod, `:${port}`);
+    try {
+      const local = await eventually(() => {
+        const found = /127\.0\.0\.1:(\d+)/.exec(forwarding.output())?.[1];
+        if (!found) throw new Error(`port-forward says "${forwarding.output()}"`);
+        return Number(found);
+      });
+      const socket = connect({ host: '127.0.0.1', port: local });
+      socket.write(`GET ${path} HTTP/1.0\r\n\r\n`);
+      return await text(socket);
+    } finally {
+      forwarding.kill();
+    }
   }
 
   /** A command in a terminal of its own, as a user has one. */

@@ -1,6 +1,4 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { connect } from 'node:net';
-import { text } from 'node:stream/consumers';
 import { askAgent, askMaster } from '../../mesos/operator.ts';
 import { eventually } from '../eventually.ts';
 import { firstTenMinutes } from './first-ten-minutes.ts';
@@ -44,19 +42,7 @@ test('a pod on it is a container that Mesos lists, forwarded to, measured, and l
   expect(await kubectl.run('get', 'nodes', '-o', 'wide')).toContain('mesos://');
   const id = await kubectl.run('get', 'pod', 'web', '-o', 'jsonpath={.status.containerStatuses[0].containerID}');
   expect(await nested()).toContain(id.replace('mesos://', ''));
-  const forwarding = kubectl.start('port-forward', 'pod/web', ':18345');
-  try {
-    const port = await eventually(() => {
-      const found = /127\.0\.0\.1:(\d+)/.exec(forwarding.output())?.[1];
-      expect(found).toBeDefined();
-      return Number(found);
-    });
-    const socket = connect({ host: '127.0.0.1', port });
-    socket.write('GET /health HTTP/1.0\r\n\r\n');
-    expect(await text(socket)).toMatch(/\r\n\r\nwell\n$/);
-  } finally {
-    forwarding.kill();
-  }
+  expect(await kubectl.getThrough('pod/web', 18345, '/health')).toMatch(/\r\n\r\nwell\n$/);
   const node = await kubectl.run('get', 'pod', 'web', '-o', 'jsonpath={.spec.nodeName}');
   const summary = await kubectl.run('get', '--raw', `/api/v1/nodes/${node}/proxy/stats/summary`);
   expect(summary).toContain('"workingSetBytes"');
