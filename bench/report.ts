@@ -4,7 +4,7 @@ export interface Figure {
   /** Median of several runs. */
   value: number;
   unit: string;
-  goal: number;
+  goal?: number;
   /** Less is better. */
   lower?: true;
   /** The bare baseline, measured in the same run, in the same unit. */

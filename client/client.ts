@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createSecureContext } from 'node:tls';
 import { Agent, type Dispatcher } from 'undici';
 import { type Kind, resourcePath } from '../api/kind.ts';
 import type { KubeList, KubeObject, ObjectMeta, Stored } from '../api/meta.ts';
@@ -98,6 +99,8 @@ export class Client {
   #agents({ cert, key }: Pick<ClientOptions, 'cert' | 'key'>): [requests: Agent, watches: Agent] {
     const options = this.#options;
     this.#cert = cert;
+    // Made once: each connection would read all certificates anew.
+    const secureContext = createSecureContext({ ca: options.ca, cert, key });
     const common = {
       pipelining: 1,
       allowH2: false,
@@ -105,9 +108,7 @@ export class Client {
       headersTimeout: 65_000,
       keepAliveTimeout: 30_000,
       connect: {
-        ca: options.ca,
-        cert,
-        key,
+        secureContext,
         rejectUnauthorized: !options.insecure,
         timeout: 5_000,
         keepAlive: true,
@@ -260,6 +261,8 @@ export class Client {
       method,
       headers,
       body: options.body ?? null,
+      // A DELETE with a body would end its connection otherwise.
+      reset: false,
       signal: options.signal ?? null,
     });
     if (response.statusCode === 401) credentials?.refused();

@@ -1,4 +1,4 @@
-/** A Deployment of 1,000 comes up, then its namespace goes. */
+/** A Deployment of 1,000 comes up, then its namespace goes; the first time warms the processes up and is told apart. */
 import { Deployment } from '../../api/kinds/deployment.ts';
 import { Namespace } from '../../api/kinds/namespace.ts';
 import { isNotFound } from '../../api/status.ts';
@@ -15,7 +15,7 @@ export async function many(): Promise<void> {
   const seen = await watchPods(w);
   const gone: number[] = [];
   let round = 0;
-  const up = await median(3, async () => {
+  const once = async () => {
     const namespace = `many-${++round}`;
     await client.create(Namespace, { metadata: { name: namespace } });
     const one = deployment('web', pods);
@@ -27,9 +27,12 @@ export async function many(): Promise<void> {
     gone.push(await deletionOf(namespace));
     await until(() => seen.size === 0);
     return took;
-  });
+  };
+  report({ bench, case: 'a Deployment of 1,000 has its pods in, first time', value: await once(), unit: 'ms' });
+  gone.length = 0;
+  const up = await median(5, once);
   report({ bench, case: 'a Deployment of 1,000 has its pods in', value: up, unit: 'ms', goal: 1200, lower: true });
-  const down = gone.toSorted((a, b) => a - b)[1] ?? NaN;
+  const down = gone.toSorted((a, b) => a - b)[2] ?? NaN;
   report({ bench, case: 'a namespace of 1,000 pods goes', value: down, unit: 'ms', goal: 4000, lower: true });
   await w.stop();
 

@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
 import { Lease } from '../../api/kinds/lease.ts';
@@ -56,6 +57,24 @@ describe('the client', () => {
     expect(error).toBeInstanceOf(StatusError);
     expect(isAlreadyExists(error)).toBe(true);
     expect((error as StatusError).status.details).toMatchObject({ name: 'twice', kind: 'configmaps' });
+  });
+
+  test('uses a connection again, whatever it asked before', async () => {
+    let connections = 0;
+    const count = () => void (connections += 1);
+    const other = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
+    subscribe('undici:client:connected', count);
+    try {
+      for (let i = 0; i < 10; i += 1) {
+        const { metadata } = await other.create(ConfigMap, configMap(`again-${i}`));
+        await other.delete(ConfigMap, metadata, { preconditions: { uid: metadata.uid } });
+        expect(isNotFound(await failure(other.get(ConfigMap, metadata)))).toBe(true);
+      }
+      expect(connections).toBeLessThan(5);
+    } finally {
+      unsubscribe('undici:client:connected', count);
+      await other.close();
+    }
   });
 
   test('watches from a version on', async () => {
