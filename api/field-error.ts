@@ -70,6 +70,12 @@ export const tooLong = (field: string, max: number): FieldError => ({
   field,
   detail: `may not be more than ${max} bytes`,
 });
+export const tooMany = (field: string, count: number, max: number): FieldError => ({
+  type: 'TooMany',
+  field,
+  value: count,
+  detail: `must have at most ${max} items`,
+});
 export const notSupported = (field: string, value: unknown, choices: readonly string[]): FieldError => ({
   type: 'NotSupported',
   field,

@@ -8,6 +8,7 @@ import { validateContainerContext, validateEphemeral, validatePodContext } from 
 import { validateVolumes } from './pod-volume-validate.ts';
 import { compareQuantities, isQuantity } from './quantity.ts';
 import { validateLabels } from './validate-meta.ts';
+import { validatePodClaims } from './pod-claims-validate.ts';
 import { validatePodLevelResources } from './pod-level-resources.ts';
 
 type Check = (field: string) => FieldError[];
@@ -36,6 +37,7 @@ export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
     ...optionalName(spec.subdomain, `${at}.subdomain`, checkDnsLabel),
     ...validateDeadline(spec, at),
     ...validatePlacement(spec, at),
+    ...validatePodClaims(spec, at),
     ...validatePodContext(spec, at),
     ...each(spec.tolerations, `${at}.tolerations`, (t) => (f) => validateToleration(t, f)),
   ];

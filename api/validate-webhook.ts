@@ -1,4 +1,4 @@
-import { bad, duplicate, required } from './field-error.ts';
+import { bad, duplicate, required, tooMany } from './field-error.ts';
 import type { FieldError } from './kind.ts';
 import { checkDns1035, checkDnsSubdomain, checkQualifiedName } from './names.ts';
 import { between, each, mustBeNamed, named, oneOf } from './rules.ts';
@@ -51,10 +51,8 @@ const checkFullName = (name: string): string[] => [
 
 export function validateConditions(conditions: readonly MatchCondition[] | undefined, at: string): FieldError[] {
   const names = new Set<string>();
-  const errors: FieldError[] =
-    (conditions?.length ?? 0) > maxConditions
-      ? [{ type: 'TooMany', field: at, value: conditions!.length, detail: `must have at most ${maxConditions} items` }]
-      : [];
+  const count = conditions?.length ?? 0;
+  const errors = count > maxConditions ? [tooMany(at, count, maxConditions)] : [];
   return [
     ...errors,
     ...each(conditions, at, ({ name, expression }, field) => {

@@ -1,5 +1,6 @@
 import type { Weighted } from './plugin.ts';
 import { balancedAllocation } from './plugins/balanced-allocation.ts';
+import { dynamicResources } from './plugins/dynamic-resources.ts';
 import { imageLocality } from './plugins/image-locality.ts';
 import { interPodAffinity } from './plugins/inter-pod-affinity.ts';
 import { nodeAffinity } from './plugins/node-affinity.ts';
@@ -23,6 +24,7 @@ export const defaultProfile: readonly Weighted[] = [
   { plugin: nodeName, weight: 0 },
   { plugin: taintToleration, weight: 3 },
   { plugin: nodeAffinity(), weight: 2 },
+  { plugin: dynamicResources, weight: 0 },
   { plugin: nodePorts, weight: 0 },
   { plugin: resourcesFit(), weight: 1 },
   { plugin: volumeRestrictions, weight: 0 },

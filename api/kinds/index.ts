@@ -11,6 +11,7 @@ import { ControllerRevision } from './controller-revision.ts';
 import { CronJob } from './cron-job.ts';
 import { CSIDriver } from './csi-driver.ts';
 import { CSINode } from './csi-node.ts';
+import { DeviceClass } from './device-class.ts';
 import { CSIStorageCapacity } from './csi-storage-capacity.ts';
 import { DaemonSet } from './daemon-set.ts';
 import { Deployment } from './deployment.ts';
@@ -40,6 +41,9 @@ import { PodDisruptionBudget } from './pod-disruption-budget.ts';
 import { PodTemplate } from './pod-template.ts';
 import { Pod } from './pod.ts';
 import { PriorityLevelConfiguration } from './priority-level-configuration.ts';
+import { ResourceClaim } from './resource-claim.ts';
+import { ResourceClaimTemplate } from './resource-claim-template.ts';
+import { ResourceSlice } from './resource-slice.ts';
 import { ReplicaSet } from './replica-set.ts';
 import { ReplicationController } from './replication-controller.ts';
 import { RuntimeClass } from './runtime-class.ts';
@@ -123,6 +127,10 @@ export const builtinKinds: readonly Kind[] = [
   ClusterRoleBinding,
   CertificateSigningRequest,
   PriorityClass,
+  DeviceClass,
+  ResourceClaim,
+  ResourceClaimTemplate,
+  ResourceSlice,
 ].map((kind) => kind as Kind<never> as Kind);
 
 /** Kinds whose objects are kept, each once: what controllers of everything go through. */

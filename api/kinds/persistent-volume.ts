@@ -4,7 +4,7 @@ import { timestamp, type KubeObject } from '../meta.ts';
 import { validateVolume, validateVolumeUpdate } from '../validate-volume.ts';
 import { formatAccessModes, storageClassOf } from '../volume-columns.ts';
 import type { ObjectReference } from './event.ts';
-import type { NodeSelectorTerm } from './pod.ts';
+import type { NodeSelector } from './pod.ts';
 
 export interface PersistentVolume extends KubeObject {
   spec: PersistentVolumeSpec;
@@ -25,7 +25,7 @@ export interface PersistentVolumeSpec {
   storageClassName?: string;
   mountOptions?: string[];
   volumeMode?: 'Filesystem' | 'Block';
-  nodeAffinity?: { required?: { nodeSelectorTerms: NodeSelectorTerm[] } };
+  nodeAffinity?: { required?: NodeSelector };
   volumeAttributesClassName?: string;
   hostPath?: { path: string; type?: string };
   csi?: { driver: string; volumeHandle: string; [field: string]: unknown };

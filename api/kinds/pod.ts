@@ -51,6 +51,8 @@ export interface PodSpec {
   readinessGates?: { conditionType: string }[];
   schedulingGates?: { name: string }[];
   runtimeClassName?: string;
+  /** Devices, each by the claim that it is had by. */
+  resourceClaims?: { name: string; resourceClaimName?: string; resourceClaimTemplateName?: string }[];
 }
 
 export interface Container {
@@ -179,6 +181,8 @@ export interface EnvVar {
 export interface ResourceRequirements {
   limits?: Record<string, string>;
   requests?: Record<string, string>;
+  /** Names among the pod's resourceClaims. */
+  claims?: { name: string; request?: string }[];
 }
 
 export interface VolumeMount {
@@ -214,6 +218,11 @@ export interface Toleration {
   tolerationSeconds?: number;
 }
 
+/** Nodes that match one of the terms. */
+export interface NodeSelector {
+  nodeSelectorTerms: NodeSelectorTerm[];
+}
+
 export interface NodeSelectorTerm {
   matchExpressions?: NodeSelectorRequirement[];
   matchFields?: NodeSelectorRequirement[];
@@ -227,7 +236,7 @@ export interface NodeSelectorRequirement {
 
 export interface Affinity {
   nodeAffinity?: {
-    requiredDuringSchedulingIgnoredDuringExecution?: { nodeSelectorTerms: NodeSelectorTerm[] };
+    requiredDuringSchedulingIgnoredDuringExecution?: NodeSelector;
     preferredDuringSchedulingIgnoredDuringExecution?: { weight: number; preference: NodeSelectorTerm }[];
   };
   podAffinity?: PodAffinity;

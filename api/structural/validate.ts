@@ -1,5 +1,5 @@
 import { RE2JS } from 're2js';
-import { bad, duplicate, notSupported, required, tooLong } from '../field-error.ts';
+import { bad, duplicate, notSupported, required, tooLong, tooMany } from '../field-error.ts';
 import type { FieldError } from '../kind.ts';
 import { equal } from '../../lib/equal.ts';
 import { hasFormat } from './formats.ts';
@@ -85,8 +85,7 @@ function arrayErrors(list: unknown[], schema: StructuralSchema, field: string): 
   const errors: FieldError[] = [];
   if (minItems !== undefined && list.length < minItems)
     errors.push(bad(field, list.length, `${field} in body should have at least ${minItems} items`));
-  if (maxItems !== undefined && list.length > maxItems)
-    errors.push({ type: 'TooMany', field, value: list.length, detail: `must have at most ${maxItems} items` });
+  if (maxItems !== undefined && list.length > maxItems) errors.push(tooMany(field, list.length, maxItems));
   if (uniqueItems && list.some((item, i) => list.slice(0, i).some((other) => equal(item, other))))
     errors.push(bad(field, list, `${field} in body shouldn't contain duplicates`));
   errors.push(...keyErrors(list, schema, field));
@@ -120,8 +119,7 @@ function objectErrors(object: Record<string, unknown>, schema: StructuralSchema,
   for (const name of schema.required ?? []) if (!Object.hasOwn(object, name)) errors.push(required(join(field, name)));
   if (minProperties !== undefined && count < minProperties)
     errors.push(bad(field, count, `${field} in body should have at least ${minProperties} properties`));
-  if (maxProperties !== undefined && count > maxProperties)
-    errors.push({ type: 'TooMany', field, value: count, detail: `must have at most ${maxProperties} items` });
+  if (maxProperties !== undefined && count > maxProperties) errors.push(tooMany(field, count, maxProperties));
   for (const [name, value] of Object.entries(object)) {
     const own = memberSchema(schema, name);
     if (own !== undefined && own !== true) errors.push(...validateBySchema(value, own, join(field, name)));

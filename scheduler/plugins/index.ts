@@ -1,5 +1,6 @@
 import type { Plugin } from '../plugin.ts';
 import { balancedAllocation } from './balanced-allocation.ts';
+import { dynamicResources } from './dynamic-resources.ts';
 import { equal } from './equal.ts';
 import { imageLocality } from './image-locality.ts';
 import { interPodAffinity } from './inter-pod-affinity.ts';
@@ -29,6 +30,7 @@ export const plugins: ReadonlyMap<string, MakePlugin> = new Map<string, MakePlug
   ['NodeAffinity', nodeAffinity],
   ['NodeLabel', (args = {}) => nodeLabel(args)],
   ['ServiceAffinity', (args = {}) => serviceAffinity(args)],
+  ['DynamicResources', () => dynamicResources],
   ['NodePorts', () => nodePorts],
   ['NodeResourcesFit', resourcesFit],
   ['VolumeRestrictions', () => volumeRestrictions],

@@ -11,6 +11,7 @@ const webhook = {
   sideEffects: 'None',
   admissionReviewVersions: ['v1'],
 };
+const deviceClaim = { devices: { requests: [{ name: 'gpu', exactly: { deviceClassName: 'gpu.example.com' } }] } };
 const storageGi = { storage: '1Gi' };
 
 export const minimalObjects: Readonly<Record<string, object>> = {
@@ -130,6 +131,12 @@ export const minimalObjects: Readonly<Record<string, object>> = {
     roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'r' },
   },
   'scheduling.k8s.io/v1/PriorityClass': { value: 7 },
+  'resource.k8s.io/v1/DeviceClass': { spec: {} },
+  'resource.k8s.io/v1/ResourceClaim': { spec: deviceClaim },
+  'resource.k8s.io/v1/ResourceClaimTemplate': { spec: { spec: deviceClaim } },
+  'resource.k8s.io/v1/ResourceSlice': {
+    spec: { driver: 'gpu.example.com', nodeName: 'n', pool: { name: 'n', generation: 1, resourceSliceCount: 1 } },
+  },
   'v1/LimitRange': { spec: { limits: [{ type: 'Container', max: { cpu: '1' } }] } },
   'v1/ResourceQuota': { spec: { hard: { pods: '5' } } },
   'flowcontrol.apiserver.k8s.io/v1/FlowSchema': { spec: { priorityLevelConfiguration: { name: 'global-default' } } },

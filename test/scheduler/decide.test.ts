@@ -60,6 +60,13 @@ describe('a pod goes to', () => {
     expect(nodeOf({}, [soft])).toBe('a');
   });
 
+  test('none where it needs devices by claims: nobody would give them', () => {
+    const claims: PodSpec['resourceClaims'] = [{ name: 'gpu', resourceClaimName: 'gpu' }];
+    expect(nodeOf({ resourceClaims: claims }, [makeNode('a')])).toBe(
+      "0/1 nodes are available: 1 node(s) cannot allocate the devices of the pod's resourceClaims.",
+    );
+  });
+
   test('no cordoned node', () => {
     expect(nodeOf({}, [makeNode('a', { spec: { unschedulable: true } })])).toBe(
       '0/1 nodes are available: 1 node(s) were unschedulable.',

@@ -19,6 +19,7 @@ system:aggregate-to-edit
   write : cronjobs.batch jobs.batch
   write : poddisruptionbudgets.policy
   write : ingresses.networking.k8s.io networkpolicies.networking.k8s.io
+  write : resourceclaims.resource.k8s.io resourceclaimtemplates.resource.k8s.io
   create : serviceaccounts/token
   write read : leases.coordination.k8s.io
 system:aggregate-to-view
@@ -31,6 +32,7 @@ system:aggregate-to-view
   read : cronjobs.batch cronjobs.batch/status jobs.batch jobs.batch/status
   read : poddisruptionbudgets.policy poddisruptionbudgets.policy/status
   read : ingresses.networking.k8s.io ingresses.networking.k8s.io/status networkpolicies.networking.k8s.io
+  read : resourceclaims.resource.k8s.io resourceclaims.resource.k8s.io/status resourceclaimtemplates.resource.k8s.io
 `;
 
 /** Role → the label of the roles whose rules it gathers, and the label by which others gather it. */
