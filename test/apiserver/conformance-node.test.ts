@@ -7,9 +7,9 @@ import { PodTemplate } from '../../api/kinds/pod-template.ts';
 import { Pod } from '../../api/kinds/pod.ts';
 import { RuntimeClass } from '../../api/kinds/runtime-class.ts';
 import { Secret } from '../../api/kinds/secret.ts';
-import { Client } from '../../client/client.ts';
+import type { Client } from '../../client/client.ts';
 import { everyVerb } from '../client/every-verb.ts';
-import { type TestServer, adminToken, startServer } from './harness.ts';
+import { type TestServer, startServer } from './harness.ts';
 
 /* What the API does for nodes: each test has the name of a conformance test of Kubernetes 1.23 ([sig-node], [sig-storage]), and its promise. */
 
@@ -18,11 +18,10 @@ let server: TestServer;
 let client: Client;
 beforeAll(async () => {
   server = await startServer();
-  client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
+  client = server.client();
   await client.create(Namespace, { metadata: { name: namespace } });
 });
 afterAll(async () => {
-  await client.close();
   await server.stop();
 });
 

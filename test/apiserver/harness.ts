@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Agent } from 'undici';
+import { Client } from '../../client/client.ts';
 import { options, start, type ApiServer, type Deps, type Options } from '../../apiserver/index.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import { silent } from '../../lib/log.ts';
@@ -13,6 +14,8 @@ export interface TestServer extends ApiServer {
   kubeconfig: string;
   /** A request as an administrator, unless headers say otherwise. */
   call: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Reply>;
+  /** A client of an administrator, or of whose token it is; closed when the server stops. */
+  client: (token?: string) => Client;
   stop: () => Promise<void>;
 }
 
@@ -66,6 +69,7 @@ export async function startServer(overrides: Partial<Options> = {}, deps: Partia
     },
   );
   const agent = new Agent({ connect: { ca: ca.pem } });
+  const clients: Client[] = [];
   const kubeconfig = write('kubeconfig', kubeconfigOf(server.url, ca.pem));
   return {
     ...server,
@@ -73,9 +77,14 @@ export async function startServer(overrides: Partial<Options> = {}, deps: Partia
     dir,
     kubeconfig,
     call: (method, path, body, headers) => call(agent, server.url, method, path, body, headers),
+    client(token = adminToken) {
+      const client = new Client({ server: server.url, ca: ca.pem, token });
+      clients.push(client);
+      return client;
+    },
     async stop() {
       stopping.abort();
-      await agent.destroy();
+      await Promise.all([agent.destroy(), ...clients.map((client) => client.close())]);
       await server.closed;
       rmSync(dir, { recursive: true, force: true });
     },

@@ -17,10 +17,9 @@ let server: TestServer;
 let client: Client;
 beforeAll(async () => {
   server = await startServer();
-  client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
+  client = server.client();
 });
 afterAll(async () => {
-  await client.close();
   await server.stop();
 });
 

@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Event } from '../../api/kinds/event.ts';
-import { Client } from '../../client/client.ts';
+import type { Client } from '../../client/client.ts';
 import { EventCorrelator } from '../../client/event-correlator.ts';
 import { EventRecorder } from '../../client/events.ts';
 import { silent } from '../../lib/log.ts';
-import { adminToken, startServer, type TestServer } from '../apiserver/harness.ts';
+import { startServer, type TestServer } from '../apiserver/harness.ts';
 
 const minute = 60_000;
 const said = (message: string, reason = 'Failed', about = 'pod') => ({ about, type: 'Warning', reason, message });
@@ -41,10 +41,9 @@ let server: TestServer;
 let client: Client;
 beforeAll(async () => {
   server = await startServer();
-  client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
+  client = server.client();
 });
 afterAll(async () => {
-  await client.close();
   await server.stop();
 });
 

@@ -13,12 +13,11 @@ const namespace = 'default';
 const stopping = new AbortController();
 beforeAll(async () => {
   server = await startServer();
-  client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
+  client = server.client();
   for (const name of ['a', 'b']) await client.create(ConfigMap, { metadata: { name, namespace }, data: { k: name } });
 });
 afterAll(async () => {
   stopping.abort();
-  await client.close();
   await server.stop();
 });
 

@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
-import { Client } from '../../client/client.ts';
-import { type TestServer, adminToken, startServer } from '../apiserver/harness.ts';
+import type { Client } from '../../client/client.ts';
+import { type TestServer, startServer } from '../apiserver/harness.ts';
 import { eventually } from '../eventually.ts';
 
 const example = 'docs/examples/greeter.ts';
@@ -13,10 +13,9 @@ let server: TestServer;
 let client: Client;
 beforeAll(async () => {
   server = await startServer();
-  client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
+  client = server.client();
 });
 afterAll(async () => {
-  await client.close();
   await server.stop();
 });
 

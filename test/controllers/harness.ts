@@ -1,5 +1,4 @@
 import { Pod } from '../../api/kinds/pod.ts';
-import { Client } from '../../client/client.ts';
 import { Informers } from '../../client/informer.ts';
 import type { Stored } from '../../api/meta.ts';
 import { Figures, options, start } from '../../controllers/index.ts';
@@ -26,8 +25,7 @@ export async function startControllers(
     { disableAdmissionPlugins: ['ServiceAccount'], ...apiserver },
     { tokens, ...(store ? { store } : {}) },
   );
-  const as = (token: string) => new Client({ server: server.url, ca: server.ca.pem, token });
-  const [client, own] = [as(adminToken), as(controllerToken)];
+  const [client, own] = [server.client(), server.client(controllerToken)];
   const stopping = new AbortController();
   const { signal } = stopping;
   const figures = new Figures();
@@ -59,7 +57,6 @@ export async function startControllers(
     async stop() {
       stopping.abort();
       await closed;
-      await Promise.all([client.close(), own.close()]);
       await server.stop();
     },
     /** Plays the kubelets: whatever pod comes for which `answer` has a status gets it. */

@@ -5,11 +5,11 @@ import { connect, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { decode, encode, streamDecode, streamEncode, type Answer, type Packet } from 'dns-packet';
 import fc from 'fast-check';
-import { Client } from '../../client/client.ts';
+import type { Client } from '../../client/client.ts';
 import { options, start } from '../../dns/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
-import { adminToken, startServer, type TestServer } from '../apiserver/harness.ts';
+import { startServer, type TestServer } from '../apiserver/harness.ts';
 import { eventually } from '../eventually.ts';
 
 // https://github.com/kubernetes/dns/blob/master/docs/specification.md
@@ -24,7 +24,7 @@ const resolver = new Resolver({ timeout: 2000, tries: 1 });
 
 beforeAll(async () => {
   server = await startServer();
-  client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
+  client = server.client();
   asked = [];
   upstream = await startUpstream();
   dns = await start(
@@ -38,7 +38,6 @@ afterAll(async () => {
   stopping.abort();
   await dns.closed;
   upstream.close();
-  await client.close();
   await server.stop();
 });
 

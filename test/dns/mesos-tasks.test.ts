@@ -6,7 +6,7 @@ import { asLabel } from '../../dns/mesos-tasks.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import type { Resource } from '../../mesos/types.ts';
-import { adminToken, startServer, type TestServer } from '../apiserver/harness.ts';
+import { startServer, type TestServer } from '../apiserver/harness.ts';
 import { Framework, atEnd, cluster, endAll, some, task } from '../devcluster/builders.ts';
 import { eventually } from '../eventually.ts';
 
@@ -24,10 +24,9 @@ let server: TestServer;
 let client: Client;
 beforeAll(async () => {
   server = await startServer();
-  client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
+  client = server.client();
 });
 afterAll(async () => {
-  await client.close();
   await server.stop();
 });
 afterEach(endAll);

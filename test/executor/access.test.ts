@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
-import { Client } from '../../client/client.ts';
+import type { Client } from '../../client/client.ts';
 import { type Access, delegatedAccess } from '../../executor/access.ts';
 import { type TestServer, adminToken, startServer } from '../apiserver/harness.ts';
 
@@ -14,7 +14,7 @@ beforeAll(async () => {
     user('scraper-token', 'scraper', ['watchers']),
   ];
   server = await startServer({}, { tokens });
-  client = new Client({ server: server.url, ca: server.ca.pem, token: 'node-token' });
+  client = server.client('node-token');
   access = delegatedAccess(client, 'n1', new AbortController().signal);
   const rbac = '/apis/rbac.authorization.k8s.io/v1';
   const rules = [{ apiGroups: [''], resources: ['nodes/metrics', 'nodes/stats'], verbs: ['get'] }];
@@ -26,7 +26,6 @@ beforeAll(async () => {
   });
 }, 60_000);
 afterAll(async () => {
-  await client?.close();
   await server?.stop();
 });
 

@@ -2,13 +2,13 @@ import { randomInt } from 'node:crypto';
 import { createServer, type AddressInfo } from 'node:net';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { request } from 'undici';
-import { Client } from '../../client/client.ts';
+import type { Client } from '../../client/client.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import { options, start, type Proxy } from '../../proxy/index.ts';
 import { Sync } from '../../proxy/sync.ts';
 import type { Changes } from '../../proxy/rules.ts';
-import { adminToken, startServer, type TestServer } from '../apiserver/harness.ts';
+import { startServer, type TestServer } from '../apiserver/harness.ts';
 import { eventually } from '../eventually.ts';
 import { servicePort } from './plans.ts';
 
@@ -22,7 +22,7 @@ const stopping = new AbortController();
 beforeAll(async () => {
   await new Promise<void>((done) => pod.listen(0, '127.0.0.1', done));
   server = await startServer({ serviceCidr: [`${range}.0.0/16`] });
-  client = new Client({ server: server.url, ca: server.ca.pem, token: adminToken });
+  client = server.client();
   proxy = await start(
     {
       ...defaultsOf(options),
@@ -38,7 +38,6 @@ beforeAll(async () => {
 afterAll(async () => {
   stopping.abort();
   await proxy?.closed;
-  await client.close();
   await server.stop();
   pod.close();
 });
