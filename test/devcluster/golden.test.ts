@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, jest, test } from '@jest/globals';
+import { afterEach, describe, expect, jest, test as one } from '@jest/globals';
 import { options, start, type AgentSpec, type Devcluster, type Timings } from '../../devcluster/index.ts';
 import { delay } from '../../lib/delay.ts';
 import { askAgent, askMaster } from '../../mesos/operator.ts';
@@ -31,9 +31,14 @@ async function untilLeads(url: string): Promise<void> {
 // The recordings have the times of another machine: a replay that fell behind on a busy one is played again, from the start.
 jest.retryTimes(2, { logErrorsBeforeRetry: true });
 
-const stops: (() => Promise<void>)[] = [];
+// A replay mostly waits, as the framework in the recording did, and has a devcluster of its own: they run side by side.
+const test = one.concurrent;
+const running = (): string => expect.getState().currentConcurrentTestName?.() ?? '';
+
+const stops = new Map<string, (() => Promise<void>)[]>();
 afterEach(async () => {
-  for (const stop of stops.splice(0)) await stop();
+  for (const stop of stops.get(running()) ?? []) await stop();
+  stops.delete(running());
 });
 
 const agents = (count: number): AgentSpec[] =>
@@ -57,10 +62,11 @@ async function cluster(
     timings: { allocationInterval: 30, builtinExecutorStart: 250, ...timings },
     environment: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` },
   });
-  stops.push(async () => {
+  const end = async () => {
     stop.abort();
     await started.closed;
-  });
+  };
+  stops.set(running(), [...(stops.get(running()) ?? []), end]);
   return started;
 }
 
