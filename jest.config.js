@@ -1,3 +1,8 @@
+import { join } from 'node:path';
+
+// Servers that specs start, executors on agents too, find the code compiled that the one before them loaded.
+process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/km');
+
 /** jest runs the TypeScript sources as ES modules; swc only strips types. */
 export default {
   testEnvironment: 'node',
