@@ -17,10 +17,10 @@ export const auth: Section = {
     'ServiceAccounts should allow opting out of API token automount': objects,
     'ServiceAccounts should guarantee kube-root-ca.crt exist in any namespace': objects,
     'ServiceAccounts should mount an API token into pods': [
-      'cluster/service-account.test.ts',
+      'cluster/service-account.suite.ts',
       'a pod finds a token in its file system, and is known and let by it',
     ],
-    'ServiceAccounts should mount projected service account token': 'cluster/service-account.test.ts',
+    'ServiceAccounts should mount projected service account token': 'cluster/service-account.suite.ts',
     'ServiceAccounts should run through the lifecycle of a ServiceAccount': objects,
   },
 };

@@ -50,7 +50,7 @@ export const network: Section = {
     'Services should be able to change the type from ExternalName to NodePort': types,
     'Services should be able to change the type from NodePort to ExternalName': types,
     'Services should be able to create a functioning NodePort service': [
-      'cluster/services.test.ts',
+      'cluster/services.suite.ts',
       'a Service answers on its address and its node port, from here and from pods; without pods it refuses',
     ],
     'Services should be able to switch session affinity for NodePort service': affinity,

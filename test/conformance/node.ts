@@ -181,7 +181,7 @@ export const node: Section = {
   specs: {
     ...byTitle(sameTitles),
     'Kubectl client Kubectl logs should be able to retrieve and filter logs': [
-      'cluster/streams.test.ts',
+      'cluster/streams.suite.ts',
       'logs: the last lines, with times, since then, and of the life before',
     ],
   },

@@ -15,7 +15,7 @@ import { startControllers } from './harness.ts';
 
 /*
  * Each test has the name of a conformance test of Kubernetes 1.23 ([sig-network]) and its promise, as far as no packet has to flow:
- * how traffic goes is what test/proxy/modes.test.ts and test/cluster/services.test.ts see.
+ * how traffic goes is what test/proxy/modes.test.ts and test/cluster/services.suite.ts see.
  */
 
 let port = 0;

@@ -1,12 +1,8 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { describe, expect, test } from '@jest/globals';
 import type { Call, Event } from '../../mesos/scheduler.ts';
 import { type Session, openSession, schedulerApi } from '../../mesos/session.ts';
 import { eventually } from '../eventually.ts';
-import { type TestCluster, startTestCluster, talkers } from './harness.ts';
-
-let cluster: TestCluster;
-beforeAll(async () => void (cluster = await startTestCluster()), 60_000);
-afterAll(() => cluster.stop(), 60_000);
+import { type TestCluster, talkers } from './harness.ts';
 
 /** A framework as small as can be: it waits for offers of every agent and gives them back, some times over. */
 class Neighbour {
@@ -89,54 +85,56 @@ class Neighbour {
 
 const limit = 5_000;
 
-describe('a neighbour on the same Mesos is offered every agent within five seconds', () => {
-  const threeTimes = async () => {
-    const neighbour = await Neighbour.join(cluster.masterUrl);
-    try {
-      for (let round = 0; round < 3; round++) expect(await neighbour.untilOffered(3, limit)).toBeLessThan(limit);
-    } finally {
-      await neighbour.leave();
-    }
-  };
+export function describeNeighbour(cluster: () => TestCluster): void {
+  describe('a neighbour on the same Mesos is offered every agent within five seconds', () => {
+    const threeTimes = async () => {
+      const neighbour = await Neighbour.join(cluster().masterUrl);
+      try {
+        for (let round = 0; round < 3; round++) expect(await neighbour.untilOffered(3, limit)).toBeLessThan(limit);
+      } finally {
+        await neighbour.leave();
+      }
+    };
 
-  test('while km is idle', async () => {
-    await threeTimes();
-  });
+    test('while km is idle', async () => {
+      await threeTimes();
+    });
 
-  test('while km runs pods and waits for nothing', async () => {
-    await cluster.kubectl.feed(talkers('calm', 6), 'apply', '-f', '-');
-    await cluster.kubectl.run('rollout', 'status', 'deployment/calm', '--timeout=60s');
-    await threeTimes();
-  });
+    test('while km runs pods and waits for nothing', async () => {
+      await cluster().kubectl.feed(talkers('calm', 6), 'apply', '-f', '-');
+      await cluster().kubectl.run('rollout', 'status', 'deployment/calm', '--timeout=60s');
+      await threeTimes();
+    });
 
-  test('while km has pods pending that fit nowhere, which say why', async () => {
-    await cluster.kubectl.feed(talkers('huge', 3).replace('cpu: 50m', 'cpu: 100'), 'apply', '-f', '-');
-    await eventually(async () => {
-      const events = await cluster.kubectl.run(
+    test('while km has pods pending that fit nowhere, which say why', async () => {
+      await cluster().kubectl.feed(talkers('huge', 3).replace('cpu: 50m', 'cpu: 100'), 'apply', '-f', '-');
+      await eventually(async () => {
+        const events = await cluster().kubectl.run(
+          'get',
+          'events',
+          '--field-selector=reason=FailedScheduling',
+          '-o',
+          'jsonpath={.items[*].message}',
+        );
+        expect(events).toContain('0/3 nodes are available: 3 Insufficient cpu');
+      }, 30_000);
+      await threeTimes();
+      const condition = await cluster().kubectl.run(
         'get',
-        'events',
-        '--field-selector=reason=FailedScheduling',
+        'pods',
+        '-l',
+        'app=huge',
         '-o',
-        'jsonpath={.items[*].message}',
+        'jsonpath={.items[0].status.conditions[?(@.type=="PodScheduled")].reason}',
       );
-      expect(events).toContain('0/3 nodes are available: 3 Insufficient cpu');
-    }, 30_000);
-    await threeTimes();
-    const condition = await cluster.kubectl.run(
-      'get',
-      'pods',
-      '-l',
-      'app=huge',
-      '-o',
-      'jsonpath={.items[0].status.conditions[?(@.type=="PodScheduled")].reason}',
-    );
-    expect(condition).toBe('Unschedulable');
-  });
+      expect(condition).toBe('Unschedulable');
+    });
 
-  test('and km still places a pod that does fit, at once, beside those that do not', async () => {
-    const started = performance.now();
-    await cluster.kubectl.run('run', 'small', '--image=k8s.test/busybox:1', '--command', '--', 'sleep', '100');
-    await cluster.kubectl.run('wait', '--for=condition=Ready', 'pod/small', '--timeout=20s');
-    expect(performance.now() - started).toBeLessThan(15_000);
+    test('and km still places a pod that does fit, at once, beside those that do not', async () => {
+      const started = performance.now();
+      await cluster().kubectl.run('run', 'small', '--image=k8s.test/busybox:1', '--command', '--', 'sleep', '100');
+      await cluster().kubectl.run('wait', '--for=condition=Ready', 'pod/small', '--timeout=20s');
+      expect(performance.now() - started).toBeLessThan(15_000);
+    });
   });
-});
+}
