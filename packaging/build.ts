@@ -65,7 +65,8 @@ async function main(): Promise<void> {
     pack(join(out, machine), compiled, manifest.version);
     putNode(join(out, machine, 'lib/node'), arch, out);
     const owned = ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', `--mtime=${date}`];
-    run('tar', [...owned, '--use-compress-program=gzip -9n', '-cf', `${machine}.tar.gz`, machine], out);
+    // At its usual level: the best would be smaller by half a percent for two and a half times the work.
+    run('tar', [...owned, '--use-compress-program=gzip -n', '-cf', `${machine}.tar.gz`, machine], out);
     await single(join(out, machine), manifest.version);
   }
   const sbom = run('npm', ['sbom', '--sbom-format=cyclonedx'], join(out, machines[0]!.machine, 'lib/km'));
