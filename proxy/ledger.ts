@@ -28,8 +28,8 @@ export const emptyFragment: Fragment = { chains: new Map(), sets: new Map(), ent
 /** What is in the kernel, and of whom, so that a change touches nothing but its own. */
 export class Ledger {
   readonly #fragments = new Map<string, Fragment>();
-  /** Entry → owner → value; that of the first owner by name is in the kernel. */
-  readonly #owners = new Map<string, Map<string, string>>();
+  /** Entry → owners with their values; that of the first owner by name is in the kernel. Nearly all have one owner. */
+  readonly #owners = new Map<string, Owned[]>();
 
   /** Takes the changes in and answers what they mean, and how to take them back. */
   change(changes: ReadonlyMap<string, Fragment>): { delta: Delta; undo: () => void } {
@@ -59,28 +59,35 @@ export class Ledger {
   }
 
   #value(id: string): string | undefined {
-    const owners = this.#owners.get(id);
-    if (!owners || owners.size < 2) return owners?.values().next().value;
-    return owners.get([...owners.keys()].sort()[0]!);
+    return this.#owners.get(id)?.reduce((first, one) => (one.key < first.key ? one : first)).value;
   }
 
   #replace(changes: ReadonlyMap<string, Fragment>): void {
     for (const [key, after] of changes) {
       for (const id of this.#fragments.get(key)?.entries.keys() ?? []) if (!after.entries.has(id)) this.#drop(id, key);
-      for (const [id, value] of after.entries) {
-        const owners = this.#owners.get(id) ?? new Map<string, string>();
-        this.#owners.set(id, owners.set(key, value));
-      }
+      for (const [id, value] of after.entries) this.#put(id, { key, value });
       if (after.chains.size + after.entries.size > 0) this.#fragments.set(key, after);
       else this.#fragments.delete(key);
     }
   }
 
-  #drop(id: string, key: string): void {
+  #put(id: string, owned: Owned): void {
     const owners = this.#owners.get(id);
-    owners?.delete(key);
-    if (owners?.size === 0) this.#owners.delete(id);
+    if (!owners) return void this.#owners.set(id, [owned]);
+    const at = owners.findIndex(({ key }) => key === owned.key);
+    owners.splice(at < 0 ? owners.length : at, 1, owned);
   }
+
+  #drop(id: string, owner: string): void {
+    const others = this.#owners.get(id)?.filter(({ key }) => key !== owner) ?? [];
+    if (others.length > 0) this.#owners.set(id, others);
+    else this.#owners.delete(id);
+  }
+}
+
+interface Owned {
+  key: string;
+  value: string;
 }
 
 function compare(before: Fragment, after: Fragment, delta: Delta): void {

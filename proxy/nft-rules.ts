@@ -2,15 +2,11 @@ import { createHash } from 'node:crypto';
 import type { Fragment } from './ledger.ts';
 import { externalEndpoints, familyOf, internalEndpoints, type Endpoint, type ServicePort } from './rules.ts';
 import { hex, PortRules } from './port-rules.ts';
+import type { Shelves } from './shelves.ts';
 import type { WriterOptions } from './writer.ts';
 
 export const tableName = 'km-proxy';
 
-/**
- * Up to so many, rules are written instead of a map: every map takes the kernel a walk over all others, which thousands of
- * Services would feel.
- */
-const fewEndpoints = 16;
 const loopback = { 4: '127.0.0.0/8', 6: '::1' } as const;
 const ofFamily = (family: 4 | 6) => (address: string) => familyOf(address) === family;
 
@@ -26,7 +22,7 @@ export function skeleton(family: 4 | 6, o: WriterOptions): string[] {
   const service = (map: string) => `${f} daddr . meta l4proto . th dport vmap @${map}`;
   const chains: Record<string, [hook: string, ...rules: string[]]> = {
     'reject-chain': ['', 'reject'],
-    services: ['', service('service-ips'), ...atNodePorts('service-nodeports')],
+    services: ['', ...masquerade(f, mark, o), service('service-ips'), ...atNodePorts('service-nodeports')],
     'no-endpoints': [
       '',
       service('no-endpoint-services'),
@@ -65,16 +61,40 @@ export function skeleton(family: 4 | 6, o: WriterOptions): string[] {
   ];
 }
 
+/** Those who come to a cluster IP from outside the cluster need the answers to come back by us. */
+function masquerade(f: 'ip' | 'ip6', mark: string, { clusterCidr, masqueradeAll }: WriterOptions): string[] {
+  const cidrs = clusterCidr.filter(ofFamily(f === 'ip6' ? 6 : 4));
+  if (!masqueradeAll && cidrs.length === 0) return [];
+  const outside = masqueradeAll ? [] : cidrs.map((cidr) => `${f} saddr != ${cidr}`);
+  return [[`${f} daddr @cluster-ips`, ...outside, `meta mark set meta mark or ${mark}`].join(' ')];
+}
+
+/** A map from numbers to endpoints. Its types are told by examples: numbers that were thrown for have no name in nft. */
+export const endpointMap = (family: 4 | 6, protocol: string): string =>
+  `{ typeof numgen random mod 65536 : ${family === 6 ? 'ip6' : 'ip'} daddr . ${protocol} dport; }`;
+
 /** The rules of one service port: a chain for each way to choose an endpoint, and entries that lead there. */
-export const fragmentOf = (port: ServicePort, o: WriterOptions): Fragment => new Writing(port, o).write();
+export const fragmentOf = (port: ServicePort, o: WriterOptions, shelves: Shelves): Fragment =>
+  new Writing(port, o, shelves).write();
+
+/** Lets go of the numbers of a port that is no more. */
+export function forget(key: string, shelves: Shelves): void {
+  for (const kind of choices) shelves.forget(`${kind} ${key}`);
+}
+
+/** All endpoints of the cluster, and those of this node. */
+const choices = ['svc', 'loc'] as const;
+type Choice = (typeof choices)[number];
 
 class Writing extends PortRules {
   readonly #f: 'ip' | 'ip6';
   readonly #id: string;
   readonly #mark: string;
+  readonly #shelves: Shelves;
 
-  constructor(port: ServicePort, o: WriterOptions) {
+  constructor(port: ServicePort, o: WriterOptions, shelves: Shelves) {
     super(port, o);
+    this.#shelves = shelves;
     this.#f = port.family === 6 ? 'ip6' : 'ip';
     this.#id = createHash('sha256').update(port.key).digest('hex').slice(0, 12);
     this.#mark = `meta mark set meta mark or ${hex(o.masqueradeMark)}`;
@@ -140,38 +160,26 @@ class Writing extends PortRules {
   }
 
   /** A chain that chooses one of the endpoints. */
-  #choice(kind: 'svc' | 'loc', endpoints: readonly Endpoint[]): string {
+  #choice(kind: Choice, endpoints: readonly Endpoint[]): string {
     const name = this.#name(kind);
     if (this.chains.has(name)) return name;
     for (const { address } of endpoints) this.entries.set(`hairpin|${address} . ${address}`, '');
-    const choose = this.port.affinitySeconds > 0 ? this.#faithful(endpoints) : this.#translate(endpoints);
-    this.chains.set(name, [...this.#masquerade(), ...choose]);
+    this.chains.set(name, this.port.affinitySeconds > 0 ? this.#faithful(endpoints) : [this.#any(kind, endpoints)]);
     return name;
   }
 
-  /** Those who come to the cluster IP from outside the cluster need the answers to come back by us. */
-  #masquerade(): string[] {
-    const { clusterIP, family } = this.port;
-    const here = `${this.#f} daddr ${clusterIP}`;
-    if (this.o.masqueradeAll) return [`${here} ${this.#mark}`];
-    const cidrs = this.o.clusterCidr.filter(ofFamily(family));
-    return cidrs.length > 0
-      ? [`${here} ${cidrs.map((cidr) => `${this.#f} saddr != ${cidr}`).join(' ')} ${this.#mark}`]
-      : [];
+  /** Throws for one of several, whom a map knows by their numbers. */
+  #any(kind: Choice, endpoints: readonly Endpoint[]): string {
+    const [only, ...others] = endpoints;
+    if (only && others.length === 0) return this.#translate(only);
+    const { map, first } = this.#shelves.place(`${kind} ${this.port.key}`, this.proto, endpoints.length);
+    for (const [i, { address, port }] of endpoints.entries())
+      this.entries.set(`${map}|${first + i}`, `${address} . ${port}`);
+    return `meta l4proto ${this.proto} dnat ${this.#f} to numgen random mod ${endpoints.length} offset ${first} map @${map}`;
   }
 
-  /** A few are thrown for one after the other, each with its fair chance; for many a map answers at once. */
-  #translate(endpoints: readonly Endpoint[]): string[] {
-    const proto = `meta l4proto ${this.proto}`;
-    const count = endpoints.length;
-    if (count > fewEndpoints) {
-      const all = endpoints.map(({ address, port }, i) => `${i} : ${address} . ${port}`).join(', ');
-      return [`${proto} dnat ${this.#f} to numgen random mod ${count} map { ${all} }`];
-    }
-    return endpoints.map((endpoint, i) => {
-      const chance = i < count - 1 ? `numgen random mod ${count - i} == 0 ` : '';
-      return `${proto} ${chance}dnat to ${bracketed(endpoint)}`;
-    });
+  #translate({ address, port }: Endpoint): string {
+    return `meta l4proto ${this.proto} dnat to ${this.port.family === 6 ? `[${address}]` : address}:${port}`;
   }
 
   /** A client that came within the time goes where it went; each endpoint has a set of those it knows. */
@@ -183,7 +191,7 @@ class Writing extends PortRules {
       const tail = `${this.#id}-${endpoint.address.replaceAll(':', '.')}/${endpoint.port}`;
       const set = `aff-${affinitySeconds}-${tail}`;
       this.sets.set(set, `{ type ${type}; flags dynamic,timeout; timeout ${affinitySeconds}s; }`);
-      this.chains.set(`ep-${tail}`, [`update @${set} { ${this.#f} saddr }`, ...this.#translate([endpoint])]);
+      this.chains.set(`ep-${tail}`, [`update @${set} { ${this.#f} saddr }`, this.#translate(endpoint)]);
       known.push(`${this.#f} saddr @${set} goto ep-${tail}`);
       return `ep-${tail}`;
     });
@@ -196,6 +204,3 @@ class Writing extends PortRules {
     return `${kind}-${this.#id}-${this.port.service}/${this.proto}/${this.port.port}`.slice(0, 120);
   }
 }
-
-const bracketed = ({ address, port }: Endpoint): string =>
-  address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;

@@ -1,6 +1,7 @@
 import { emptyFragment, Ledger, type Delta } from './ledger.ts';
-import { fragmentOf, skeleton, tableName } from './nft-rules.ts';
+import { endpointMap, forget, fragmentOf, skeleton, tableName } from './nft-rules.ts';
 import type { Changes, ServicePort } from './rules.ts';
+import { Shelves } from './shelves.ts';
 import {
   inParts,
   KernelWriter,
@@ -19,7 +20,10 @@ class Table implements FamilyWriter {
   readonly #family: 4 | 6;
   readonly #o: WriterOptions;
   readonly #run: Run;
-  #ledger = new Ledger();
+  readonly #ledger = new Ledger();
+  readonly #shelves = new Shelves();
+  /** Maps of endpoints that are in the kernel. They stay: few, and empty at worst. */
+  readonly #maps = new Set<string>();
   isLaid = false;
 
   constructor(family: 4 | 6, o: WriterOptions, run: Run) {
@@ -38,12 +42,18 @@ class Table implements FamilyWriter {
   }
 
   async #write(changes: Changes): Promise<void> {
-    const fragments = new Map([...changes].map(([key, port]) => [key, this.#fragmentOf(port)]));
+    const fragments = new Map([...changes].map(([key, port]) => [key, this.#fragmentOf(key, port)]));
     const { delta, undo } = this.#ledger.change(fragments);
-    const script = [...(this.isLaid ? [] : skeleton(this.#family, this.#o)), ...scriptOf(delta, this.#table)];
+    const maps = this.#shelves.maps.filter(({ map }) => !this.#maps.has(map));
+    const script = [
+      ...(this.isLaid ? [] : skeleton(this.#family, this.#o)),
+      ...maps.map(({ map, protocol }) => `add map ${this.#table} ${map} ${endpointMap(this.#family, protocol)}`),
+      ...scriptOf(delta, this.#table),
+    ];
     try {
       if (script.length > 0) await this.#run('nft', ['-f', '-'], `${script.join('\n')}\n`);
       this.isLaid = true;
+      for (const { map } of maps) this.#maps.add(map);
     } catch (error) {
       undo();
       // Nothing of this can be in the kernel; what cannot be written even without Services ends the attempt.
@@ -57,8 +67,10 @@ class Table implements FamilyWriter {
     this.isLaid = true;
   }
 
-  #fragmentOf(port: ServicePort | undefined) {
-    return port ? fragmentOf(port, this.#o) : emptyFragment;
+  #fragmentOf(key: string, port: ServicePort | undefined) {
+    if (port) return fragmentOf(port, this.#o, this.#shelves);
+    forget(key, this.#shelves);
+    return emptyFragment;
   }
 
   get #table(): string {

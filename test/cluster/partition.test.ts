@@ -5,6 +5,7 @@ import type { Pod } from '../../api/kinds/pod.ts';
 import type { KubeList, Stored } from '../../api/meta.ts';
 import { containerdIsHere } from '../executor/containerd.ts';
 import { eventually } from '../eventually.ts';
+import { withoutNumbers } from '../proxy/plans.ts';
 import { Hosts } from './hosts.ts';
 
 const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
@@ -112,7 +113,7 @@ describeHere('a host that is cut off', () => {
       .on(host, 'nft', 'list', 'table', 'ip', 'km-proxy')
       .replace(/,\s*/g, ',\n')
       .split('\n')
-      .map((line) => line.replace(/elements = \{|[},]$/g, '').trim())
+      .map((line) => withoutNumbers(line.replace(/elements = \{|[},]$/g, '').trim()))
       .filter(Boolean)
       .sort();
   const expectReady = (host: string) =>

@@ -10,7 +10,7 @@ import { nftablesWriter } from '../../proxy/nftables.ts';
 import { portsOf, type Changes, type Place, type Plan, type ServicePort } from '../../proxy/rules.ts';
 import { runner, type Refusal, type Writer, type WriterOptions } from '../../proxy/writer.ts';
 import { eventually } from '../eventually.ts';
-import { servicePort } from './plans.ts';
+import { servicePort, withoutNumbers } from './plans.ts';
 
 /**
  *   client 10.99.1.2 ── node (10.99.1.1, 10.99.0.1, our rules) ── bridge ── pods 10.99.0.11, .12, .13
@@ -444,6 +444,6 @@ const normal = (rules: string): string[] =>
     .replace(/\[\d+:\d+\]|# .*/g, '')
     .replace(/,\s*/g, ',\n')
     .split(/\n/)
-    .map((line) => line.replace(/elements = \{|[},]$/g, '').trim())
+    .map((line) => withoutNumbers(line.replace(/elements = \{|[},]$/g, '').trim()))
     .filter(Boolean)
     .sort();

@@ -29,3 +29,6 @@ export function changesBetween(before: Plan, after: Plan): Map<string, ServicePo
   for (const [key, port] of after) if (!equal(before.get(key), port)) changes.set(key, port);
   return changes;
 }
+
+/** A line of nft's without the numbers of endpoints: which they are depends on what there was before. */
+export const withoutNumbers = (line: string): string => line.replace(/^\d+ : (?=[\da-f])| offset \d+(?= map)/, '');

@@ -6,6 +6,7 @@ import { staleFlows } from '../../proxy/conntrack.ts';
 import { checksOf } from '../../proxy/health-check.ts';
 import { Ledger, type Fragment } from '../../proxy/ledger.ts';
 import { fragmentOf } from '../../proxy/nft-rules.ts';
+import { Shelves } from '../../proxy/shelves.ts';
 import {
   externalEndpoints,
   internalEndpoints,
@@ -179,11 +180,12 @@ describe('a change', () => {
   ); // prettier-ignore
   const planOf = (all: ServicePort[]): Plan => new Map(all.map((port) => [port.key, port]));
   const o = { clusterCidr: [], masqueradeAll: false, nodePortAddresses: [], masqueradeMark: 0x4000 };
+  const shelves = new Shelves();
   const fragments = (changes: ReadonlyMap<string, ServicePort | undefined>): Map<string, Fragment> =>
     new Map(
       [...changes].map(([key, port]) => [
         key,
-        port ? fragmentOf(port, o) : { chains: new Map(), sets: new Map(), entries: new Map() },
+        port ? fragmentOf(port, o, shelves) : { chains: new Map(), sets: new Map(), entries: new Map() },
       ]),
     );
 
