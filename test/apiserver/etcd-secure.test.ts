@@ -1,11 +1,14 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { openEtcd, type EtcdOptions } from '../../apiserver/etcd.ts';
 import type { Store } from '../../apiserver/store.ts';
 import { silent } from '../../lib/log.ts';
+import { program } from '../cli/run-km.ts';
+import { eventually } from '../eventually.ts';
+import { stopChild } from '../executor/daemons.ts';
 import { makeCa } from '../pki.ts';
 import { startEtcd, type EtcdProcess } from './etcd-process.ts';
 import { startServer } from './harness.ts';
@@ -109,6 +112,31 @@ describe('with passwords', () => {
     expect(await refusal({ user: 'nobody' })).toMatch(/etcd does not accept the user "nobody"/);
     expect(await refusal({ user: 'poor' })).toMatch(/etcd does not let us in: .*permission denied/);
   });
+
+  test('km apiserver with a wrong password says so and waits; it shows the password to nobody', async () => {
+    const password = 'not-the-one-that-etcd-knows';
+    const etcdFlags = [
+      ...['--etcd-servers', etcd.url, '--etcd-ca-file', files.ca, '--etcd-cert-file', files.clientCert],
+      ...['--etcd-key-file', files.clientKey, '--etcd-user', 'root'],
+      ...['--etcd-password-file', file('wrong-password', `${password}\n`)],
+    ];
+    const serving = ['--port', '0', '--tls-cert-file', files.cert, '--tls-key-file', files.key];
+    const args = [program, 'apiserver', ...serving, ...etcdFlags, '--log-level', 'trace'];
+    const child = spawn(process.execPath, args, { stdio: 'pipe' });
+    try {
+      let said = '';
+      for (const stream of [child.stdout, child.stderr]) stream.on('data', (bytes: Buffer) => (said += String(bytes)));
+      await eventually(
+        () => expect(said).toMatch(/etcd does not accept the user \\"root\\": [^\n]*authentication failed/),
+        40_000,
+      );
+      expect(said).not.toContain(password);
+      expect(readFileSync(`/proc/${child.pid}/cmdline`, 'utf8')).not.toContain(password);
+      expect(child.exitCode).toBeNull();
+    } finally {
+      await stopChild(child);
+    }
+  }, 60_000);
 
   test('calls and watches go on when etcd has forgotten who is logged in, or its users change', async () => {
     const store = open();
