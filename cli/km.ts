@@ -11,6 +11,7 @@ import { keepCompiledCode, writeCompiledCode } from '../lib/compile-cache.ts';
 import { createLog } from '../lib/log.ts';
 import { describeOptions, readOptions } from '../lib/options.ts';
 import { type Component, type Loaded, common, components } from './components.ts';
+import { shownSecrets } from './shown-secrets.ts';
 
 async function main(): Promise<number> {
   keepCompiledCode(process.env);
@@ -50,6 +51,11 @@ async function run(name: string, component: Loaded, all: readonly string[]): Pro
     return fail(`${(error as Error).message}\nkm ${name} --help lists the options`);
   }
   const log = createLog({ level: options.logLevel as string, pretty: options.logPretty as boolean });
+  for (const flag of shownSecrets(args))
+    log.warn(
+      { flag },
+      'a secret among the arguments can be read by whoever lists processes: give it by KM_… or in a file',
+    );
   const stop = (why: string) => () => {
     if (stopping.signal.aborted) return;
     log.debug({ why }, 'stopping');

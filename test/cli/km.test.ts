@@ -114,6 +114,18 @@ describe('km', () => {
     ]);
   });
 
+  test.each([
+    [['--mesos-master', 'zk://km:s3cret@zk1:2181/mesos'], '--mesos-master'],
+    [['--mesos-master=zk://km:s3cret@zk1:2181/mesos'], '--mesos-master'],
+    [['--executor-token', 's3cret'], '--executor-token'],
+    [['--mesos-master', 'zk://zk1:2181/mesos'], undefined],
+  ])('of a secret in %j it warns, without saying it', async (args, flag) => {
+    const { stdout, stderr } = await km(['scheduler', ...args]);
+    const warned = stdout.split('\n').filter((line) => line.includes('a secret among the arguments'));
+    expect(warned).toEqual(flag ? [expect.stringContaining(`"flag":"${flag}"`)] : []);
+    expect(`${stdout}${stderr}`).not.toContain('s3cret');
+  });
+
   test('a server without what it needs says what to do', async () => {
     expect(await km(['scheduler'])).toMatchObject({
       code: 1,
