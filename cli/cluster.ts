@@ -130,7 +130,8 @@ class Launch implements LocalCluster {
     this.masterUrl = this.#o.masters || `http://127.0.0.1:${ports.mesos}`;
     if (!this.#o.masters) {
       await this.#start(this.#devcluster(ports), signal);
-      ready('development Mesos', `${this.masterUrl}, three agents`);
+      const agents = await agentsOf(this.masterUrl, signal);
+      ready('development Mesos', `${this.masterUrl}, ${agents === 1 ? 'one agent' : `${agents} agents`}`);
     }
     await this.#start(await this.#controllerManager(pki), signal);
     ready('controller-manager', '');
@@ -354,6 +355,14 @@ async function until(signal: AbortSignal, test: () => Promise<boolean>): Promise
 
 /** Never through a proxy of the environment. */
 const direct = new Agent();
+
+/** How many the development Mesos was told to have, by whatever option or variable. */
+async function agentsOf(master: string, signal: AbortSignal): Promise<number> {
+  const answer = await request(`${master}/slaves`, { signal, dispatcher: direct });
+  const body: unknown = await answer.body.json();
+  const agents = typeof body === 'object' && body && 'slaves' in body ? body.slaves : undefined;
+  return Array.isArray(agents) ? agents.length : 0;
+}
 
 async function status(url: string, signal: AbortSignal): Promise<number> {
   const answer = await request(url, { signal, dispatcher: direct });

@@ -39,6 +39,8 @@ export class Hosts {
   readonly directory = testDirectory();
   readonly hosts: Host[] = [];
   readonly kubectl: Kubectl;
+  /** By `km up`, until it was ready. */
+  said = '';
   readonly #id = `kmh${process.pid}`;
   readonly #children: ChildProcess[] = [];
 
@@ -167,6 +169,7 @@ export class Hosts {
     await eventually(() => {
       if (!said.includes('Ready. Try:')) throw new Error(`km up has come no further than\n${said}`);
     }, 150_000);
+    this.said = said;
   }
 
   #km(host: string, server: string, ...args: string[]): void {

@@ -63,7 +63,7 @@ const shows: [begins: string, output: RegExp, how?: { input?: string; seconds?: 
 
 test('the try-out says what is ready, and what to try', () => {
   expect(tryOut).toBe('npm ci && npm start');
-  expect(said).toMatch(/✓ apiserver[^]*✓ development Mesos[^]*three agents[^]*✓ controller-manager[^]*✓ scheduler/);
+  expect(said).toMatch(/✓ apiserver[^]*✓ development Mesos[^]*, 3 agents[^]*✓ controller-manager[^]*✓ scheduler/);
 });
 
 test('the first steps show what the README says', async () => {
