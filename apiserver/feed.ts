@@ -8,6 +8,8 @@ import type { Change, Item, Store } from './store.ts';
 
 const root = '/registry/';
 const pageSize = 2000;
+/** After how many objects it is said how far reading has come. */
+const sayEach = 5 * pageSize;
 
 /**
  * Keeps the caches of all kinds in step with the store through one watch over everything. One watch, so that having
@@ -103,6 +105,8 @@ export class Feed {
     const { revision } = page;
     items.push(...page.items);
     while (page.more) {
+      if (items.length % sayEach === 0)
+        this.#log.info({ objects: items.length, revision }, 'reading what the store holds');
       page = await this.#store.list(prefix, { limit: pageSize, revision, from: `${page.items.at(-1)!.key}\0` });
       items.push(...page.items);
     }
@@ -121,6 +125,7 @@ export class Feed {
       else byCache.set(cache, [Entry.of(item, cache.prefix)]);
     }
     for (const cache of this.#caches.values()) cache.reset(byCache.get(cache) ?? [], revision);
+    this.#log.info({ objects: items.length, revision }, 'has read what the store holds');
     this.#reached(revision);
   }
 

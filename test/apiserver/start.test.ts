@@ -33,7 +33,11 @@ test('a start waits for an etcd that comes later, and says once what it waits fo
     await etcd.restart();
     const server = await starting;
     expect((await server.call('GET', '/api/v1/namespaces/default')).status).toBe(200);
-    expect(lines().map(({ msg }) => msg)).toEqual(['waiting for the store', 'the store answers']);
+    expect(lines().map(({ msg }) => msg)).toEqual([
+      'waiting for the store',
+      'has read what the store holds',
+      'the store answers',
+    ]);
     await server.stop();
   } finally {
     await etcd.stop();

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect, test } from '@jest/globals';
+import { pino } from 'pino';
 import { startEtcd } from '../apiserver/etcd-process.ts';
 import { startServer } from '../apiserver/harness.ts';
 
@@ -31,8 +32,14 @@ test('what docs/backup.md says: objects of the snapshot are back, later ones gon
   await etcd.stop();
   shell(restore);
   const restored = await startEtcd(undefined, ['--data-dir', join(folder, 'restored')]);
-  const after = await startServer({ etcdServers: [restored.url] });
+  const lines: string[] = [];
+  const log = pino({ level: 'info' }, { write: (line: string) => void lines.push(line) });
+  const after = await startServer({ etcdServers: [restored.url] }, { log });
   try {
+    // What the log says of the restored objects is what etcd says of the snapshot.
+    const [, revision] = shell('ETCDCTL_API=3 etcdctl snapshot status snapshot.db').toString().split(', ');
+    const has = lines.find((line) => line.includes('has read what the store holds')) ?? '{}';
+    expect(JSON.parse(has)).toMatchObject({ revision: Number(revision), objects: expect.any(Number) });
     const found = await after.call('GET', `${path}/kept`);
     expect(found.json).toEqual(kept.json);
     expect((await after.call('GET', `${path}/later`)).status).toBe(404);
