@@ -50,6 +50,7 @@ import { Classes, isTakenBack, suffix } from './revocable.ts';
 import { Roles } from './roles.ts';
 import { State } from './state.ts';
 import { uiPages } from './ui.ts';
+import { followUpgrade } from './upgrade.ts';
 import { Leader, type MasterOptions, keepSubscribed } from '../mesos/subscription.ts';
 
 export { Superseded } from './framework.ts';
@@ -238,6 +239,7 @@ async function startClass(o: Values<typeof options>, deps: FrameworkDeps): Promi
     leaving.delete(agentId);
   };
 
+  followUpgrade(nodes, isOurs, log);
   await framework.recover();
   const masters = masterOptions(o);
   const leader = new Leader(masters, log, signal);
