@@ -1,13 +1,14 @@
 import type { Node } from '../api/kinds/node.ts';
 import type { Pod } from '../api/kinds/pod.ts';
 import { controllerOf } from '../api/meta.ts';
+import { portCount } from '../scheduler/index.ts';
 import type { ExecutorInfo } from '../mesos/tasks.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { Attribute, DomainInfo, Resource } from '../mesos/types.ts';
 import type { Window } from './maintenance.ts';
 import { Place } from './places.ts';
 import type { Quotas } from './quotas.ts';
-import { Pool, type Want, amountsOf, fromThousandths, kubernetesName, portCount } from './resources.ts';
+import { Pool, type Want, amountsOf, fromThousandths, kubernetesName } from './resources.ts';
 import type { Task } from './tasks.ts';
 
 /** What is known of an agent's nature, from the operator API or from an offer. */

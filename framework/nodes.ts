@@ -8,8 +8,8 @@ import type { Informer } from '../client/informer.ts';
 import { type Reconciler, watching } from '../client/reconcile.ts';
 import { kubernetesVersion } from '../lib/build.ts';
 import type { Attribute } from '../mesos/types.ts';
+import { portCount } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
-import { portCount } from './resources.ts';
 
 /** Where news of agents comes from. */
 export interface AgentNews {

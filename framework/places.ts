@@ -2,9 +2,9 @@ import type { Node } from '../api/kinds/node.ts';
 import type { Pod } from '../api/kinds/pod.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
-import { type NodeView, type Quota, noOffer } from '../scheduler/index.ts';
+import { type NodeView, type Quota, noOffer, portCount } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
-import { Pool, type Taken, type Want, fromThousandths, kubernetesName, nothing, portCount } from './resources.ts';
+import { Pool, type Taken, type Want, fromThousandths, kubernetesName, nothing } from './resources.ts';
 import type { Task } from './tasks.ts';
 import { volumeResource } from './volumes.ts';
 

@@ -1,4 +1,4 @@
-import type { Needs } from '../scheduler/index.ts';
+import { type Needs, portCount } from '../scheduler/index.ts';
 import type { OfferOperation } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
 import { isOfClass } from './revocable.ts';
@@ -18,9 +18,6 @@ const names: Record<string, string> = {
   'nvidia.com/gpu': 'gpus',
 };
 const kubernetesNames = Object.fromEntries(Object.entries(names).map(([k, m]) => [m, k]));
-
-/** Among needs and what is free: ports of any number. */
-export const portCount = 'ports';
 
 export const mesosName = (resource: string): string => names[resource] ?? resource;
 export const kubernetesName = (name: string): string => kubernetesNames[name] ?? name;

@@ -31,6 +31,9 @@ export interface Cluster {
 /** Amounts by resource; units as in `NodeView.free`. */
 export type Needs = readonly { resource: string; amount: number }[];
 
+/** Among needs and what is free: ports of the host of any number. One that a pod has or asks for by number is not among its needs. */
+export const portCount = 'ports';
+
 /** A reserved place. It is launched together with the other seats of its node; the outcome comes back once. */
 export interface Seat {
   node: string;

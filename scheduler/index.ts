@@ -24,7 +24,16 @@ import { defaultProfile } from './profile.ts';
 import { worldOf } from './world.ts';
 import { Scheduler } from './scheduler.ts';
 
-export { type Cluster, type Needs, type NodeView, type Quota, type Seat, NotLaunched, noOffer } from './cluster.ts';
+export {
+  type Cluster,
+  type Needs,
+  type NodeView,
+  type Quota,
+  type Seat,
+  NotLaunched,
+  noOffer,
+  portCount,
+} from './cluster.ts';
 export { type Profile, profilesOf, readConfiguration } from './configuration.ts';
 export { type Decision, decide, explain } from './decide.ts';
 export { explainNodes } from './explain.ts';

@@ -7,7 +7,7 @@
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import { hostPortsOf } from '../api/host-ports.ts';
 import { matchesLabelSelector } from '../api/selector.ts';
-import { type Needs, type NodeView, noOffer } from './cluster.ts';
+import { type Needs, type NodeView, noOffer, portCount } from './cluster.ts';
 import { refusal } from './decide.ts';
 import type { Ask, Budget, Weighted } from './plugin.ts';
 import { namespaceOf } from './pod-selection.ts';
@@ -101,7 +101,10 @@ function without(node: NodeView, gone: ReadonlySet<Pod>, needsOf: (pod: Pod) => 
   const ports = new Set<number>();
   for (const pod of gone) {
     for (const { resource, amount } of needsOf(pod)) free[resource] = (free[resource] ?? 0) + amount;
-    for (const port of hostPortsOf(pod)) ports.add(port);
+    for (const port of hostPortsOf(pod)) {
+      ports.add(port);
+      free[portCount] = (free[portCount] ?? 0) + 1;
+    }
   }
   const pods = new Map([...node.pods].filter(([, pod]) => !gone.has(pod)));
   return {

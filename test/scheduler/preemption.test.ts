@@ -151,6 +151,26 @@ test('victims are what trying every set of pods on every node finds best', () =>
   );
 });
 
+test('a port that a pod has been given is one for whoever wants one of any number', () => {
+  const taken = { 'k8s.mesosphere.io/port_TCP_80': '31000' };
+  const given = makePod('given', {
+    priority: 1,
+    containers: [{ name: 'main', image: 'x', ports: [{ containerPort: 80 }] }],
+  });
+  given.metadata.annotations = taken;
+  const pod = makePod('urgent', { priority: 100 });
+  const needs = [{ resource: 'ports', amount: 1 }];
+  const nodes = [
+    nodeWith('a', [running('x', 1, 1)], { free: { cpu: 4000, ports: 0 } }),
+    nodeWith('b', [given], { free: { cpu: 4000, ports: 0 } }),
+  ];
+  expect(preempt({ pod, needs, nodes, world: { namespaceLabels: () => ({}) } }, defaultProfile, needsOf)).toEqual({
+    node: 'b',
+    victims: [given],
+    violations: 0,
+  });
+});
+
 test('nobody goes whom his kubelet would keep', () => {
   const mirror = running('static', 1, 4, { annotations: { cores: '4', [manifestAnnotations.mirror]: 'hash' } });
   expect(outcome(asks(2), [nodeWith('a', [mirror])])).toMatch(/^0\/1 nodes are available/);
