@@ -6,6 +6,10 @@ export interface DemandOptions {
   linger: number;
   /** Milliseconds between two REVIVE calls in a row; three may come at once. */
   reviveInterval: number;
+  /** Seconds the master hides a declined offer while pods wait. */
+  refuseWaiting: number;
+  /** So that two frameworks that ask for all agents at once do not go on doing it at the same moments. */
+  random: () => number;
 }
 
 const reviveBurst = 3;
@@ -16,12 +20,15 @@ const reviveBurst = 3;
  *   nothing waits ─▶ (linger) ─▶ decline what is in hand, SUPPRESS
  *   a pod waits that was not there at the last REVIVE ─▶ REVIVE: filters from earlier refusals no longer hide offers
  *   the same pods wait, nothing fits ─▶ keep quiet: declined offers come again when their filters run out
+ *   pods wait that need several places at once ─▶ now and then a REVIVE all the same: filters run out agent by agent
  */
 export class Demand {
   readonly #options: DemandOptions;
   /** Pods that wait, by uid, and whether the last REVIVE was for them too. */
   #waiting = new Map<string, boolean>();
   #suppressed = false;
+  /** When all agents are to be offered at once again; Infinity where each at its own moment will do. */
+  #togetherAt = Infinity;
   #idleSince: number | undefined;
   #tokens = reviveBurst;
   #refilledAt = 0;
@@ -50,8 +57,11 @@ export class Demand {
     this.#idleSince = undefined;
   }
 
-  wants(uids: Iterable<string>, now: number): void {
+  /** `together`: some of them need several places at once. */
+  wants(uids: Iterable<string>, together: boolean, now: number): void {
     const before = this.#waiting;
+    if (!together) this.#togetherAt = Infinity;
+    else if (this.#togetherAt === Infinity) this.#togetherAt = this.#nextTogether(now);
     this.#waiting = new Map();
     for (const uid of uids) this.#waiting.set(uid, before.get(uid) ?? false);
     if (this.#waiting.size > 0) this.#idleSince = undefined;
@@ -62,9 +72,10 @@ export class Demand {
   wish(now: number): Wish {
     if (this.#waiting.size === 0) return this.#idle(now);
     const news = [...this.#waiting.values()].includes(false);
-    if (!this.#suppressed && !news) return 'keep';
+    if (!this.#suppressed && !news && now < this.#togetherAt) return 'keep';
     if (!this.#mayRevive(now)) return 'keep';
     this.#suppressed = false;
+    if (this.#togetherAt < Infinity) this.#togetherAt = this.#nextTogether(now);
     for (const uid of this.#waiting.keys()) this.#waiting.set(uid, true);
     return 'revive';
   }
@@ -74,6 +85,12 @@ export class Demand {
     if (this.#suppressed || now - this.#idleSince < this.#options.linger) return 'keep';
     this.#suppressed = true;
     return 'suppress';
+  }
+
+  /** Not before others had the time that a refusal leaves them. */
+  #nextTogether(now: number): number {
+    const { refuseWaiting, random } = this.#options;
+    return now + refuseWaiting * 1000 * (1 + random());
   }
 
   #mayRevive(now: number): boolean {

@@ -1,4 +1,5 @@
 import type { Pod } from '../api/kinds/pod.ts';
+import { groupOf } from '../scheduler/index.ts';
 import { Demand, type DemandOptions, type Wish } from './demand.ts';
 
 export interface DemandsOptions extends DemandOptions {
@@ -36,7 +37,9 @@ export class Demands {
     for (const pod of pods) asking.get(roleOf(pod))?.push(pod);
     const wishes = roles.map((role): [string, Wish] => {
       const demand = this.of(role);
-      demand.wants([...more(role), ...(asking.get(role) ?? []).map(({ metadata }) => metadata.uid!)], now);
+      const own = asking.get(role) ?? [];
+      const together = own.some((pod) => groupOf(pod) !== undefined);
+      demand.wants([...more(role), ...own.map(({ metadata }) => metadata.uid!)], together, now);
       return [role, demand.wish(now)];
     });
     return { asking, wishes };

@@ -36,6 +36,11 @@ export class Hand {
     for (const place of agent.places()) this.clear(place);
   }
 
+  /** Those of a role count as if they had just come. */
+  renew(role: string, now: number): void {
+    for (const place of this.#roster.places(role)) if (place.offers.size > 0) place.heldSince = now;
+  }
+
   /** Ids of those of a role that no seat needs; they leave. */
   clearUnused(role: string, which: (place: Place) => boolean): string[] {
     return this.#roster

@@ -308,6 +308,7 @@ function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps
   return {
     linger: o.offerLinger,
     reviveInterval: o.reviveInterval,
+    random: Math.random,
     refuseWaiting: o.refuseWaiting / 1000,
     refuseIdle: o.refuseIdle / 1000,
     launchTimeout: o.launchTimeout,

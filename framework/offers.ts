@@ -17,8 +17,7 @@ import type { Task } from './tasks.ts';
 export interface OffersOptions extends DemandsOptions {
   /** Marks volumes and reservations as ours. */
   cluster: string;
-  /** Seconds the master hides a declined offer while pods wait, and while none do. */
-  refuseWaiting: number;
+  /** Seconds the master hides a declined offer while no pods wait. */
   refuseIdle: number;
   /** How we introduce ourselves. */
   info: FrameworkInfo;
@@ -109,7 +108,11 @@ export class Offers {
     const narrower = this.#narrow(asking, now);
     const told = wishes.flatMap(([role, wish]): Effect[] => {
       if (wish === 'keep') return [];
-      if (wish === 'revive') return [{ do: 'call', call: calls.revive(role) }];
+      if (wish === 'revive') {
+        // What is in hand and what comes now are there together for as long as offers are kept.
+        this.#hand.renew(role, now);
+        return [{ do: 'call', call: calls.revive(role) }];
+      }
       const unused = this.#return(role, () => true, this.#options.refuseIdle);
       return [...unused, { do: 'call', call: calls.suppress(role) }];
     });

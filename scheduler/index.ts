@@ -37,6 +37,7 @@ export {
 export { type Profile, profilesOf, readConfiguration } from './configuration.ts';
 export { type Decision, decide, explain } from './decide.ts';
 export { explainNodes } from './explain.ts';
+export { groupOf } from './groups.ts';
 export { Figures } from './figures.ts';
 export { defaultProfile } from './profile.ts';
 

@@ -47,6 +47,7 @@ export const stateOptions: StateOptions = {
   roleOf: () => role,
   linger: 250,
   reviveInterval: 1000,
+  random: () => 0,
   refuseWaiting: 5,
   refuseIdle: 120,
   launchTimeout: 60_000,
