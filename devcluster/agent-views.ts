@@ -9,7 +9,7 @@ import { shown } from './containers.ts';
 import { answer, answerJson, answerMessage, HttpAnswer, negotiate, readCall, type Request } from './http.ts';
 import { version } from './snapshot.ts';
 import { isTerminal } from './status.ts';
-import { flat } from './views.ts';
+import { flat, task as shownTask } from './views.ts';
 
 export async function routeAgent(agent: Agent, path: string, request: Request): Promise<void> {
   const { response } = request;
@@ -77,12 +77,7 @@ function state(agent: Agent) {
         container: executor.containerId,
         directory: executor.directory,
         resources: flat(executor.info.resources ?? []),
-        tasks: [...executor.tasks.values()].map(({ task }) => ({
-          id: task.task_id.value,
-          name: task.name,
-          state: task.state,
-          resources: flat(task.resources ?? []),
-        })),
+        tasks: [...executor.tasks.values()].map(({ task }) => shownTask(task)),
       })),
     completed_executors: [],
   }));

@@ -89,7 +89,9 @@ const slaves = (master: Master) => ({
   recovered_slaves: [...master.recovered].map(([id, { hostname }]) => ({ id, hostname })),
 });
 
-function task({ task_id, name, framework_id, executor_id, agent_id, state, resources, statuses }: Task) {
+/** Labels are a list here, messages are as the v1 API writes them; what a task does not have is left out. */
+export function task(one: Task) {
+  const { task_id, name, framework_id, executor_id, agent_id, state, resources, statuses } = one;
   return {
     id: task_id.value,
     name,
@@ -99,7 +101,16 @@ function task({ task_id, name, framework_id, executor_id, agent_id, state, resou
     state,
     resources: flat(resources ?? []),
     role: resources?.[0]?.allocation_info?.role ?? '*',
-    statuses: (statuses ?? []).map(({ state: was, timestamp }) => ({ state: was, timestamp })),
+    statuses: (statuses ?? []).map((status) => ({
+      state: status.state,
+      timestamp: status.timestamp,
+      labels: status.labels?.labels,
+      container_status: status.container_status,
+      healthy: status.healthy,
+    })),
+    labels: one.labels?.labels,
+    discovery: one.discovery,
+    container: one.container,
   };
 }
 

@@ -281,7 +281,11 @@ describe('the devcluster', () => {
     const devcluster = await cluster();
     const framework = await Framework.open(devcluster.masterUrl);
     const offer = await framework.offer();
-    await framework.launch(offer, task('t', offer, { command: { value: 'sleep 100' } }));
+    const found = {
+      labels: { labels: [{ key: 'app', value: 'web' }] },
+      discovery: { visibility: 'EXTERNAL' as const, name: 'web', ports: { ports: [{ number: 80, protocol: 'tcp' }] } },
+    };
+    await framework.launch(offer, task('t', offer, { command: { value: 'sleep 100' }, ...found }));
     await framework.reached('t', 'TASK_RUNNING');
     const url = devcluster.masterUrl;
     const { get_state } = await askMaster({ url, contentType: 'application/json' }, { type: 'GET_STATE' });
@@ -289,6 +293,17 @@ describe('the devcluster', () => {
     expect(get_state.get_agents?.agents).toHaveLength(3);
     const summary = (await (await fetch(`${url}/master/state-summary`)).json()) as { slaves: unknown[] };
     expect(summary.slaves).toHaveLength(3);
+    const { tasks } = (await (await fetch(`${url}/master/tasks`)).json()) as { tasks: object[] };
+    expect(tasks).toEqual([
+      expect.objectContaining({
+        ...found,
+        labels: found.labels.labels,
+        statuses: [
+          { state: 'TASK_STARTING', timestamp: expect.any(Number), container_status: expect.anything() },
+          { state: 'TASK_RUNNING', timestamp: expect.any(Number), container_status: expect.anything() },
+        ],
+      }),
+    ]);
     const agent = devcluster.agents.find(({ id }) => id === offer.agent_id.value)!;
     const { get_containers } = await askAgent({ url: agent.url }, { type: 'GET_CONTAINERS', get_containers: {} });
     expect(get_containers.containers).toHaveLength(1);
