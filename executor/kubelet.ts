@@ -43,6 +43,8 @@ export interface PodReport {
   phase: 'Pending' | 'Running' | 'Succeeded' | 'Failed' | 'Unknown';
   message?: string;
   podIp?: string;
+  /** Missing where nothing of the pod tells readiness from running. */
+  isReady?: boolean;
   /** It was ended on demand, and nothing of it is left here. */
   gone?: boolean;
 }

@@ -1,4 +1,4 @@
-import type { Pod } from '../api/kinds/pod.ts';
+import type { Pod, PodStatus } from '../api/kinds/pod.ts';
 import type { Kubelet } from './kubelet.ts';
 import { latestOf } from './plan.ts';
 import type { Health } from './probes.ts';
@@ -45,8 +45,16 @@ export function reportStatus(kubelet: Kubelet, pod: Pod, { absent, silent, ...fa
     phase: status.phase!,
     ...(message ? { message } : {}),
     ...(status.podIP ? { podIp: status.podIP } : {}),
+    // An update for each pod that becomes ready is dear to a Mesos master: only where somebody has asked for it.
+    ...(tellsReadiness(pod) ? { isReady: isReady(status) } : {}),
   });
 }
+
+const tellsReadiness = ({ spec: { containers, readinessGates = [] } }: Pod): boolean =>
+  readinessGates.length > 0 || containers.some(({ readinessProbe }) => readinessProbe);
+
+const isReady = ({ conditions = [] }: PodStatus): boolean =>
+  conditions.some(({ type, status }) => type === 'Ready' && status === 'True');
 
 /** The pod with what we have written last, though the watch may not have brought it back yet. */
 export function withWritten({ statuses }: Kubelet, pod: Pod): Pod {

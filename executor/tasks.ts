@@ -37,6 +37,8 @@ interface Task {
   pod: PodRef;
   launchedAt: number;
   state: TaskState;
+  /** As last told. */
+  isHealthy: boolean | undefined;
   isBound: boolean;
   /** The pod names another task as its own. */
   isForeign: boolean;
@@ -52,7 +54,7 @@ export interface TasksOptions {
 /**
  * What Mesos is told of its tasks, decided purely: an event comes in, what is to be done comes out; no clock, no wire.
  *
- *   LAUNCH ─▶ STARTING ─(pod runs)─▶ RUNNING ─(pod ended)─▶ FINISHED, FAILED
+ *   LAUNCH ─▶ STARTING ─(pod runs)─▶ RUNNING ─(pod ended)─▶ FINISHED, FAILED     RUNNING again when readiness changes
  *                    └──── KILL, deletion ──▶ (KILLING) ──▶ KILLED
  *
  * Updates are kept until they are acknowledged, tasks until their first update is: both go along with a resubscription.
@@ -127,6 +129,7 @@ export class Tasks {
       pod,
       launchedAt: now,
       state: 'TASK_STARTING',
+      isHealthy: undefined,
       isBound: this.#bound.has(pod.uid),
       isForeign: false,
     };
@@ -173,7 +176,8 @@ export class Tasks {
     return [];
   }
 
-  #report(uid: string, { phase, message, podIp, gone = false }: PodReport, now: number): TaskAction[] {
+  #report(uid: string, report: PodReport, now: number): TaskAction[] {
+    const { phase, message, isReady, gone = false } = report;
     if (gone) this.#bound.delete(uid);
     if (gone) this.#static.delete(uid);
     const task = this.#byPod.get(uid);
@@ -181,9 +185,11 @@ export class Tasks {
     if (gone) return [...this.#end(task, 'TASK_KILLED', now, message), ...this.#exitIfDone()];
     if (phase === 'Succeeded') return [...this.#end(task, 'TASK_FINISHED', now, message), ...this.#exitIfDone()];
     if (phase === 'Failed') return [...this.#end(task, 'TASK_FAILED', now, message), ...this.#exitIfDone()];
-    if (phase !== 'Running' || task.state !== 'TASK_STARTING') return [];
+    const isNews = task.state === 'TASK_STARTING' || (task.state === 'TASK_RUNNING' && task.isHealthy !== isReady);
+    if (phase !== 'Running' || !isNews) return [];
     task.state = 'TASK_RUNNING';
-    return [this.#update(task, 'TASK_RUNNING', now, undefined, podIp)];
+    task.isHealthy = isReady;
+    return [this.#update(task, 'TASK_RUNNING', now, undefined, report)];
   }
 
   /** A launch always comes before its binding: one that nobody follows up has been given up by the framework. */
@@ -205,7 +211,8 @@ export class Tasks {
     return this.#isShuttingDown && this.live === 0 && this.#updates.size === 0 ? [{ type: 'exit' }] : [];
   }
 
-  #update({ id }: { id: string }, state: TaskState, now: number, message?: string, ip?: string): TaskAction {
+  #update({ id }: { id: string }, state: TaskState, now: number, message?: string, running?: PodReport): TaskAction {
+    const { podIp: ip, isReady } = running ?? {};
     const uuid = newUuid();
     const status: TaskStatus = {
       task_id: { value: id },
@@ -216,6 +223,7 @@ export class Tasks {
       uuid,
       timestamp: now / 1000,
       ...(message ? { message } : {}),
+      ...(isReady === undefined ? {} : { healthy: isReady }),
       ...(ip ? { container_status: { network_infos: [{ ip_addresses: [{ ip_address: ip }] }] } } : {}),
     };
     this.#updates.set(Buffer.from(uuid).toString('hex'), status);

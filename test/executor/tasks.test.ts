@@ -39,6 +39,26 @@ describe('tasks', () => {
     expect(on({ type: 'report', uid: 'p', report: { phase: 'Succeeded', gone: true } })).toEqual([]);
   });
 
+  test('readiness is told as health, where the pod tells it, and each change of it', () => {
+    const { tasks, on } = ledger();
+    on({ type: 'launch', task: task('p') });
+    on({ type: 'bound', uid: 'p', taskId: 'pod.p.0' });
+    const healthOf = (isReady: boolean | undefined) =>
+      tasks
+        .on(
+          { type: 'report', uid: 'p', report: { phase: 'Running', ...(isReady === undefined ? {} : { isReady }) } },
+          0,
+        )
+        .map((action) => action.type === 'update' && [action.status.state, action.status.healthy]);
+    expect(healthOf(false)).toEqual([['TASK_RUNNING', false]]);
+    expect(healthOf(false)).toEqual([]);
+    expect(healthOf(true)).toEqual([['TASK_RUNNING', true]]);
+    expect(healthOf(true)).toEqual([]);
+    expect(healthOf(false)).toEqual([['TASK_RUNNING', false]]);
+    on({ type: 'kill', taskId: 'pod.p.0', graceSeconds: 1 });
+    expect(healthOf(true)).toEqual([]);
+  });
+
   test('a task that says no pod fails', () => {
     const { on } = ledger();
     expect(on({ type: 'launch', task: { ...task('p'), data: Buffer.from('{') } })).toEqual(['TASK_FAILED pod.p.0']);
