@@ -233,6 +233,7 @@ export class Framework implements Cluster {
     } else if (message === 'Framework has been removed') {
       // The id is dead and its tasks with it: bound pods get new tasks under a new id, which is kept in its place.
       this.#storedId = '';
+      state.frameworkId = '';
       for (const { id, agentId } of [...state.tasks.all()])
         this.#carryOut(
           state.updated({ task_id: { value: id }, agent_id: { value: agentId }, state: 'TASK_GONE' }, now()),

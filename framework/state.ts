@@ -44,6 +44,7 @@ export class State {
   readonly seats: Seats;
   readonly machines: Machines;
   readonly quotas = new Quotas();
+  /** Empty while we have none: then nothing is launched. */
   frameworkId = '';
   readonly #roster: Roster;
   readonly #offers: Offers;
@@ -109,6 +110,7 @@ export class State {
   subscribed(frameworkId: string, now: number, masterVersion?: string): Effect[] {
     this.frameworkId = frameworkId;
     this.#calls = new Calls(frameworkId);
+    this.#roster.keepExecutorsOf(frameworkId);
     this.#offers.subscribed(this.#calls, masterVersion);
     this.#repeats.clear();
     return this.#reconcile(this.#reconciliation.start([...this.tasks.all()].filter(isSent), now));
@@ -255,10 +257,8 @@ export class State {
 
   /** An executor of ours that already runs, as its agent has it. */
   executorRuns(agentId: string, info: ExecutorInfo): void {
-    const agent = this.#roster.agent(agentId);
-    if (!agent || info.executor_id.value !== executorId(this.#options.executor)) return;
-    agent.executor = info;
-    agent.refresh();
+    if (info.executor_id.value === executorId(this.#options.executor))
+      this.#roster.executorRuns(agentId, info, this.frameworkId);
   }
 
   // --- launching ----------------------------------------------------------------------------------------------------
@@ -364,6 +364,8 @@ export class State {
   // --- inside -------------------------------------------------------------------------------------------------------
 
   #seat(pod: Pod, agent: Agent, rebound: boolean): Task | undefined {
+    // Its executor would be of a framework that is no more.
+    if (this.frameworkId === '') return undefined;
     const task = this.seats.take(pod, agent, rebound, this.frameworkId);
     if (task) this.#offers.used(task.role);
     return task;

@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import { Pod } from '../../api/kinds/pod.ts';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
 import type { Stored } from '../../api/meta.ts';
+import { askMaster } from '../../mesos/operator.ts';
 import { eventually } from '../eventually.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
 import { executorsOf, isAlive } from './processes.ts';
@@ -154,6 +155,30 @@ describe('kill -9 of an executor', () => {
       expect(now?.spec.nodeName).toBe(spec.nodeName);
       expect(now?.status?.containerStatuses?.[0]?.containerID).toBe(status?.containerStatuses?.[0]?.containerID);
     }
+    await expectSettled();
+  }, 120_000);
+});
+
+describe('a framework that an operator tears down', () => {
+  test('is replaced by a new one, under which the same pods run again on their nodes', async () => {
+    const url = cluster.masterUrl;
+    const frameworks = async () =>
+      (await askMaster({ url }, { type: 'GET_FRAMEWORKS' })).get_frameworks.frameworks ?? [];
+    await cluster.kubectl.feed(JSON.stringify(deployment()), 'apply', '-f', '-');
+    const before = await allRun(replicas);
+    const [old] = await frameworks();
+    await askMaster({ url }, { type: 'TEARDOWN', teardown: { framework_id: old!.framework_info.id! } });
+    await eventually(async () => {
+      const { get_tasks } = await askMaster({ url }, { type: 'GET_TASKS' });
+      expect(get_tasks.tasks?.filter(({ state }) => state === 'TASK_RUNNING')).toHaveLength(replicas);
+    }, 60_000);
+    const [now, ...more] = await frameworks();
+    expect(more).toEqual([]);
+    expect(now!.framework_info.id).not.toEqual(old!.framework_info.id);
+    const after = await allRun(replicas);
+    await eventually(() => expectEachOnce(after), 20_000);
+    const placeOf = ({ metadata, spec }: Pod) => `${metadata.uid} on ${spec.nodeName}`;
+    expect(after.map(placeOf).sort()).toEqual(before.map(placeOf).sort());
     await expectSettled();
   }, 120_000);
 });

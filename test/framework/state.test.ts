@@ -23,6 +23,21 @@ function launched(state: State, pod = makePod('p'), agent = 'a1', now = 0) {
 }
 
 describe('seats', () => {
+  test('bring an executor of their own framework, when the one before was torn down', () => {
+    const state = subscribed();
+    launched(state);
+    const before = state.agent('a1')!.executor!;
+    state.frameworkId = '';
+    state.offered([makeOffer('a1')], 5);
+    expect(state.reserve(makePod('early'), 'host-a1')).toBeUndefined();
+    state.subscribed('f-0002', 10);
+    state.executorRuns('a1', before);
+    const next = launched(state, makePod('q'), 'a1', 20);
+    if (next.call?.type !== 'ACCEPT') throw new Error('expected an ACCEPT');
+    const [info] = next.call.accept.operations![0]!.launch!.task_infos!;
+    expect([before, info!.executor!].map(({ framework_id }) => framework_id?.value)).toEqual(['f-0001', 'f-0002']);
+  });
+
   test('of one agent leave in one ACCEPT that names all its offers', () => {
     const state = subscribed();
     const pods = [makePod('a'), makePod('b'), makePod('c')];
