@@ -1,7 +1,7 @@
 /**
  * How many pods a second are placed end to end: created by a client, decided, recorded, launched on the development Mesos
  * whose executors do nothing but answer, and bound. Every server is a process of its own, on etcd. `raw` is a client that
- * creates and binds the same pods itself, with no scheduler and no Mesos.
+ * creates and binds the same pods itself, with no scheduler and no Mesos. And how long a pod waits to be bound where so many come each second.
  */
 import { setTimeout as wait } from 'node:timers/promises';
 import { resourcePath } from '../api/kind.ts';
@@ -10,11 +10,11 @@ import { Node } from '../api/kinds/node.ts';
 import type { Client } from '../client/client.ts';
 import { Informer } from '../client/informer.ts';
 import { silent } from '../lib/log.ts';
-import { type TestCluster, startTestCluster } from '../test/cluster/harness.ts';
+import { startTestCluster } from '../test/cluster/harness.ts';
+import { eachOf, podNamed, removePods, untilBound, untilNodes } from './pods.ts';
 import { median, report } from './report.ts';
 
 const pods = Number(process.env.KM_BENCH_PODS ?? 2000);
-const inFlight = 32;
 
 /** kube-scheduler 1.23 with its limits raised, on such a machine: bound pods a second. */
 const goals = new Map([
@@ -44,46 +44,58 @@ for (const [agents, goal] of goals) {
       goal,
       raw,
     });
+    if (agents === 100) await steadily(cluster.client);
   } finally {
     await cluster.stop();
   }
 }
 
-async function untilNodes({ client }: TestCluster, count: number): Promise<void> {
-  for (;;) {
-    const { items, metadata } = await client.list(Node, { limit: 1 });
-    if (items.length + (metadata.remainingItemCount ?? 0) >= count) return;
-    await wait(200);
-  }
-}
-
-function podNamed(name: string, schedulerName?: string): Pod {
-  return {
-    metadata: { name, namespace: 'default', labels: { bench: name.split('-')[0]! } },
-    spec: {
-      containers: [{ name: 'c', image: 'x', resources: { requests: { cpu: '10m', memory: '1Mi' } } }],
-      ...(schedulerName ? { schedulerName } : {}),
-    },
-  };
-}
-
 async function placed(client: Client, prefix: string): Promise<number> {
-  const stop = new AbortController();
-  const informer = new Informer(client, Pod, { labelSelector: `bench=${prefix}` }, silent);
-  await informer.start(stop.signal);
-  const bound = new Set<string>();
-  const done = Promise.withResolvers<void>();
-  informer.on(({ object }) => {
-    if (object.spec.nodeName) bound.add(object.metadata.uid);
-    if (bound.size === pods) done.resolve();
-  });
   const started = performance.now();
-  await eachOf(pods, (i) => client.create(Pod, podNamed(`${prefix}-${i}`)));
-  await done.promise;
+  await untilBound(client, prefix, pods, () => eachOf(pods, (i) => client.create(Pod, podNamed(`${prefix}-${i}`))));
   const seconds = (performance.now() - started) / 1000;
-  stop.abort();
-  await remove(client, prefix);
+  await removePods(client, prefix);
   return pods / seconds;
+}
+
+/** A hundred pods a second, one after the other as the clock says, however long those before take. */
+async function steadily(client: Client): Promise<void> {
+  const [each, count] = [10, 3_000];
+  const stop = new AbortController();
+  const informer = new Informer(client, Pod, { labelSelector: 'bench=steady' }, silent);
+  await informer.start(stop.signal);
+  const asked = new Map<string, number>();
+  const waits: number[] = [];
+  const done = Promise.withResolvers<void>();
+  const isBound = new Set<string>();
+  informer.on(({ object: { metadata, spec } }) => {
+    if (!spec.nodeName || isBound.has(metadata.name)) return;
+    isBound.add(metadata.name);
+    waits.push(performance.now() - asked.get(metadata.name)!);
+    if (waits.length === count) done.resolve();
+  });
+  const began = performance.now();
+  const creations: Promise<unknown>[] = [];
+  for (let i = 0; i < count; i++) {
+    await wait(Math.max(0, began + i * each - performance.now()));
+    const pod = podNamed(`steady-${i}`);
+    asked.set(pod.metadata.name!, performance.now());
+    creations.push(client.create(Pod, pod));
+  }
+  await Promise.all(creations);
+  await done.promise;
+  stop.abort();
+  const value = waits.sort((a, b) => a - b)[Math.floor(count * 0.99)]!;
+  const rate = 1000 / each;
+  report({
+    bench: 'placing',
+    case: `${rate} pods/s, created to bound, p99`,
+    value,
+    unit: 'ms',
+    goal: 250,
+    lower: true,
+  });
+  await removePods(client, 'steady');
 }
 
 async function boundByHand(client: Client, prefix: string): Promise<number> {
@@ -96,23 +108,6 @@ async function boundByHand(client: Client, prefix: string): Promise<number> {
     await client.raw('POST', resourcePath(Pod, 'default', name, 'binding'), { metadata: { name }, target });
   });
   const seconds = (performance.now() - started) / 1000;
-  await remove(client, prefix);
+  await removePods(client, prefix);
   return pods / seconds;
-}
-
-async function remove(client: Client, prefix: string): Promise<void> {
-  await client.raw('DELETE', `${resourcePath(Pod, 'default')}?labelSelector=bench%3D${prefix}`, {
-    gracePeriodSeconds: 0,
-  });
-  while ((await client.list(Pod, { labelSelector: `bench=${prefix}`, limit: 1 })).items.length > 0) await wait(100);
-}
-
-/** So many at once, no more. */
-async function eachOf(count: number, action: (i: number) => Promise<unknown>): Promise<void> {
-  let next = 0;
-  await Promise.all(
-    Array.from({ length: inFlight }, async () => {
-      while (next < count) await action(next++);
-    }),
-  );
 }

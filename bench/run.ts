@@ -8,7 +8,7 @@ import { spawnSync } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 
-const notBenches = new Set(['run.ts', 'report.ts', 'load.ts', 'process-use.ts']);
+const notBenches = new Set(['run.ts', 'report.ts', 'load.ts', 'process-use.ts', 'pods.ts']);
 const names = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith('.ts') && !notBenches.has(file))
   .map((file) => file.slice(0, -3));
