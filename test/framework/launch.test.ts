@@ -4,7 +4,7 @@ import { factsOf } from '../../framework/agents.ts';
 import { limitsOf } from '../../framework/launch.ts';
 import { wantOf } from '../../framework/resources.ts';
 import { makePod } from '../scheduler/builders.ts';
-import { callsOf, makeOffer, register, stateOptions, subscribed } from './builders.ts';
+import { callsOf, makeOffer, register, scalar, stateOptions, subscribed } from './builders.ts';
 
 const containers = (...limits: Record<string, string>[]): Partial<PodSpec> => ({
   containers: limits.map((one, i) => ({ name: `c${i}`, image: 'x', resources: { limits: one } })),
@@ -42,6 +42,58 @@ describe('the limits of a task', () => {
     const expected = takes ? { cpus: { value: 1 }, mem: { value: 1024 } } : undefined;
     expect(operation?.launch?.task_infos?.map((task) => task.limits)).toEqual([expected]);
   });
+});
+
+describe('the resources of a task', () => {
+  test('are in thousandths, rounded up, and without those of which it wants nothing', () => {
+    const { scalars } = wantOf([
+      { resource: 'cpu', amount: 0.2 },
+      { resource: 'memory', amount: 1 },
+      { resource: 'ephemeral-storage', amount: 0 },
+      { resource: 'example.com/licence', amount: 0 },
+    ]);
+    expect(Object.fromEntries(scalars)).toEqual({ cpus: 1, mem: 1 });
+  });
+
+  test('are the GPUs of Mesos and any other scalar by its name, on nodes that have them', () => {
+    const state = subscribed();
+    const special = [scalar('gpus', 2), scalar('example.com/licence', 3)];
+    const offer = makeOffer('a1');
+    state.learnAgent({ ...factsOf(offer), total: [...offer.resources!, ...special] });
+    state.offered([{ ...offer, resources: [...offer.resources!, ...special] }], 0);
+    register(state);
+    const [node] = state.nodes;
+    for (const amounts of [node!.free, node!.allocatable])
+      expect(amounts).toMatchObject({ 'nvidia.com/gpu': 2, 'example.com/licence': 3 });
+    const requests = { 'nvidia.com/gpu': '2', 'example.com/licence': '1' };
+    state.reserve(makePod('p', { containers: [{ name: 'c', image: 'x', resources: { requests } }] }), 'host-a1');
+    expect(node!.free).toMatchObject({ 'nvidia.com/gpu': 0, 'example.com/licence': 2 });
+    const [call] = state.takeLaunches(0).flatMap((launch) => callsOf(state.recorded(launch, 0)));
+    const [operation] = call?.type === 'ACCEPT' ? (call.accept.operations ?? []) : [];
+    const resources = operation?.launch?.task_infos?.[0]?.resources ?? [];
+    expect(resources.map(({ name, scalar: amount }) => [name, amount?.value])).toEqual(
+      expect.arrayContaining([
+        ['gpus', 2],
+        ['example.com/licence', 1],
+      ]),
+    );
+  });
+});
+
+test('a second living agent of one host is a node of its own, told apart by its port', () => {
+  const state = subscribed();
+  const facts = factsOf(makeOffer('a1'));
+  for (const [id, port] of [
+    ['first', 5051],
+    ['second', 5052],
+    ['again', 5051],
+  ] as const)
+    state.learnAgent({ ...facts, id, port });
+  // One that came back under another id has the node that it had.
+  expect(state.agents.map(({ name, facts: { id } }) => `${name} ${id}`)).toEqual([
+    'host-a1 again',
+    'host-a1-5052 second',
+  ]);
 });
 
 describe('the executor of a task', () => {
