@@ -99,6 +99,11 @@ describe('the devcluster answers as a real Mesos did', () => {
     expect(compared).toBe(15);
   });
 
+  test('to a burst of calls, however low the limit of their rate', async () => {
+    const { compared } = await replay({ scenario: '17-rate-limit', cluster: await cluster(0), to: 25 });
+    expect(compared).toBe(12);
+  });
+
   test('to roles that are not on the list', async () => {
     const devcluster = await cluster(1, {}, agents(1), { roles: 'web,ops' });
     expect((await replay({ scenario: '02-errors-role-whitelist', cluster: devcluster })).compared).toBe(8);
