@@ -244,6 +244,17 @@ describe('the devcluster answers as a real Mesos did', () => {
     60_000,
   );
 
+  test('about tasks of a custom executor, before its agent restarts', async () => {
+    const { compared } = await replay({
+      scenario: '07-agent-restart',
+      cluster: await cluster(1),
+      to: 50,
+      replace: { 'http://127.0.0.1:6190/executor.mjs': program },
+      skip: others,
+    });
+    expect(compared).toBe(15);
+  }, 60_000);
+
   test('about agents that are lost, return, die and are gone', async () => {
     const devcluster = await cluster(2, { agentPingTimeout: 700 });
     const { faults, agents: both } = devcluster;
