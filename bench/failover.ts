@@ -16,7 +16,7 @@ const cluster = await startTestCluster({
   logLevel: 'info',
   flags: {
     devcluster: ['--simulated', String(agents), '--agents', '[]'],
-    'controller-manager': ['--controllers', 'namespace,serviceaccount'],
+    'controller-manager': ['--controllers', 'namespace,serviceaccount,node-lifecycle'],
   },
 });
 try {

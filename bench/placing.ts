@@ -28,7 +28,7 @@ for (const [agents, goal] of goals) {
     logLevel: 'warn',
     flags: {
       devcluster: ['--simulated', String(agents), '--agents', '[]'],
-      'controller-manager': ['--controllers', 'namespace,serviceaccount'],
+      'controller-manager': ['--controllers', 'namespace,serviceaccount,node-lifecycle'],
     },
   });
   try {
