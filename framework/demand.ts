@@ -52,6 +52,11 @@ export class Demand {
     return this.#suppressed;
   }
 
+  /** Pods wait that need several places at once. */
+  get together(): boolean {
+    return this.#togetherAt < Infinity;
+  }
+
   /** An offer was of use: the linger time starts anew. */
   used(): void {
     this.#idleSince = undefined;
@@ -75,7 +80,7 @@ export class Demand {
     if (!this.#suppressed && !news && now < this.#togetherAt) return 'keep';
     if (!this.#mayRevive(now)) return 'keep';
     this.#suppressed = false;
-    if (this.#togetherAt < Infinity) this.#togetherAt = this.#nextTogether(now);
+    if (this.together) this.#togetherAt = this.#nextTogether(now);
     for (const uid of this.#waiting.keys()) this.#waiting.set(uid, true);
     return 'revive';
   }

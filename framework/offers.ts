@@ -110,7 +110,7 @@ export class Offers {
       if (wish === 'keep') return [];
       if (wish === 'revive') {
         // What is in hand and what comes now are there together for as long as offers are kept.
-        this.#hand.renew(role, now);
+        if (this.#demands.of(role).together) this.#hand.renew(role, now);
         return [{ do: 'call', call: calls.revive(role) }];
       }
       const unused = this.#return(role, () => true, this.#options.refuseIdle);
