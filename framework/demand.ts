@@ -1,6 +1,7 @@
 /** What to tell the master about our wish for offers. */
 export type Wish = 'revive' | 'suppress' | 'keep';
 
+/** Read whenever they are needed: they may change. */
 export interface DemandOptions {
   /** Milliseconds offers are kept in hand after the last of them was used, so that the next pod of a burst finds some. */
   linger: number;

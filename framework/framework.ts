@@ -291,6 +291,11 @@ export class Framework implements Cluster {
     this.#changed();
   }
 
+  /** Who waits may be of another role now. */
+  settingsChanged(): void {
+    this.#changed();
+  }
+
   /** The maintenance schedule, as the master has it. */
   schedule(schedule: Schedule): void {
     this.#looksAgain(this.#parts.state.machines.scheduled(schedule, this.#parts.now()));

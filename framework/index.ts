@@ -29,7 +29,7 @@ import { EventRecorder } from '../client/events.ts';
 import type { Informers } from '../client/informer.ts';
 import { run } from '../client/reconcile.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Values, duration, flag, list, number, oneOf, text } from '../lib/options.ts';
+import type { Values } from '../lib/options.ts';
 import type { ResponseGetAgentsAgent } from '../mesos/master.ts';
 import { askMaster } from '../mesos/operator.ts';
 import { type Cluster, type Needs, portCount } from '../scheduler/index.ts';
@@ -42,6 +42,7 @@ import { Framework } from './framework.ts';
 import { Inventory } from './inventory.ts';
 import { maintenance } from './maintenance.ts';
 import { deleteNode, nodeReconciler } from './nodes.ts';
+import { live, options, paceOf } from './options.ts';
 import { pagesOf } from './pages.ts';
 import { Poll } from './poll.ts';
 import { Records } from './records.ts';
@@ -49,77 +50,14 @@ import { Classes, isTakenBack, suffix } from './revocable.ts';
 import { Roles } from './roles.ts';
 import { State } from './state.ts';
 import { uiPages } from './ui.ts';
+import { followSettings, readSettings } from './settings.ts';
 import { followUpgrade } from './upgrade.ts';
 import { Leader, type MasterOptions, keepSubscribed } from '../mesos/subscription.ts';
 
 export { Superseded } from './framework.ts';
+export { options };
 
 const mega = 1024 * 1024;
-
-export const options = {
-  mesosMaster: text(
-    'The Mesos masters: zk://host:port,…/path, host:port,…, a URL or file:///path',
-    '127.0.0.1:5050',
-    '<masters>',
-  ),
-  mesosRole: text('The Mesos role whose resources pods use, where their namespace has none of its own', '*', '<role>'),
-  mesosRoles: list(
-    'More Mesos roles, for namespaces that name one in the annotation k8s.mesosphere.io/role',
-    [],
-    '<role,…>',
-  ),
-  namespaceRoles: list('Mesos roles of namespaces, where no annotation says otherwise', [], '<namespace=role,…>'),
-  mesosUser: text('The user executors run as; empty: as the agent decides', '', '<user>'),
-  mesosPrincipal: text('Principal for Mesos authentication', '', '<name>'),
-  mesosSecretFile: text('File with the secret of the principal', '', '<file>'),
-  mesosCaFile: text('CA certificate of masters that speak TLS; naming it turns TLS on', '', '<file>'),
-  mesosCertFile: text('Client certificate for the masters', '', '<file>'),
-  mesosKeyFile: text('Key of the client certificate', '', '<file>'),
-  frameworkName: text(
-    'Name of the framework in Mesos; two clusters on one Mesos need two names',
-    'kubernetes',
-    '<name>',
-  ),
-  frameworkWebuiUrl: text('Link that the Mesos UI shows', '', '<url>'),
-  failoverTimeout: duration('How long Mesos keeps the pods of a scheduler that is away', 7 * 86_400_000),
-  regionAware: flag('Also use agents of other regions than the master’s', true),
-  gpus: flag('Also use agents that have GPUs', false),
-  revocable: flag(
-    'Run BestEffort pods annotated k8s.mesosphere.io/revocable=true on cores that Mesos takes back at any time',
-    false,
-  ),
-  executorCommand: text('Command line that starts km executor on an agent', 'km executor', '<command>'),
-  executorUris: list('What the Mesos fetcher brings into the sandbox before that', [], '<uri,…>'),
-  executorEnv: list('Environment of the executor', [], '<NAME=value,…>'),
-  executorCpus: number('Cores that the executor itself is accounted with', 0.1),
-  executorMem: number('Megabytes that the executor itself is accounted with', 128),
-  defaultPodCpus: number('Cores of a pod that asks for none', 0.25),
-  defaultPodMem: number('Megabytes of a pod that asks for none', 64),
-  portMapping: oneOf(
-    'Whether ports of containers without a host port get one of those that are offered, where no label of their pod says it',
-    ['fixed', 'wildcard'],
-    'fixed',
-  ),
-  minOfferCpus: number('Least cores of an offer that is worth an offer; with 0 the masters decide', 0),
-  minOfferMem: number('Least megabytes of an offer that is worth an offer; with 0 the masters decide', 0),
-  offerConstraints: flag(
-    'Ask for offers of those agents only that pods which wait can use (Mesos 1.11 and newer)',
-    true,
-  ),
-  offerLinger: duration('How long unused offers are kept for the next pod of a burst', 250),
-  refuseWaiting: duration('How long others have an offer first that no waiting pod fits', 5_000),
-  refuseIdle: duration('How long others have an offer first while no pod waits', 120_000),
-  reviveInterval: duration('Shortest time between two requests for fresh offers', 1_000),
-  gather: duration('How long seats of one agent are gathered into one launch', 10),
-  launchTimeout: duration('After how long a launch without an answer is asked about', 60_000),
-  maintenanceLead: duration('How long before its maintenance a node gets no more pods and is emptied', 3_600_000),
-  maintenanceInterval: duration('Time between two looks at the maintenance schedule of the masters', 15_000),
-  quotaInterval: duration(
-    'Time between two looks, while pods wait, at the quota of our Mesos roles, so that pods can say that it is used up; and at what Mesos takes back',
-    30_000,
-  ),
-  volumeAudit: duration('Time between two looks for disk that Mesos keeps for claims that are gone', 300_000),
-} as const;
 
 export interface FrameworkDeps {
   client: Client;
@@ -149,12 +87,14 @@ export function watched(informers: Informers) {
  * Resolves when subscribed to Mesos and everything that was under way is known again. `closed` rejects with Superseded
  * when another scheduler takes over.
  */
-export async function start(o: Values<typeof options>, deps: FrameworkDeps): Promise<Started> {
-  const usual = await startClass({ ...o, revocable: false }, deps);
+export async function start(given: Values<typeof options>, deps: FrameworkDeps): Promise<Started> {
+  const rows = live(given);
+  const o = given.settingsFile ? { ...given, ...readSettings(given.settingsFile, rows) } : given;
+  const usual = await startClass({ ...o, revocable: false }, rows, deps);
   if (!o.revocable) return usual;
   // Its figures would be added to those of the usual one.
   const ofClass = { ...deps, registry: new Registry(), log: deps.log.child({ class: 'revocable' }) };
-  const revocable = await startClass({ ...o, frameworkName: `${o.frameworkName}${suffix}` }, ofClass);
+  const revocable = await startClass({ ...o, frameworkName: `${o.frameworkName}${suffix}` }, rows, ofClass);
   const closed = Promise.all([usual.closed, revocable.closed]).then(() => undefined);
   return { cluster: new Classes(usual.cluster, revocable.cluster), closed, pages: usual.pages };
 }
@@ -165,7 +105,11 @@ interface Started {
   pages: Readonly<Record<string, Page>>;
 }
 
-async function startClass(o: Values<typeof options>, deps: FrameworkDeps): Promise<Started> {
+async function startClass(
+  o: Values<typeof options>,
+  rows: ReturnType<typeof live>,
+  deps: FrameworkDeps,
+): Promise<Started> {
   const { client, informers, signal, now = Date.now } = deps;
   const log = deps.log.child({ component: 'framework' });
   const isOurs = (node: Node | undefined, pod?: Pod) =>
@@ -175,19 +119,17 @@ async function startClass(o: Values<typeof options>, deps: FrameworkDeps): Promi
   const claims = new Claims(client, informers, cluster, o.mesosPrincipal || undefined);
   const roles = new Roles(o, namespaces);
   const info = frameworkInfo(o, roles.all);
-  const state = new State(
-    {
-      ...stateOptions(o, deps),
-      roles: roles.all,
-      roleOf: (pod) => roles.of(pod),
-      volumes: claims,
-      cluster,
-      info,
-      // Where the operator stream is not ours to read, offers are how agents become nodes.
-      mayNarrow: () => o.offerConstraints && inventory.complete,
-    },
-    log,
-  );
+  const settings = {
+    ...stateOptions(o, deps),
+    roles: roles.all,
+    roleOf: (pod: Pod) => roles.of(pod),
+    volumes: claims,
+    cluster,
+    info,
+    // Where the operator stream is not ours to read, offers are how agents become nodes.
+    mayNarrow: () => o.offerConstraints && inventory.complete,
+  };
+  const state = new State(settings, log);
   const inventory = new Inventory(
     {
       agent: (facts) => appeared(facts),
@@ -239,6 +181,17 @@ async function startClass(o: Values<typeof options>, deps: FrameworkDeps): Promi
   };
 
   followUpgrade(nodes, isOurs, log);
+  if (o.settingsFile)
+    followSettings(
+      o.settingsFile,
+      rows,
+      (changed) => {
+        roles.configure(changed.namespaceRoles);
+        Object.assign(settings, paceOf(changed));
+        framework.settingsChanged();
+      },
+      { log, signal },
+    );
   await framework.recover();
   const masters = masterOptions(o);
   const leader = new Leader(masters, log, signal);
@@ -306,11 +259,8 @@ async function startClass(o: Values<typeof options>, deps: FrameworkDeps): Promi
 
 function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps) {
   return {
-    linger: o.offerLinger,
-    reviveInterval: o.reviveInterval,
+    ...paceOf(o),
     random: Math.random,
-    refuseWaiting: o.refuseWaiting / 1000,
-    refuseIdle: o.refuseIdle / 1000,
     launchTimeout: o.launchTimeout,
     maintenanceLead: o.maintenanceLead,
     isRevocable: o.revocable,

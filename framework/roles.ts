@@ -20,7 +20,7 @@ export class Roles {
   /** That we subscribe in, the common one first. */
   readonly all: readonly string[];
   readonly #common: string;
-  readonly #configured: ReadonlyMap<string, string>;
+  #configured: ReadonlyMap<string, string>;
   readonly #namespaces: Pick<Informer<Namespace>, 'get'>;
 
   /** Throws an Error that says what would be right. */
@@ -29,6 +29,11 @@ export class Roles {
     this.#configured = new Map(namespaceRoles.map(pairOf));
     this.#namespaces = namespaces;
     this.all = [...new Set([mesosRole, ...mesosRoles, ...this.#configured.values()])];
+  }
+
+  /** Other roles for namespaces, of those that we are in: `namespace=role`. Throws an Error that says what would be right. */
+  configure(namespaceRoles: readonly string[]): void {
+    this.#configured = new Map(namespaceRoles.map(pairOf));
   }
 
   of({ metadata: { namespace = '' } }: Pod): string {

@@ -1,9 +1,6 @@
-import { unwatchFile, watchFile } from 'node:fs';
 import { createSecureContext, type SecureContextOptions, type Server } from 'node:tls';
 import type { Logger } from './log.ts';
-
-/** Milliseconds between two looks at the files. */
-const every = 2000;
+import { watchFiles } from './watch-files.ts';
 
 /**
  * Gives the server what `read` answers whenever one of the files changes, until the signal aborts: new connections get the new
@@ -14,7 +11,7 @@ export function reloadTls(
   server: Pick<Server, 'setSecureContext'>,
   paths: readonly string[],
   read: () => SecureContextOptions,
-  { log, signal, interval = every }: { log: Logger; signal: AbortSignal; interval?: number },
+  { log, ...when }: { log: Logger; signal: AbortSignal; interval?: number },
 ): void {
   const changed = () => {
     try {
@@ -26,6 +23,5 @@ export function reloadTls(
       log.warn({ err, files: paths }, 'changed certificates cannot be used; going on with those of before');
     }
   };
-  for (const path of paths) watchFile(path, { interval, persistent: false }, changed);
-  signal.addEventListener('abort', () => paths.forEach((path) => unwatchFile(path, changed)), { once: true });
+  watchFiles(paths, changed, when);
 }

@@ -1,3 +1,6 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { askMaster } from '../../mesos/operator.ts';
 import type { Resource } from '../../mesos/types.ts';
@@ -19,22 +22,29 @@ spec:
 
 describe('pods of namespaces with Mesos roles of their own', () => {
   let cluster: TestCluster;
+  let settings: string;
   beforeAll(async () => {
     const flags = ['--mesos-role', 'common', '--mesos-roles', 'eng/web', '--namespace-roles', 'ops=ops'];
-    flags.push('--quota-interval', '500ms');
+    settings = join(mkdtempSync(join(tmpdir(), 'km-roles-')), 'settings.yaml');
+    writeFileSync(settings, '');
+    flags.push('--quota-interval', '500ms', '--settings-file', settings);
     cluster = await startTestCluster({ flags: { scheduler: flags } });
-    const namespaces = ['ops', 'web', 'lost'].map(
+    const namespaces = ['ops', 'web', 'lost', 'late'].map(
       (name) => `{ apiVersion: v1, kind: Namespace, metadata: { name: ${name}`,
     );
     const marks = [
       '',
       ', annotations: { k8s.mesosphere.io/role: eng/web }',
       ', annotations: { k8s.mesosphere.io/role: nobody }',
+      '',
     ];
     const text = namespaces.map((start, i) => `${start}${marks[i]} } }`).join('\n---\n');
     expect(await cluster.kubectl.feed(text, 'apply', '-f', '-')).toMatchObject({ stderr: '', code: 0 });
   }, 90_000);
-  afterAll(() => cluster?.stop(), 60_000);
+  afterAll(async () => {
+    await cluster?.stop();
+    if (settings) rmSync(dirname(settings), { recursive: true });
+  }, 60_000);
 
   const apply = async (text: string) =>
     expect(await cluster.kubectl.feed(text, 'apply', '-f', '-')).toMatchObject({ stderr: '', code: 0 });
@@ -92,6 +102,21 @@ describe('pods of namespaces with Mesos roles of their own', () => {
     await running('lost');
     expect((await tasks()).get('sleeper.lost')![0]!.allocation_info?.role).toBe('eng/web');
   }, 60_000);
+
+  test('have another one as soon as the settings file says so', async () => {
+    await apply(sleeper('late', 'before'));
+    await running('late', 'before');
+    writeFileSync(settings, 'namespace-roles: [ops=ops, late=eng/web]');
+    const log = () => readFileSync(join(cluster.dir, 'logs/scheduler.log'), 'utf8');
+    await eventually(() => expect(log()).toContain('settings were read anew'), 20_000);
+    await apply(sleeper('late', 'after'));
+    await running('late', 'after');
+    const held = await tasks();
+    expect(['before', 'after'].map((name) => held.get(`${name}.late`)![0]!.allocation_info?.role)).toEqual([
+      'common',
+      'eng/web',
+    ]);
+  }, 90_000);
 
   test('are told when their role is at its quota, and run when it may have more', async () => {
     const limit = (value: number) =>
