@@ -21,7 +21,7 @@ import type { Cluster } from './cluster.ts';
 import { type Profile, readConfiguration } from './configuration.ts';
 import type { Figures } from './figures.ts';
 import { defaultProfile } from './profile.ts';
-import { worldOf } from './world.ts';
+import { followWorld, worldOf } from './world.ts';
 import { Scheduler } from './scheduler.ts';
 
 export {
@@ -92,6 +92,7 @@ export async function start(
     now: Date.now,
   });
   placing.start(signal);
+  followWorld(informers, (helps) => placing.wake(helps));
   return { pages: pagesOf(placing) };
 }
 

@@ -77,9 +77,9 @@ export class SchedulingQueue {
     this.#entries.delete(key);
   }
 
-  /** Something changed that may help: who rests is tried again. */
-  wake(): void {
-    for (const entry of this.#entries.values()) entry.restUntil = 0;
+  /** Something changed that may help those pods: who rests is tried again. */
+  wake(helps: (pod: QueuedPod) => boolean = () => true): void {
+    for (const entry of this.#entries.values()) if (entry.restUntil > 0 && helps(entry.pod)) entry.restUntil = 0;
   }
 
   /** Those whose turn it is at `now`, in order. They stay in the queue until deleted. */

@@ -89,6 +89,12 @@ export class Scheduler {
     });
   }
 
+  /** Something changed beside pods and nodes that may help those pods. */
+  wake(helps: (pod: PodObject) => boolean): void {
+    this.#queue.wake(helps);
+    this.#soon();
+  }
+
   /** Who waits, for what, and until when (milliseconds) at the latest. */
   queue(): { pod: string; part: QueuePart; until: number; said: string | undefined }[] {
     return this.#queue.describe(this.#parts.now()).map(({ pod, part, until }) => ({

@@ -1,12 +1,15 @@
 import { CSINode } from '../api/kinds/csi-node.ts';
 import { Namespace } from '../api/kinds/namespace.ts';
+import type { Pod } from '../api/kinds/pod.ts';
 import { PersistentVolume } from '../api/kinds/persistent-volume.ts';
 import { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import { PodDisruptionBudget } from '../api/kinds/pod-disruption-budget.ts';
 import { Service } from '../api/kinds/service.ts';
 import { StorageClass } from '../api/kinds/storage-class.ts';
 import { compareQuantities } from '../api/quantity.ts';
+import { claimNames } from '../api/volume-claims.ts';
 import type { Informers } from '../client/informer.ts';
+import { equal } from '../lib/equal.ts';
 import type { Storage, World } from './plugin.ts';
 
 /** What policies look up beside pods and nodes, from the informers' copies. */
@@ -31,6 +34,27 @@ export function worldOf(informers: Informers): World {
       ),
   };
 }
+
+/** Says which pods may fit now that did not, whenever something changes that policies look up; pods and nodes aside. */
+export function followWorld(informers: Informers, changed: (helps: (pod: Pod) => boolean) => void): void {
+  informers
+    .of(PersistentVolumeClaim)
+    .on(({ object: { metadata } }) =>
+      changed((pod) => pod.metadata.namespace === metadata.namespace && claimNames(pod).includes(metadata.name)),
+    );
+  const anyVolume = () => changed((pod) => claimNames(pod).length > 0);
+  informers.of(PersistentVolume).on(anyVolume);
+  informers.of(StorageClass).on(anyVolume);
+  informers.of(CSINode).on(anyVolume);
+  informers.of(Namespace).on((change) => {
+    if (change.type !== 'updated' || !equal(change.object.metadata.labels, change.old.metadata.labels))
+      changed(namesNamespaces);
+  });
+}
+
+/** By their labels, in what it wants to be near to or away from. */
+const namesNamespaces = ({ spec: { affinity = {} } }: Pod): boolean =>
+  JSON.stringify([affinity.podAffinity, affinity.podAntiAffinity]).includes('"namespaceSelector"');
 
 function storageOf(informers: Informers): Storage {
   const claims = informers.of(PersistentVolumeClaim);

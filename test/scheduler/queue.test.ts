@@ -71,6 +71,16 @@ describe('the scheduling queue', () => {
     expect(names(queue, 0)).toEqual(['p']);
   });
 
+  test('wakes those alone that a change may help', () => {
+    const queue = new SchedulingQueue();
+    for (const name of ['a', 'b']) {
+      queue.put(makePod(name));
+      queue.rest(`default/${name}`, 0, true);
+    }
+    queue.wake(({ metadata }) => metadata.name === 'b');
+    expect(names(queue, 0)).toEqual(['b']);
+  });
+
   test('a pod of the same name but another uid is another pod', () => {
     const queue = new SchedulingQueue();
     queue.put(makePod('p'));

@@ -1,0 +1,69 @@
+import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { Namespace } from '../../api/kinds/namespace.ts';
+import { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
+import type { Pod } from '../../api/kinds/pod.ts';
+import { StorageClass } from '../../api/kinds/storage-class.ts';
+import type { Client } from '../../client/client.ts';
+import { Informers } from '../../client/informer.ts';
+import { silent } from '../../lib/log.ts';
+import { followWorld, worldOf } from '../../scheduler/world.ts';
+import { type TestServer, startServer } from '../apiserver/harness.ts';
+import { eventually } from '../eventually.ts';
+import { makePod } from './builders.ts';
+
+let server: TestServer;
+let client: Client;
+const stopping = new AbortController();
+/** Which of the pods each change may help. */
+const helped: string[][] = [];
+
+const claiming = (name: string, claimName: string) =>
+  makePod(name, { volumes: [{ name: 'v', persistentVolumeClaim: { claimName } }] });
+const near = makePod('near', {
+  affinity: {
+    podAffinity: {
+      requiredDuringSchedulingIgnoredDuringExecution: [
+        { topologyKey: 'kubernetes.io/hostname', labelSelector: {}, namespaceSelector: { matchLabels: { a: 'b' } } },
+      ],
+    },
+  },
+});
+const pods = [makePod('plain'), claiming('mine', 'data'), claiming('other', 'else'), near];
+
+beforeAll(async () => {
+  server = await startServer();
+  client = server.client();
+  const informers = new Informers(client, silent);
+  worldOf(informers);
+  followWorld(informers, (helps: (pod: Pod) => boolean) =>
+    helped.push(pods.filter(helps).map(({ metadata }) => metadata.name)),
+  );
+  await informers.start(stopping.signal);
+});
+afterAll(async () => {
+  stopping.abort();
+  await server.stop();
+});
+
+const after = async (change: () => Promise<unknown>) => {
+  helped.length = 0;
+  await change();
+  await eventually(() => expect(helped).not.toEqual([]));
+  return helped;
+};
+
+test('a claim may help who names it, a class whoever has claims, labels of a namespace who looks for them', async () => {
+  const claim: PersistentVolumeClaim = {
+    metadata: { name: 'data', namespace: 'default' },
+    spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '1Gi' } } },
+  };
+  expect(await after(() => client.create(PersistentVolumeClaim, claim))).toEqual([['mine']]);
+  const fast = { metadata: { name: 'fast' }, provisioner: 'example.com/fast' };
+  expect(await after(() => client.create(StorageClass, fast))).toEqual([['mine', 'other']]);
+  const label = async () => {
+    // What only says something else changes nothing.
+    await client.patch(Namespace, { name: 'default' }, { metadata: { annotations: { said: 'yes' } } });
+    await client.patch(Namespace, { name: 'default' }, { metadata: { labels: { a: 'b' } } });
+  };
+  expect(await after(label)).toEqual([['near']]);
+});
