@@ -130,8 +130,7 @@ class Launch implements LocalCluster {
     this.masterUrl = this.#o.masters || `http://127.0.0.1:${ports.mesos}`;
     if (!this.#o.masters) {
       await this.#start(this.#devcluster(ports), signal);
-      const agents = await agentsOf(this.masterUrl, signal);
-      ready('development Mesos', `${this.masterUrl}, ${agents === 1 ? 'one agent' : `${agents} agents`}`);
+      ready('development Mesos', `${this.masterUrl}${await agentsOf(this.masterUrl, signal)}`);
     }
     await this.#start(await this.#controllerManager(pki), signal);
     ready('controller-manager', '');
@@ -356,12 +355,17 @@ async function until(signal: AbortSignal, test: () => Promise<boolean>): Promise
 /** Never through a proxy of the environment. */
 const direct = new Agent();
 
-/** How many the development Mesos was told to have, by whatever option or variable. */
-async function agentsOf(master: string, signal: AbortSignal): Promise<number> {
-  const answer = await request(`${master}/slaves`, { signal, dispatcher: direct });
-  const body: unknown = await answer.body.json();
-  const agents = typeof body === 'object' && body && 'slaves' in body ? body.slaves : undefined;
-  return Array.isArray(agents) ? agents.length : 0;
+/** How many the development Mesos has, in words; nothing where it was told to answer elsewhere, or asks who we are. */
+async function agentsOf(master: string, signal: AbortSignal): Promise<string> {
+  try {
+    const answer = await request(`${master}/slaves`, { signal, dispatcher: direct });
+    const body: unknown = await answer.body.json();
+    const agents = typeof body === 'object' && body && 'slaves' in body ? body.slaves : undefined;
+    if (!Array.isArray(agents)) return '';
+    return agents.length === 1 ? ', one agent' : `, ${agents.length} agents`;
+  } catch {
+    return '';
+  }
 }
 
 async function status(url: string, signal: AbortSignal): Promise<number> {
