@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, jest, test as one } from '@jest/globals';
+import { afterAll, describe, expect, jest, test as one } from '@jest/globals';
 import { options, start, type AgentSpec, type Devcluster, type Timings } from '../../devcluster/index.ts';
 import { delay } from '../../lib/delay.ts';
 import { askAgent, askMaster } from '../../mesos/operator.ts';
@@ -33,12 +33,11 @@ jest.retryTimes(2, { logErrorsBeforeRetry: true });
 
 // A replay mostly waits, as the framework in the recording did, and has a devcluster of its own: they run side by side.
 const test = one.concurrent;
-const running = (): string => expect.getState().currentConcurrentTestName?.() ?? '';
 
-const stops = new Map<string, (() => Promise<void>)[]>();
-afterEach(async () => {
-  for (const stop of stops.get(running()) ?? []) await stop();
-  stops.delete(running());
+/** Hooks after each test do not know which of those that run side by side it was. */
+const stops: (() => Promise<void> | void)[] = [];
+afterAll(async () => {
+  for (const stop of stops) await stop();
 });
 
 const agents = (count: number): AgentSpec[] =>
@@ -66,7 +65,7 @@ async function cluster(
     stop.abort();
     await started.closed;
   };
-  stops.set(running(), [...(stops.get(running()) ?? []), end]);
+  stops.push(end);
   return started;
 }
 
