@@ -101,6 +101,7 @@ class Ground {
       const task = this.#adjust(given);
       const error = id ? 'The `id` field cannot be set on LAUNCH operations' : launchError(task, this.#around());
       if (error !== undefined) this.#refuse(task, 'REASON_TASK_INVALID', error);
+      else if (!this.#mayRun(task)) this.#refuse(task, 'REASON_TASK_UNAUTHORIZED', this.#unauthorized(task));
       else this.#run([task], task.executor, false);
     }
   }
@@ -113,6 +114,11 @@ class Ground {
       ? 'The `id` field cannot be set on LAUNCH_GROUP operations'
       : groupError(tasks, executor, this.#around());
     if (error !== undefined) return tasks.forEach((task) => this.#refuse(task, 'REASON_TASK_GROUP_INVALID', error));
+    const forbidden = tasks.find((task) => !this.#mayRun({ ...task, executor }));
+    if (forbidden)
+      return tasks.forEach((task) =>
+        this.#refuse(task, 'REASON_TASK_GROUP_UNAUTHORIZED', this.#unauthorized({ ...forbidden, executor })),
+      );
     this.#run(
       tasks.map((task) => ({ ...task, executor })),
       executor,
@@ -142,6 +148,21 @@ class Ground {
       hasTask: (id) => framework.tasks.has(id) || framework.unreachable.has(id),
       executor: (id) => framework.executors.get(executorKey(agentId, id))?.info,
     };
+  }
+
+  #mayRun(task: TaskInfo): boolean {
+    return this.#master.authorization.mayRun(this.#framework.info.principal, this.#userOf(task));
+  }
+
+  #userOf({ command, executor }: TaskInfo): string {
+    return command?.user ?? executor?.command?.user ?? this.#framework.info.user;
+  }
+
+  /** In Mesos' words. */
+  #unauthorized(task: TaskInfo): string {
+    const { id, info } = this.#framework;
+    const user = this.#userOf(task);
+    return `Principal '${info.principal ?? ''}' no authorized to launch task ${task.task_id.value} of framework ${id} under user '${user}'`;
   }
 
   #refuse(task: TaskInfo, reason: Reason, message: string): void {

@@ -1,5 +1,6 @@
 import type { Logger } from '../lib/log.ts';
 import type { Attribute, DomainInfo, Resource } from '../mesos/types.ts';
+import type { Authentication } from './authentication.ts';
 import type { Timings } from './timings.ts';
 
 /** What an agent is like. */
@@ -17,6 +18,8 @@ export interface AgentOptions {
   simulated: boolean;
   /** `--http_command_executor` */
   httpCommandExecutor: boolean;
+  /** Undefined: nobody is asked who he is. */
+  authentication: Authentication | undefined;
   /** What faults do to updates on their way to the master. */
   mischief: Mischief;
   log: Logger;

@@ -4,6 +4,7 @@ import { join, sep } from 'node:path';
 import { agentCall, agentResponse } from '../mesos/codec.ts';
 import type { Call, Response } from '../mesos/agent.ts';
 import type { Agent } from './agent.ts';
+import type { Principal } from './authentication.ts';
 import { handleContainers, handleInput } from './container-api.ts';
 import { shown } from './containers.ts';
 import { answer, answerJson, answerMessage, HttpAnswer, negotiate, readCall, type Request } from './http.ts';
@@ -11,9 +12,14 @@ import { version } from './snapshot.ts';
 import { isTerminal } from './status.ts';
 import { flat, task as shownTask } from './views.ts';
 
-export async function routeAgent(agent: Agent, path: string, request: Request): Promise<void> {
+export async function routeAgent(
+  agent: Agent,
+  path: string,
+  request: Request,
+  who: Principal | undefined,
+): Promise<void> {
   const { response } = request;
-  if (path.startsWith('/api/v1')) return handleOperator(agent, request);
+  if (path.startsWith('/api/v1')) return handleOperator(agent, request, who);
   if (path.startsWith('/files/')) return handleFiles(agent, path.slice('/files/'.length), request);
   if (path.startsWith('/health')) return answer(response, 200);
   if (path.startsWith('/version')) return answerJson(response, { version });
@@ -95,11 +101,11 @@ function state(agent: Agent) {
   };
 }
 
-async function handleOperator(agent: Agent, request: Request): Promise<void> {
+async function handleOperator(agent: Agent, request: Request, who: Principal | undefined): Promise<void> {
   if (request.records) return handleInput(agent.containers, request);
   const { call } = readCall(request, agentCall);
   if (!('type' in call)) throw new HttpAnswer(400, "Failed to validate agent::Call: Expecting 'type' to be present");
-  if (await handleContainers(agent.containers, call, request)) return;
+  if (await handleContainers(agent.containers, call, request, who)) return;
   const contentType = negotiate(request.headers.accept);
   answerMessage(request.response, agentResponse, await ask(agent, call), contentType);
 }

@@ -102,8 +102,9 @@ export class Agent {
     }
     this.#listening = await listen(this.#port || this.options.port, (request) => {
       const path = request.path.replace(/^\/slave\(1\)(?=\/)/, '');
-      if (path.startsWith('/api/v1/executor')) handleExecutor(this.#desk(), request);
-      else return routeAgent(this, path, request);
+      const who = this.options.authentication?.atAgent(path, request);
+      if (path.startsWith('/api/v1/executor')) handleExecutor(this.#desk(), request, who);
+      else return routeAgent(this, path, request, who);
     });
     this.#port = this.#listening.port;
   }
@@ -318,7 +319,7 @@ export class Agent {
   }
 
   #host(): Host {
-    const { workDir, timings, environment, simulated, httpCommandExecutor } = this.options;
+    const { workDir, timings, environment, simulated, httpCommandExecutor, authentication } = this.options;
     return {
       agentId: this.id!,
       endpoint: `127.0.0.1:${this.#port}`,
@@ -327,6 +328,7 @@ export class Agent {
       environment,
       simulated,
       httpCommandExecutor,
+      authentication,
       update: (executor, status) => this.#update(executor, status),
       ended: (executor, status) => this.#ended(executor, status),
     };

@@ -2,14 +2,21 @@
 import type { Call, ProcessIO, Response } from '../mesos/agent.ts';
 import { agentCall, agentResponse, contentTypes, processIO, type ContentType } from '../mesos/codec.ts';
 import type { ContainerID } from '../mesos/types.ts';
-import type { Containers } from './containers.ts';
+import type { Principal } from './authentication.ts';
+import { rootOf, type Containers } from './containers.ts';
 import { answer, answerMessage, HttpAnswer, negotiate, recordio, RecordStream, type Request } from './http.ts';
 import { idError } from './roles.ts';
 
 /** False for a call that is not about these containers. Throws HttpAnswer. */
-export async function handleContainers(containers: Containers, call: Call, request: Request): Promise<boolean> {
+export async function handleContainers(
+  containers: Containers,
+  call: Call,
+  request: Request,
+  who: Principal | undefined,
+): Promise<boolean> {
   const error = callError(call);
   if (error !== undefined) throw new HttpAnswer(400, `Failed to validate agent::Call: ${error}`);
+  checkOwner(containers, call, who);
   const { response } = request;
   switch (call.type) {
     case 'LAUNCH_NESTED_CONTAINER':
@@ -146,10 +153,25 @@ const members = [
   'remove_container',
 ] as const;
 
+const memberOf = (call: Call) => members.find((name) => name === call.type.toLowerCase());
+const askedIn = (call: Call, member: string) =>
+  new Map<string, { container_id: ContainerID }>(Object.entries(call)).get(member);
+
+/** An executor with a token launches, awaits, ends and removes what is below its own container. Throws HttpAnswer. */
+function checkOwner(containers: Containers, call: Call, who: Principal | undefined): void {
+  const member = memberOf(call);
+  if (!who || !('claims' in who) || !member || !/^(launch|wait|kill|remove)_/.test(member)) return;
+  const id = askedIn(call, member)?.container_id;
+  const root = id && rootOf(id);
+  if (!root || root === who.claims['cid']) return;
+  // Of a parent that is not there Mesos says so first.
+  if (!id.parent || containers.has(root)) throw new HttpAnswer(403, '403 Forbidden.');
+}
+
 function callError(call: Call): string | undefined {
-  const member = members.find((name) => name === call.type.toLowerCase());
+  const member = memberOf(call);
   if (!member) return undefined;
-  const asked = new Map<string, { container_id: ContainerID }>(Object.entries(call)).get(member);
+  const asked = askedIn(call, member);
   if (!asked) return `Expecting '${member}' to be present`;
   const id = asked.container_id;
   const wrong = containerIdError(id);

@@ -49,7 +49,8 @@ interface Contained extends Parent {
 /** `<parent>.<child>`, as Mesos prints it. */
 export const nameOf = ({ value, parent }: ContainerID): string => (parent ? `${nameOf(parent)}.${value}` : value);
 
-const rootOf = ({ value, parent }: ContainerID): string => (parent ? rootOf(parent) : value);
+/** That of its executor, or itself. */
+export const rootOf = ({ value, parent }: ContainerID): string => (parent ? rootOf(parent) : value);
 
 /** How long the output of what a container left behind is waited for, ms. */
 const lateOutput = 1000;
@@ -91,6 +92,11 @@ export class Containers {
       ...{ id, directory, environment, workingDirectory, resources, child, switchboard, ended },
     });
     return 'launched';
+  }
+
+  /** Whether this one, which has no parent, runs. */
+  has(root: string): boolean {
+    return this.#running.has(root) || this.#options.executor(root) !== undefined;
   }
 
   #parentOf({ parent }: ContainerID): Parent | undefined {

@@ -3,6 +3,7 @@ import { executorCall, executorEvent } from '../mesos/codec.ts';
 import type { Call, Event } from '../mesos/executor.ts';
 import type { AgentInfo } from '../mesos/types.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
+import { claimsError, type Principal } from './authentication.ts';
 import type { Executor } from './executors.ts';
 import { answer, HttpAnswer, negotiate, readCall, RecordStream, type Request } from './http.ts';
 import { uuidError } from './roles.ts';
@@ -16,7 +17,7 @@ export interface ExecutorDesk {
   message(executor: Executor, data: Uint8Array): void;
 }
 
-export function handleExecutor(desk: ExecutorDesk, request: Request): void {
+export function handleExecutor(desk: ExecutorDesk, request: Request, who: Principal | undefined): void {
   const { call } = readCall(request, executorCall);
   const error = callError(call);
   if (error !== undefined) throw new HttpAnswer(400, `Failed to validate Executor::Call: ${error}`);
@@ -24,6 +25,8 @@ export function handleExecutor(desk: ExecutorDesk, request: Request): void {
   if (!desk.hasFramework(call.framework_id.value)) throw new HttpAnswer(400, 'Framework cannot be found');
   const executor = desk.executor(call.framework_id.value, call.executor_id.value);
   if (!executor || executor.state === 'terminated') throw new HttpAnswer(400, 'Executor cannot be found');
+  const foreign = who && claimsError(who, executor);
+  if (foreign !== undefined) throw new HttpAnswer(403, foreign);
   if (call.type === 'SUBSCRIBE')
     return subscribe(desk, executor, call, new RecordStream(request.response, executorEvent, contentType!, {}));
   if (executor.state === 'registering') throw new HttpAnswer(403, 'Executor is not subscribed');

@@ -12,6 +12,7 @@ import type { Event } from '../mesos/executor.ts';
 import type { ExecutorInfo, KillPolicy, Reason, Task, TaskInfo, TaskState, TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import { newUuid } from '../mesos/uuid.ts';
+import type { Authentication } from './authentication.ts';
 import { Builtin } from './builtin.ts';
 import { runCommand, type Child } from './child.ts';
 import { fetchAll } from './fetcher.ts';
@@ -34,6 +35,8 @@ export interface Host {
   readonly simulated: boolean;
   readonly httpCommandExecutor: boolean;
   readonly environment: Record<string, string>;
+  /** Gives executors their tokens. */
+  readonly authentication: Authentication | undefined;
   /** To the status update manager. */
   update(executor: Executor, status: TaskStatus): void;
   /** The process is gone; FAILURE and the last updates are told after it. */
@@ -147,14 +150,19 @@ export class Executor {
   fetchError: Error | undefined;
 
   #startProcess(): void {
-    this.#child = runCommand(this.info.command ?? {}, this.directory, this.environment);
+    const { containerId: cid, id: eid, frameworkId: fid } = this;
+    const token = this.#host.authentication?.tokenOf({ cid, eid, fid });
+    const shown = token === undefined ? {} : { MESOS_EXECUTOR_AUTHENTICATION_TOKEN: token };
+    this.#child = runCommand(this.info.command ?? {}, this.directory, { ...this.environment, ...shown });
     void this.#child.ended.then((status) => this.#ended(status));
   }
 
   get environment(): Record<string, string> {
-    const { agentId, endpoint, timings, environment: extra } = this.#host;
+    const { agentId, endpoint, timings, httpCommandExecutor, environment: extra } = this.#host;
     const { framework, info: executor, directory } = this;
-    return executorEnvironment({ framework, executor, directory, agentId, endpoint, timings, extra });
+    return executorEnvironment({
+      ...{ framework, executor, directory, agentId, endpoint, timings, httpCommandExecutor, extra },
+    });
   }
 
   #startBuiltin(): void {

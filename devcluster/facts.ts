@@ -7,7 +7,7 @@ export function flags(master: Master): { name: string; value: string }[] {
   return Object.entries({
     agent_ping_timeout: printDuration(timings.agentPingTimeout / 5),
     allocation_interval: printDuration(timings.allocationInterval),
-    authenticate_http_frameworks: 'false',
+    authenticate_http_frameworks: String(master.authenticates),
     max_agent_ping_timeouts: '5',
     port: String(master.info.port),
   }).map(([name, value]) => ({ name, value }));

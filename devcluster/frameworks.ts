@@ -1,7 +1,7 @@
 /** Frameworks come, fail over, break off, time out and are torn down. */
 import type { CallSubscribe, Event } from '../mesos/scheduler.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
-import type { RecordStream } from './http.ts';
+import { HttpAnswer, type RecordStream } from './http.ts';
 import { forgetOperations } from './operate.ts';
 import { dropInverseOffers, rescindAll, removeOffer } from './offers.ts';
 import { describeFramework } from './snapshot.ts';
@@ -46,6 +46,8 @@ export function subscribeError(master: Master, info: FrameworkInfo): string | un
   const foreign = rolesOf(info).filter((role) => role !== '*' && master.roles?.includes(role) === false);
   if (foreign.length > 0) return `Roles { ${foreign.join(', ')} } are not present in the master's --roles`;
   const id = info.id?.value;
+  if (!master.authorization.mayRegister(info.principal, rolesOf(info)))
+    return `Not authorized to register framework ${id ?? ''} with roles { ${rolesOf(info).join(', ')} }`;
   if (id === undefined) return undefined;
   if (master.completed.has(id)) return 'Framework has been removed';
   const known = master.frameworks.get(id);
@@ -120,6 +122,13 @@ function broken(master: Master, framework: Framework, stream: RecordStream<Event
   const longest = 2 ** 31 - 1;
   framework.removal = setTimeout(() => removeFramework(master, framework), Math.min(seconds * 1000, longest));
   framework.removal.unref();
+}
+
+/** As an operator wants it. Throws HttpAnswer where he may not. */
+export function tearDown(master: Master, framework: Framework, principal: string | undefined): void {
+  if (!master.authorization.mayTearDown(principal, framework.info.principal))
+    throw new HttpAnswer(403, '403 Forbidden.');
+  removeFramework(master, framework);
 }
 
 /** Its tasks are killed, its executors end, its id never comes back. */

@@ -128,7 +128,9 @@ export function answer(
   headers: Record<string, string> = {},
 ): void {
   const type = text === '' ? {} : { 'content-type': 'text/plain; charset=utf-8' };
-  response.writeHead(status, { ...type, 'content-length': String(Buffer.byteLength(text)), ...headers }).end(text);
+  response.writeHead(status, { ...type, 'content-length': String(Buffer.byteLength(text)), ...headers });
+  // Beside a string Node writes the headers in UTF-8, too.
+  response.end(text === '' ? undefined : Buffer.from(text));
 }
 
 export function answerJson(response: ServerResponse, value: unknown): void {
@@ -169,10 +171,15 @@ export function readCall<T>(request: Request, type: MessageType<T>): { call: T; 
 function parseFailure(error: DecodeError, body: Buffer): string {
   if (error.kind === 'protobuf') return 'Failed to parse body into Call protobuf';
   if (error.kind === 'shape') return `Failed to convert JSON into Call protobuf: ${error.message}`;
-  const at = Number(/position (\d+)/.exec(error.message)?.[1] ?? body.length);
-  const text = body.toString();
+  return `Failed to parse body into JSON: ${syntaxError(error.message, body.toString())}`;
+}
+
+/** What the parser of Mesos says where ours says `message`. */
+export function syntaxError(message: string, text: string): string {
+  // Where ours names no place it is the end, or the very first character.
+  const at = Number(/position (\d+)/.exec(message)?.[1] ?? (/end of JSON/.test(message) ? text.length : 0));
   const line = text.slice(0, at).split('\n').length;
-  return `Failed to parse body into JSON: syntax error at line ${line} near: ${text.slice(at).split('\n')[0]}`;
+  return `syntax error at line ${line} near: ${text.slice(at).split('\n')[0]}`;
 }
 
 /** What the client wants to read; JSON where both are fine. Throws 406. */

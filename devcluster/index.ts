@@ -6,8 +6,7 @@
  *                  agents :5051 … ──▶ executors: real child processes with sandboxes
  *
  * It answers as Mesos does, down to the wording, and has no habit of its own but /devcluster/faults.
- * It must not know pods, nor anything of Kubernetes. Not emulated: shared volumes,
- * authentication, authorization.
+ * It must not know pods, nor anything of Kubernetes. Not emulated: shared volumes.
  */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -16,6 +15,8 @@ import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { duration, flag, number, port, text, type Values } from '../lib/options.ts';
 import { Agent } from './agent.ts';
+import { authenticationOf, type Authentication } from './authentication.ts';
+import { Authorization } from './authorization.ts';
 import { agentSpecs, type AgentSpec, type ParsedAgent } from './agent-specs.ts';
 import { localElection, zooKeeperElection, type Candidate } from './election.ts';
 import { handleFaults, makeFaults, type Faults } from './faults.ts';
@@ -40,6 +41,21 @@ export const options = {
   domain: text('Fault domain of the masters', 'eu/z1', '<region/zone>'),
   filterGpus: flag('Hide agents with GPUs from frameworks without GPU_RESOURCES', true),
   roles: text('The only roles that frameworks may have; any unless told', '', '<role,role>'),
+  credentialsFile: text(
+    "Principals and their secrets, a file as Mesos' --credentials; nobody is asked who he is unless given",
+    '',
+    '<file>',
+  ),
+  jwtSecretKeyFile: text(
+    'Key of the tokens that executors get and show to their agents, with --credentials-file; executors are not asked unless given',
+    '',
+    '<file>',
+  ),
+  acls: text(
+    "What principals may (register_frameworks, run_tasks, teardown_frameworks), as Mesos' --acls; everything unless told",
+    '',
+    '<json>',
+  ),
   workDir: text('Where sandboxes lie; removed at the end when not given', '', '<path>'),
   simulated: number('Add so many agents that only pretend to run tasks: no listener, no processes', 0, {
     max: 100_000,
@@ -102,6 +118,8 @@ class Cluster implements Devcluster {
   };
   readonly #mischief = { delay: 0, copies: 1 };
   readonly #masters: { server: MasterServer; candidate: Candidate | undefined }[] = [];
+  readonly #authentication: Authentication | undefined;
+  readonly #authorization: Authorization;
   readonly #workDir: string;
   #election = localElection(0, () => {});
   #leading: MasterServer | undefined;
@@ -112,6 +130,8 @@ class Cluster implements Devcluster {
     this.#deps = deps;
     const { allocationInterval, agentPingTimeout } = o;
     this.#timings = { ...realTimings, allocationInterval, agentPingTimeout, ...deps.timings };
+    this.#authentication = authenticationOf(o.credentialsFile, o.jwtSecretKeyFile);
+    this.#authorization = new Authorization(o.acls);
     this.#workDir = o.workDir || mkdtempSync(join(tmpdir(), 'km-devcluster-'));
     this.faults = makeFaults({
       agents: this.agents,
@@ -154,6 +174,8 @@ class Cluster implements Devcluster {
       timings: this.#timings,
       filterGpus: this.#o.filterGpus,
       roles: this.#o.roles === '' ? undefined : this.#o.roles.split(','),
+      authentication: this.#authentication,
+      authorization: this.#authorization,
       registry: this.#registry,
       domain: region === '' ? undefined : { fault_domain: { region: { name: region }, zone: { name: zone } } },
       log: this.#deps.log,
@@ -192,6 +214,7 @@ class Cluster implements Devcluster {
       workDir: join(this.#workDir, `agent-${index + 1}`),
       timings: this.#timings,
       environment: this.#deps.environment ?? { PATH: process.env['PATH'] ?? '/usr/bin:/bin' },
+      authentication: this.#authentication,
       mischief: this.#mischief,
       log: this.#deps.log.child({ agent: hostname }),
     });

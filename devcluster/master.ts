@@ -7,6 +7,8 @@
 import { randomUUID } from 'node:crypto';
 import type { Logger } from '../lib/log.ts';
 import type { DomainInfo, MasterInfo } from '../mesos/types.ts';
+import type { Authentication } from './authentication.ts';
+import type { Authorization } from './authorization.ts';
 import { oversubscribe } from './oversubscription.ts';
 import { sendDrain, settleDrains } from './drain.ts';
 import { answer, HttpAnswer, listen, type Listening, type Request } from './http.ts';
@@ -29,6 +31,9 @@ export interface MasterOptions {
   filterGpus: boolean;
   /** `--roles` */
   roles: readonly string[] | undefined;
+  /** Undefined: nobody is asked who he is. */
+  authentication: Authentication | undefined;
+  authorization: Authorization;
   registry: Registry;
   domain: DomainInfo | undefined;
   log: Logger;
@@ -57,7 +62,7 @@ export async function startMaster(options: MasterOptions): Promise<MasterServer>
   let stop = () => {};
   let listening: Listening | undefined = await listen(options.port, (request) => {
     if (request.path.startsWith('/devcluster/faults')) return options.faults(request);
-    return route(request, { info, leader, master });
+    return route(request, { info, leader, master, authentication: options.authentication });
   });
   const { port } = listening;
   const info = masterInfo(port, options.domain);
@@ -100,7 +105,8 @@ function masterInfo(port: number, domain: DomainInfo | undefined): MasterInfo {
 }
 
 /** Takes office: the rounds of the allocator begin. */
-function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: MasterOptions): [Master, () => void] {
+function lead(info: MasterInfo, options: MasterOptions): [Master, () => void] {
+  const { timings, filterGpus, roles, registry, authentication, authorization, log } = options;
   const soon = new Set<Agent>();
   let isDue = false;
   let isOver = false;
@@ -118,6 +124,8 @@ function lead(info: MasterInfo, { timings, filterGpus, roles, registry, log }: M
     timings,
     filterGpus,
     roles,
+    authenticates: authentication !== undefined,
+    authorization,
     registry,
     frameworks: new Map(),
     completed: new Map(),
@@ -211,17 +219,27 @@ function linkOf(master: Master): MasterLink {
 /** Paths are matched by prefix, and may begin with /master. */
 function route(
   request: Request,
-  { info, leader, master }: { info: MasterInfo; leader: Leader; master: Master | undefined },
+  {
+    info,
+    leader,
+    master,
+    authentication,
+  }: Pick<MasterOptions, 'authentication'> & {
+    info: MasterInfo;
+    leader: Leader;
+    master: Master | undefined;
+  },
 ): void {
   const path = request.path.replace(/^\/master(?=\/)/, '');
-  if (openViews.some((open) => path.startsWith(open))) return handleView(path, request, info, master);
+  const who = authentication?.atMaster(path, request);
+  if (openViews.some((open) => path.startsWith(open))) return handleView(path, request, info, master, who);
   if (path.startsWith('/redirect')) return redirect(request, leader, '');
   const handled = ['/api/v1', '/state', '/slaves', '/frameworks', '/tasks', '/roles', '/quota', '/teardown'];
   if (!handled.some((one) => path.startsWith(one))) throw new HttpAnswer(404, '404 Not Found.');
   if (!master) return redirect(request, leader, `/master${path}${queryOf(request)}`);
-  if (path.startsWith('/api/v1/scheduler')) handleScheduler(master, request);
-  else if (path.startsWith('/api/v1')) handleOperator(master, request);
-  else handleView(path, request, info, master);
+  if (path.startsWith('/api/v1/scheduler')) handleScheduler(master, request, who);
+  else if (path.startsWith('/api/v1')) handleOperator(master, request, who);
+  else handleView(path, request, info, master, who);
 }
 
 const queryOf = (request: Request): string => /\?.*$/.exec(request.url)?.[0] ?? '';

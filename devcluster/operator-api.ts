@@ -1,8 +1,9 @@
 /** POST /api/v1 of the master: questions, the event stream, and the few orders that a devcluster takes. */
 import { masterCall, masterEvent, masterResponse } from '../mesos/codec.ts';
 import type { Call, Event, Response, ResponseGetState } from '../mesos/master.ts';
+import { nameOf, type Principal } from './authentication.ts';
 import { answer, answerMessage, HttpAnswer, negotiate, readCall, RecordStream, type Request } from './http.ts';
-import { removeFramework } from './frameworks.ts';
+import { tearDown } from './frameworks.ts';
 import { maintenanceStatus, startMaintenance, stopMaintenance, updateSchedule } from './maintenance.ts';
 import { endDrain, startDrain } from './drain.ts';
 import { deactivate, markGone } from './membership.ts';
@@ -19,7 +20,7 @@ import { updateWeights, weightsOf } from './weights.ts';
 /** `--max_operator_event_stream_subscribers` */
 const maxSubscribers = 1000;
 
-export function handleOperator(master: Master, request: Request): void {
+export function handleOperator(master: Master, request: Request, who: Principal | undefined): void {
   const { call } = readCall(request, masterCall);
   if (!('type' in call)) throw new HttpAnswer(400, "Failed to validate master::Call: Expecting 'type' to be present");
   const contentType = negotiate(request.headers.accept);
@@ -28,7 +29,7 @@ export function handleOperator(master: Master, request: Request): void {
     const stream = new RecordStream(request.response, masterEvent, contentType, {});
     return subscribe(master, stream);
   }
-  const given = ask(master, call) ?? order(master, call);
+  const given = ask(master, call) ?? order(master, call, nameOf(who));
   if (typeof given === 'number') answer(request.response, given);
   else answerMessage(request.response, masterResponse, given, contentType);
 }
@@ -131,11 +132,11 @@ function ask(master: Master, call: Call): Response | undefined {
 }
 
 /** Orders; gives the status. */
-function order(master: Master, call: Call): number {
+function order(master: Master, call: Call, principal: string | undefined): number {
   if (call.type === 'TEARDOWN') {
     const framework = master.frameworks.get(call.teardown.framework_id.value);
     if (!framework) throw new HttpAnswer(400, 'No framework found with specified ID');
-    removeFramework(master, framework);
+    tearDown(master, framework, principal);
     return 200;
   }
   if (call.type === 'MARK_AGENT_GONE') {

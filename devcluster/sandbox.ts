@@ -35,6 +35,7 @@ export interface Surroundings {
   /** `ip:port` */
   endpoint: string;
   timings: Timings;
+  httpCommandExecutor: boolean;
   /** `--executor_environment_variables` */
   extra: Record<string, string>;
 }
@@ -45,7 +46,7 @@ export const gracePeriod = (executor: ExecutorInfo, timings: Timings): number =>
     : timings.executorShutdownGracePeriod;
 
 export function executorEnvironment(around: Surroundings): Record<string, string> {
-  const { framework, executor, directory, agentId, endpoint, timings, extra } = around;
+  const { framework, executor, directory, agentId, endpoint, timings, httpCommandExecutor, extra } = around;
   const given = (executor.command?.environment?.variables ?? []).map(({ name, value = '' }) => [name, value]);
   return {
     ...extra,
@@ -59,7 +60,7 @@ export function executorEnvironment(around: Surroundings): Record<string, string
     MESOS_SLAVE_PID: `slave(1)@${endpoint}`,
     MESOS_AGENT_ENDPOINT: endpoint,
     MESOS_CHECKPOINT: framework.checkpoint ? '1' : '0',
-    MESOS_HTTP_COMMAND_EXECUTOR: '0',
+    MESOS_HTTP_COMMAND_EXECUTOR: httpCommandExecutor ? '1' : '0',
     MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD: printDuration(gracePeriod(executor, timings)),
     ...(framework.checkpoint
       ? {

@@ -4,6 +4,7 @@ import { schedulerCall, schedulerEvent } from '../mesos/codec.ts';
 import type { Call, OfferConstraints } from '../mesos/scheduler.ts';
 import type { FrameworkInfo } from '../mesos/types.ts';
 import { accept } from './accept.ts';
+import { principalError, type Principal } from './authentication.ts';
 import { settleDrains } from './drain.ts';
 import { removeFramework, subscribe, subscribeError } from './frameworks.ts';
 import { answer, HttpAnswer, negotiate, readCall, RecordStream, type Request } from './http.ts';
@@ -15,13 +16,17 @@ import { reach, type Framework, type Master } from './state.ts';
 import { acknowledge } from './tasks.ts';
 import { callError, capabilitiesOf, frameworkError, infoError, rolesOf, wishesError } from './validate-call.ts';
 
-export function handleScheduler(master: Master, request: Request): void {
+export function handleScheduler(master: Master, request: Request, who: Principal | undefined): void {
   const { call } = readCall(request, schedulerCall);
-  const error = callError(call);
+  const error =
+    callError(call) ??
+    (call.type === 'SUBSCRIBE' ? principalError(who, call.subscribe.framework_info.principal) : undefined);
   if (error !== undefined) throw new HttpAnswer(400, `Failed to validate scheduler::Call: ${error}`);
   if (call.type === 'SUBSCRIBE') return handleSubscribe(master, request, call);
   const framework = master.frameworks.get(call.framework_id!.value);
   if (!framework) throw new HttpAnswer(400, 'Framework cannot be found');
+  const foreign = principalError(who, framework.info.principal);
+  if (foreign !== undefined) throw new HttpAnswer(400, foreign);
   if (!framework.stream) throw new HttpAnswer(403, 'Framework is not subscribed');
   const streamId = request.headers['mesos-stream-id'];
   if (streamId === undefined)

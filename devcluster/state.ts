@@ -14,6 +14,7 @@ import type {
 import type { Event, OfferConstraints } from '../mesos/scheduler.ts';
 import type { Event as OperatorEvent, InverseOfferStatus, Schedule } from '../mesos/master.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Authorization } from './authorization.ts';
 import type { RecordStream } from './http.ts';
 import type { Quota } from './rations.ts';
 import type { Timings } from './timings.ts';
@@ -197,6 +198,10 @@ export interface Master {
   filterGpus: boolean;
   /** The only roles there may be; undefined: any. */
   roles: readonly string[] | undefined;
+  /** Whether it asks who calls. */
+  authenticates: boolean;
+  /** What principals may. */
+  authorization: Authorization;
   registry: Registry;
   frameworks: Map<string, Framework>;
   completed: Map<string, Framework>;

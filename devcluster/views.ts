@@ -1,9 +1,10 @@
 /** The v0 JSON views of the master: what mesos-dns, pages and exporters read. */
 import type { MasterInfo, Resource } from '../mesos/types.ts';
 import type { Task } from '../mesos/tasks.ts';
+import { nameOf, type Principal } from './authentication.ts';
 import { answer, answerJson, HttpAnswer, type Request } from './http.ts';
 import { flags, metrics } from './facts.ts';
-import { removeFramework } from './frameworks.ts';
+import { tearDown } from './frameworks.ts';
 import { allocatedOf } from './offers.ts';
 import { add, scalarOf } from './resources.ts';
 import { quotaStatus } from './quota.ts';
@@ -14,7 +15,13 @@ import type { Agent, Framework, Master } from './state.ts';
 /** Answered by every master, whoever leads. */
 export const openViews = ['/health', '/version', '/flags', '/metrics'];
 
-export function handleView(path: string, request: Request, info: MasterInfo, master: Master | undefined): void {
+export function handleView(
+  path: string,
+  request: Request,
+  info: MasterInfo,
+  master: Master | undefined,
+  who: Principal | undefined,
+): void {
   const { response } = request;
   if (path.startsWith('/health')) return answer(response, 200);
   if (path.startsWith('/version')) return answerJson(response, { version });
@@ -29,14 +36,14 @@ export function handleView(path: string, request: Request, info: MasterInfo, mas
   if (path.startsWith('/tasks')) return answerJson(response, { tasks: tasks(master) });
   if (path.startsWith('/quota')) return answerJson(response, quotaStatus(master));
   if (path.startsWith('/roles')) return answerJson(response, { roles: roles(master) });
-  if (path.startsWith('/teardown')) return teardown(master, request);
+  if (path.startsWith('/teardown')) return teardown(master, request, who);
   throw new HttpAnswer(404, '404 Not Found.');
 }
 
 const pairs = <T>(list: readonly { name: string; value: T }[]): Record<string, T> =>
   Object.fromEntries(list.map(({ name, value }) => [name, value]));
 
-function teardown(master: Master, request: Request): void {
+function teardown(master: Master, request: Request, who: Principal | undefined): void {
   if (request.method !== 'POST')
     throw new HttpAnswer(
       405,
@@ -49,7 +56,7 @@ function teardown(master: Master, request: Request): void {
   if (id === null) throw new HttpAnswer(400, "Missing 'frameworkId' query parameter");
   const framework = master.frameworks.get(id);
   if (!framework) throw new HttpAnswer(400, 'No framework found with specified ID');
-  removeFramework(master, framework);
+  tearDown(master, framework, nameOf(who));
   answer(request.response, 200);
 }
 

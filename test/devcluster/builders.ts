@@ -8,6 +8,7 @@ import type { Call, Event } from '../../mesos/scheduler.ts';
 import { openSession, schedulerApi, type Session } from '../../mesos/session.ts';
 import type { ExecutorInfo, TaskInfo, TaskStatus } from '../../mesos/tasks.ts';
 import type { Offer, OfferOperation, OperationStatus } from '../../mesos/offers.ts';
+import type { Credentials } from '../../mesos/transport.ts';
 import type { FrameworkInfo, Resource } from '../../mesos/types.ts';
 
 const stops: (() => unknown)[] = [];
@@ -58,6 +59,7 @@ export class Framework {
     url: string,
     more: Partial<FrameworkInfo> = {},
     contentType?: 'application/json',
+    credentials?: Credentials,
   ): Promise<Framework> {
     const framework_info: FrameworkInfo = {
       user: 'root',
@@ -74,6 +76,7 @@ export class Framework {
       protocol: schedulerApi,
       url,
       contentType,
+      credentials,
       subscribe: {
         type: 'SUBSCRIBE',
         ...(more.id ? { framework_id: more.id } : {}),

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 
 const { MESOS_AGENT_ENDPOINT, MESOS_FRAMEWORK_ID, MESOS_EXECUTOR_ID, MESOS_CHECKPOINT } = process.env;
+const { MESOS_EXECUTOR_AUTHENTICATION_TOKEN: token } = process.env;
 const ids = { framework_id: { value: MESOS_FRAMEWORK_ID }, executor_id: { value: MESOS_EXECUTOR_ID } };
 const url = `http://${MESOS_AGENT_ENDPOINT}/api/v1/executor`;
 const tasks = new Map();
@@ -15,7 +16,11 @@ console.log(JSON.stringify({ environment: process.env, cwd: process.cwd() }));
 const post = (call, signal) =>
   fetch(url, {
     method: 'POST',
-    headers: { 'content-type': 'application/json', accept: 'application/json' },
+    headers: {
+      'content-type': 'application/json',
+      accept: 'application/json',
+      ...(token ? { authorization: `Bearer ${token}` } : {}),
+    },
     body: JSON.stringify({ ...ids, ...call }),
     signal,
   });

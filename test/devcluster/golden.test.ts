@@ -4,9 +4,12 @@ import { delay } from '../../lib/delay.ts';
 import { askAgent, askMaster } from '../../mesos/operator.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
-import { replay } from './replay.ts';
+import { replay, until } from './replay.ts';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
+import { SignJWT } from 'jose';
 
 async function untilCompleted(url: string, count: number): Promise<void> {
   for (;;) {
@@ -40,6 +43,8 @@ afterAll(async () => {
   for (const stop of stops) await stop();
 });
 
+const golden = join(import.meta.dirname, '../golden/mesos');
+
 const agents = (count: number): AgentSpec[] =>
   Array.from({ length: count }, (_, i) => ({
     hostname: '127.0.0.1',
@@ -67,6 +72,13 @@ async function cluster(
   };
   stops.push(end);
   return started;
+}
+
+/** What the executor of this framework that is named `ex` found when it started. */
+async function firstWords(framework: string): Promise<{ environment: Record<string, string> }> {
+  const path = join(framework, 'executors/ex/runs/latest/stdout');
+  await until(`something in ${path}`, () => existsSync(path) && readFileSync(path, 'utf8').includes('\n'));
+  return JSON.parse(readFileSync(path, 'utf8').split('\n')[0]!) as { environment: Record<string, string> };
 }
 
 describe('the devcluster answers as a real Mesos did', () => {
@@ -387,6 +399,48 @@ describe('the devcluster answers as a real Mesos did', () => {
       skip: /^(op-sub|fetch)/,
     });
     expect(compared).toBeGreaterThan(80);
+  }, 60_000);
+
+  test('to those who show credentials or tokens, good ones and others, and may do what they ask for or not', async () => {
+    const meta = JSON.parse(readFileSync(join(golden, '17-authentication/meta.json'), 'utf8')) as {
+      flags: { master: string[] };
+    };
+    const acls = meta.flags.master.find((flag) => flag.startsWith('--acls='))!.slice('--acls='.length);
+    const secrets = { fw: 's3cret', other: 'o', ops: 'op' };
+    const credentials = Object.entries(secrets).map(([principal, secret]) => ({ principal, secret }));
+    const workDir = mkdtempSync(join(tmpdir(), 'km-golden-'));
+    const [credentialsFile, jwtSecretKeyFile] = [join(workDir, 'credentials.json'), join(workDir, 'key')];
+    writeFileSync(credentialsFile, JSON.stringify({ credentials }));
+    writeFileSync(jwtSecretKeyFile, 'the key of the tokens\n');
+    const specs = agents(1).map((spec) => ({ ...spec, httpCommandExecutor: true }));
+    const devcluster = await cluster(1, {}, specs, { credentialsFile, jwtSecretKeyFile, acls, workDir });
+    stops.push(() => rmSync(workDir, { recursive: true, maxRetries: 5 }));
+    const { masterUrl, agents: there } = devcluster;
+    const ops = { principal: 'ops', secret: secrets.ops };
+    const started = async ({ env }: { env: Record<string, string> }) => {
+      const { get_containers } = await askAgent({ url: there[0]!.url, credentials: ops }, { type: 'GET_CONTAINERS' });
+      const one = get_containers.containers!.find(({ executor_id }) => executor_id?.value === 'ex')!;
+      const claims = { cid: one.container_id!.value, eid: 'ex', fid: one.framework_id!.value };
+      const MESOS_EXECUTOR_AUTHENTICATION_TOKEN = await new SignJWT(claims)
+        .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
+        .sign(Buffer.from('the key of the tokens'));
+      const { environment } = await firstWords(
+        join(workDir, `agent-1/slaves/${there[0]!.id}/frameworks/${claims.fid}`),
+      );
+      const MESOS_HTTP_COMMAND_EXECUTOR = env['MESOS_HTTP_COMMAND_EXECUTOR'];
+      expect(environment).toMatchObject({ MESOS_EXECUTOR_AUTHENTICATION_TOKEN, MESOS_HTTP_COMMAND_EXECUTOR });
+      return { [env['MESOS_EXECUTOR_AUTHENTICATION_TOKEN']!]: MESOS_EXECUTOR_AUTHENTICATION_TOKEN };
+    };
+    const { compared } = await replay({
+      scenario: '17-authentication',
+      cluster: devcluster,
+      replace: { '127.0.0.1:6050': new URL(masterUrl).host, 'http://127.0.0.1:6090/executor.mjs': program },
+      onNote: (text, data) =>
+        text.startsWith('executor ex started') ? started(data as Parameters<typeof started>[0]) : undefined,
+      // The executor acts on its own, with the token that it got.
+      skip: /^(ex-sub|ex-calls|fetch)/,
+    });
+    expect(compared).toBe(69);
   }, 60_000);
 
   test('to operators: questions and wrong calls, nested and standalone containers, sessions with input and output', async () => {

@@ -18,10 +18,10 @@ export interface ReplayOptions {
   /** Lines to play; all unless told. */
   from?: number;
   to?: number;
-  /** Done at a note of the recording, before what follows is played. */
-  onNote?: (text: string) => void | Promise<void>;
+  /** Done at a note of the recording, before what follows is played; may give recorded text that is another here. */
+  onNote?: (text: string, data: unknown) => void | Learnt | Promise<void | Learnt>;
   /** Recorded text that is another here. */
-  replace?: Readonly<Record<string, string>>;
+  replace?: Learnt;
   /** Lines to leave out. */
   omit?: (line: number) => boolean;
   /** Connections to leave out. */
@@ -33,6 +33,8 @@ export interface ReplayOptions {
   keepsPace?: true | RegExp;
 }
 
+type Learnt = Readonly<Record<string, string>>;
+
 const longestPause = 500;
 
 interface Item {
@@ -41,6 +43,7 @@ interface Item {
   conn: string;
   dir: string;
   text?: string;
+  data?: unknown;
   note?: string;
   by?: string;
   method: string;
@@ -97,6 +100,8 @@ class Connection {
   /** That it was offered something for. */
   readonly roles = new Set<string | undefined>();
   streamId = '';
+  /** That of the last request. */
+  authorization: string | undefined;
   ended = false;
 }
 
@@ -111,7 +116,7 @@ class Player {
 
   constructor(options: ReplayOptions) {
     this.#options = options;
-    for (const [theirs, ours] of Object.entries(options.replace ?? {})) this.#learn(theirs, ours);
+    this.#learnAll(options.replace ?? {});
   }
 
   close(): void {
@@ -127,7 +132,7 @@ class Player {
   }
 
   async #play(item: Item): Promise<void> {
-    if (item.dir === 'note') await this.#options.onNote?.(item.text ?? '');
+    if (item.dir === 'note') this.#learnAll((await this.#options.onNote?.(item.text ?? '', item.data)) ?? {});
     else if (item.dir === 'request') await this.#inTime(item);
     else if (item.dir === 'response') await this.#response(item);
     else if (item.dir === 'record') await this.#record(item);
@@ -156,6 +161,10 @@ class Player {
     }
   }
 
+  #learnAll(learnt: Learnt): void {
+    for (const [theirs, ours] of Object.entries(learnt)) this.#learn(theirs, ours);
+  }
+
   #learn(theirs: string | undefined, ours: string | undefined): void {
     if (theirs === undefined || ours === undefined || theirs === ours) return;
     this.#ours.set(theirs, ours);
@@ -175,6 +184,7 @@ class Player {
 
   #request({ conn, method, path, headers, body, bodyBase64 }: Item): void {
     const connection = this.#connection(conn);
+    connection.authorization = headers['authorization'];
     const agent = agentHost.exec(headers['host'] ?? '')?.[1];
     const { masterUrl, agents } = this.#options.cluster;
     const url = new URL(agent === undefined ? masterUrl : agents[Number(agent) - 1]!.url);
@@ -219,9 +229,11 @@ class Player {
   async #response({ conn, status, body, headers }: Item): Promise<void> {
     const connection = this.#connection(conn);
     const given = await connection.pending.shift()!;
-    expect({ status: given.message.statusCode, allow: given.message.headers['allow'] }).toEqual({
+    const { statusCode, headers: shown } = given.message;
+    expect({ status: statusCode, allow: shown['allow'], authenticate: shown['www-authenticate'] }).toEqual({
       status,
       allow: headers['allow'],
+      authenticate: headers['www-authenticate'],
     });
     // A redirect has to lead to the same place of the leader, whatever its address.
     if (headers['location'] !== undefined)
@@ -372,7 +384,11 @@ class Player {
     };
     await fetch(`${this.#options.cluster.masterUrl}/api/v1/scheduler`, {
       method: 'POST',
-      headers: { 'content-type': 'application/json', 'mesos-stream-id': connection.streamId },
+      headers: {
+        'content-type': 'application/json',
+        'mesos-stream-id': connection.streamId,
+        ...(connection.authorization === undefined ? {} : { authorization: connection.authorization }),
+      },
       body: JSON.stringify(call),
     });
   }
@@ -390,7 +406,7 @@ class Player {
 /** Agents listen at …51, …52 … in the recordings. */
 const agentHost = /^127\.0\.0\.1:6[01]5([1-9])$/;
 const sentHeaders = [
-  ...['content-type', 'accept', 'mesos-stream-id', 'accept-encoding'],
+  ...['content-type', 'accept', 'authorization', 'mesos-stream-id', 'accept-encoding'],
   ...['message-content-type', 'message-accept', 'transfer-encoding'],
 ];
 
