@@ -26,6 +26,11 @@ import type { State } from './state.ts';
 import { type Task, isSent } from './tasks.ts';
 import { goneAgentOf, isOfDrain, Whereabouts } from './whereabouts.ts';
 
+/** The error beside it names the principal. It may be the master that has to change, so nothing ends of it. */
+const notKnown =
+  'the Mesos master refuses our credentials: start with others (--mesos-principal, --mesos-secret-file), or give them ' +
+  'to the master (its --credentials); trying again';
+
 export interface FrameworkParts {
   pods: Informer<Pod>;
   nodes: Informer<Node>;
@@ -155,7 +160,8 @@ export class Framework implements Cluster {
       figures.disconnected();
       this.#carryOut(state.disconnected(now()));
       if (this.#fatal) throw this.#fatal;
-      log.warn({ err: reason }, 'no subscription to the Mesos master; trying again');
+      if (reason.code === 'unauthorized') log.error({ err: reason }, notKnown);
+      else log.warn({ err: reason }, 'no subscription to the Mesos master; trying again');
     },
   };
 

@@ -44,7 +44,7 @@ export async function openContainerSession(
       signal: options.signal,
       bodyTimeout: 0,
     });
-    await expectStatus(answer, 'LAUNCH_NESTED_CONTAINER_SESSION', [200]);
+    await expectStatus(answer, 'LAUNCH_NESTED_CONTAINER_SESSION', [200], options.credentials);
     return { output: records(answer.body, close), close };
   } catch (error) {
     close();
@@ -115,6 +115,7 @@ export function attachContainerInput(options: OperatorOptions, containerId: Cont
         { status: answer.statusCode, headers: answer.headers, body: answer.body },
         'ATTACH_CONTAINER_INPUT',
         [200],
+        options.credentials,
       );
     } catch (error) {
       throw connectionError(error, options.signal);

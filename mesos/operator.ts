@@ -45,7 +45,7 @@ async function ask<C extends { type: string }, R>(
     signal,
   });
   try {
-    await expectStatus(answer, call.type, [200, 202]);
+    await expectStatus(answer, call.type, [200, 202], options.credentials);
     const bytes = await answer.body.bytes();
     return bytes.length === 0 ? undefined : responses.decode(bytes, contentType);
   } catch (error) {

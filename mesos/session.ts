@@ -19,7 +19,15 @@ import {
 import { MesosError } from './errors.ts';
 import { Pipeline } from './pipeline.ts';
 import { RecordDecoder } from './recordio.ts';
-import { authorization, connectionError, expectStatus, postToLeader, type Post, type Target } from './transport.ts';
+import {
+  authorization,
+  connectionError,
+  expectStatus,
+  postToLeader,
+  type Credentials,
+  type Post,
+  type Target,
+} from './transport.ts';
 import type * as executor from './executor.ts';
 import type * as master from './master.ts';
 import type * as scheduler from './scheduler.ts';
@@ -103,7 +111,7 @@ export async function openSession<C extends object, E extends { type: string }>(
     signal,
   });
   try {
-    await expectStatus(answer, 'SUBSCRIBE', [200]);
+    await expectStatus(answer, 'SUBSCRIBE', [200], options.credentials);
   } catch (error) {
     await client.destroy();
     throw connectionError(error, options.signal);
@@ -124,16 +132,26 @@ export async function openSession<C extends object, E extends { type: string }>(
     closed,
     close: () => ended.abort(),
     call: (call) =>
-      sendCall(calls, { path, headers: callHeaders, body: protocol.call.encode(call, contentType) }, signal),
+      sendCall(
+        calls,
+        { path, headers: callHeaders, body: protocol.call.encode(call, contentType) },
+        signal,
+        options.credentials,
+      ),
   };
 }
 
 /** The end of the session ends the pipeline, so no call needs a watch on `signal` of its own. */
-async function sendCall(calls: Pipeline, request: Post, signal: AbortSignal): Promise<void> {
+async function sendCall(
+  calls: Pipeline,
+  request: Post,
+  signal: AbortSignal,
+  credentials: Credentials | undefined,
+): Promise<void> {
   try {
     signal.throwIfAborted();
     const answer = await calls.post(request);
-    await expectStatus(answer, 'the call', [200, 202]);
+    await expectStatus(answer, 'the call', [200, 202], credentials);
     await answer.body.text();
   } catch (error) {
     throw connectionError(signal.aborted ? signal.reason : error, signal);

@@ -136,11 +136,23 @@ function locationOf(answer: Answer, from: string): [url: string, path: string] {
   return [to.origin, to.pathname + to.search];
 }
 
-/** Throws the error of an answer that is not one of `expected`; reads its body. */
-export async function expectStatus(answer: Answer, what: string, expected: readonly number[]): Promise<void> {
+/** Throws the error of an answer that is not one of `expected`; reads its body. `shown` is what we asked with. */
+export async function expectStatus(
+  answer: Answer,
+  what: string,
+  expected: readonly number[],
+  shown: Credentials | undefined,
+): Promise<void> {
   if (expected.includes(answer.status)) return;
   const text = await answer.body.text();
   if (answer.status === 307)
     throw new MesosError('redirect', `${what} was redirected: this master does not lead any more`, { status: 307 });
-  throw errorOfStatus(answer.status, text, what);
+  throw errorOfStatus(answer.status, answer.status === 401 ? refusalOf(shown) : text, what);
+}
+
+/** What 401 means; the servers say no more than "401 Unauthorized." */
+function refusalOf(shown: Credentials | undefined): string {
+  if (!shown) return 'the server asks for a principal and its secret, and none were given';
+  if ('token' in shown) return 'the server does not accept our token';
+  return `the server knows no principal "${shown.principal}" with our secret`;
 }

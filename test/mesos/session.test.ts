@@ -338,6 +338,16 @@ describe('an operator question', () => {
     expect(answer.get_health.healthy).toBe(true);
   });
 
+  test.each([
+    ['no credentials', undefined, 'the server asks for a principal and its secret, and none were given'],
+    ['a wrong secret', { principal: 'fw', secret: 'x' }, 'the server knows no principal "fw" with our secret'],
+    ['a token', { token: 'jwt' }, 'the server does not accept our token'],
+  ])('says what 401 means with %s, without the secret', async (_what, credentials, said) => {
+    const url = await serve((_request, _body, response) => void response.writeHead(401).end('401 Unauthorized.'));
+    const error = await askMaster({ url, credentials }, { type: 'GET_STATE' }).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ code: 'unauthorized', message: `GET_STATE was answered 401: ${said}` });
+  });
+
   test('throws what the server said against it', async () => {
     const url = await serve((_request, _body, response) => void response.writeHead(403).end('not you'));
     await expect(askMaster({ url }, { type: 'GET_STATE' })).rejects.toThrow('GET_STATE was answered 403: not you');
