@@ -6,7 +6,9 @@ import type { CallSubscribe, Event } from '../../mesos/executor.ts';
 import { encodeRecord } from '../../mesos/recordio.ts';
 import type { TaskStatus } from '../../mesos/tasks.ts';
 
-/** The agent's end of the executor API: takes one executor, keeps what it says, says what the test wants. */
+const token = 'token of the executor';
+
+/** The agent's end of the executor API: takes one executor by its token, keeps what it says, says what the test wants. */
 export class TestAgent {
   readonly port: number;
   updates: TaskStatus[] = [];
@@ -29,7 +31,10 @@ export class TestAgent {
     server.on('request', (request, response) => {
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
-      request.on('end', () => this.#take(Buffer.concat(chunks), response));
+      request.on('end', () => {
+        if (request.headers.authorization === `Bearer ${token}`) this.#take(Buffer.concat(chunks), response);
+        else response.writeHead(401).end('401 Unauthorized.');
+      });
     });
   }
 
@@ -44,6 +49,7 @@ export class TestAgent {
       MESOS_RECOVERY_TIMEOUT: '15mins',
       MESOS_SUBSCRIPTION_BACKOFF_MAX: '100ms',
       MESOS_EXECUTOR_SHUTDOWN_GRACE_PERIOD: '5secs',
+      MESOS_EXECUTOR_AUTHENTICATION_TOKEN: token,
     };
   }
 
