@@ -1,0 +1,67 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { program } from '../cli/run-km.ts';
+import { cluster as devcluster, endAll } from '../devcluster/builders.ts';
+import { eventually } from '../eventually.ts';
+import { type TestCluster, startTestCluster, testDirectory } from './harness.ts';
+
+describe('on a Mesos that asks everybody who he is', () => {
+  const dir = testDirectory();
+  const [secret, wrong] = ['the secret of km', 'not the secret of km'];
+  const file = (name: string, text: string): string => {
+    mkdirSync(join(dir, 'given'), { recursive: true });
+    writeFileSync(join(dir, 'given', name), text);
+    return join(dir, 'given', name);
+  };
+  let cluster: TestCluster;
+  beforeAll(async () => {
+    const credentials = file('credentials', JSON.stringify({ credentials: [{ principal: 'km', secret }] }));
+    const key = file('key', 'the key of tokens');
+    const mesos = await devcluster({}, { credentialsFile: credentials, jwtSecretKeyFile: key });
+    const scheduler = ['--mesos-principal', 'km', '--mesos-secret-file', file('secret', `${secret}\n`)];
+    cluster = await startTestCluster({ dir, runtime: 'mesos', masters: mesos.masterUrl, flags: { scheduler } });
+  }, 90_000);
+  afterAll(async () => {
+    await cluster?.stop();
+    await endAll();
+    await rm(dir, { recursive: true, force: true });
+  }, 60_000);
+
+  test('pods run as containers that executors launch with their tokens, and do not get these', async () => {
+    const { kubectl } = cluster;
+    const look = 'env | grep ^MESOS_EXECUTOR_AUTH; echo looked';
+    const command = ['--image=none', '--restart=Never', '--command', '--', 'sh', '-c', look];
+    await kubectl.run('run', 'looks', ...command);
+    await kubectl.run('wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/looks', '--timeout=40s');
+    expect(await kubectl.run('logs', 'looks')).toBe('looked\n');
+    const log = readFileSync(join(dir, 'logs/scheduler.log'), 'utf8');
+    for (const text of [secret, Buffer.from(`km:${secret}`).toString('base64')]) expect(log).not.toContain(text);
+  }, 60_000);
+
+  test('a scheduler with a wrong secret says who it is and what to do, tries on, and gives nothing away', async () => {
+    const args = [
+      ...['--kubeconfig', cluster.kubeconfig, '--leader-elect=false', '--port', '0', '--log-level', 'debug'],
+      ...['--mesos-master', cluster.masterUrl, '--framework-name', 'wrong'],
+      ...['--executor-token-file', join(dir, 'pki/executor-token')],
+      ...['--mesos-principal', 'km', '--mesos-secret-file', file('wrong', wrong)],
+    ];
+    const scheduler = spawn(process.execPath, [program, 'scheduler', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    for (const stream of [scheduler.stdout, scheduler.stderr]) stream.on('data', (chunk) => (said += String(chunk)));
+    try {
+      const lines = () => said.split('\n').filter((line) => line.includes('"the Mesos master refuses our credentials'));
+      await eventually(() => expect(lines().length).toBeGreaterThan(1), 30_000);
+      expect(lines()[0]).toContain('the server knows no principal \\"km\\" with our secret');
+      expect(lines()[0]).toContain('--mesos-secret-file');
+      const shown = `${said}${readFileSync(`/proc/${scheduler.pid}/cmdline`, 'utf8')}`;
+      for (const text of [wrong, Buffer.from(`km:${wrong}`).toString('base64')]) expect(shown).not.toContain(text);
+    } finally {
+      scheduler.kill();
+      if (scheduler.exitCode === null && scheduler.signalCode === null) await once(scheduler, 'exit');
+    }
+  }, 60_000);
+});
