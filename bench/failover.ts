@@ -5,22 +5,15 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Pod } from '../api/kinds/pod.ts';
-import { type TestCluster, startTestCluster } from '../test/cluster/harness.ts';
-import { eachOf, podNamed, untilBound, untilNodes } from './pods.ts';
+import type { TestCluster } from '../test/cluster/harness.ts';
+import { eachOf, podNamed, untilBound, startSimulated } from './pods.ts';
 import { median, report } from './report.ts';
 
 const tasks = Number(process.env.KM_BENCH_TASKS ?? 10_000);
 const agents = Math.max(10, tasks / 10);
 
-const cluster = await startTestCluster({
-  logLevel: 'info',
-  flags: {
-    devcluster: ['--simulated', String(agents), '--agents', '[]'],
-    'controller-manager': ['--controllers', 'namespace,serviceaccount,node-lifecycle'],
-  },
-});
+const cluster = await startSimulated(agents, 'info');
 try {
-  await untilNodes(cluster, agents);
   await untilBound(cluster.client, 'full', tasks, () =>
     eachOf(tasks, (i) => cluster.client.create(Pod, podNamed(`full-${i}`))),
   );

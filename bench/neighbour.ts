@@ -4,23 +4,16 @@
  */
 import { Pod } from '../api/kinds/pod.ts';
 import { delay } from '../lib/delay.ts';
-import { type TestCluster, startTestCluster } from '../test/cluster/harness.ts';
+import type { TestCluster } from '../test/cluster/harness.ts';
 import { Framework, some, task, until } from '../test/devcluster/builders.ts';
-import { podNamed, removePods, untilNodes } from './pods.ts';
+import { podNamed, removePods, startSimulated } from './pods.ts';
 import { median, report } from './report.ts';
 
 const agents = 20;
 const launches = 41;
 
-const cluster = await startTestCluster({
-  logLevel: 'warn',
-  flags: {
-    devcluster: ['--simulated', String(agents), '--agents', '[]'],
-    'controller-manager': ['--controllers', 'namespace,serviceaccount,node-lifecycle'],
-  },
-});
+const cluster = await startSimulated(agents);
 try {
-  await untilNodes(cluster, agents);
   const neighbour = await Framework.open(cluster.masterUrl, { name: 'neighbour' });
   let serial = 0;
   const launched = () => median(launches, () => launch(neighbour, `t${serial++}`));

@@ -10,8 +10,7 @@ import { Node } from '../api/kinds/node.ts';
 import type { Client } from '../client/client.ts';
 import { Informer } from '../client/informer.ts';
 import { silent } from '../lib/log.ts';
-import { startTestCluster } from '../test/cluster/harness.ts';
-import { eachOf, podNamed, removePods, untilBound, untilNodes } from './pods.ts';
+import { eachOf, podNamed, removePods, untilBound, startSimulated } from './pods.ts';
 import { median, report } from './report.ts';
 
 const pods = Number(process.env.KM_BENCH_PODS ?? 2000);
@@ -24,15 +23,8 @@ const goals = new Map([
 ]);
 
 for (const [agents, goal] of goals) {
-  const cluster = await startTestCluster({
-    logLevel: 'warn',
-    flags: {
-      devcluster: ['--simulated', String(agents), '--agents', '[]'],
-      'controller-manager': ['--controllers', 'namespace,serviceaccount,node-lifecycle'],
-    },
-  });
+  const cluster = await startSimulated(agents);
   try {
-    await untilNodes(cluster, agents);
     let round = 0;
     const value = await median(3, () => placed(cluster.client, `p${round++}`));
     const raw = await median(3, () => boundByHand(cluster.client, `r${round++}`));

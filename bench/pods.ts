@@ -6,11 +6,24 @@ import { Pod } from '../api/kinds/pod.ts';
 import type { Client } from '../client/client.ts';
 import { Informer } from '../client/informer.ts';
 import { silent } from '../lib/log.ts';
-import type { TestCluster } from '../test/cluster/harness.ts';
+import { type TestCluster, startTestCluster } from '../test/cluster/harness.ts';
 
 const inFlight = 32;
 
-export async function untilNodes({ client }: TestCluster, count: number): Promise<void> {
+/** A cluster of so many agents whose executors do nothing but answer; its nodes are ready for pods. */
+export async function startSimulated(agents: number, logLevel = 'warn'): Promise<TestCluster> {
+  const cluster = await startTestCluster({
+    logLevel,
+    flags: {
+      devcluster: ['--simulated', String(agents), '--agents', '[]'],
+      'controller-manager': ['--controllers', 'namespace,serviceaccount,node-lifecycle'],
+    },
+  });
+  await untilNodes(cluster, agents);
+  return cluster;
+}
+
+async function untilNodes({ client }: TestCluster, count: number): Promise<void> {
   for (;;) {
     const { items, metadata } = await client.list(Node, { limit: 1 });
     if (items.length + (metadata.remainingItemCount ?? 0) >= count) return;
