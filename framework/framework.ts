@@ -19,17 +19,13 @@ import type { Figures } from './figures.ts';
 import type { Inventory } from './inventory.ts';
 import { Inboxes } from './inboxes.ts';
 import type { AgentTotal } from './leftovers.ts';
+import { Superseded, tellLoss } from './lost-subscription.ts';
 import { type Persisted, persist } from './persist.ts';
 import type { Records } from './records.ts';
 import type { Effect, Launch } from './effects.ts';
 import type { State } from './state.ts';
 import { type Task, isSent } from './tasks.ts';
 import { goneAgentOf, isOfDrain, Whereabouts } from './whereabouts.ts';
-
-/** The error beside it names the principal. It may be the master that has to change, so nothing ends of it. */
-const notKnown =
-  'the Mesos master refuses our credentials: start with others (--mesos-principal, --mesos-secret-file), or give them ' +
-  'to the master (its --credentials); trying again';
 
 export interface FrameworkParts {
   pods: Informer<Pod>;
@@ -51,11 +47,6 @@ export interface FrameworkParts {
 }
 
 type StoredPod = Pod & Stored;
-
-/** Another scheduler subscribed with our id: this one must not go on. */
-export class Superseded extends Error {
-  override name = 'Superseded';
-}
 
 /** The shell around State: Mesos' events and the apiserver's go in, what State answers is carried out. */
 export class Framework implements Cluster {
@@ -160,8 +151,7 @@ export class Framework implements Cluster {
       figures.disconnected();
       this.#carryOut(state.disconnected(now()));
       if (this.#fatal) throw this.#fatal;
-      if (reason.code === 'unauthorized') log.error({ err: reason }, notKnown);
-      else log.warn({ err: reason }, 'no subscription to the Mesos master; trying again');
+      tellLoss(reason, log);
     },
   };
 
@@ -235,7 +225,7 @@ export class Framework implements Cluster {
     const { state, log, now } = this.#parts;
     log.error({ message }, 'the Mesos master ended the subscription');
     if (message === 'Framework failed over') {
-      this.#fatal = new Superseded('another km scheduler has taken over this framework; this one stops');
+      this.#fatal = new Superseded();
     } else if (message === 'Framework has been removed') {
       // The id is dead and its tasks with it: bound pods get new tasks under a new id, which is kept in its place.
       this.#storedId = '';

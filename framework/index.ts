@@ -54,7 +54,7 @@ import { followSettings, readSettings } from './settings.ts';
 import { followUpgrade } from './upgrade.ts';
 import { Leader, type MasterOptions, keepSubscribed } from '../mesos/subscription.ts';
 
-export { Superseded } from './framework.ts';
+export { Superseded } from './lost-subscription.ts';
 export { options };
 
 const mega = 1024 * 1024;

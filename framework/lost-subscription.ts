@@ -1,0 +1,22 @@
+import type { Logger } from '../lib/log.ts';
+import type { MesosError } from '../mesos/errors.ts';
+
+/** Another scheduler subscribed with our id: this one must not go on. */
+export class Superseded extends Error {
+  override name = 'Superseded';
+
+  constructor() {
+    super('another km scheduler has taken over this framework; this one stops');
+  }
+}
+
+/** Says why there is no subscription. Credentials may be the master's to change, so nothing ends of their refusal. */
+export function tellLoss(reason: MesosError, log: Logger): void {
+  if (reason.code !== 'unauthorized')
+    return log.warn({ err: reason }, 'no subscription to the Mesos master; trying again');
+  // The error names the principal.
+  log.error(
+    { err: reason },
+    'the Mesos master refuses our credentials: start with others (--mesos-principal, --mesos-secret-file), or give them to the master (its --credentials); trying again',
+  );
+}
