@@ -98,9 +98,9 @@ export class Client {
 
   #agents({ cert, key }: Pick<ClientOptions, 'cert' | 'key'>): [requests: Agent, watches: Agent] {
     const options = this.#options;
-    this.#cert = cert;
-    // Made once: each connection would read all certificates anew.
+    // Made once: each connection would read all certificates anew. Throws where they are none.
     const secureContext = createSecureContext({ ca: options.ca, cert, key });
+    this.#cert = cert;
     const common = {
       pipelining: 1,
       allowH2: false,
@@ -249,8 +249,9 @@ export class Client {
     const current = await credentials?.get();
     // Connections show the certificate they were opened with; those that are open may go on until they end.
     if (current?.cert && current.cert !== this.#cert) {
-      for (const agent of [this.#requests, this.#watches]) void agent.close();
+      const before = [this.#requests, this.#watches];
       [this.#requests, this.#watches] = this.#agents(current);
+      for (const agent of before) void agent.close();
     }
     const token = current ? current.token : this.#bearer();
     if (token) headers.authorization = `Bearer ${token}`;

@@ -89,6 +89,9 @@ describe('a credential program of a kubeconfig', () => {
     const client = new Client(readKubeconfig(kubeconfig({ exec })));
     await as('anna');
     expect(await whoAmI(client)).toBe('anna');
+    // One that is none is told each time, and costs no more than the requests it was for.
+    say({ clientCertificateData: 'nonsense', clientKeyData: 'nonsense', expirationTimestamp: '2020-01-01T00:00:00Z' });
+    for (let i = 0; i < 2; i += 1) await expect(whoAmI(client)).rejects.toThrow(/PEM/i);
     await as('berta');
     expect(await whoAmI(client)).toBe('berta');
     await client.close();
