@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { parse } from 'yaml';
 import type { Logger } from '../lib/log.ts';
-import { type Options, type Values, readOptions } from '../lib/options.ts';
+import { type Options, type Values, flagName, readOptions } from '../lib/options.ts';
 import { watchFiles } from '../lib/watch-files.ts';
 
 /**
@@ -17,9 +17,12 @@ export function readSettings<O extends Options>(path: string, rows: O): Values<O
     const given: unknown = parse(readFileSync(path, 'utf8')) ?? {};
     if (typeof given !== 'object' || given === null || Array.isArray(given))
       throw new Error('expected settings by their names, such as "offer-linger: 1s"');
-    const asFlag = ([name, value]: [string, unknown]) =>
-      `--${name}=${Array.isArray(value) ? value.join(',') : String(value)}`;
-    return readOptions(rows, Object.entries(given).map(asFlag));
+    const known = Object.keys(rows).map((key) => flagName(key).slice(2));
+    const flags = Object.entries(given).map(([name, value]: [string, unknown]) => {
+      if (!known.includes(name)) throw new Error(`${name} does not stand here; what may: ${known.join(', ')}`);
+      return `--${name}=${Array.isArray(value) ? value.join(',') : String(value)}`;
+    });
+    return readOptions(rows, flags);
   } catch (error) {
     throw new Error(`settings in ${path}: ${(error as Error).message}`, { cause: error });
   }
