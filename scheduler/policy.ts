@@ -30,7 +30,7 @@ interface Priority {
 
 const general = ['NodeResourcesFit', 'NodeName', 'NodePorts', 'NodeAffinity'];
 /** Always applied, as kube-scheduler did: what the cluster needs to work at all. */
-const mandatory = ['NodeUnschedulable', 'TaintToleration'];
+const mandatory = ['NodeUnschedulable', 'TaintToleration', 'DynamicResources'];
 
 const predicates: Readonly<Record<string, string[]>> = {
   PodFitsResources: ['NodeResourcesFit'],

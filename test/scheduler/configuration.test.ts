@@ -108,6 +108,7 @@ describe('a policy file of old', () => {
     expect(parts(profile)).toEqual([
       'NodeUnschedulable filter 0',
       'TaintToleration filter 0',
+      'DynamicResources filter 0',
       'NodeResourcesFit filter 0',
       'NodeName filter 0',
       'NodeAffinity filter 0',
