@@ -2,7 +2,7 @@ import { describe as words } from '../../api/field-error.ts';
 import type { FieldError, Kind } from '../../api/kind.ts';
 import { builtinKinds } from '../../api/kinds/index.ts';
 import type { KubeObject } from '../../api/meta.ts';
-import { mergePatch, type Json } from '../../apiserver/patch/json.ts';
+import { mergePatch } from '../../apiserver/patch/json.ts';
 import { minimalObjects, objectNames } from '../apiserver/minimal-objects.ts';
 
 /** By `group/version/kind`. */
@@ -15,7 +15,7 @@ export function made(id: string, patch: object = {}): KubeObject {
     metadata: { name: objectNames[id] ?? 'x', namespace: 'default', uid: 'u' },
     ...minimalObjects[id],
   });
-  const object = mergePatch(base as unknown as Json, structuredClone(patch) as Json) as unknown as KubeObject;
+  const object: KubeObject = JSON.parse(JSON.stringify(mergePatch(base, structuredClone(patch))));
   kind.defaults?.(object);
   kind.prepareCreate?.(object);
   return object;

@@ -2,19 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { iptablesWriter } from '../../proxy/iptables.ts';
 import { nftablesWriter } from '../../proxy/nftables.ts';
-import { runner, type WriterOptions } from '../../proxy/writer.ts';
-import { servicePort } from './plans.ts';
+import { runner } from '../../proxy/writer.ts';
+import { servicePort, writerOptions } from './plans.ts';
 
 // A Service with thousands of ports is written, followed and taken away like any other.
 
 const name = `kmmany${process.pid}`;
 const run = runner(['nsenter', `--net=/run/netns/${name}`]);
-const options: WriterOptions = {
-  clusterCidr: ['10.99.0.0/24'],
-  masqueradeAll: false,
-  nodePortAddresses: [],
-  masqueradeMark: 0x4000,
-};
 const many = 3000;
 const ports = Array.from({ length: many }, (_, i) =>
   servicePort({
@@ -39,7 +33,7 @@ describeHere(`a Service with ${many} ports`, () => {
   ] as const)(
     '%s',
     async (_, makeWriter, [list, ...args], leads) => {
-      const writer = makeWriter(options, run);
+      const writer = makeWriter(writerOptions, run);
       expect(await writer.apply(new Map(ports.map((port) => [port.key, port])))).toEqual([]);
       expect(countOf(await run(list, args), leads)).toBe(many);
       const moved = { ...first!, cluster: [{ ...first!.cluster![0]!, address: '10.99.0.12' }] };

@@ -10,7 +10,7 @@ import { nftablesWriter } from '../../proxy/nftables.ts';
 import { portsOf, type Changes, type Place, type Plan, type ServicePort } from '../../proxy/rules.ts';
 import { runner, type Refusal, type Writer, type WriterOptions } from '../../proxy/writer.ts';
 import { eventually } from '../eventually.ts';
-import { servicePort, withoutNumbers } from './plans.ts';
+import { servicePort, withoutNumbers, writerOptions } from './plans.ts';
 
 /**
  *   client 10.99.1.2 ── node (10.99.1.1, 10.99.0.1, our rules) ── bridge ── pods 10.99.0.11, .12, .13
@@ -121,12 +121,6 @@ afterAll(() => {
   for (const name of [node, client, ...pods]) execFileSync('ip', ['netns', 'del', name]);
 });
 
-const settings: WriterOptions = {
-  clusterCidr: ['10.99.0.0/24'],
-  masqueradeAll: false,
-  nodePortAddresses: [],
-  masqueradeMark: 0x4000,
-};
 const endpoints = (...numbers: number[]) => numbers.map((i) => ({ address: `10.99.0.1${i}`, port: 8080 }));
 const web = (more: Partial<ServicePort> = {}) => servicePort({ cluster: endpoints(1, 2, 3), ...more });
 /** The ports of the Service web as the proxy of this node plans them; its load balancer is at 203.0.113.9. */
@@ -233,7 +227,7 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
   afterAll(() => ownAddresses('del'));
 
   beforeEach(() => {
-    writer = open(settings);
+    writer = open(writerOptions);
     plan = new Map();
   });
   afterEach(() => writer.cleanup());
@@ -361,7 +355,7 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
   });
 
   kernel('of several ranges of pods each is known as such, and only others are masqueraded', async () => {
-    writer = open({ ...settings, clusterCidr: ['10.98.0.0/24', '10.99.0.0/24', 'fd98::/64'] });
+    writer = open({ ...writerOptions, clusterCidr: ['10.98.0.0/24', '10.99.0.0/24', 'fd98::/64'] });
     await put(web({ cluster: endpoints(2) }));
     expect(await ask(pods[0]!, 'tcp 10.96.0.10 80')).toBe('be2 10.99.0.11');
     expect(await ask(client, 'tcp 10.96.0.10 80')).toBe('be2 10.99.0.1');
@@ -392,7 +386,7 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
 
   kernel('what is taken away is gone, and a proxy that starts anew leaves nothing old behind', async () => {
     await put(web({ affinitySeconds: 60, nodePort: 30080 }));
-    writer = open(settings);
+    writer = open(writerOptions);
     plan = new Map();
     await put(servicePort({ key: 'default/other:/TCP', service: 'default/other', clusterIP: '10.96.0.11' }));
     expect(await rules()).not.toMatch(/30080|10\.99\.0\.1\d/);
@@ -431,7 +425,7 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     await writer.apply(new Map([[last.key, web({ cluster: [] })]]));
     await writer.apply(new Map([[last.key, last]]));
     const bySteps = normal(await rules());
-    writer = open(settings);
+    writer = open(writerOptions);
     plan = new Map();
     await put(last, other);
     expect(bySteps).toEqual(normal(await rules()));

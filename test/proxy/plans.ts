@@ -1,5 +1,14 @@
 import { equal } from '../../lib/equal.ts';
 import type { Plan, ServicePort } from '../../proxy/rules.ts';
+import type { WriterOptions } from '../../proxy/writer.ts';
+
+/** What writers of tests are told. */
+export const writerOptions: WriterOptions = {
+  clusterCidr: ['10.99.0.0/24'],
+  masqueradeAll: false,
+  nodePortAddresses: [],
+  masqueradeMark: 0x4000,
+};
 
 /** The Service web on 10.96.0.10:80, without endpoints unless told. */
 export const servicePort = (more: Partial<ServicePort> = {}): ServicePort => ({

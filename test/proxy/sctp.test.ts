@@ -2,19 +2,13 @@ import { execFileSync } from 'node:child_process';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { iptablesWriter } from '../../proxy/iptables.ts';
 import { nftablesWriter } from '../../proxy/nftables.ts';
-import { runner, type WriterOptions } from '../../proxy/writer.ts';
-import { servicePort } from './plans.ts';
+import { runner } from '../../proxy/writer.ts';
+import { servicePort, writerOptions } from './plans.ts';
 
 // Few kernels have sockets of SCTP, but every one with conntrack translates its addresses: the rules are what can be looked at.
 
 const name = `kmsctp${process.pid}`;
 const run = runner(['nsenter', `--net=/run/netns/${name}`]);
-const options: WriterOptions = {
-  clusterCidr: ['10.99.0.0/24'],
-  masqueradeAll: false,
-  nodePortAddresses: [],
-  masqueradeMark: 0x4000,
-};
 const sctp = servicePort({
   key: 'default/signals:s/SCTP',
   service: 'default/signals',
@@ -34,7 +28,7 @@ describeHere('SCTP', () => {
   afterAll(() => void execFileSync('ip', ['netns', 'del', name]));
 
   test('nftables: a cluster IP and a node port lead to the endpoint; TCP on the same numbers is refused', async () => {
-    const writer = nftablesWriter(options, run);
+    const writer = nftablesWriter(writerOptions, run);
     expect(await writer.apply(changes)).toEqual([]);
     const rules = await run('nft', ['list', 'ruleset']);
     expect(rules).toMatch(/meta l4proto sctp dnat to 10\.99\.0\.11:2905/);
@@ -47,7 +41,7 @@ describeHere('SCTP', () => {
   });
 
   test('iptables: likewise', async () => {
-    const writer = iptablesWriter(options, run);
+    const writer = iptablesWriter(writerOptions, run);
     expect(await writer.apply(changes)).toEqual([]);
     const rules = await run('iptables-save', []);
     expect(rules).toMatch(/-A KUBE-SEP-\w+ -p sctp .*-j DNAT --to-destination 10\.99\.0\.11:2905/);
