@@ -26,7 +26,10 @@ test.each([
 ])('%j in the file is what counts, and the flags otherwise', (text, settings) => expect(read(text)).toEqual(settings));
 
 test.each([
-  ['mesos-role: x', /settings in .*settings\.yaml: mesos-role does not stand here; what may: offer-linger, namespace-roles/],
+  [
+    'mesos-role: x',
+    /settings in .*settings\.yaml: mesos-role does not stand here; what may: offer-linger, namespace-roles/,
+  ],
   ['offer-linger: 5', /settings in .*: --offer-linger: expected a duration such as 500ms, 5s or 1m30s, got "5"/],
   ['- offer-linger', /expected settings by their names, such as "offer-linger: 1s"/],
   ['offer-linger: [', /settings in .*settings\.yaml: /],
