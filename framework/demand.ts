@@ -20,6 +20,7 @@ const reviveBurst = 3;
  *
  *   nothing waits ─▶ (linger) ─▶ decline what is in hand, SUPPRESS
  *   a pod waits that was not there at the last REVIVE ─▶ REVIVE: filters from earlier refusals no longer hide offers
+ *   pods wait and every offer went into ACCEPTs ─▶ REVIVE: the master need not wait for its next round to offer what is left of them
  *   the same pods wait, nothing fits ─▶ keep quiet: declined offers come again when their filters run out
  *   pods wait that need several places at once ─▶ now and then a REVIVE all the same: filters run out agent by agent
  */
@@ -28,6 +29,12 @@ export class Demand {
   /** Pods that wait, by uid, and whether the last REVIVE was for them too. */
   #waiting = new Map<string, boolean>();
   #suppressed = false;
+  /** When the last REVIVE left that no offer has answered. */
+  #unansweredSince = -Infinity;
+  /** Launches that took offers and have not left. */
+  #leaving = 0;
+  /** Offers went into an ACCEPT since the last REVIVE. */
+  #spent = false;
   /** When all agents are to be offered at once again; Infinity where each at its own moment will do. */
   #togetherAt = Infinity;
   #idleSince: number | undefined;
@@ -45,7 +52,8 @@ export class Demand {
   /** A fresh subscription offers everything, unfiltered. */
   subscribed(): void {
     this.#suppressed = false;
-    for (const uid of this.#waiting.keys()) this.#waiting.set(uid, true);
+    this.#spent = false;
+    this.#tellAll();
   }
 
   /** Nobody waits and the master knows: what is offered all the same goes back at once. */
@@ -63,6 +71,27 @@ export class Demand {
     this.#idleSince = undefined;
   }
 
+  /** An offer came. */
+  offered(): void {
+    this.#unansweredSince = -Infinity;
+  }
+
+  /** Offers were taken for a launch. */
+  taken(): void {
+    this.#leaving += 1;
+  }
+
+  /** The launch has left, or is given up. */
+  left(): void {
+    this.#leaving -= 1;
+    this.#spent = true;
+  }
+
+  /** What the master has left of our offers can be asked for. */
+  get spent(): boolean {
+    return this.#spent && this.#leaving === 0;
+  }
+
   /** `together`: some of them need several places at once. */
   wants(uids: Iterable<string>, together: boolean, now: number): void {
     const before = this.#waiting;
@@ -74,16 +103,25 @@ export class Demand {
     else this.#idleSince ??= now;
   }
 
-  /** To be asked after each change and now and then. */
-  wish(now: number): Wish {
+  /** To be asked after each change and now and then; `empty`: no offer is in hand. */
+  wish(empty: boolean, now: number): Wish {
     if (this.#waiting.size === 0) return this.#idle(now);
+    // Nothing was refused since: what is about to come is all there is.
+    if (now - this.#unansweredSince < this.#options.reviveInterval) this.#tellAll();
     const news = [...this.#waiting.values()].includes(false);
-    if (!this.#suppressed && !news && now < this.#togetherAt) return 'keep';
+    const goOn = empty && this.spent;
+    if (!this.#suppressed && !news && !goOn && now < this.#togetherAt) return 'keep';
     if (!this.#mayRevive(now)) return 'keep';
     this.#suppressed = false;
+    this.#spent = false;
+    this.#unansweredSince = now;
     if (this.together) this.#togetherAt = this.#nextTogether(now);
-    for (const uid of this.#waiting.keys()) this.#waiting.set(uid, true);
+    this.#tellAll();
     return 'revive';
+  }
+
+  #tellAll(): void {
+    for (const uid of this.#waiting.keys()) this.#waiting.set(uid, true);
   }
 
   #idle(now: number): Wish {

@@ -26,10 +26,15 @@ export class Demands {
     for (const demand of this.#byRole.values()) demand.subscribed();
   }
 
-  /** The pods of each role, and what to tell the master of it when these wait; `more` names what else does. */
+  offered(role: string): void {
+    this.#byRole.get(role)?.offered();
+  }
+
+  /** The pods of each role, and what to tell the master of it when these wait; `more` names what else does, `isEmpty` whether we have no offer. */
   wishes(
     pods: Iterable<Pod>,
     more: (role: string) => readonly string[],
+    isEmpty: (role: string) => boolean,
     now: number,
   ): { asking: ReadonlyMap<string, readonly Pod[]>; wishes: [role: string, wish: Wish][] } {
     const { roles, roleOf } = this.#options;
@@ -40,7 +45,7 @@ export class Demands {
       const own = asking.get(role) ?? [];
       const together = own.some((pod) => groupOf(pod) !== undefined);
       demand.wants([...more(role), ...own.map(({ metadata }) => metadata.uid!)], together, now);
-      return [role, demand.wish(now)];
+      return [role, demand.wish(isEmpty(role), now)];
     });
     return { asking, wishes };
   }

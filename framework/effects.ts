@@ -20,6 +20,7 @@ export const send = (...calls: readonly (Call | undefined)[]): Effect[] =>
 /** Tasks of one agent that go out in one ACCEPT. */
 export interface Launch {
   record: string;
+  role: string;
   agent: Agent;
   offerIds: string[];
   tasks: Task[];

@@ -8,27 +8,36 @@ import type { Task } from './tasks.ts';
 export class Hand {
   readonly #roster: Roster;
   readonly #places = new Map<string, Place>();
+  /** How many of each role. */
+  readonly #counts = new Map<string, number>();
 
   constructor(roster: Roster) {
     this.#roster = roster;
   }
 
+  /** No offer to the role is there. */
+  isEmptyOf(role: string): boolean {
+    return (this.#counts.get(role) ?? 0) === 0;
+  }
+
   add(offer: Offer, place: Place, now: number): void {
     this.#places.set(offer.id.value, place);
+    this.#count(place.role, 1);
     place.addOffer(offer, now);
   }
 
   /** The master took it back. Answers the reserved tasks that what is left cannot carry. */
   drop(offerId: string): Task[] {
     const place = this.#places.get(offerId);
-    this.#places.delete(offerId);
-    return place?.dropOffer(offerId) ?? [];
+    if (!place) return [];
+    this.#remove(offerId, place);
+    return place.dropOffer(offerId);
   }
 
   /** All of one place leave, into a call or for nothing. Answers their ids. */
   clear(place: Place): string[] {
     const ids = place.clearOffers();
-    for (const id of ids) this.#places.delete(id);
+    for (const id of ids) this.#remove(id, place);
     return ids;
   }
 
@@ -47,5 +56,13 @@ export class Hand {
       .places(role)
       .filter((place) => place.offers.size > 0 && place.reserved.length === 0 && which(place))
       .flatMap((place) => this.clear(place));
+  }
+
+  #remove(offerId: string, { role }: Place): void {
+    if (this.#places.delete(offerId)) this.#count(role, -1);
+  }
+
+  #count(role: string, by: number): void {
+    this.#counts.set(role, (this.#counts.get(role) ?? 0) + by);
   }
 }

@@ -72,6 +72,7 @@ export class Offers {
       return [{ do: 'call', call: this.#calls.accept([offer.id.value], release, 0) }];
     }
     this.#hand.add(offer, agent.place(role), now);
+    this.#demands.offered(role);
     return [];
   }
 
@@ -80,9 +81,17 @@ export class Offers {
     return this.#hand.drop(offerId);
   }
 
-  /** All of one place leave, into an ACCEPT. Answers their ids. */
+  /** All of one place are taken for an ACCEPT, which is told by `left` when it leaves, or never will. Answers their ids. */
   taken(place: Place): string[] {
+    this.#demands.of(place.role).taken();
     return this.#hand.clear(place);
+  }
+
+  /** Whether the master has something left of our offers that can be asked for now. */
+  left(role: string): boolean {
+    const demand = this.#demands.of(role);
+    demand.left();
+    return demand.spent && this.#hand.isEmptyOf(role);
   }
 
   /** What the agent offered is void. */
@@ -104,7 +113,12 @@ export class Offers {
   ask(pods: Iterable<Pod>, now: number): Effect[] {
     const calls = this.#calls;
     if (!calls) return [];
-    const { asking, wishes } = this.#demands.wishes(pods, (role) => this.#leftovers.asking(role), now);
+    const { asking, wishes } = this.#demands.wishes(
+      pods,
+      (role) => this.#leftovers.asking(role),
+      (role) => this.#hand.isEmptyOf(role),
+      now,
+    );
     const narrower = this.#narrow(asking, now);
     const told = wishes.flatMap(([role, wish]): Effect[] => {
       if (wish === 'keep') return [];

@@ -10,13 +10,13 @@ import { type Effect, type Launch, send } from './effects.ts';
 import { Homeless } from './homeless.ts';
 import { rejectionOf, type Rejection } from './rejection.ts';
 import { executorId, hasExecutor, operationsOf } from './launch.ts';
+import { Launches, type LaunchesOptions } from './launches.ts';
 import { type Named, Reconciliation, batches } from './reconciliation.ts';
 import type { AgentTotal } from './leftovers.ts';
 import { Machines } from './machines.ts';
 import { Offers, type OffersOptions } from './offers.ts';
 import { Place } from './places.ts';
 import { Quotas } from './quotas.ts';
-import { launchName } from './records.ts';
 import { isForRole, wantOf } from './resources.ts';
 import { Repeats } from './repeats.ts';
 import { sift } from './revocable.ts';
@@ -26,7 +26,7 @@ import { type Task, TaskTable, isSent, isStarted, isTerminalState } from './task
 import { makerOf } from './volumes.ts';
 import { isWhereabouts } from './whereabouts.ts';
 
-export interface StateOptions extends OffersOptions, SeatsOptions {
+export interface StateOptions extends OffersOptions, SeatsOptions, LaunchesOptions {
   /** Milliseconds before a machine is away that its node gets no more pods. */
   maintenanceLead: number;
   /** Of the class `revocable`: only offers with such resources are of use. */
@@ -48,6 +48,7 @@ export class State {
   frameworkId = '';
   readonly #roster: Roster;
   readonly #offers: Offers;
+  readonly #launches: Launches;
   readonly #homeless = new Homeless();
   readonly #reconciliation = new Reconciliation();
   readonly #repeats = new Repeats();
@@ -55,7 +56,6 @@ export class State {
   readonly #log: Logger;
   #calls = new Calls('');
   #waiting: readonly Pod[] = [];
-  #serial = 0;
 
   constructor(options: StateOptions, log: Logger) {
     this.#options = options;
@@ -72,6 +72,7 @@ export class State {
     const { volumes, cluster } = options;
     const isOwned = (id: string) => volumes.has(id) || this.tasks.get(makerOf(cluster, id) ?? '') !== undefined;
     this.#offers = new Offers(options, this.#roster, isOwned, log);
+    this.#launches = new Launches(options, this.#roster, this.#offers, this.tasks);
     this.machines = new Machines(this.#roster);
   }
 
@@ -265,36 +266,36 @@ export class State {
 
   /** Every agent with reserved seats: its offers and its seats leave together. */
   takeLaunches(now: number): Launch[] {
-    return this.#options.roles
-      .flatMap((role) => this.#roster.places(role))
-      .filter(({ reserved }) => reserved.length > 0)
-      .map((place) => {
-        const record = launchName(this.#options.isRevocable, now, this.#serial++);
-        const tasks = place.reserved.splice(0);
-        for (const task of tasks) task.stage = 'recording';
-        this.tasks.record(tasks, record);
-        return { record, agent: place.agent, offerIds: this.#offers.taken(place), tasks };
-      });
+    return this.#launches.take(now);
   }
 
   /** The record is written: now the ACCEPT, or a DECLINE if meanwhile nobody is left to launch. */
-  recorded({ agent, offerIds, tasks }: Launch, now: number): Effect[] {
+  recorded({ role, agent, offerIds, tasks }: Launch, now: number): Effect[] {
     const cancelled = tasks.filter((task) => task.cancelled);
     const effects = cancelled.flatMap((task) => this.#giveUp(task, 'the pod was deleted', now));
     const leaving = tasks.filter((task) => !task.cancelled);
     if (tasks.some((task) => task.carriesExecutor)) agent.starting = undefined;
     agent.refresh();
-    if (leaving.length === 0) return [...effects, ...send(this.#calls.decline(offerIds, 0))];
+    if (leaving.length === 0) return [...effects, ...send(this.#calls.decline(offerIds, 0)), ...this.#left(role, now)];
     for (const task of leaving) Object.assign(task, { stage: 'launching', askedAt: now } satisfies Partial<Task>);
     // What is left over may be needed by the next pod of a burst; once none comes, SUPPRESS leaves it to others.
-    return [...effects, ...send(this.#calls.accept(offerIds, operationsOf(leaving, agent), 0))];
+    return [
+      ...effects,
+      ...send(this.#calls.accept(offerIds, operationsOf(leaving, agent), 0)),
+      ...this.#left(role, now),
+    ];
   }
 
   /** The record could not be written: nothing was sent. */
-  notRecorded({ agent, offerIds, tasks }: Launch, why: string, now: number): Effect[] {
+  notRecorded({ role, agent, offerIds, tasks }: Launch, why: string, now: number): Effect[] {
     if (tasks.some((task) => task.carriesExecutor)) agent.executor = undefined;
     const effects = tasks.flatMap((task) => this.#giveUp(task, why, now));
-    return [...effects, ...send(this.#calls.decline(offerIds, 0))];
+    return [...effects, ...send(this.#calls.decline(offerIds, 0)), ...this.#left(role, now)];
+  }
+
+  /** What the offers of a launch had more than it took may be asked for. */
+  #left(role: string, now: number): Effect[] {
+    return this.#offers.left(role) ? this.#ask(now) : [];
   }
 
   bound(task: Task, now: number): Effect[] {

@@ -303,6 +303,32 @@ describe('considerate of neighbours:', () => {
     for (let now = 1300; now < 60_000; now += 250) expect(callTypes(state.tick(now))).not.toContain('REVIVE');
   });
 
+  test('pods that come while a REVIVE has no answer make no further one', () => {
+    const state = subscribed();
+    state.tick(0);
+    state.tick(300);
+    const pods = [makePod('p'), makePod('q'), makePod('r')];
+    expect(callTypes(state.want(pods.slice(0, 1), 1000))).toEqual(['REVIVE']);
+    expect(callTypes(state.want(pods.slice(0, 2), 1010))).toEqual([]);
+    state.offered([makeOffer('a1')], 1020);
+    expect(callTypes(state.want(pods.slice(0, 2), 1021))).toEqual([]);
+    expect(callTypes(state.want(pods, 1022))).toEqual(['REVIVE']);
+  });
+
+  test('what the last ACCEPT left over is asked for while pods wait, as long as something was taken', () => {
+    const state = subscribed();
+    const [small, great] = [makePod('small'), makePod('great')];
+    state.want([small, great], 0);
+    state.offered([makeOffer('a1'), makeOffer('a2')], 0);
+    state.reserve(small, 'host-a1');
+    state.reserve(great, 'host-a2');
+    const [first, second] = state.takeLaunches(10);
+    state.want([makePod('next')], 11);
+    expect(callTypes(state.recorded(first!, 12))).toEqual(['ACCEPT']);
+    expect(callTypes(state.recorded(second!, 13))).toEqual(['ACCEPT', 'REVIVE']);
+    for (let now = 250; now < 5000; now += 250) expect(callTypes(state.tick(now))).not.toContain('REVIVE');
+  });
+
   test('many new pods one after the other do not make many REVIVEs', () => {
     const state = subscribed();
     state.tick(0);
