@@ -20,6 +20,9 @@ export interface Field {
   readonly names: ReadonlyMap<number, string>;
 }
 
+type Message = Readonly<Record<string, unknown>>;
+type MessageField = Field & { readonly shape: Shape };
+
 export interface Shape {
   /** Without the package: `Offer.Operation`. */
   readonly name: string;
@@ -28,6 +31,9 @@ export interface Shape {
   /** In the order of their names: the order in which Mesos reads a JSON object, hence of its complaints. */
   alphabetical: readonly Field[];
   byId: ReadonlyMap<number, Field>;
+  required: readonly Field[];
+  /** Fields that are messages themselves. */
+  messages: readonly MessageField[];
 }
 
 /** Deeper nesting than this is refused, in both encodings. */
@@ -59,11 +65,13 @@ function shape(type: protobuf.Type): Shape {
   const known = shapes.get(type.fullName);
   if (known) return known;
   const name = type.fullName.replace(/^\.mesos\.v1\.([a-z]+\.)?/, '');
-  const made: Shape = { name, fields: [], alphabetical: [], byId: new Map() };
+  const made: Shape = { name, fields: [], alphabetical: [], byId: new Map(), required: [], messages: [] };
   shapes.set(type.fullName, made);
   made.fields = type.fieldsArray.map(field).sort((a, b) => a.id - b.id);
   made.alphabetical = made.fields.toSorted((a, b) => (a.name < b.name ? -1 : 1));
   made.byId = new Map(made.fields.map((f) => [f.id, f]));
+  made.required = made.fields.filter((f) => f.required);
+  made.messages = made.fields.filter((f): f is MessageField => f.shape !== undefined);
   return made;
 }
 
@@ -84,19 +92,31 @@ function field(from: protobuf.Field): Field {
 }
 
 /** Paths of the required fields that are not set, as Mesos names them: `subscribe.framework_info.user`, `tasks[0].name`. */
-export function missingFields(shape: Shape, value: Readonly<Record<string, unknown>>, prefix = ''): string[] {
-  const missing = shape.fields.filter((f) => f.required && value[f.name] == null).map((f) => prefix + f.name);
-  for (const f of shape.fields) {
-    const inner = value[f.name];
-    if (!f.shape || inner == null) continue;
-    if (f.repeated)
-      (inner as Record<string, unknown>[]).forEach((item, i) =>
-        missing.push(...missingFields(f.shape!, item, `${prefix}${f.name}[${i}].`)),
-      );
-    else if (f.map)
-      for (const [key, item] of Object.entries(inner as Record<string, Record<string, unknown>>))
-        missing.push(...missingFields(f.shape, item, `${prefix}${f.name}[${key}].`));
-    else missing.push(...missingFields(f.shape, inner as Record<string, unknown>, `${prefix}${f.name}.`));
+export function missingFields(shape: Shape, value: Message, prefix = ''): string[] {
+  // Nearly every message is complete: paths are made only for those that are not.
+  if (isComplete(shape, value)) return [];
+  const own = shape.required.filter((f) => value[f.name] == null).map((f) => prefix + f.name);
+  const inner = shape.messages.flatMap((f) =>
+    Object.entries(messagesIn(f, value)).flatMap(([key, item]) => {
+      const at = f.repeated || f.map ? `${f.name}[${key}]` : f.name;
+      return missingFields(f.shape, item, `${prefix}${at}.`);
+    }),
+  );
+  return [...own, ...inner];
+}
+
+function isComplete(shape: Shape, value: Message): boolean {
+  for (const f of shape.required) if (value[f.name] == null) return false;
+  for (const f of shape.messages) {
+    if (value[f.name] == null) continue;
+    for (const item of Object.values(messagesIn(f, value))) if (!isComplete(f.shape, item)) return false;
   }
-  return missing;
+  return true;
+}
+
+/** One, an array of them, or a map of them. */
+function messagesIn(field: Field, value: Message): readonly Message[] | Readonly<Record<string, Message>> {
+  const inner = value[field.name];
+  if (inner == null) return [];
+  return (field.repeated || field.map ? inner : [inner]) as Message[] | Record<string, Message>;
 }
