@@ -316,9 +316,12 @@ export class State {
 
   updated(status: TaskStatus, now: number): Effect[] {
     if (this.#repeats.isOne(status, now)) return [];
+    return [...this.#reconcile(this.#reconciliation.answered(status.task_id.value)), ...this.#told(status, now)];
+  }
+
+  #told(status: TaskStatus, now: number): Effect[] {
     const ack = this.#calls.acknowledge(status);
     const acked = send(ack);
-    this.#reconciliation.answered(status.task_id.value);
     const task = this.tasks.get(status.task_id.value);
     if (isWhereabouts(status.task_id.value)) return acked;
     if (!task) return [...this.#killUnknown(status), ...acked];

@@ -360,6 +360,24 @@ describe('reconciliation', () => {
     ]);
   });
 
+  test('of very many tasks asks batch by batch, going on with those whose answers do not come', () => {
+    const state = subscribed();
+    const ids = Array.from({ length: 2500 }, (_, i) => `pod.u${i}.0`);
+    for (const [i, id] of ids.entries())
+      state.seats.adopt({
+        ...{ id, agentId: 'a1', uid: `u${i}`, key: `default/p${i}`, node: 'host-a1', stage: 'bound' },
+        ...{ record: undefined, pod: undefined, rebound: true, anyPorts: [] },
+      });
+    const askedBy = (effects: Parameters<typeof callsOf>[0]) =>
+      callsOf(effects).flatMap((call) => (call.type === 'RECONCILE' ? [call.reconcile.tasks?.length] : []));
+    expect(askedBy(state.subscribed('f-0001', 0))).toEqual([1000]);
+    const more = ids.slice(0, 600).flatMap((id) => askedBy(state.updated(statusOf(id, 'a1', 'TASK_RUNNING'), 1)));
+    expect(more).toEqual([1000]);
+    expect(askedBy(state.tick(2000))).toEqual([500]);
+    for (const id of ids.slice(0, 2499)) state.updated(statusOf(id, 'a1', 'TASK_RUNNING'), 2001);
+    expect(askedBy(state.tick(10_000))).toEqual([1]);
+  });
+
   test('a launch without an answer is asked about, not given back', async () => {
     const state = subscribed();
     const { taskId, seat } = launched(state);
