@@ -2,9 +2,7 @@ import { annotations } from '../api/kinds/names.ts';
 import { type Pod, isTerminal } from '../api/kinds/pod.ts';
 import type { Node } from '../api/kinds/node.ts';
 import { type Stored, keyOf } from '../api/meta.ts';
-import type { EventRecorder } from '../client/events.ts';
 import type { Change, Informer } from '../client/informer.ts';
-import type { Logger } from '../lib/log.ts';
 import type { MesosError } from '../mesos/errors.ts';
 import type { QuotaConfig, Schedule } from '../mesos/master.ts';
 import type { Call, Event, EventSubscribed } from '../mesos/scheduler.ts';
@@ -13,37 +11,21 @@ import type { TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo, Role } from '../mesos/types.ts';
 import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
-import type { Bindings } from './bindings.ts';
-import { type Fate, fateOf, goneWith } from './fates.ts';
-import type { Figures } from './figures.ts';
+import { EffectRunner, type EffectRunnerParts } from './effect-runner.ts';
+import { goneWith } from './fates.ts';
 import type { Inventory } from './inventory.ts';
-import { Inboxes } from './inboxes.ts';
 import type { AgentTotal } from './leftovers.ts';
 import { Superseded, tellLoss } from './lost-subscription.ts';
-import { type Persisted, persist } from './persist.ts';
-import type { Records } from './records.ts';
-import type { Effect, Launch } from './effects.ts';
-import type { State } from './state.ts';
-import { type Task, isSent } from './tasks.ts';
+import { isSent } from './tasks.ts';
 import { goneAgentOf, isOfDrain, Whereabouts } from './whereabouts.ts';
 
-export interface FrameworkParts {
+export interface FrameworkParts extends EffectRunnerParts {
   pods: Informer<Pod>;
   nodes: Informer<Node>;
   /** The node, or where the pod belongs, is of our class. */
   isOurs: (node: Node | undefined, pod?: Pod) => boolean;
-  bindings: Bindings;
-  events: EventRecorder;
-  records: Records;
-  state: State;
   inventory: Inventory;
   info: FrameworkInfo;
-  figures: Figures;
-  /** Milliseconds seats are gathered before they leave in one ACCEPT per agent. */
-  gather: number;
-  log: Logger;
-  signal: AbortSignal;
-  now: () => number;
 }
 
 type StoredPod = Pod & Stored;
@@ -52,17 +34,15 @@ type StoredPod = Pod & Stored;
 export class Framework implements Cluster {
   readonly #parts: FrameworkParts;
   readonly #listeners = new Set<() => void>();
-  /** Work on one task goes in order: a binding before the end that follows it. */
-  readonly #work = new Inboxes();
+  readonly #runner: EffectRunner;
   readonly #whereabouts = new Whereabouts();
-  #session: Session<Call, Event> | undefined;
-  #gathering: NodeJS.Timeout | undefined;
   #subscribed = Promise.withResolvers<void>();
   #fatal: Error | undefined;
   #storedId = '';
 
   constructor(parts: FrameworkParts) {
     this.#parts = parts;
+    this.#runner = new EffectRunner(parts, () => this.#changed());
   }
 
   // --- the Cluster port ---------------------------------------------------------------------------------------------
@@ -80,17 +60,17 @@ export class Framework implements Cluster {
   }
 
   want(pods: readonly Pod[]): void {
-    this.#carryOut(this.#parts.state.want(pods, this.#parts.now()));
+    this.#runner.run(this.#parts.state.want(pods, this.#parts.now()));
   }
 
   reserve(pod: Pod, node: string): Seat | undefined {
     const seat = this.#parts.state.reserve(pod, node);
-    if (seat) this.#launchSoon();
+    if (seat) this.#runner.launchSoon();
     return seat;
   }
 
   release(pod: Pod): void {
-    this.#carryOut(this.#parts.state.release(pod.metadata.uid!, this.#parts.now()));
+    this.#runner.run(this.#parts.state.release(pod.metadata.uid!, this.#parts.now()));
   }
 
   onChange(listener: () => void): void {
@@ -103,7 +83,7 @@ export class Framework implements Cluster {
   reconcile(kind: 'explicit' | 'implicit'): number {
     const { state } = this.#parts;
     const sent = kind === 'explicit' ? [...state.tasks.all()].filter(isSent) : [];
-    this.#carryOut(kind === 'explicit' ? state.askFor(sent) : state.askForAll());
+    this.#runner.run(kind === 'explicit' ? state.askFor(sent) : state.askForAll());
     return sent.length;
   }
 
@@ -114,14 +94,13 @@ export class Framework implements Cluster {
     const { records, state, pods, nodes, isOurs, signal } = this.#parts;
     this.#storedId = await records.frameworkId(signal);
     for (const known of await records.underWay(signal))
-      this.#carryOut(state.seats.recovered(known, pods.get(known.key)));
+      this.#runner.run(state.seats.recovered(known, pods.get(known.key)));
     for (const pod of pods.list()) if (isOurs(nodes.get(pod.spec.nodeName ?? ''), pod)) this.#adoptBound(pod);
     pods.on((change) => this.#podChanged(change));
     nodes.on(({ type, object }) => this.#nodeChanged(object.metadata.name, type === 'deleted' ? undefined : object));
     const ticking = setInterval(() => this.#tick(), 250);
     signal.addEventListener('abort', () => {
       clearInterval(ticking);
-      clearTimeout(this.#gathering);
     });
   }
 
@@ -139,7 +118,7 @@ export class Framework implements Cluster {
       return { type: 'SUBSCRIBE', ...(id ? { framework_id: id } : {}), subscribe: { framework_info } };
     },
     up: (session: Session<Call, Event>): void => {
-      this.#session = session;
+      this.#runner.up(session);
     },
     event: (event: Event): void => {
       this.#parts.figures.event(event);
@@ -147,9 +126,9 @@ export class Framework implements Cluster {
     },
     down: (reason: MesosError): void => {
       const { figures, state, log, now } = this.#parts;
-      this.#session = undefined;
+      this.#runner.down();
       figures.disconnected();
-      this.#carryOut(state.disconnected(now()));
+      this.#runner.run(state.disconnected(now()));
       if (this.#fatal) throw this.#fatal;
       tellLoss(reason, log);
     },
@@ -163,12 +142,12 @@ export class Framework implements Cluster {
       case 'SUBSCRIBED':
         return this.#onSubscribed(event.subscribed);
       case 'OFFERS':
-        this.#carryOut(state.offered(event.offers.offers ?? [], now()));
+        this.#runner.run(state.offered(event.offers.offers ?? [], now()));
         inventory.seen((event.offers.offers ?? []).map((offer) => state.agent(offer.agent_id.value)?.name ?? ''));
-        this.#launchSoon();
+        this.#runner.launchSoon();
         return this.#changed();
       case 'RESCIND':
-        return this.#carryOut(state.rescinded(event.rescind.offer_id.value, now()));
+        return this.#runner.run(state.rescinded(event.rescind.offer_id.value, now()));
       case 'INVERSE_OFFERS':
         return this.#looksAgain(state.machines.inverseOffered(event.inverse_offers.inverse_offers ?? [], now()));
       case 'RESCIND_INVERSE_OFFER':
@@ -188,23 +167,25 @@ export class Framework implements Cluster {
     const { records, state, log, now, signal } = this.#parts;
     log.info({ framework: frameworkId }, 'subscribed to the Mesos master');
     const start = () => {
-      this.#carryOut(state.subscribed(frameworkId, now(), master_info?.version));
+      this.#runner.run(state.subscribed(frameworkId, now(), master_info?.version));
       this.#whereabouts.soon();
       this.#subscribed.resolve();
     };
     if (this.#storedId === frameworkId) return start();
     // Nothing may be launched under an id that a restart would not find again.
     this.#storedId = frameworkId;
-    void this.#persist('keep the FrameworkID', () => records.keepFrameworkId(frameworkId, signal)).then(({ done }) => {
-      if (done) start();
-    });
+    void this.#runner
+      .persist('keep the FrameworkID', () => records.keepFrameworkId(frameworkId, signal))
+      .then(({ done }) => {
+        if (done) start();
+      });
   }
 
   #update(status: TaskStatus): void {
     const { state, inventory, log, now } = this.#parts;
     log.debug({ task: status.task_id.value, state: status.state }, 'task update');
     if (isOfDrain(status)) this.drains(status.agent_id?.value ?? '');
-    this.#carryOut(state.updated(status, now()));
+    this.#runner.run(state.updated(status, now()));
     const gone = goneAgentOf(status);
     if (gone) inventory.removed(gone);
   }
@@ -231,7 +212,7 @@ export class Framework implements Cluster {
       this.#storedId = '';
       state.frameworkId = '';
       for (const { id, agentId } of [...state.tasks.all()])
-        this.#carryOut(
+        this.#runner.run(
           state.updated({ task_id: { value: id }, agent_id: { value: agentId }, state: 'TASK_GONE' }, now()),
         );
     }
@@ -244,9 +225,9 @@ export class Framework implements Cluster {
     const agent = state.agentOfNode(pod.spec.nodeName ?? '');
     if (type === 'deleted' || isTerminal(pod)) agent?.removePod(pod.metadata.uid);
     else agent?.addPod(pod);
-    if (type === 'deleted') this.#carryOut(state.podGone(pod.metadata.uid, now()));
+    if (type === 'deleted') this.#runner.run(state.podGone(pod.metadata.uid, now()));
     else if (isTerminal(pod)) state.podEnded(pod.metadata.uid);
-    else if (agent && this.#session) this.#house(pod, agent);
+    else if (agent && this.#runner.isUp) this.#house(pod, agent);
     if (type === 'deleted') this.#changed();
   }
 
@@ -254,8 +235,8 @@ export class Framework implements Cluster {
   #house(pod: StoredPod, agent: Agent): void {
     const { state, now } = this.#parts;
     const rejection = state.tasks.ofPod(pod.metadata.uid) ? undefined : state.rejectionOf(pod, agent);
-    if (rejection) void this.#fail(pod, rejection);
-    else this.#carryOut(state.addHomeless(pod, now()));
+    if (rejection) void this.#runner.fail(pod, rejection);
+    else this.#runner.run(state.addHomeless(pod, now()));
   }
 
   #nodeChanged(name: string, node: (Node & Stored) | undefined): void {
@@ -310,7 +291,7 @@ export class Framework implements Cluster {
 
   /** Mesos may have the node's machine. */
   vacated(node: string): void {
-    this.#carryOut(this.#parts.state.vacated(node));
+    this.#runner.run(this.#parts.state.vacated(node));
   }
 
   #looksAgain(nodes: readonly string[]): void {
@@ -321,50 +302,25 @@ export class Framework implements Cluster {
 
   /** What agents keep, as the master has it. */
   audit(agents: readonly AgentTotal[]): void {
-    this.#carryOut(this.#parts.state.audit(agents, this.#parts.now()));
+    this.#runner.run(this.#parts.state.audit(agents, this.#parts.now()));
   }
 
   /** The agent will not come back: what was bound there ends as Failed, so that controllers replace it. */
   async agentGone(agentId: string, name: string): Promise<void> {
     const { state, pods, now } = this.#parts;
-    this.#carryOut(state.agentRemoved(agentId, now()));
+    this.#runner.run(state.agentRemoved(agentId, now()));
     if (state.agentOfNode(name)) return;
-    await Promise.all(pods.by('node', name).map((pod) => this.#fail(pod, goneWith(name))));
+    await Promise.all(pods.by('node', name).map((pod) => this.#runner.fail(pod, goneWith(name))));
   }
 
-  // --- carrying out -------------------------------------------------------------------------------------------------
-
-  #carryOut(effects: readonly Effect[]): void {
-    for (const effect of effects) {
-      if (effect.do === 'call') this.#call(effect.call);
-      else if (effect.do === 'bind') this.#work.add(effect.task.uid, () => this.#bind(effect.task, effect.ack));
-      else if (effect.do === 'ended')
-        this.#work.add(effect.task.uid, () => this.#ended(effect.task, effect.status, effect.ack));
-      else void this.#persist('erase a launch record', () => this.#parts.records.erase(effect.record));
-    }
-  }
-
-  /** Calls leave in the order of this method's calls; one that fails with its connection is settled by reconciliation. */
-  #call(call: Call | undefined): void {
-    const session = this.#session;
-    if (!call || !session) return;
-    this.#parts.figures.call(call);
-    session.call(call).catch((err: unknown) => {
-      if (this.#session !== session) return;
-      this.#parts.log.warn({ err, call: call.type }, 'the Mesos master did not take a call');
-      if (call.type !== 'UPDATE_FRAMEWORK') return;
-      // What it still holds back is not known: a new subscription is without constraints, and stays so.
-      this.#parts.state.cannotNarrow();
-      session.close();
-    });
-  }
+  // --- inside ------------------------------------------------------------------------------------------------------
 
   #tick(): void {
-    if (!this.#session) return;
+    if (!this.#runner.isUp) return;
     const { state, now } = this.#parts;
-    this.#carryOut(state.tick(now()));
-    this.#carryOut(state.askFor(this.#whereabouts.due(() => this.#outOfSight(), now())));
-    this.#launchSoon();
+    this.#runner.run(state.tick(now()));
+    this.#runner.run(state.askFor(this.#whereabouts.due(() => this.#outOfSight(), now())));
+    this.#runner.launchSoon();
   }
 
   /** Ids of agents that have a node, but are cut off, or were not seen since we are here. */
@@ -374,69 +330,6 @@ export class Framework implements Cluster {
       .filter((node) => isOurs(node))
       .filter(({ metadata }) => !state.agentOfNode(metadata.name)?.reachable)
       .flatMap(({ metadata }) => metadata.annotations?.[annotations.agentId] ?? []);
-  }
-
-  #launchSoon(): void {
-    this.#gathering ??= setTimeout(() => {
-      this.#gathering = undefined;
-      for (const launch of this.#parts.state.takeLaunches(this.#parts.now())) void this.#launch(launch);
-    }, this.#parts.gather);
-  }
-
-  async #launch(launch: Launch): Promise<void> {
-    const { records, state, log, now } = this.#parts;
-    const session = this.#session;
-    try {
-      await records.write(launch);
-    } catch (err) {
-      log.warn({ err, node: launch.agent.name }, 'could not record a launch; its pods go back to the queue');
-      return this.#carryOut(state.notRecorded(launch, 'the launch could not be recorded', now()));
-    }
-    if (!session || this.#session !== session)
-      return this.#carryOut(state.notRecorded(launch, 'the connection to the Mesos master was lost', now()));
-    this.#carryOut(state.recorded(launch, now()));
-  }
-
-  /** Binds, or tells a bound pod its new task, until the apiserver has said yes or no; acknowledges afterwards. */
-  async #bind(task: Task, ack: Call | undefined): Promise<void> {
-    const { bindings, figures, state, now } = this.#parts;
-    const began = now();
-    const outcome = await this.#persist('bind a pod', () =>
-      task.rebound ? bindings.rename(task) : bindings.create(task),
-    );
-    if (!outcome.done && outcome.stopped) return;
-    figures.bound(now() - began);
-    const refusal = outcome.done ? outcome.value : 'the apiserver refused the binding';
-    this.#carryOut(refusal === undefined ? state.bound(task, now()) : state.bindFailed(task, refusal));
-    this.#call(ack);
-  }
-
-  /** The pod itself says whether its end is as it should be, or its task was lost under it. */
-  async #ended(task: Task, status: TaskStatus, ack: Call | undefined): Promise<void> {
-    const { bindings, state, log, now } = this.#parts;
-    const { state: taskState, message } = status;
-    const seen = await this.#persist('see what became of a pod', async () => {
-      const pod = await bindings.read(task);
-      if (!pod || isTerminal(pod)) return state.podEnded(task.uid);
-      log.info({ pod: task.key, task: task.id, state: taskState, message }, 'a bound pod lost its task');
-      const fate = fateOf(status);
-      if (fate) return this.#fail(pod, fate);
-      this.#carryOut(state.addHomeless(pod, now()));
-    });
-    if (!seen.done && seen.stopped) return;
-    this.#call(ack);
-    this.#changed();
-  }
-
-  async #fail(pod: StoredPod, { reason, message }: Fate): Promise<void> {
-    const { bindings, events } = this.#parts;
-    if (isTerminal(pod)) return;
-    events.record({ apiVersion: 'v1', kind: 'Pod', ...pod }, 'Warning', reason, message);
-    await this.#persist('mark a pod as failed', () => bindings.fail(pod, reason, message));
-  }
-
-  #persist<T>(what: string, action: () => Promise<T>): Promise<Persisted<T>> {
-    return persist(what, action, this.#parts);
   }
 
   #changed(): void {
