@@ -4,6 +4,9 @@ import { dockerIsHere, startDockerd } from '../executor/dockerd.ts';
 import { pauseImage } from '../executor/images.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
 
+/** Of the bridges and addresses of containers: files that run side by side have each their own. */
+const number = 10 + Number(process.env.JEST_WORKER_ID ?? 1);
+
 /** A cluster, and what it runs on. */
 export interface Place {
   cluster: TestCluster;
@@ -16,7 +19,7 @@ async function withProcesses(overrides: Partial<ClusterOptions> = {}): Promise<P
 }
 
 export async function withContainerd(overrides: Partial<ClusterOptions> = {}): Promise<Place> {
-  const containerd: Containerd = await startContainerd(10);
+  const containerd: Containerd = await startContainerd(number);
   try {
     const cluster = await startTestCluster({
       ...overrides,
@@ -32,7 +35,7 @@ export async function withContainerd(overrides: Partial<ClusterOptions> = {}): P
 }
 
 async function withDocker(overrides: Partial<ClusterOptions> = {}): Promise<Place> {
-  const dockerd = await startDockerd(10);
+  const dockerd = await startDockerd(number);
   try {
     const cluster = await startTestCluster({
       ...overrides,

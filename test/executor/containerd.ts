@@ -4,6 +4,7 @@ import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { removeCgroup } from '../../executor/runtimes/cgroups.ts';
 import { endShims, stopChild } from './daemons.ts';
+import { forwardPackets } from './forwarding.ts';
 import { pauseImage, writeImages } from './images.ts';
 import { type Place, lines, namesIn } from './leftovers.ts';
 
@@ -35,7 +36,7 @@ export async function startContainerd(number: number, megabytes?: number, netns?
   const bridge = `kmt${number}`;
   const inside = netns === undefined ? [] : ['nsenter', `--net=/run/netns/${netns}`];
   const here = (program: string, ...args: string[]) => execFileSync('env', [...inside, program, ...args]);
-  const forward = here('sysctl', '-n', 'net.ipv4.ip_forward').toString().trim();
+  const stopForwarding = netns === undefined ? forwardPackets() : () => undefined;
   writeFileSync(join(directory, 'config.toml'), config(directory, storage));
   mkdirSync(join(directory, 'net.d'));
   writeFileSync(
@@ -54,7 +55,7 @@ export async function startContainerd(number: number, megabytes?: number, netns?
       '-c',
       `ip link delete ${bridge} 2>/dev/null; grep " ${directory}\\| ${storage}" /proc/self/mounts | cut -d" " -f2 | sort -r | xargs -r -n1 umount -l; true`,
     );
-    here('sysctl', '-qw', `net.ipv4.ip_forward=${forward}`);
+    stopForwarding();
     removeCgroup(cgroup);
     rmSync(directory, { recursive: true, force: true });
     rmSync(storage, { recursive: true, force: true });

@@ -6,6 +6,7 @@ import Docker from 'dockerode';
 import { removeCgroup } from '../../executor/runtimes/cgroups.ts';
 import { eventually } from '../eventually.ts';
 import { endShims, stopChild } from './daemons.ts';
+import { forwardPackets } from './forwarding.ts';
 import { writeImages } from './images.ts';
 import type { Place } from './leftovers.ts';
 
@@ -39,9 +40,8 @@ export async function startDockerd(number: number): Promise<Dockerd> {
     ...{ 'exec-opts': ['native.cgroupdriver=cgroupfs'], 'cgroup-parent': cgroup },
   };
   writeFileSync(join(directory, 'daemon.json'), JSON.stringify(settings));
-  const forward = readFileSync('/proc/sys/net/ipv4/ip_forward', 'utf8').trim();
   // As a Docker does that may change what is not its own: pods reach each other through Services.
-  writeFileSync('/proc/sys/net/ipv4/ip_forward', '1');
+  const stopForwarding = forwardPackets();
   sh(`ip link add ${bridge} type bridge && ip addr add 10.87.${number}.1/24 dev ${bridge} && ip link set ${bridge} up`);
   const docker = new Docker({ socketPath: socket });
   const run = (): ChildProcess => {
@@ -64,7 +64,7 @@ export async function startDockerd(number: number): Promise<Dockerd> {
     sh(
       `ip link delete ${bridge} 2>/dev/null; grep " ${directory}\\| ${storage}" /proc/self/mounts | cut -d" " -f2 | sort -r | xargs -r -n1 umount -l; true`,
     );
-    writeFileSync('/proc/sys/net/ipv4/ip_forward', forward);
+    stopForwarding();
     removeCgroup(cgroup);
     rmSync(directory, { recursive: true, force: true });
     rmSync(storage, { recursive: true, force: true });
