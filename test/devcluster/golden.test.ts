@@ -255,15 +255,33 @@ describe('the devcluster answers as a real Mesos did', () => {
     60_000,
   );
 
-  test('about tasks of a custom executor, before its agent restarts', async () => {
+  test('about tasks of a custom executor whose agent restarts, and of a framework that does not checkpoint', async () => {
+    const allocationInterval = 2000;
+    const devcluster = await cluster(1, { allocationInterval });
+    const { faults } = devcluster;
+    // As in the recording, one framework launches just before a round of offers, the other just after it.
+    const justBefore = delay(allocationInterval * 0.9);
     const { compared } = await replay({
       scenario: '07-agent-restart',
-      cluster: await cluster(1),
-      to: 50,
+      cluster: devcluster,
+      to: 167,
       replace: { 'http://127.0.0.1:6190/executor.mjs': program },
+      onNote: async (text) => {
+        if (text.startsWith('tasks: r1')) await justBefore;
+        if (text.startsWith('SIGKILL to the agent')) faults.crashAgent(0);
+        if (text.startsWith('agent starts again')) {
+          // One task ends meanwhile.
+          await delay(2500);
+          await faults.restartAgent(0);
+        }
+        if (text.startsWith('SIGTERM to the agent')) {
+          faults.crashAgent(0);
+          await faults.restartAgent(0);
+        }
+      },
       skip: others,
     });
-    expect(compared).toBe(15);
+    expect(compared).toBe(57);
   }, 60_000);
 
   test('about agents that are lost, return, die and are gone', async () => {
