@@ -7,6 +7,7 @@ import { NotLaunched, type Seat } from '../scheduler/index.ts';
 import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';
 import { type Effect, type Launch, send } from './effects.ts';
+import { whyNot } from './fates.ts';
 import { Homeless } from './homeless.ts';
 import { rejectionOf, type Rejection } from './rejection.ts';
 import { executorId, hasExecutor, operationsOf } from './launch.ts';
@@ -414,9 +415,8 @@ export class State {
       task.seat.resolve();
       return [...this.#settled(task), { do: 'ended', task, status, ack }];
     }
-    const { state, reason, message } = status;
-    this.#log.info({ task: task.id, pod: task.key, state, reason, message }, 'launch did not happen');
-    const why = `Mesos says ${state}${reason ? ` (${reason})` : ''}${message ? `: ${message}` : ''}`;
+    const why = whyNot(status);
+    this.#log.info({ task: task.id, pod: task.key, why }, 'launch did not happen');
     return [...this.#giveUp(task, why, now), ...send(ack)];
   }
 
