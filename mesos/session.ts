@@ -96,7 +96,7 @@ export interface Session<C, E> {
 }
 
 /** Resolves when the server answered 200; throws MesosError otherwise. */
-export async function openSession<C extends object, E extends { type: string }>(
+export async function openSession<C extends { type: string }, E extends { type: string }>(
   options: SessionOptions<C, E>,
 ): Promise<Session<C, E>> {
   const { protocol, contentType = 'application/x-protobuf' } = options;
@@ -131,13 +131,12 @@ export async function openSession<C extends object, E extends { type: string }>(
     events: stream.events(),
     closed,
     close: () => ended.abort(),
-    call: (call) =>
-      sendCall(
-        calls,
-        { path, headers: callHeaders, body: protocol.call.encode(call, contentType) },
-        signal,
-        options.credentials,
-      ),
+    call: async (call) => {
+      // A master ends at once when a framework makes one.
+      if (call.type === 'UNKNOWN') throw new MesosError('refused', 'a call of type UNKNOWN is not sent');
+      const body = protocol.call.encode(call, contentType);
+      await sendCall(calls, { path, headers: callHeaders, body }, signal, options.credentials);
+    },
   };
 }
 

@@ -68,7 +68,7 @@ export interface Subscriber<C, E> {
 }
 
 /** Subscribes to whoever leads, again after each end, with backoff, until the signal aborts or `down` throws. */
-export async function keepSubscribed<C extends object, E extends { type: string }>(
+export async function keepSubscribed<C extends { type: string }, E extends { type: string }>(
   leader: Leader,
   { credentials, tls }: MasterOptions,
   subscriber: Subscriber<C, E>,
@@ -84,9 +84,12 @@ export async function keepSubscribed<C extends object, E extends { type: string 
     try {
       const options = { url, credentials, tls, protocol: subscriber.protocol, subscribe: subscriber.subscribe() };
       const session = await openSession({ ...options, signal: within });
-      backoff.reset();
       subscriber.up(session);
-      for await (const event of session.events) subscriber.event(event);
+      for await (const event of session.events) {
+        // Who is refused for what he says of himself is told so in an event, after a 200.
+        if (event.type === 'SUBSCRIBED') backoff.reset();
+        subscriber.event(event);
+      }
       over.abort();
       if (!signal.aborted) subscriber.down(await session.closed);
     } catch (error) {

@@ -71,9 +71,11 @@ async function read(events: AsyncIterable<Event>, count: number): Promise<Event[
 describe('a session', () => {
   test('reads events and sends calls in order over one other connection, with its stream id', async () => {
     const calls: { type: string; id: unknown; port: number | undefined }[] = [];
+    const media = new Set<string>();
     let streamPort: number | undefined;
     const url = await serve((request, body, response) => {
       const call = schedulerCall.decode(body, 'application/x-protobuf');
+      media.add(`${request.headers['content-type']}, ${request.headers.accept ?? 'whatever'}`);
       if (call.type === 'SUBSCRIBE') {
         streamPort = request.socket.remotePort;
         streaming(response).write(Buffer.concat([record(subscribed(15)), record({ type: 'HEARTBEAT' })]));
@@ -91,6 +93,8 @@ describe('a session', () => {
     expect(new Set(calls.map((call) => call.id))).toEqual(new Set(['s-1']));
     expect(new Set(calls.map((call) => call.port)).size).toBe(1);
     expect(calls[0]!.port).not.toBe(streamPort);
+    // Mesos compares media types as a whole: one with parameters is none that it knows.
+    expect([...media]).toEqual(['application/x-protobuf, application/x-protobuf', 'application/x-protobuf, whatever']);
   });
 
   test('understands records that are cut anywhere, also inside a character, and merged ones', async () => {
@@ -163,6 +167,22 @@ describe('a session', () => {
     const session = await open(url);
     await expect(session.call({ type: 'REVIVE' })).rejects.toMatchObject({ code: 'refused', status: 400 });
     await session.call({ type: 'SUPPRESS' });
+  });
+
+  test('sends no call of type UNKNOWN, at which a master ends', async () => {
+    const types: string[] = [];
+    const url = await serve((_request, body, response) => {
+      const { type } = schedulerCall.decode(body, 'application/x-protobuf');
+      types.push(type);
+      if (type === 'SUBSCRIBE') streaming(response).write(record(subscribed()));
+      else response.writeHead(202).end();
+    });
+    const session = await open(url);
+    // No Call as the compiler sees it.
+    const unknown: Call = JSON.parse('{"type":"UNKNOWN"}');
+    await expect(session.call(unknown)).rejects.toMatchObject({ code: 'refused' });
+    await session.call({ type: 'REVIVE' });
+    expect(types).toEqual(['SUBSCRIBE', 'REVIVE']);
   });
 
   test('ends when heartbeats stay away, counted in the interval that the server announced', async () => {

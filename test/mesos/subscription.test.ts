@@ -24,10 +24,10 @@ const head =
 type Misdeed = (socket: Socket) => void;
 
 /**
- * A master of raw sockets that answers each SUBSCRIBE with 200, one good record and the next misdeed; when there is none
+ * A master of raw sockets that answers each SUBSCRIBE with 200, one record (a good one unless told) and the next misdeed; when there is none
  * left it stays good. Answers GET /redirect like one that leads.
  */
-async function fakeMaster(misdeeds: Misdeed[]): Promise<string> {
+async function fakeMaster(misdeeds: Misdeed[], first: Uint8Array = good): Promise<string> {
   const sockets = new Set<Socket>();
   const server = createServer((socket) => {
     sockets.add(socket);
@@ -38,7 +38,7 @@ async function fakeMaster(misdeeds: Misdeed[]): Promise<string> {
         socket.end(`HTTP/1.1 307 Temporary Redirect\r\nLocation: ${url}\r\nContent-Length: 0\r\n\r\n`);
       if (!text.startsWith('POST /api/v1/scheduler')) return;
       socket.write(head);
-      socket.write(chunk(good));
+      socket.write(chunk(first));
       misdeeds.shift()?.(socket);
     });
   }).listen(0, '127.0.0.1');
@@ -57,23 +57,30 @@ interface Line {
 }
 
 /** Keeps a subscription and logs each end of it as the framework does. */
-async function subscribeTo(misdeeds: Misdeed[]): Promise<{ ups: () => number; got: string[]; ends: () => Line[] }> {
+async function subscribeTo(
+  misdeeds: Misdeed[],
+  first?: Uint8Array,
+): Promise<{ ups: () => number; got: string[]; at: number[]; ends: () => Line[] }> {
   const lines: Line[] = [];
   const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line) as Line) });
   const stop = new AbortController();
   stops.push(() => stop.abort());
-  const masters = { masters: await fakeMaster(misdeeds), credentials: undefined, tls: undefined };
+  const masters = { masters: await fakeMaster(misdeeds, first), credentials: undefined, tls: undefined };
   const got: string[] = [];
+  const at: number[] = [];
   let ups = 0;
   const subscriber = {
     protocol: schedulerApi,
     subscribe: (): Call => ({ type: 'SUBSCRIBE', subscribe: { framework_info: { user: 'u', name: 'n' } } }),
     up: () => void (ups += 1),
-    event: ({ type }: Event) => void got.push(type),
+    event: ({ type }: Event) => {
+      got.push(type);
+      at.push(performance.now());
+    },
     down: (err: Error) => log.warn({ err }, 'no subscription'),
   };
   void keepSubscribed(new Leader(masters, log, stop.signal), masters, subscriber, stop.signal);
-  return { ups: () => ups, got, ends: () => lines.filter(({ msg }) => msg === 'no subscription') };
+  return { ups: () => ups, got, at, ends: () => lines.filter(({ msg }) => msg === 'no subscription') };
 }
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
@@ -109,6 +116,19 @@ describe('a subscription to a master that goes wrong', () => {
     await eventually(() => expect(got).toEqual(['SUBSCRIBED', 'SUBSCRIBED']));
     expect(ends()).toHaveLength(1);
     expect(ends()[0]!.err!.message).toMatch(reason);
+  });
+
+  test('comes again less and less often while it is refused in an event, after a 200', async () => {
+    const error: Event = { type: 'ERROR', error: { message: "Changing framework's principal is not allowed." } };
+    const refusal = encodeRecord(schedulerEvent.encode(error, 'application/x-protobuf'));
+    const { got, at } = await subscribeTo(
+      Array.from({ length: 9 }, () => (socket: Socket) => socket.end('0\r\n\r\n')),
+      refusal,
+    );
+    await eventually(() => expect(got.length).toBeGreaterThan(3), 15_000);
+    expect(new Set(got)).toEqual(new Set(['ERROR']));
+    const [, , third = 0, fourth = 0] = at;
+    expect(fourth - third).toBeGreaterThan(900);
   });
 
   test('comes again as often as needed', async () => {
