@@ -7,7 +7,7 @@ import type { Session } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { Bindings } from './bindings.ts';
 import type { Effect, Launch } from './effects.ts';
-import { type Fate, fateOf } from './fates.ts';
+import { type Fate, fateOf, saidOf } from './fates.ts';
 import type { Figures } from './figures.ts';
 import { Inboxes } from './inboxes.ts';
 import { type Persisted, persist } from './persist.ts';
@@ -131,11 +131,11 @@ export class EffectRunner {
   /** The pod itself says whether its end is as it should be, or its task was lost under it. */
   async #ended(task: Task, status: TaskStatus, ack: Call | undefined): Promise<void> {
     const { bindings, state, log, now } = this.#parts;
-    const { state: taskState, message } = status;
+    const message = saidOf(status);
     const seen = await this.persist('see what became of a pod', async () => {
       const pod = await bindings.read(task);
       if (!pod || isTerminal(pod)) return state.podEnded(task.uid);
-      log.info({ pod: task.key, task: task.id, state: taskState, message }, 'a bound pod lost its task');
+      log.info({ pod: task.key, task: task.id, state: status.state, message }, 'a bound pod lost its task');
       const fate = fateOf(status);
       if (fate) return this.fail(pod, fate);
       this.run(state.addHomeless(pod, now()));

@@ -15,7 +15,7 @@ import { EffectRunner, type EffectRunnerParts } from './effect-runner.ts';
 import { goneWith } from './fates.ts';
 import type { Inventory } from './inventory.ts';
 import type { AgentTotal } from './leftovers.ts';
-import { Superseded, tellLoss } from './lost-subscription.ts';
+import { Superseded, tellEnd, tellLoss } from './lost-subscription.ts';
 import { isSent } from './tasks.ts';
 import { goneAgentOf, isOfDrain, Whereabouts } from './whereabouts.ts';
 
@@ -204,7 +204,7 @@ export class Framework implements Cluster {
 
   #error(message: string): void {
     const { state, log, now } = this.#parts;
-    log.error({ message }, 'the Mesos master ended the subscription');
+    tellEnd(message, log);
     if (message === 'Framework failed over') {
       this.#fatal = new Superseded();
     } else if (message === 'Framework has been removed') {

@@ -10,6 +10,21 @@ export class Superseded extends Error {
   }
 }
 
+/** What to do about what a master says of us, by its words. */
+const remedies: readonly (readonly [said: RegExp, remedy: string])[] = [
+  [
+    /principal is not allowed/,
+    'start with the --mesos-principal that this framework had; a framework of another --framework-name may have another',
+  ],
+  [/--roles|authorized to register/, 'name other roles (--mesos-role, --mesos-roles), or let the master give us these'],
+];
+
+/** The master refused us, or ended what we had; `message` is what it said. */
+export function tellEnd(message: string, log: Logger): void {
+  const remedy = remedies.find(([said]) => said.test(message))?.[1];
+  log.error({ message, ...(remedy ? { remedy } : {}) }, 'the Mesos master ended the subscription');
+}
+
 /** Says why there is no subscription. Credentials may be the master's to change, so nothing ends of their refusal. */
 export function tellLoss(reason: MesosError, log: Logger): void {
   if (reason.code !== 'unauthorized')
