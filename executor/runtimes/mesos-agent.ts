@@ -140,4 +140,9 @@ export class MesosAgent {
   }
 }
 
+/** Nobody is there any more to be attached to: Mesos has no status of its own for that. */
+export const isOver = (error: unknown): boolean =>
+  error instanceof MesosError &&
+  (error.status === 404 || (error.status === 500 && /Unknown container|I\/O switchboard/.test(error.message)));
+
 const isMissing = (error: unknown): boolean => error instanceof MesosError && error.status === 404;

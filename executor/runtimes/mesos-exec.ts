@@ -4,7 +4,7 @@ import { drained } from '../../lib/drained.ts';
 import type { ContainerInput, ContainerSession } from '../../mesos/container-io.ts';
 import type { Exec, ExecRequest } from '../runtime.ts';
 import { exitOf } from './mesos-exit.ts';
-import type { MesosAgent } from './mesos-agent.ts';
+import { type MesosAgent, isOver } from './mesos-agent.ts';
 import { enter } from './process-exec.ts';
 import type { ContainerRecord } from './records.ts';
 
@@ -39,6 +39,8 @@ export async function execInContainer(
   let refused: Error | undefined;
   if (stdin)
     input?.done.catch((error: Error) => {
+      // The command has ended before its input came: how, is told as of any other.
+      if (isOver(error)) return;
       refused = error;
       session.close();
     });

@@ -7,6 +7,8 @@ import { MesosRuntime } from '../../executor/runtimes/mesos.ts';
 import { silent } from '../../lib/log.ts';
 import { agentCall } from '../../mesos/codec.ts';
 import { askAgent } from '../../mesos/operator.ts';
+import { RecordDecoder } from '../../mesos/recordio.ts';
+import type { ContainerID } from '../../mesos/types.ts';
 import { Framework, cluster, endAll, executor, task } from '../devcluster/builders.ts';
 
 /** An agent of a development Mesos with an executor, below which containers can be nested. */
@@ -58,6 +60,52 @@ async function judge(asked: IncomingMessage, answered: ServerResponse, url: stri
   forward.on('error', () => answered.destroy());
   answered.on('close', () => forward.destroy());
   forward.end(bytes);
+}
+
+/** Stands before an agent as a slow line does: input comes when its command has ended, and the end of that is told after it. */
+export async function slowlyBeforeAgent(url: string): Promise<{ url: string; answers: number[]; close(): void }> {
+  const answers: number[] = [];
+  const { promise: told, resolve } = Promise.withResolvers<void>();
+  const forward = (asked: IncomingMessage, body: Buffer, then: (answer: IncomingMessage) => void) =>
+    request(`${url}${asked.url}`, { method: 'POST', headers: asked.headers }, then).end(body);
+  const server = createServer((asked, answered) => {
+    const isInput = asked.headers['content-type'] === 'application/recordio';
+    const handle = async () => {
+      const body = isInput ? await firstOf(asked) : await buffer(asked);
+      const call = agentCall.decode(isInput ? recordIn(body) : body, 'application/x-protobuf');
+      if (call.type === 'ATTACH_CONTAINER_INPUT') await untilEnded(url, call.attach_container_input.container_id);
+      const isSession = call.type === 'LAUNCH_NESTED_CONTAINER_SESSION';
+      forward(asked, body, (answer) => {
+        answered.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders();
+        answer.pipe(answered, { end: !isSession });
+        if (isSession) answer.on('end', () => void told.then(() => answered.end()));
+        if (isInput) answers.push(answer.statusCode ?? 0);
+        // So that it is heard of first.
+        if (isInput) answer.on('end', () => setTimeout(resolve, 100));
+      });
+    };
+    void handle();
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const address = server.address();
+  const port = typeof address === 'object' ? address?.port : undefined;
+  const close = () => {
+    server.closeAllConnections();
+    server.close();
+  };
+  return { url: `http://127.0.0.1:${port}`, answers, close };
+}
+
+async function firstOf(asked: IncomingMessage): Promise<Buffer> {
+  for await (const chunk of asked.iterator({ destroyOnReturn: false })) return Buffer.from(chunk);
+  return Buffer.alloc(0);
+}
+
+const recordIn = (chunk: Buffer): Buffer => [...new RecordDecoder().push(chunk)][0] ?? Buffer.alloc(0);
+
+async function untilEnded(url: string, container_id: ContainerID | undefined): Promise<void> {
+  if (container_id) await askAgent({ url }, { type: 'WAIT_CONTAINER', wait_container: { container_id } });
 }
 
 export async function startMesosAgent(): Promise<MesosAgentForTests> {

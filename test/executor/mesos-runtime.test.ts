@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import type { MesosRuntime } from '../../executor/runtimes/mesos.ts';
-import { type MesosAgentForTests, beforeAgent, startMesosAgent } from './mesos-agent.ts';
+import { type MesosAgentForTests, beforeAgent, slowlyBeforeAgent, startMesosAgent } from './mesos-agent.ts';
 import { aPod, collect, containerFor, containerOf, eventually, exited, sandboxFor } from './pods-for-tests.ts';
 import { describeRuntime } from './runtime.suite.ts';
 
@@ -118,6 +118,20 @@ describe('the Mesos runtime alone', () => {
     } finally {
       await removeAll(guarded);
       guard.close();
+    }
+  }, 30_000);
+
+  test('exec of a command that ends before its input has come tells how it ended', async () => {
+    const slow = await slowlyBeforeAgent(agent.url);
+    const behind = await agent.open(join(directory, 'slow'), { url: slow.url });
+    try {
+      const { id } = await start({ command: ['sleep', '1000'] }, behind);
+      const command = ['sh', '-c', 'echo out; exit 4'];
+      const done = await collect((r) => behind.exec(id, { command, ...r }), { input: 'too late' });
+      expect([slow.answers, done.code, done.stdout.toString()]).toEqual([[500], 4, 'out\n']);
+    } finally {
+      await removeAll(behind);
+      slow.close();
     }
   }, 30_000);
 
