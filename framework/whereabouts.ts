@@ -26,8 +26,12 @@ export class Whereabouts {
 
 export const isWhereabouts = (taskId: string): boolean => taskId === noTask;
 
-/** The agent that will not come back, if the update says so. While it is being drained it is still there. */
+/**
+ * The agent that will not come back, if the update says so: an operator declared it gone, its machine was taken down (which is a
+ * TASK_LOST even to who knows partitions), or it left. While it is being drained it is still there.
+ */
 export function goneAgentOf({ state, reason, agent_id }: TaskStatus): string | undefined {
+  if (state === 'TASK_LOST') return reason === 'REASON_AGENT_REMOVED' ? agent_id?.value : undefined;
   if (state !== 'TASK_GONE_BY_OPERATOR') return undefined;
   return reason === 'REASON_AGENT_REMOVED_BY_OPERATOR' || reason === 'REASON_RECONCILIATION'
     ? agent_id?.value

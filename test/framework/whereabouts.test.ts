@@ -30,6 +30,8 @@ describe('agents out of sight', () => {
   test.each<[string, Partial<TaskStatus>, string | undefined]>([
     ['gone when an operator said so', { reason: 'REASON_AGENT_REMOVED_BY_OPERATOR' }, 'a1'],
     ['gone when the master says so on being asked', { reason: 'REASON_RECONCILIATION' }, 'a1'],
+    ['gone when its machine was taken down', { state: 'TASK_LOST', reason: 'REASON_AGENT_REMOVED' }, 'a1'],
+    ['there when only its executor is not', { state: 'TASK_LOST', reason: 'REASON_EXECUTOR_TERMINATED' }, undefined],
     ['there while it is drained', { reason: 'REASON_AGENT_DRAINING' }, undefined],
     ['there while it is unreachable', { state: 'TASK_UNREACHABLE', reason: 'REASON_RECONCILIATION' }, undefined],
   ])('are %s', (_what, extra, agent) => {
