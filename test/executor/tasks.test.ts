@@ -20,7 +20,7 @@ const brief = (action: TaskAction): string => {
   if (action.type === 'update') return `${action.status.state} ${action.status.task_id.value}`;
   if (action.type === 'exit') return 'exit';
   return action.type === 'end'
-    ? `end ${action.uid}${action.remove ? ' and remove' : ''}`
+    ? `end ${action.uid}${action.graceSeconds === undefined ? '' : ` in ${action.graceSeconds} s`}${action.remove ? ' and remove' : ''}`
     : `${action.type} ${action.uid}`;
 };
 
@@ -82,7 +82,7 @@ describe('tasks', () => {
     on({ type: 'bound', uid: 'own', taskId: 'pod.own.0' });
     expect(on({ type: 'kill', taskId: 'pod.own.0', graceSeconds: 3 })).toEqual([
       'TASK_KILLING pod.own.0',
-      'end own and remove',
+      'end own in 3 s and remove',
     ]);
     expect(on({ type: 'report', uid: 'own', report: { phase: 'Failed', gone: true } })).toEqual([
       'TASK_KILLED pod.own.0',
@@ -109,7 +109,7 @@ describe('tasks', () => {
     const { tasks, on } = ledger();
     on({ type: 'launch', task: task('p') });
     on({ type: 'bound', uid: 'p', taskId: undefined });
-    expect(on({ type: 'shutdown', graceSeconds: 1 })).toEqual(['end p']);
+    expect(on({ type: 'shutdown', graceSeconds: 1 })).toEqual(['end p in 1 s']);
     expect(on({ type: 'launch', task: task('q') })).toEqual(['TASK_KILLED pod.q.0']);
     expect(on({ type: 'report', uid: 'p', report: { phase: 'Running', gone: true } })).toEqual([
       'TASK_KILLED pod.p.0',

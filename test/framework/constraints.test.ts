@@ -159,6 +159,14 @@ describe('the master is told', () => {
     expect(update.update_framework.framework_info).toMatchObject({ id: { value: 'f-0001' }, user: 'root' });
   });
 
+  test('the same of us as at the subscription: it takes no other user, checkpoint or principal', () => {
+    const info = { user: 'km', name: 'test', roles: ['*'], checkpoint: true, principal: 'km', failover_timeout: 60 };
+    const state = subscribed({ info });
+    state.want([onRack('r1')], 0);
+    const [update] = callsOf(state.tick(1000)).filter(({ type }) => type === 'UPDATE_FRAMEWORK');
+    expect(update).toMatchObject({ update_framework: { framework_info: { ...info, id: { value: 'f-0001' } } } });
+  });
+
   test('of the agent of a bound pod that has lost its task', () => {
     const state = subscribed();
     state.offered([makeOffer('a1', { cpus: 0.2 })], 0);

@@ -222,15 +222,16 @@ describe('a task', () => {
     expect(callTypes(state.updated(statusOf(taskId, 'a1', 'TASK_RUNNING'), 3))).toEqual(['KILL', 'ACKNOWLEDGE']);
   });
 
-  test('that ends under a bound pod is the shell’s to look at', () => {
-    const state = subscribed();
-    const { taskId, task } = launched(state);
-    state.updated(statusOf(taskId, 'a1', 'TASK_STARTING'), 1);
-    state.bound(task, 1);
-    expect(state.updated(statusOf(taskId, 'a1', 'TASK_FAILED'), 2)).toMatchObject([
-      { do: 'ended', task: { id: taskId } },
-    ]);
-  });
+  test.each(['TASK_FAILED', 'TASK_GONE', 'TASK_LOST'] as const)(
+    'that is %s under a bound pod is the shell’s to look at',
+    (end) => {
+      const state = subscribed();
+      const { taskId, task } = launched(state);
+      state.updated(statusOf(taskId, 'a1', 'TASK_STARTING'), 1);
+      state.bound(task, 1);
+      expect(state.updated(statusOf(taskId, 'a1', end), 2)).toMatchObject([{ do: 'ended', task: { id: taskId } }]);
+    },
+  );
 });
 
 describe('a bound pod without a task', () => {
@@ -385,6 +386,9 @@ describe('reconciliation', () => {
     expect(calls).toContainEqual(
       expect.objectContaining({ reconcile: { tasks: [{ task_id: { value: taskId }, agent_id: { value: 'a1' } }] } }),
     );
+    // Its agent has it, its executor said nothing yet.
+    const { uuid: _none, ...staging } = statusOf(taskId, 'a1', 'TASK_STAGING');
+    expect(callTypes(state.updated(staging, 70_001))).toEqual([]);
     expect(await Promise.race([seat.launched, Promise.resolve('still waiting')])).toBe('still waiting');
   });
 });

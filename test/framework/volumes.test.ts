@@ -80,6 +80,23 @@ describe('a claim that has no volume', () => {
     expect(makerOf('c', id)).toBe(`pod.${pod.metadata.uid}.0`);
   });
 
+  test('wants no word of Mesos on operations, neither making nor letting go: its task tells what became of them', async () => {
+    const { state } = world();
+    state.offered([offerOf('a1', disk(1000))], 0);
+    register(state);
+    const seat = state.reserve(pod, 'host-a1');
+    const made = state.takeLaunches(0).flatMap((one) => operationsOf(state.recorded(one, 0)));
+    const refused = statusOf(`pod.${pod.metadata.uid}.0`, 'a1', 'TASK_ERROR', { message: 'uses more than offered' });
+    state.updated(refused, 1);
+    await expect(seat?.launched).rejects.toThrow('uses more than offered');
+    const [volumes] = made.flatMap(({ create }) => (create ? [create.volumes] : []));
+    const released = operationsOf(state.offered([offerOf('a1', ...volumes!)], 2));
+    const types = [...made, ...released].map(({ type }) => type);
+    expect(types).toEqual(['RESERVE', 'CREATE', 'LAUNCH', 'DESTROY', 'UNRESERVE']);
+    // Only of those with ids it sends statuses, again and again until they are acknowledged.
+    for (const operation of [...made, ...released]) expect(operation).not.toHaveProperty('id');
+  });
+
   test('takes disk that is reserved for the role before other disk, and need not reserve it', () => {
     const { state } = world();
     const forRole = { reservations: [{ type: 'STATIC' as const, role }] };
@@ -172,7 +189,8 @@ describe('what nobody owns', () => {
     const { state } = world();
     state.want([], 0);
     state.tick(1000);
-    const asked = state.audit([{ id: 'a1', total: [volume(id)] }], 5000);
+    // What a master lists of an agent names the role twice.
+    const asked = state.audit([{ id: 'a1', total: [{ ...volume(id), role }] }], 5000);
     expect(callsOf(asked).map(({ type }) => type)).toEqual(['REVIVE']);
     state.offered([offerOf('a1', volume(id))], 5001);
     expect(callsOf(state.tick(5010)).map(({ type }) => type)).toEqual([]);
