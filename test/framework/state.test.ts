@@ -343,6 +343,8 @@ describe('considerate of neighbours:', () => {
 });
 
 describe('reconciliation', () => {
+  const named = (id: string, agent: string) => ({ task_id: { value: id }, agent_id: { value: agent } });
+
   test('asks for all tasks that were sent, again for the silent ones, then for unknown ones', () => {
     const state = subscribed();
     const { taskId } = launched(state);
@@ -350,7 +352,8 @@ describe('reconciliation', () => {
     const [explicit] = callsOf(state.subscribed('f-0001', 1000));
     expect(explicit).toMatchObject({
       type: 'RECONCILE',
-      reconcile: { tasks: [{ task_id: { value: taskId } }, { task_id: { value: other.taskId } }] },
+      // One of an unreachable agent is unknown to who does not name the agent.
+      reconcile: { tasks: [named(taskId, 'a1'), named(other.taskId, 'a2')] },
     });
     state.updated(statusOf(taskId, 'a1', 'TASK_RUNNING'), 1100);
     const again = callsOf(state.tick(10_000)).filter(({ type }) => type === 'RECONCILE');
@@ -383,9 +386,7 @@ describe('reconciliation', () => {
     const state = subscribed();
     const { taskId, seat } = launched(state);
     const calls = callsOf(state.tick(70_000)).filter(({ type }) => type === 'RECONCILE');
-    expect(calls).toContainEqual(
-      expect.objectContaining({ reconcile: { tasks: [{ task_id: { value: taskId }, agent_id: { value: 'a1' } }] } }),
-    );
+    expect(calls).toContainEqual(expect.objectContaining({ reconcile: { tasks: [named(taskId, 'a1')] } }));
     // Its agent has it, its executor said nothing yet.
     const { uuid: _none, ...staging } = statusOf(taskId, 'a1', 'TASK_STAGING');
     expect(callTypes(state.updated(staging, 70_001))).toEqual([]);
