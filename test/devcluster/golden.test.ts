@@ -1,35 +1,24 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { afterAll, describe, expect, jest, test as one } from '@jest/globals';
-import { options, start, type AgentSpec, type Devcluster, type Timings } from '../../devcluster/index.ts';
+import { SignJWT } from 'jose';
 import { delay } from '../../lib/delay.ts';
 import { askAgent, askMaster } from '../../mesos/operator.ts';
-import { silent } from '../../lib/log.ts';
-import { defaultsOf } from '../../lib/options.ts';
-import { replay, until } from './replay.ts';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { pathToFileURL } from 'node:url';
-import { SignJWT } from 'jose';
-
-async function untilCompleted(url: string, count: number): Promise<void> {
-  for (;;) {
-    const { get_frameworks } = await askMaster({ url }, { type: 'GET_FRAMEWORKS' });
-    if (get_frameworks.completed_frameworks?.length === count) return;
-    await delay(20);
-  }
-}
-
-async function untilExecutors(url: string, count: number): Promise<void> {
-  for (;;) {
-    const { get_executors } = await askAgent({ url }, { type: 'GET_EXECUTORS' });
-    if (get_executors.executors?.length === count) return;
-    await delay(20);
-  }
-}
-
-async function untilLeads(url: string): Promise<void> {
-  while (!(await askMaster({ url }, { type: 'GET_HEALTH' }).catch(() => undefined))) await delay(20);
-}
+import {
+  agents,
+  atEnd,
+  cluster,
+  endAll,
+  firstWords,
+  untilCompleted,
+  untilExecutors,
+  untilLeads,
+} from './golden-cluster.ts';
+import { at, listAt, parse, textAt } from './replay/json.ts';
+import { golden } from './replay/recording.ts';
+import { replay } from './replay/replay.ts';
 
 // The recordings have the times of another machine: a replay that fell behind on a busy one is played again, from the start.
 jest.retryTimes(2, { logErrorsBeforeRetry: true });
@@ -37,49 +26,7 @@ jest.retryTimes(2, { logErrorsBeforeRetry: true });
 // A replay mostly waits, as the framework in the recording did, and has a devcluster of its own: they run side by side.
 const test = one.concurrent;
 
-/** Hooks after each test do not know which of those that run side by side it was. */
-const stops: (() => Promise<void> | void)[] = [];
-afterAll(async () => {
-  for (const stop of stops) await stop();
-});
-
-const golden = join(import.meta.dirname, '../golden/mesos');
-
-const agents = (count: number): AgentSpec[] =>
-  Array.from({ length: count }, (_, i) => ({
-    hostname: '127.0.0.1',
-    resources: `cpus:4;mem:4096;disk:8192;ports:[${31 + i}000-${31 + i}999]`,
-  }));
-
-async function cluster(
-  count: number,
-  timings: Partial<Timings> = {},
-  specs = agents(count),
-  more: Partial<Parameters<typeof start>[0]> = {},
-): Promise<Devcluster> {
-  const stop = new AbortController();
-  const o = { ...defaultsOf(options), port: 0, agentPort: 0, domain: '', ...more };
-  const started = await start(o, {
-    log: silent,
-    signal: stop.signal,
-    agents: specs,
-    timings: { allocationInterval: 30, builtinExecutorStart: 250, ...timings },
-    environment: { PATH: `${dirname(process.execPath)}:/usr/bin:/bin` },
-  });
-  const end = async () => {
-    stop.abort();
-    await started.closed;
-  };
-  stops.push(end);
-  return started;
-}
-
-/** What the executor of this framework that is named `ex` found when it started. */
-async function firstWords(framework: string): Promise<{ environment: Record<string, string> }> {
-  const path = join(framework, 'executors/ex/runs/latest/stdout');
-  await until(`something in ${path}`, () => existsSync(path) && readFileSync(path, 'utf8').includes('\n'));
-  return JSON.parse(readFileSync(path, 'utf8').split('\n')[0]!) as { environment: Record<string, string> };
-}
+afterAll(endAll);
 
 describe('the devcluster answers as a real Mesos did', () => {
   test('to every error of the scheduler API', async () => {
@@ -420,10 +367,9 @@ describe('the devcluster answers as a real Mesos did', () => {
   }, 60_000);
 
   test('to those who show credentials or tokens, good ones and others, and may do what they ask for or not', async () => {
-    const meta = JSON.parse(readFileSync(join(golden, '17-authentication/meta.json'), 'utf8')) as {
-      flags: { master: string[] };
-    };
-    const acls = meta.flags.master.find((flag) => flag.startsWith('--acls='))!.slice('--acls='.length);
+    const meta = parse(readFileSync(join(golden, '17-authentication/meta.json'), 'utf8'));
+    const flags = listAt(meta, 'flags', 'master').map(String);
+    const acls = flags.find((flag) => flag.startsWith('--acls='))?.slice('--acls='.length) ?? '';
     const secrets = { fw: 's3cret', other: 'o', ops: 'op' };
     const credentials = Object.entries(secrets).map(([principal, secret]) => ({ principal, secret }));
     const workDir = mkdtempSync(join(tmpdir(), 'km-golden-'));
@@ -432,29 +378,30 @@ describe('the devcluster answers as a real Mesos did', () => {
     writeFileSync(jwtSecretKeyFile, 'the key of the tokens\n');
     const specs = agents(1).map((spec) => ({ ...spec, httpCommandExecutor: true }));
     const devcluster = await cluster(1, {}, specs, { credentialsFile, jwtSecretKeyFile, acls, workDir });
-    stops.push(() => rmSync(workDir, { recursive: true, maxRetries: 5 }));
+    atEnd(() => rmSync(workDir, { recursive: true, maxRetries: 5 }));
     const { masterUrl, agents: there } = devcluster;
     const ops = { principal: 'ops', secret: secrets.ops };
-    const started = async ({ env }: { env: Record<string, string> }) => {
+    const started = async (data: unknown) => {
+      const recorded = (name: string) => textAt(data, 'env', name) ?? '';
       const { get_containers } = await askAgent({ url: there[0]!.url, credentials: ops }, { type: 'GET_CONTAINERS' });
       const one = get_containers.containers!.find(({ executor_id }) => executor_id?.value === 'ex')!;
       const claims = { cid: one.container_id!.value, eid: 'ex', fid: one.framework_id!.value };
       const MESOS_EXECUTOR_AUTHENTICATION_TOKEN = await new SignJWT(claims)
         .setProtectedHeader({ alg: 'HS256', typ: 'JWT' })
         .sign(Buffer.from('the key of the tokens'));
-      const { environment } = await firstWords(
-        join(workDir, `agent-1/slaves/${there[0]!.id}/frameworks/${claims.fid}`),
-      );
-      const MESOS_HTTP_COMMAND_EXECUTOR = env['MESOS_HTTP_COMMAND_EXECUTOR'];
-      expect(environment).toMatchObject({ MESOS_EXECUTOR_AUTHENTICATION_TOKEN, MESOS_HTTP_COMMAND_EXECUTOR });
-      return { [env['MESOS_EXECUTOR_AUTHENTICATION_TOKEN']!]: MESOS_EXECUTOR_AUTHENTICATION_TOKEN };
+      const words = await firstWords(join(workDir, `agent-1/slaves/${there[0]!.id}/frameworks/${claims.fid}`));
+      const MESOS_HTTP_COMMAND_EXECUTOR = recorded('MESOS_HTTP_COMMAND_EXECUTOR');
+      expect(at(words, 'environment')).toMatchObject({
+        MESOS_EXECUTOR_AUTHENTICATION_TOKEN,
+        MESOS_HTTP_COMMAND_EXECUTOR,
+      });
+      return { [recorded('MESOS_EXECUTOR_AUTHENTICATION_TOKEN')]: MESOS_EXECUTOR_AUTHENTICATION_TOKEN };
     };
     const { compared } = await replay({
       scenario: '17-authentication',
       cluster: devcluster,
       replace: { '127.0.0.1:6050': new URL(masterUrl).host, 'http://127.0.0.1:6090/executor.mjs': program },
-      onNote: (text, data) =>
-        text.startsWith('executor ex started') ? started(data as Parameters<typeof started>[0]) : undefined,
+      onNote: (text, data) => (text.startsWith('executor ex started') ? started(data) : undefined),
       // The executor acts on its own, with the token that it got.
       skip: /^(ex-sub|ex-calls|fetch)/,
     });
