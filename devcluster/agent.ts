@@ -17,6 +17,7 @@ import { handleExecutor } from './executor-api.ts';
 import { Holdings } from './holdings.ts';
 import { listen, type Listening } from './http.ts';
 import { asRevocable } from './oversubscription.ts';
+import { type Reconfiguration, reconfigured } from './reconfiguration.ts';
 import { isUser, sandboxOf } from './sandbox.ts';
 import type { AgentLink, MasterLink, Registration, Work } from './state.ts';
 import { isTerminal, nowSeconds } from './status.ts';
@@ -31,6 +32,8 @@ export class Agent {
   id: string | undefined;
   /** What may be used besides, revocable. */
   estimate: Resource[];
+  /** What its flags say. */
+  #resources: Resource[];
   #listening: Listening | undefined;
   #port = 0;
   #master: MasterLink | undefined;
@@ -49,6 +52,7 @@ export class Agent {
     this.options = options;
     this.estimate = asRevocable(options.oversubscribed);
     const { timings, simulated, workDir, resources } = options;
+    this.#resources = resources;
     this.containers = new Containers({ workDir, executor: (containerId) => this.#parentAt(containerId) });
     this.#updates = new Updates({
       timings,
@@ -83,11 +87,11 @@ export class Agent {
   }
 
   get info(): AgentInfo {
-    const { hostname, resources, attributes, domain } = this.options;
+    const { hostname, attributes, domain } = this.options;
     return {
       hostname,
       port: this.#port,
-      resources,
+      resources: this.#resources,
       ...(attributes.length > 0 ? { attributes } : {}),
       ...(domain ? { domain } : {}),
       ...(this.id === undefined ? {} : { id: { value: this.id } }),
@@ -398,8 +402,9 @@ export class Agent {
    * It comes back with what it checkpointed: executors of frameworks without checkpoint end, for those that it has it waits
    * before it registers. What nobody acknowledged is told twice then.
    */
-  async restart(master: MasterLink | undefined): Promise<void> {
+  async restart(master: MasterLink | undefined, changed?: Reconfiguration): Promise<void> {
     this.crash();
+    if (changed) this.#holdings.reconfigure((this.#resources = reconfigured(this.#resources, changed)));
     for (const executor of [...this.executors.values()]) {
       if (executor.framework.checkpoint) executor.awaitReturn();
       else {

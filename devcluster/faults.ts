@@ -10,6 +10,7 @@ import type { Mischief } from './agent-options.ts';
 import { answer, answerJson, HttpAnswer, type Request } from './http.ts';
 import { awaitPings } from './membership.ts';
 import { asRevocable, preempt } from './oversubscription.ts';
+import type { Reconfiguration } from './reconfiguration.ts';
 import { parseResources } from './resource-text.ts';
 import type { Master, MasterLink } from './state.ts';
 
@@ -20,8 +21,8 @@ export interface Faults {
   returnAgent(agent: AgentName): void;
   /** SIGKILL to the agent process. Its executors go on. */
   crashAgent(agent: AgentName): void;
-  /** Starts it again, after a crash or in place of one. */
-  restartAgent(agent: AgentName): Promise<void>;
+  /** Starts it again, after a crash or in place of one; with other resources in its flags, if its policy lets it. */
+  restartAgent(agent: AgentName, changed?: { resources: string; policy: Reconfiguration['policy'] }): Promise<void>;
   /** The agent ends in good order. */
   stopAgent(agent: AgentName): void;
   /** The agent's estimate of what may be used besides is another: `cpus:2;mem:512`, all of it. */
@@ -74,7 +75,11 @@ export function makeFaults(machinery: Machinery): Faults {
       agent.join(machinery.link());
     },
     crashAgent: (name) => find(name).crash(),
-    restartAgent: (name) => find(name).restart(machinery.link()),
+    restartAgent: (name, changed) =>
+      find(name).restart(
+        machinery.link(),
+        changed && { resources: parseResources(changed.resources), policy: changed.policy },
+      ),
     stopAgent: (name) => find(name).leave(),
     oversubscribe(name, resources) {
       const agent = find(name);

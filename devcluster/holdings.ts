@@ -38,6 +38,12 @@ export class Holdings {
     return this.#total;
   }
 
+  /** Of an agent that has other flags now: what was reserved and created stays so. */
+  reconfigure(flags: readonly Resource[]): void {
+    const { workDir } = this.#options;
+    this.#total = workDir === undefined ? [...flags] : recallResources(workDir, flags);
+  }
+
   operate({ frameworkId, operation, uuid }: OperationOrder): void {
     const before = this.#total;
     const applied = applyOperation(before, operation);

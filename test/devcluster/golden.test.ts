@@ -208,10 +208,10 @@ describe('the devcluster answers as a real Mesos did', () => {
     const { faults } = devcluster;
     // As in the recording, one framework launches just before a round of offers, the other just after it.
     const justBefore = delay(allocationInterval * 0.9);
+    const resources = 'cpus:6;mem:4096;disk:8192;ports:[31000-31999]';
     const { compared } = await replay({
       scenario: '07-agent-restart',
       cluster: devcluster,
-      to: 167,
       replace: { 'http://127.0.0.1:6190/executor.mjs': program },
       onNote: async (text) => {
         if (text.startsWith('tasks: r1')) await justBefore;
@@ -221,14 +221,14 @@ describe('the devcluster answers as a real Mesos did', () => {
           await delay(2500);
           await faults.restartAgent(0);
         }
-        if (text.startsWith('SIGTERM to the agent')) {
-          faults.crashAgent(0);
-          await faults.restartAgent(0);
-        }
+        if (text.startsWith('SIGTERM to the agent')) await faults.restartAgent(0);
+        if (text.startsWith('agent stopped and started with more cpus'))
+          await expect(faults.restartAgent(0, { resources, policy: 'equal' })).rejects.toThrow('the agent ends');
+        if (text.startsWith('the same with')) await faults.restartAgent(0, { resources, policy: 'additive' });
       },
       skip: others,
     });
-    expect(compared).toBe(57);
+    expect(compared).toBe(66);
   }, 60_000);
 
   test('about agents that are lost, return, die and are gone', async () => {
