@@ -131,4 +131,32 @@ describe('a machine that is to be away', () => {
     await kubectl.run('rollout', 'status', 'daemonset/everywhere', '--timeout=40s');
     expect(await nodesOf('everywhere')).toContain(node);
   }, 180_000);
+
+  test.each(['taken down before it is empty', 'ended with its agent'])(
+    'is %s: its node is gone, and its pods run elsewhere',
+    async (how) => {
+      const { kubectl } = cluster;
+      const [node = ''] = await nodesOf('web');
+      if (how === 'ended with its agent') {
+        const body = JSON.stringify({ fault: 'stopAgent', agent: node });
+        const headers = { 'content-type': 'application/json' };
+        const { status } = await fetch(`${cluster.masterUrl}/devcluster/faults`, { method: 'POST', headers, body });
+        expect(status).toBe(200);
+      } else {
+        const machines = [{ hostname: node, ip: '127.0.0.1' }];
+        const start = { nanoseconds: BigInt(Date.now()) * 1_000_000n };
+        await schedule({ windows: [{ machine_ids: machines, unavailability: { start } }] });
+        const call = { type: 'START_MAINTENANCE', start_maintenance: { machines } } as const;
+        await askMaster({ url: cluster.masterUrl }, call);
+      }
+      await eventually(async () => {
+        expect((await get('nodes', '{.items[*].metadata.name}')).split(' ')).not.toContain(node);
+        expect(await get('deployment web', '{.status.availableReplicas}')).toBe('3');
+        expect(await get('pods -l app=web', '{.items[?(@.status.phase=="Running")].spec.nodeName}')).not.toContain(
+          node,
+        );
+      }, 40_000);
+    },
+    90_000,
+  );
 });
