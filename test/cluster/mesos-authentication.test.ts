@@ -19,7 +19,10 @@ describe('on a Mesos that asks everybody who he is', () => {
   };
   let cluster: TestCluster;
   beforeAll(async () => {
-    const credentials = file('credentials', JSON.stringify({ credentials: [{ principal: 'km', secret }] }));
+    const credentials = file(
+      'credentials',
+      JSON.stringify({ credentials: ['km', 'another'].map((principal) => ({ principal, secret })) }),
+    );
     const key = file('key', 'the key of tokens');
     const mesos = await devcluster({}, { credentialsFile: credentials, jwtSecretKeyFile: key });
     const scheduler = ['--mesos-principal', 'km', '--mesos-secret-file', file('secret', `${secret}\n`)];
@@ -30,6 +33,22 @@ describe('on a Mesos that asks everybody who he is', () => {
     await endAll();
     await rm(dir, { recursive: true, force: true });
   }, 60_000);
+
+  /** One more scheduler for the same cluster. */
+  function another(...flags: string[]) {
+    const args = [
+      ...['--kubeconfig', cluster.kubeconfig, '--leader-elect=false', '--port', '0', '--log-level', 'debug'],
+      ...['--mesos-master', cluster.masterUrl, '--executor-token-file', join(dir, 'pki/executor-token'), ...flags],
+    ];
+    const child = spawn(process.execPath, [program, 'scheduler', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+    let said = '';
+    for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += String(chunk)));
+    const stop = async () => {
+      child.kill();
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit');
+    };
+    return { pid: child.pid, said: () => said, stop };
+  }
 
   test('pods run as containers that executors launch with their tokens, and do not get these', async () => {
     const { kubectl } = cluster;
@@ -43,25 +62,43 @@ describe('on a Mesos that asks everybody who he is', () => {
   }, 60_000);
 
   test('a scheduler with a wrong secret says who it is and what to do, tries on, and gives nothing away', async () => {
-    const args = [
-      ...['--kubeconfig', cluster.kubeconfig, '--leader-elect=false', '--port', '0', '--log-level', 'debug'],
-      ...['--mesos-master', cluster.masterUrl, '--framework-name', 'wrong'],
-      ...['--executor-token-file', join(dir, 'pki/executor-token')],
-      ...['--mesos-principal', 'km', '--mesos-secret-file', file('wrong', wrong)],
-    ];
-    const scheduler = spawn(process.execPath, [program, 'scheduler', ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
-    let said = '';
-    for (const stream of [scheduler.stdout, scheduler.stderr]) stream.on('data', (chunk) => (said += String(chunk)));
+    const scheduler = another(
+      '--framework-name',
+      'wrong',
+      '--mesos-principal',
+      'km',
+      '--mesos-secret-file',
+      file('wrong', wrong),
+    );
     try {
-      const lines = () => said.split('\n').filter((line) => line.includes('"the Mesos master refuses our credentials'));
+      const lines = () =>
+        scheduler
+          .said()
+          .split('\n')
+          .filter((line) => line.includes('"the Mesos master refuses our credentials'));
       await eventually(() => expect(lines().length).toBeGreaterThan(1), 30_000);
       expect(lines()[0]).toContain('the server knows no principal \\"km\\" with our secret');
       expect(lines()[0]).toContain('--mesos-secret-file');
-      const shown = `${said}${readFileSync(`/proc/${scheduler.pid}/cmdline`, 'utf8')}`;
+      const shown = `${scheduler.said()}${readFileSync(`/proc/${scheduler.pid}/cmdline`, 'utf8')}`;
       for (const text of [wrong, Buffer.from(`km:${wrong}`).toString('base64')]) expect(shown).not.toContain(text);
     } finally {
-      scheduler.kill();
-      if (scheduler.exitCode === null && scheduler.signalCode === null) await once(scheduler, 'exit');
+      await scheduler.stop();
+    }
+  }, 60_000);
+
+  test('a scheduler with another principal than its framework had takes nothing over, and says which it has to have', async () => {
+    const scheduler = another('--mesos-principal', 'another', '--mesos-secret-file', join(dir, 'given/secret'));
+    try {
+      await eventually(
+        () => expect(scheduler.said()).toContain('start with the --mesos-principal that this framework had'),
+        30_000,
+      );
+      const { kubectl } = cluster;
+      await kubectl.run('run', 'goes-on', '--image=none', '--restart=Never', '--command', '--', 'true');
+      await kubectl.run('wait', '--for=jsonpath={.status.phase}=Succeeded', 'pod/goes-on', '--timeout=40s');
+      expect(readFileSync(join(dir, 'logs/scheduler.log'), 'utf8')).not.toContain('has taken over this framework');
+    } finally {
+      await scheduler.stop();
     }
   }, 60_000);
 });

@@ -14,6 +14,11 @@ describe('what km tells the master of itself', () => {
     expect(of()).not.toHaveProperty('offer_filters');
   });
 
+  test('knows several roles, refined reservations, partitions and tasks that are being killed', () => {
+    const known = ['MULTI_ROLE', 'PARTITION_AWARE', 'RESERVATION_REFINEMENT', 'TASK_KILLING_STATE'];
+    expect(of().capabilities?.map(({ type }) => type)).toEqual(expect.arrayContaining(known));
+  });
+
   test('survives restarts of agents', () => {
     expect(of()).toMatchObject({ checkpoint: true });
   });
