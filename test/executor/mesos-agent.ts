@@ -29,9 +29,14 @@ export interface MesosAgentForTests {
   stop(): Promise<void>;
 }
 
-/** Stands before an agent as its ACLs do: an executor's token shows neither flags nor containers, and attaches no input. */
-export async function beforeAgent(url: string): Promise<{ url: string; close(): void }> {
-  const server = createServer((request, response) => void judge(request, response, url));
+interface Guard {
+  url: string;
+  close(): void;
+}
+
+/** Stands before an agent; `judge` has each request. */
+async function standing(judge: (asked: IncomingMessage, answered: ServerResponse) => Promise<void>): Promise<Guard> {
+  const server = createServer((request, response) => void judge(request, response));
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   const address = server.address();
@@ -43,59 +48,58 @@ export async function beforeAgent(url: string): Promise<{ url: string; close(): 
   return { url: `http://127.0.0.1:${port}`, close };
 }
 
-async function judge(asked: IncomingMessage, answered: ServerResponse, url: string): Promise<void> {
-  if (asked.headers['content-type'] === 'application/recordio') return void answered.writeHead(403).end();
-  const body = await buffer(asked);
-  const { type } = agentCall.decode(body, 'application/x-protobuf');
-  if (type === 'GET_FLAGS') return void answered.writeHead(403).end();
-  const bytes =
-    type === 'GET_CONTAINERS'
-      ? agentCall.encode({ type, get_containers: {} }, 'application/x-protobuf') // nothing nested
-      : body;
-  const headers = { ...asked.headers, 'content-length': String(bytes.length) };
-  const forward = request(`${url}${asked.url}`, { method: 'POST', headers }, (answer) => {
-    answered.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders();
-    answer.pipe(answered);
-  });
-  forward.on('error', () => answered.destroy());
-  answered.on('close', () => forward.destroy());
-  forward.end(bytes);
+/** The request goes to the agent at `url` with these bytes. */
+function forward(url: string, asked: IncomingMessage, bytes: Buffer, then: (answer: IncomingMessage) => void) {
+  const { 'transfer-encoding': _chunked, ...headers } = asked.headers;
+  const options = { method: 'POST', headers: { ...headers, 'content-length': String(bytes.length) } };
+  const forwarded = request(`${url}${asked.url}`, options, then);
+  forwarded.end(bytes);
+  return forwarded;
 }
 
-/** Stands before an agent as a slow line does: input comes when its command has ended, and the end of that is told after it. */
-export async function slowlyBeforeAgent(url: string): Promise<{ url: string; answers: number[]; close(): void }> {
+/** As its ACLs do: an executor's token shows neither flags nor containers, and attaches no input. */
+export const beforeAgent = (url: string): Promise<Guard> =>
+  standing(async (asked, answered) => {
+    if (isInput(asked)) return void answered.writeHead(403).end();
+    const body = await buffer(asked);
+    const { type } = agentCall.decode(body, protobuf);
+    if (type === 'GET_FLAGS') return void answered.writeHead(403).end();
+    // Nothing nested.
+    const bytes = type === 'GET_CONTAINERS' ? agentCall.encode({ type, get_containers: {} }, protobuf) : body;
+    const forwarded = forward(url, asked, bytes, (answer) => {
+      answered.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders();
+      answer.pipe(answered);
+    });
+    forwarded.on('error', () => answered.destroy());
+    answered.on('close', () => forwarded.destroy());
+  });
+
+/** As a slow line does: input comes when its command has ended, and the end of that is told after it. */
+export async function slowlyBeforeAgent(url: string): Promise<Guard & { answers: number[] }> {
   const answers: number[] = [];
   const { promise: told, resolve } = Promise.withResolvers<void>();
-  const forward = (asked: IncomingMessage, body: Buffer, then: (answer: IncomingMessage) => void) =>
-    request(`${url}${asked.url}`, { method: 'POST', headers: asked.headers }, then).end(body);
-  const server = createServer((asked, answered) => {
-    const isInput = asked.headers['content-type'] === 'application/recordio';
-    const handle = async () => {
-      const body = isInput ? await firstOf(asked) : await buffer(asked);
-      const call = agentCall.decode(isInput ? recordIn(body) : body, 'application/x-protobuf');
-      if (call.type === 'ATTACH_CONTAINER_INPUT') await untilEnded(url, call.attach_container_input.container_id);
-      const isSession = call.type === 'LAUNCH_NESTED_CONTAINER_SESSION';
-      forward(asked, body, (answer) => {
-        answered.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders();
-        answer.pipe(answered, { end: !isSession });
-        if (isSession) answer.on('end', () => void told.then(() => answered.end()));
-        if (isInput) answers.push(answer.statusCode ?? 0);
-        // So that it is heard of first.
-        if (isInput) answer.on('end', () => setTimeout(resolve, 100));
-      });
-    };
-    void handle();
+  const guard = await standing(async (asked, answered) => {
+    const body = isInput(asked) ? await firstOf(asked) : await buffer(asked);
+    const call = agentCall.decode(isInput(asked) ? recordIn(body) : body, protobuf);
+    if (call.type === 'ATTACH_CONTAINER_INPUT') await untilEnded(url, call.attach_container_input.container_id);
+    const isSession = call.type === 'LAUNCH_NESTED_CONTAINER_SESSION';
+    forward(url, asked, body, (answer) => {
+      answered.writeHead(answer.statusCode ?? 500, answer.headers).flushHeaders();
+      answer.pipe(answered, { end: !isSession });
+      if (isSession) answer.on('end', () => void told.then(() => answered.end()));
+      if (!isInput(asked)) return;
+      answers.push(answer.statusCode ?? 0);
+      // So that it is heard of first.
+      answer.on('end', () => setTimeout(resolve, 100));
+    });
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const port = typeof address === 'object' ? address?.port : undefined;
-  const close = () => {
-    server.closeAllConnections();
-    server.close();
-  };
-  return { url: `http://127.0.0.1:${port}`, answers, close };
+  return { ...guard, answers };
 }
+
+const protobuf = 'application/x-protobuf';
+
+/** A request that goes on. */
+const isInput = ({ headers }: IncomingMessage): boolean => headers['content-type'] === 'application/recordio';
 
 async function firstOf(asked: IncomingMessage): Promise<Buffer> {
   for await (const chunk of asked.iterator({ destroyOnReturn: false })) return Buffer.from(chunk);
