@@ -205,7 +205,7 @@ describe('a session', () => {
     let sent = 0;
     const big: Event = { type: 'ERROR', error: { message: 'x'.repeat(64 * 1024) } };
     const url = await serve((_request, _body, response) => {
-      streaming(response).write(record(subscribed(0.05)));
+      streaming(response).write(record(subscribed(0.2)));
       const bytes = record(big);
       const more = () => {
         while (sent < 2000) {
@@ -219,7 +219,8 @@ describe('a session', () => {
     let before = -1;
     while (before !== sent || sent === 0) {
       before = sent;
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      // Longer than the silence that would end it.
+      await new Promise((resolve) => setTimeout(resolve, 1200));
     }
     expect(sent).toBeLessThan(2000);
     expect(await read(session.events, 2001)).toHaveLength(2001);
