@@ -11,7 +11,7 @@ import type { TaskAction, TaskEvent, Tasks } from './tasks.ts';
 export interface ExecutorOptions {
   mesos: MesosEnv;
   tasks: Tasks;
-  /** Called once, when the agent has told who we are. */
+  /** Called whenever the agent has told who we are, and what it has: after its restart it may have more. */
   subscribed(info: EventSubscribed): void;
   /** What the decisions ask for, other than updates and the exit. */
   act(action: Exclude<TaskAction, { type: 'update' | 'exit' }>): void;
@@ -32,7 +32,6 @@ export class Executor {
   readonly #options: ExecutorOptions;
   readonly #ending = new AbortController();
   #session: Session<Call, Event> | undefined;
-  #introduced = false;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -115,8 +114,7 @@ export class Executor {
           (c) => c.type === 'TASK_KILLING_STATE',
         );
         this.on({ type: 'subscribed', knowsKilling });
-        if (!this.#introduced) this.#options.subscribed(subscribed);
-        this.#introduced = true;
+        this.#options.subscribed(subscribed);
         log.info({ agent: mesos.agentId }, 'subscribed with the agent');
         return;
       }

@@ -17,7 +17,7 @@ import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { Executor } from './executor.ts';
 import { mesosEnv } from './mesos-env.ts';
-import { NodeAgent, type PodAction } from './node-agent.ts';
+import { NodeAgent, type NodeAgentOptions, type PodAction } from './node-agent.ts';
 import type { Options } from './options.ts';
 import { unsafeSysctls } from './sysctls.ts';
 import { Tasks } from './tasks.ts';
@@ -41,14 +41,20 @@ export async function start(o: Options, { log, signal, env }: Deps): Promise<{ c
   const tasks = new Tasks({ executorId: mesos.executorId, agentId: mesos.agentId, launchGrace: o.launchGrace });
   /** What Mesos asked of pods before there was anybody to do it. */
   const waiting: PodAction[] = [];
+  let given: NodeAgentOptions | undefined;
   let node: NodeAgent | undefined;
   const executor = new Executor({
     mesos,
     tasks,
     act: (action) => (node ? node.act(action) : void waiting.push(action)),
     subscribed: (info) => {
-      const given = { options: o, mesos, info, log, signal: ending.signal, tell: executor.on.bind(executor) };
-      void untilStarted(() => NodeAgent.start(given), log, ending.signal).then((started) => {
+      if (given) {
+        given.info = info;
+        return node?.sizeChanged();
+      }
+      const first = { options: o, mesos, info, log, signal: ending.signal, tell: executor.on.bind(executor) };
+      given = first;
+      void untilStarted(() => NodeAgent.start(first), log, ending.signal).then((started) => {
         if (ending.signal.aborted) return started?.close();
         node = started;
         waiting.splice(0).forEach((action) => started?.act(action));

@@ -47,6 +47,7 @@ export type PodAction = Exclude<TaskAction, { type: 'update' | 'exit' }>;
 export interface NodeAgentOptions {
   options: Options;
   mesos: MesosEnv;
+  /** As the agent told it last. */
   info: EventSubscribed;
   tell(event: TaskEvent): void;
   log: Logger;
@@ -64,8 +65,6 @@ interface Place {
   name: string;
   ip: string;
   directory: string;
-  total: Amounts;
-  allocatable: Amounts;
 }
 
 /** How long a stop waits for pod statuses to be written, ms. */
@@ -98,6 +97,14 @@ export class NodeAgent {
   private constructor(given: NodeAgentOptions) {
     this.#given = given;
     this.#signal = AbortSignal.any([given.signal, this.#stopping.signal]);
+  }
+
+  /** The agent may have other resources than before. */
+  sizeChanged(): void {
+    const written = unlessAborted(this.#node.promise, this.#signal).then((node) => node.write());
+    written.catch((err: unknown) => {
+      if (!this.#signal.aborted) this.#given.log.warn({ err }, 'node status could not be written');
+    });
   }
 
   act(action: PodAction): void {
@@ -136,14 +143,18 @@ export class NodeAgent {
   async #place(client: Client): Promise<Place> {
     const { options: o, mesos, info } = this.#given;
     const { hostname } = info.agent_info;
-    const total = amountsOf(info.agent_info.resources ?? []);
     return {
       name: o.nodeName || (await findNodeName(client, mesos.agentId, hostname, this.#isRevocable, this.#signal)),
       ip: o.nodeIp || mesos.agentIp,
       directory: rootDirectory(o.rootDir, mesos.sandbox),
-      total,
-      allocatable: subtract(total, amountsOf(info.executor_info.resources ?? [])),
     };
+  }
+
+  /** What the agent has, and what of it pods can have. */
+  #size(): { total: Amounts; allocatable: Amounts } {
+    const { agent_info, executor_info } = this.#given.info;
+    const total = amountsOf(agent_info.resources ?? []);
+    return { total, allocatable: subtract(total, amountsOf(executor_info.resources ?? [])) };
   }
 
   #openRuntime({ name, ip, directory }: Place): Promise<Runtime> {
@@ -170,7 +181,8 @@ export class NodeAgent {
     return Promise.resolve(new ProcessRuntime({ root: join(directory, 'process'), nodeIp: ip, log }));
   }
 
-  async #kubelet(client: Client, runtime: Runtime, { name, ip, directory, allocatable }: Place): Promise<Kubelet> {
+  async #kubelet(client: Client, runtime: Runtime, { name, ip, directory }: Place): Promise<Kubelet> {
+    const size = () => this.#size();
     const { options: o, mesos, log, tell } = this.#given;
     const services = new Informer(client, Service, {}, log);
     await services.start(this.#signal);
@@ -188,7 +200,9 @@ export class NodeAgent {
       probeCounts: new ProbeCounts(),
       nodeName: name,
       nodeIp: ip,
-      allocatable,
+      get allocatable() {
+        return size().allocatable;
+      },
       sandbox: mesos.sandbox,
       volumes: join(directory, 'volumes'),
       logs: join(directory, 'logs'),
@@ -255,7 +269,7 @@ export class NodeAgent {
 
   async #serve(client: Client, ca: string, kubelet: Kubelet, pods: Pods, place: Place): Promise<void> {
     const { options: o, log } = this.#given;
-    const { name, ip, directory, total, allocatable } = place;
+    const { name, ip, directory } = place;
     const certificate = await servingCertificate(name, ip);
     const { runtime, probeCounts: probes, volumes, logs, csi } = kubelet;
     const meter = new UsageMeter(runtime);
@@ -293,7 +307,7 @@ export class NodeAgent {
         runtimeVersion,
         images: () => runtime.images.list(),
         volumesInUse: async () => (await csi?.inUse()) ?? [],
-        size: this.#isRevocable ? undefined : { total, allocatable },
+        size: () => (this.#isRevocable ? undefined : this.#size()),
         directory,
         statusInterval,
         leaseInterval,

@@ -25,8 +25,8 @@ export interface NodeOptions {
   images(): Promise<RuntimeImage[]>;
   /** `kubernetes.io/csi/<driver>^<handle>` of what nobody may detach. */
   volumesInUse(): Promise<string[]>;
-  /** Undefined where the framework keeps it: what Mesos takes back is no fixed amount. */
-  size: { total: Amounts; allocatable: Amounts } | undefined;
+  /** As it is now. Undefined where the framework keeps it: what Mesos takes back is no fixed amount. */
+  size: () => { total: Amounts; allocatable: Amounts } | undefined;
   /** Whose free space counts. */
   directory: string;
   /** Milliseconds between looks at the machine, and between renewals of the lease. */
@@ -198,6 +198,7 @@ export function nodeStatus(
   now: number,
 ): NodeStatus {
   const pods = node.status?.allocatable?.pods ?? '110';
+  const sized = size();
   const amounts = ({ cpu, memory, disk }: Amounts) => ({
     cpu: formatMilli(cpu),
     memory: formatBytes(memory),
@@ -205,7 +206,7 @@ export function nodeStatus(
     pods,
   });
   return {
-    ...(size ? { capacity: amounts(size.total), allocatable: amounts(size.allocatable) } : {}),
+    ...(sized ? { capacity: amounts(sized.total), allocatable: amounts(sized.allocatable) } : {}),
     addresses: [
       { type: 'InternalIP', address: ip },
       { type: 'Hostname', address: name },

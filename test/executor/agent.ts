@@ -14,6 +14,8 @@ export class TestAgent {
   updates: TaskStatus[] = [];
   subscriptions: CallSubscribe[] = [];
   acknowledges = true;
+  /** What it has. */
+  cpus = 4;
   readonly #server: ReturnType<typeof createServer>;
   readonly #data: Uint8Array;
   #stream: ServerResponse | undefined;
@@ -100,7 +102,7 @@ export class TestAgent {
             hostname: 'Node-One',
             id: { value: 'agent-1' },
             resources: [
-              { name: 'cpus', type: 'SCALAR', scalar: { value: 4 } },
+              { name: 'cpus', type: 'SCALAR', scalar: { value: this.cpus } },
               { name: 'mem', type: 'SCALAR', scalar: { value: 2048 } },
             ],
           },

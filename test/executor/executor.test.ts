@@ -199,6 +199,14 @@ describe('an executor', () => {
     expect((await client.get(Pod, { namespace: 'default', name: 'stayer' })).status!.phase).toBe('Running');
   });
 
+  test('the node has what its agent has, also when that came back with more', async () => {
+    const cpus = async () => (await client.get(Node, { name: 'node-one-5051' })).status;
+    agent.cpus = 6;
+    agent.drop();
+    await eventually(async () => (await cpus())?.capacity?.cpu === '6', 'the node to have six cpus');
+    expect((await cpus())?.allocatable?.cpu).toBe('5900m');
+  });
+
   test('a shutdown ends everything, tells it, and exits; the pods stay for the framework to place again', async () => {
     agent.send({ type: 'SHUTDOWN' });
     expect(await executor.closed).toContain('shutdown');
