@@ -136,7 +136,7 @@ async function perform(faults: Faults, order: Order): Promise<void> {
     case 'oversubscribe':
       return faults.oversubscribe(agent, resources);
     case 'restartAgent':
-      return faults.restartAgent(agent);
+      return faults.restartAgent(agent, resources === '' ? undefined : { resources, policy: 'additive' });
     case 'dropStreams':
       return faults.dropStreams(framework);
     case 'disturbUpdates':

@@ -49,6 +49,7 @@ import { Records } from './records.ts';
 import { Classes, isTakenBack, suffix } from './revocable.ts';
 import { Roles } from './roles.ts';
 import { State } from './state.ts';
+import { followTotals } from './totals.ts';
 import { uiPages } from './ui.ts';
 import { followSettings, readSettings } from './settings.ts';
 import { followUpgrade } from './upgrade.ts';
@@ -215,7 +216,9 @@ async function startClass(
     interval: o.volumeAudit,
     ask: async (master) => {
       const { get_agents } = await askMaster(master, { type: 'GET_AGENTS' });
-      framework.audit(totalsOf(get_agents.agents ?? []));
+      const totals = totalsOf(get_agents.agents ?? []);
+      followTotals(state, totals);
+      framework.audit(totals);
     },
   });
   if (o.revocable)

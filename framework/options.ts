@@ -67,7 +67,10 @@ export const options = {
     'Time between two looks, while pods wait, at the quota of our Mesos roles, so that pods can say that it is used up; and at what Mesos takes back',
     30_000,
   ),
-  volumeAudit: duration('Time between two looks for disk that Mesos keeps for claims that are gone', 300_000),
+  volumeAudit: duration(
+    'Time between two looks at what agents have, and at disk that Mesos keeps for claims that are gone',
+    300_000,
+  ),
 } as const;
 
 /** The rows that a settings file may hold; as they were given where it does not. */

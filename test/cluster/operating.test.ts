@@ -9,6 +9,9 @@ import { freePort } from '../../cli/ports.ts';
 import { eventually } from '../eventually.ts';
 import { startTestCluster, type TestCluster } from './harness.ts';
 
+/** More than each agent of the try-out has. */
+const larger = 'cpus:32;mem:65536;disk:102400;ports:[1024-65535]';
+
 let cluster: TestCluster;
 let origin: string;
 let asAdmin: Agent;
@@ -18,7 +21,7 @@ beforeAll(async () => {
   const port = await freePort();
   origin = `https://127.0.0.1:${port}`;
   const door = ['--port', String(port), '--bind-address', '127.0.0.1'];
-  cluster = await startTestCluster({ flags: { scheduler: door } });
+  cluster = await startTestCluster({ flags: { scheduler: [...door, '--volume-audit', '500ms'] } });
   const { user } = (parse(readFileSync(cluster.kubeconfig, 'utf8')) as { users: { user: Record<string, string> }[] })
     .users[0]!;
   const pem = (name: string) => Buffer.from(user[name]!, 'base64');
@@ -103,6 +106,19 @@ test('the master is asked about tasks when an operator wants it', async () => {
     expect(text).toMatch(/^mesos_scheduler_reconciliation_executed\{kind="explicit"\} [1-9]/m);
     expect(text).toMatch(/^mesos_scheduler_status_updates\{.*reason="REASON_RECONCILIATION".*\} [1-9]/m);
   });
+});
+
+test('an agent that comes back with more makes its node larger, for kubectl and for the scheduler', async () => {
+  const { node } = (await json<{ node: string; executor: boolean }[]>('/debug/agents')).find((one) => one.executor)!;
+  const body = JSON.stringify({ fault: 'restartAgent', agent: node, resources: larger });
+  const headers = { 'content-type': 'application/json' };
+  const { status } = await fetch(`${cluster.masterUrl}/devcluster/faults`, { method: 'POST', headers, body });
+  expect(status).toBe(200);
+  await eventually(async () => {
+    expect(await cluster.kubectl.run('get', 'node', node, '-o', 'jsonpath={.status.capacity.cpu}')).toBe('32');
+    const agents = await json<{ node: string; allocatable: { cpu: number } }[]>('/debug/agents');
+    expect(agents.find((one) => one.node === node)?.allocatable.cpu).toBe(31_900);
+  }, 20_000);
 });
 
 describe('the page', () => {
