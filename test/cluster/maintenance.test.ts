@@ -135,7 +135,6 @@ describe('a machine that is to be away', () => {
   test.each(['taken down before it is empty', 'ended with its agent'])(
     'is %s: its node is gone, and its pods run elsewhere',
     async (how) => {
-      const { kubectl } = cluster;
       const [node = ''] = await nodesOf('web');
       if (how === 'ended with its agent') {
         const body = JSON.stringify({ fault: 'stopAgent', agent: node });
