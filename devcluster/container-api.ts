@@ -89,7 +89,8 @@ function openSession(containers: Containers, call: LaunchCall, request: Request)
   }
   const reader = recordsTo(request, contentType);
   containers.switchboard(id).addReader(reader);
-  reader.onClose(() => containers.destroy(id));
+  // Not when all of it was sent: a command may end its output before itself.
+  reader.onClose(() => request.response.writableEnded || containers.destroy(id));
   return true;
 }
 

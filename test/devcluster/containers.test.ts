@@ -54,6 +54,17 @@ describe('containers of an agent', () => {
     expect(await ended(container_id)).toBe(5 * 256);
   });
 
+  test('go on when they end their output before themselves: only who leaves a session before its end, ends it', async () => {
+    const { at, idOf, ended } = await place();
+    const command = { value: 'exec >&- 2>&-; sleep 0.3; exit 6' };
+    const { output } = await openContainerSession(at, { container_id: idOf('quiet'), command });
+    for await (const record of output) expect(record).toBeUndefined();
+    expect(await ended(idOf('quiet'))).toBe(6 * 256);
+    const left = await openContainerSession(at, { container_id: idOf('left'), command: { value: 'sleep 1000' } });
+    left.close();
+    expect(await ended(idOf('left'))).toBe(9);
+  });
+
   test('are refused what this agent has not: images, and limits below the first level', async () => {
     const { at, idOf, launch } = await place();
     const image = { type: 'DOCKER' as const, docker: { name: 'busybox' } };
