@@ -1,5 +1,4 @@
-import { createSocket } from 'node:dgram';
-import { isIP, isIPv4 } from 'node:net';
+import { isIPv4 } from 'node:net';
 import { formatAddress, parseCidr } from '../api/cidr.ts';
 import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
 import { Service } from '../api/kinds/service.ts';
@@ -12,26 +11,6 @@ export function dnsAddress(serviceCidr: string): string {
   if (!range) throw new Error(`--service-cidr ${serviceCidr} is no range of addresses such as 10.96.0.0/12`);
   return formatAddress({ family: range.family, value: range.base + 10n });
 }
-
-/** The address by which this machine goes out, which pods with a network of their own reach too; '' where it has none. */
-export async function machineAddress(): Promise<string> {
-  const socket = createSocket('udp4');
-  try {
-    // Connecting a datagram socket sends nothing; it only looks up the way. The address is one of documentation.
-    await new Promise<void>((resolve, reject) => {
-      socket.once('error', reject);
-      socket.connect(53, '198.51.100.1', resolve);
-    });
-    const { address } = socket.address();
-    return isIP(address) && !isLoopback(address) ? address : '';
-  } catch {
-    return '';
-  } finally {
-    socket.close();
-  }
-}
-
-export const isLoopback = (address: string): boolean => address === '::1' || /^127\./.test(address);
 
 /** What an earlier try-out wrote is ours to change. */
 const as = { fieldManager: 'km-up', force: true };

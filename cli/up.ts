@@ -3,10 +3,10 @@ import { isIP } from 'node:net';
 import { join, resolve } from 'node:path';
 import pc from 'picocolors';
 import { aborted } from '../lib/delay.ts';
+import { isLoopback, machineAddress } from '../lib/machine-address.ts';
 import { type Values, duration, flag, list, oneOf, port, text } from '../lib/options.ts';
 import { type ClusterOptions, startCluster } from './cluster.ts';
 import type { Running } from './components.ts';
-import { isLoopback, machineAddress } from './cluster-dns.ts';
 import { chosenProxy, hasOwnNetwork } from './proxy-mode.ts';
 import { Progress } from './progress.ts';
 

@@ -37,6 +37,7 @@ import type { AgentFacts } from './agents.ts';
 import { Bindings } from './bindings.ts';
 import { Claims, offerClass } from './claims.ts';
 import { Figures } from './figures.ts';
+import { serveArtifact } from './artifact.ts';
 import { frameworkInfo } from './framework-info.ts';
 import { Framework } from './framework.ts';
 import { Inventory } from './inventory.ts';
@@ -90,7 +91,14 @@ export function watched(informers: Informers) {
  */
 export async function start(given: Values<typeof options>, deps: FrameworkDeps): Promise<Started> {
   const rows = live(given);
-  const o = given.settingsFile ? { ...given, ...readSettings(given.settingsFile, rows) } : given;
+  const { executorArchive, executorUris, executorCommand } = given;
+  const artifact = executorArchive ? await serveArtifact(given, deps) : undefined;
+  const o = {
+    ...given,
+    ...(given.settingsFile ? readSettings(given.settingsFile, rows) : {}),
+    executorUris: artifact ? [artifact.uri, ...executorUris] : executorUris,
+    executorCommand: artifact?.command ?? executorCommand,
+  };
   const usual = await startClass({ ...o, revocable: false }, rows, deps);
   if (!o.revocable) return usual;
   // Its figures would be added to those of the usual one.

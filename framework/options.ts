@@ -1,4 +1,4 @@
-import { type Values, duration, flag, list, number, oneOf, text } from '../lib/options.ts';
+import { type Values, duration, flag, list, number, oneOf, port, text } from '../lib/options.ts';
 
 export const options = {
   mesosMaster: text(
@@ -38,6 +38,17 @@ export const options = {
     false,
   ),
   executorCommand: text('Command line that starts km executor on an agent', 'km executor', '<command>'),
+  executorArchive: text(
+    'Archive of km (km-….tar.gz) that agents fetch from this scheduler; the command line finds its km',
+    '',
+    '<file>',
+  ),
+  executorArchivePort: port('Port where agents fetch it, over HTTP; 0 for any', 10_270),
+  executorArchiveAddress: text(
+    'Name or address under which they reach that port; the address by which this machine goes out unless set',
+    '',
+    '<host>',
+  ),
   executorUris: list('What the Mesos fetcher brings into the sandbox before that', [], '<uri,…>'),
   executorEnv: list('Environment of the executor', [], '<NAME=value,…>'),
   executorCpus: number('Cores that the executor itself is accounted with', 0.1),

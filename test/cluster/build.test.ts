@@ -2,7 +2,6 @@ import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
   chownSync,
-  createReadStream,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -13,7 +12,6 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
@@ -38,22 +36,6 @@ const bare = { PATH: '/usr/sbin:/usr/bin:/sbin:/bin', HOME: folder };
 const km = join(folder, machine, 'bin/km');
 const run = (program: string, args: readonly string[], options: { cwd?: string; env?: Record<string, string> } = {}) =>
   execFileSync(program, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], ...options });
-
-/** What was built, over HTTP as agents fetch it. */
-async function serveArchive(): Promise<{ url: string; asked: (string | undefined)[]; close(): void }> {
-  const path = join(out, `${machine}.tar.gz`);
-  const asked: (string | undefined)[] = [];
-  const server = createServer(({ method }, response) => {
-    asked.push(method);
-    response.writeHead(200, { 'content-length': statSync(path).size });
-    if (method === 'HEAD') response.end();
-    else createReadStream(path).pipe(response);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const address = server.address();
-  const port = typeof address === 'object' ? address?.port : undefined;
-  return { url: `http://127.0.0.1:${port}/${machine}.tar.gz`, asked, close: () => server.close() };
-}
 
 beforeAll(() => {
   mkdirSync(out);
@@ -198,16 +180,20 @@ describe('the archive', () => {
     }
   });
 
-  test('runs pods by executors that agents fetch', async () => {
+  test('runs pods by executors that agents fetch from the scheduler', async () => {
     const dir = join(folder, 'up');
-    const archive = await serveArchive();
+    const archive = {
+      KM_EXECUTOR_ARCHIVE: join(out, `${machine}.tar.gz`),
+      KM_EXECUTOR_ARCHIVE_PORT: '0',
+      KM_EXECUTOR_ARCHIVE_ADDRESS: '127.0.0.1',
+    };
     const up: ChildProcess = spawn(
       km,
       [
         ...['up', '--dir', dir, '--port', '0', '--mesos-port', '0', '--store', 'embedded', '--proxy', 'none'],
-        ...['--executor-command', `exec ./${machine}/bin/km executor`],
+        ...['--executor-command', 'exec km executor'],
       ],
-      { env: { ...bare, KM_EXECUTOR_URIS: archive.url }, stdio: ['ignore', 'pipe', 'inherit'] },
+      { env: { ...bare, ...archive }, stdio: ['ignore', 'pipe', 'inherit'] },
     );
     let said = '';
     up.stdout!.on('data', (chunk: Buffer) => (said += chunk.toString()));
@@ -230,10 +216,10 @@ describe('the archive', () => {
         expect(phase).toBe('Succeeded');
       }, 90_000);
       expect(await kubectl.run('logs', 'hello')).toBe('hello from hello\n');
-      // So that an agent keeps it for its next executor.
-      expect(archive.asked).toEqual(['HEAD', 'GET']);
+      // One asks for the size first, so that it keeps what it fetches for its next executor.
+      const told = readFileSync(join(dir, 'logs/scheduler.log'), 'utf8').matchAll(/"method":"(\w+)".*fetches km/g);
+      expect([...told].map(([, method]) => method)).toEqual(['HEAD', 'GET']);
     } finally {
-      archive.close();
       up.kill();
       await once(up, 'exit');
     }

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { machineAddress } from '../../cli/cluster-dns.ts';
+import { machineAddress } from '../../lib/machine-address.ts';
 import { eventually } from '../eventually.ts';
 import { type Place, places } from './places.ts';
 

@@ -17,11 +17,11 @@ const folder = mkdtempSync(join(tmpdir(), 'km-install-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** A km on PATH that is this one, and the same as what agents fetch. */
-function kmOnPath(): { path: string; uri: string } {
+function kmOnPath(): { path: string; archive: string } {
   const bin = join(folder, 'km-here/bin');
   mkdirSync(bin, { recursive: true });
   writeFileSync(join(bin, 'km'), `#!/bin/sh\nexec ${process.execPath} ${program} "$@"\n`, { mode: 0o755 });
-  return { path: [bin, process.env.PATH].join(delimiter), uri: join(folder, 'km-here.tar.gz') };
+  return { path: [bin, process.env.PATH].join(delimiter), archive: join(folder, 'km-here.tar.gz') };
 }
 
 /** Runs commands as a shell would; what they leave in the background ends with the process group. */
@@ -48,7 +48,7 @@ test('the commands of docs/install.md, typed one after the other, make a cluster
   const [prepare = '', serve = '', use = ''] = [
     ...readFileSync('docs/install.md', 'utf8').matchAll(/^```sh\n([^]*?)^```/gm),
   ].map(([, commands]) => commands!);
-  const { path, uri } = kmOnPath();
+  const { path, archive } = kmOnPath();
   const [etcd, port, mesosPort] = [await startEtcd(), await freePort(), await freePort()];
   const args = ['devcluster', '--port', String(mesosPort), '--agent-port', '0', '--work-dir', join(folder, 'mesos')];
   const mesos = new Supervised(
@@ -60,12 +60,14 @@ test('the commands of docs/install.md, typed one after the other, make a cluster
     ETCD: etcd.url,
     MESOS: `127.0.0.1:${mesosPort}`,
     SERVER: `https://127.0.0.1:${port}`,
-    KM_URI: uri,
+    KM_ARCHIVE: archive,
+    KM_EXECUTOR_ARCHIVE_PORT: '0',
+    KM_EXECUTOR_ARCHIVE_ADDRESS: '127.0.0.1',
   };
   let servers: ReturnType<typeof shell> | undefined;
   try {
     await mesos.start(AbortSignal.timeout(30_000));
-    await toEnd(`tar -czf ${uri} km-here`, env);
+    await toEnd(`tar -czf ${archive} km-here`, env);
     const prepared = await toEnd(prepare, env);
     expect(prepared).toContain('made in');
     expect(prepared).toContain('km preflight: apiserver, scheduler');
