@@ -11,7 +11,7 @@ const foreign = new Set(
     '--cacert --cert --key --endpoints --name --initial-cluster --initial-advertise-peer-urls --bump-revision --mark-compacted',
     '--data-dir --check --system --now --data --ignore-daemonsets --image --restart --command --replicas --hostname --ip',
     '--executor_registration_timeout --quorum --arch --list --testPathPatterns --help --log-level --log-pretty',
-    '--credentials --authenticate_http_executors --image_providers --kube-subnet-mgr --iface --public-ip --build --rm',
+    '--credentials --authenticate_http_executors --rate_limits --image_providers --kube-subnet-mgr --iface --public-ip --build --rm',
     '--sse --group --marathon --auth-credentials --haproxy-config --verb --non-resource-url --clusterrole --serviceaccount --namespace --duration',
   ].flatMap((line) => line.split(' ')),
 );
