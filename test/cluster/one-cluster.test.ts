@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe } from '@jest/globals';
 import { describeGuides } from './guides.suite.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
 import { describeNeighbour } from './neighbour.suite.ts';
+import { describeSecrets } from './secrets.suite.ts';
 import { describeServiceAccounts } from './service-account.suite.ts';
 import { describeServices } from './services.suite.ts';
 import { describeStreams } from './streams.suite.ts';
@@ -18,6 +19,8 @@ const suites = {
   services: describeServices,
   streams: describeStreams,
   'the first guides': describeGuides,
+  // After the others: what they used is in the logs, too.
+  'secrets of the cluster': describeSecrets,
 };
 describe.each(Object.entries(suites))('%s', (_, describeSuite) => {
   afterAll(async () => {
