@@ -273,6 +273,10 @@ export const components: readonly Component[] = [
     const { renew } = await import('./pki/commands.ts');
     return { options: renew.options, run: (options) => renew.run(options) };
   }),
+  component('pki rotate', 'Replace a CA: trust a new one too, renew by it, drop the old one', async () => {
+    const { rotate } = await import('./pki/commands.ts');
+    return { options: rotate.options, run: (options) => rotate.run(options) };
+  }),
   component('pki check', 'Tell how long certificates last, and what is wrong with them', async () => {
     const { check } = await import('./pki/commands.ts');
     return { options: check.options, run: (options) => check.run(options) };

@@ -85,13 +85,16 @@ export class Client {
   /** Requests share few connections; a watch holds one for as long as it lasts, so those are apart and not bounded. */
   #requests: Agent;
   #watches: Agent;
-  /** The certificate that they show. */
-  #cert: string | undefined;
+  /** The certificate that they show, and its key. */
+  #shown: Pick<ClientOptions, 'cert' | 'key'> = {};
+  /** By which they know the server. */
+  #ca: string | undefined;
   readonly #options: ClientOptions;
   #token: { text: string; readAt: number } | undefined;
 
   constructor(options: ClientOptions) {
     this.#options = options;
+    this.#ca = options.ca;
     this.server = options.server.replace(/\/$/, '');
     [this.#requests, this.#watches] = this.#agents(options);
   }
@@ -99,8 +102,8 @@ export class Client {
   #agents({ cert, key }: Pick<ClientOptions, 'cert' | 'key'>): [requests: Agent, watches: Agent] {
     const options = this.#options;
     // Made once: each connection would read all certificates anew. Throws where they are none.
-    const secureContext = createSecureContext({ ca: options.ca, cert, key });
-    this.#cert = cert;
+    const secureContext = createSecureContext({ ca: this.#ca, cert, key });
+    this.#shown = { cert, key };
     const common = {
       pipelining: 1,
       allowH2: false,
@@ -247,12 +250,7 @@ export class Client {
     };
     const { credentials } = this.#options;
     const current = await credentials?.get();
-    // Connections show the certificate they were opened with; those that are open may go on until they end.
-    if (current?.cert && current.cert !== this.#cert) {
-      const before = [this.#requests, this.#watches];
-      [this.#requests, this.#watches] = this.#agents(current);
-      for (const agent of before) void agent.close();
-    }
+    if (current?.cert && current.cert !== this.#shown.cert) this.#connectAnew(current);
     const token = current ? current.token : this.#bearer();
     if (token) headers.authorization = `Bearer ${token}`;
     if (options.body !== undefined) headers['content-type'] = options.contentType ?? 'application/json';
@@ -268,6 +266,19 @@ export class Client {
     });
     if (response.statusCode === 401) credentials?.refused();
     return response;
+  }
+
+  /** From now on the server is known by this CA (PEM). Throws where it is none. */
+  trust(ca: string): void {
+    this.#ca = ca;
+    this.#connectAnew(this.#shown);
+  }
+
+  /** Connections show, and believe, what they were opened with; those that are open may go on until they end. */
+  #connectAnew(shown: Pick<ClientOptions, 'cert' | 'key'>): void {
+    const before = [this.#requests, this.#watches];
+    [this.#requests, this.#watches] = this.#agents(shown);
+    for (const agent of before) void agent.close();
   }
 
   async close(): Promise<void> {

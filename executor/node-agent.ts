@@ -11,6 +11,7 @@ import type { Logger } from '../lib/log.ts';
 import type { EventSubscribed } from '../mesos/executor.ts';
 import { delegatedAccess } from './access.ts';
 import { apiserverOf } from './apiserver-client.ts';
+import { followAuthorities } from './authorities.ts';
 import { servingCertificate } from './certificate.ts';
 import { type CsiState, csiNodeWriter } from './csi/csi-node.ts';
 import { CsiPlugins } from './csi/plugins.ts';
@@ -294,6 +295,11 @@ export class NodeAgent {
     });
     this.#closers.push(() => server.close());
     const { containerRuntimeVersion: runtimeVersion } = await runtime.version();
+    const believe = (text: string) => {
+      client.trust(text);
+      server.believe(text);
+    };
+    followAuthorities(client, ca, believe, { signal: this.#signal, log });
     const { port } = server;
     const { fingerprint } = certificate;
     const { nodeStatusInterval: statusInterval, leaseInterval } = o;

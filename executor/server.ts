@@ -31,6 +31,8 @@ export interface KubeletServerOptions {
 
 export interface KubeletServer {
   port: number;
+  /** PEM: certificates that another CA signed are believed from now on. */
+  believe(ca: string): void;
   close(): Promise<void>;
 }
 
@@ -39,11 +41,10 @@ export interface KubeletServer {
  * lets. who-may-ask.ts decides before anything else is looked at.
  */
 export async function startServer(options: KubeletServerOptions): Promise<KubeletServer> {
-  const { certificate, ca, log } = options;
+  const { cert, key } = options.certificate;
+  const { log } = options;
   const server = createServer({
-    cert: certificate.cert,
-    key: certificate.key,
-    ca,
+    ...{ cert, key, ca: options.ca },
     requestCert: true,
     rejectUnauthorized: false, // who shows no certificate may have a token
     minVersion: 'TLSv1.2',
@@ -74,6 +75,7 @@ export async function startServer(options: KubeletServerOptions): Promise<Kubele
   });
   return {
     port: (server.address() as AddressInfo).port,
+    believe: (ca) => server.setSecureContext({ cert, key, ca }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

@@ -1,5 +1,6 @@
-import { X509Certificate } from 'node:crypto';
+import type { X509Certificate } from 'node:crypto';
 import type { TLSSocket } from 'node:tls';
+import { readCertificates } from '../../lib/read-certificates.ts';
 import { authenticated, type User } from './user.ts';
 
 /** Users by client certificate: CN is the user, every O a group, if the cluster's CA signed it. */
@@ -44,12 +45,6 @@ export function isSignedBy(certificate: X509Certificate, authorities: readonly X
   }
   return false;
 }
-
-/** Every certificate of a PEM bundle. */
-export const readCertificates = (pem: string | Buffer): X509Certificate[] =>
-  (String(pem).match(/-----BEGIN CERTIFICATE-----[\s\S]+?-----END CERTIFICATE-----/g) ?? []).map(
-    (one) => new X509Certificate(one),
-  );
 
 export const commonNameOf = ({ subject }: X509Certificate): string | undefined =>
   linesOf(subject)

@@ -146,10 +146,15 @@ function podVerdict(self: string | undefined, a: Attributes, view: PodView): Ver
 const noRelation = (self: string | undefined): string =>
   `no relationship found between ${self === undefined ? 'any node' : `node '${self}'`} and this object`;
 
+/** By which a kubelet goes on knowing us when our CA is replaced. */
+const isRootCa = ({ resource, namespace, name }: Attributes): boolean =>
+  resource === 'configmaps' && namespace === 'kube-system' && name === 'kube-root-ca.crt';
+
 /** Only by name, and only what a pod on the node names. */
 function referenceVerdict(self: string | undefined, a: Attributes, view: PodView): Verdict {
   if (!reads.has(a.verb) || a.subresource !== '') return noBecause('can only read resources of this type');
   if (a.name === '') return noBecause('No Object name found');
+  if (isRootCa(a)) return yes;
   for (const pod of view.podsIn(a.namespace)) if (onNode(pod, self) && references(pod, a.resource, a.name)) return yes;
   if (a.resource === 'secrets' && ofVolume(self, a, view)) return yes;
   return noBecause(noRelation(self));

@@ -1,8 +1,9 @@
+import type { X509Certificate } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 import type { TLSSocket } from 'node:tls';
 import { authenticated, type User } from './user.ts';
-import { clientCertificate, commonNameOf, isSignedBy, readCertificates } from './certificates.ts';
-import type { X509Certificate } from 'node:crypto';
+import { readCertificates } from '../../lib/read-certificates.ts';
+import { clientCertificate, commonNameOf, isSignedBy } from './certificates.ts';
 
 export interface ProxyOptions {
   /** PEM of whoever signs the proxies' certificates. */

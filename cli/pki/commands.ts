@@ -1,4 +1,4 @@
-/** `km pki init`, `km pki renew`, `km pki check` and `km kubeconfig`. */
+/** `km pki init`, `km pki renew`, `km pki rotate`, `km pki check` and `km kubeconfig`. */
 import { X509Certificate } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { join, resolve } from 'node:path';
@@ -18,6 +18,7 @@ import {
   withKubeconfig,
   writeKubeconfigs,
 } from './pki.ts';
+import { dropOld, nextStep, sentenceOf, signByNext, steps, trustNext } from './rotation.ts';
 
 const dir = text('Where the files are', '/etc/km/pki', '<directory>');
 const within = duration('How long a certificate has to last', 30 * day);
@@ -52,10 +53,38 @@ export const renew = {
   async run(o: Values<typeof renewOptions>): Promise<void> {
     const directory = resolve(o.dir);
     readAuthority(directory);
-    const pki = await ensurePki(directory, [], { renewBefore: o.within });
-    const one = withKubeconfig.map((name) => join(directory, `${name}.kubeconfig`)).find((path) => existsSync(path));
-    if (one) writeKubeconfigs(directory, readKubeconfig(one).server, pki);
-    tellMade(directory, pki);
+    tellMade(directory, await renewIn(directory, o.within));
+  },
+};
+
+/** Makes anew what runs out within the time or is of another CA than the one that signs, and the kubeconfigs. */
+async function renewIn(directory: string, renewBefore: number): Promise<Pki> {
+  const pki = await ensurePki(directory, [], { renewBefore });
+  const one = withKubeconfig.map((name) => join(directory, `${name}.kubeconfig`)).find((path) => existsSync(path));
+  if (one) writeKubeconfigs(directory, readKubeconfig(one).server, pki);
+  return pki;
+}
+
+const rotateOptions = {
+  dir,
+  step: oneOf('What is done; docs/operations.md says what comes between the steps', ['show', ...steps], 'show'),
+  ca: oneOf('Which CA', authorities, 'ca'),
+} as const;
+
+/** Replaces a CA, one step a call. */
+export const rotate = {
+  options: rotateOptions,
+  async run(o: Values<typeof rotateOptions>): Promise<void> {
+    const directory = resolve(o.dir);
+    if (o.step === 'trust') await trustNext(directory, o.ca);
+    if (o.step === 'renew') signByNext(directory, o.ca);
+    if (o.step === 'drop') dropOld(directory, o.ca);
+    if (o.step !== 'show') {
+      const { made } = await renewIn(directory, 0);
+      say(`written in ${directory}: ${[`${o.ca}.crt`, ...made, 'kubeconfigs'].join(', ')}`);
+      say('servers read them when they start: start all of km again before the next step');
+    }
+    say(`${o.ca}: ${sentenceOf(nextStep(directory, o.ca))}`);
   },
 };
 
@@ -114,7 +143,7 @@ const toRenew = (directory: string): string => `km pki renew --dir ${directory}`
 
 function problemOf(dir: string, name: string, certificate: X509Certificate, left: number, lasting: number): string {
   const toDo = certificate.ca
-    ? 'begin a new CA in time: every certificate has to be made anew'
+    ? `km pki rotate --dir ${dir} --ca ${name}: replace it in time, docs/operations.md says how`
     : `km pki renew --dir ${dir}`;
   if (left < 0) return `has run out; ${toDo}`;
   if (!readPair(dir, name)) return `its key is missing or another's; ${toDo}`;

@@ -10,7 +10,8 @@
  *   tokens.csv                            the apiserver's file of both
  *   service-account.key                   signs tokens of service accounts
  *
- * A CA is made once and never replaced. https://kubernetes.io/docs/setup/best-practices/certificates/
+ * A CA is made once; rotation.ts replaces it, step by step. The first certificate of its file is the one that signs.
+ * https://kubernetes.io/docs/setup/best-practices/certificates/
  */
 import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
 import { existsSync, mkdirSync } from 'node:fs';
@@ -25,6 +26,7 @@ export interface Pki {
   caFile: string;
   /** PEM of the CA's key, with which certificate requests are signed. */
   caKeyFile: string;
+  /** PEM of all that is trusted: while a CA is replaced, the old one and the new one. */
   ca: string;
   /** The CA of who may vouch for users in headers: the apiserver, towards servers behind APIServices. */
   frontProxyCaFile: string;
@@ -46,7 +48,7 @@ interface Holder {
   commonName: string;
   organizations?: readonly string[];
   /** Who signs it. */
-  by: 'ca' | 'front-proxy-ca';
+  by: AuthorityName;
 }
 
 /** Of each certificate, whom it names. */
@@ -64,6 +66,13 @@ export const holders = {
 export type CertificateName = keyof typeof holders;
 
 export const authorities = ['ca', 'front-proxy-ca'] as const;
+export type AuthorityName = (typeof authorities)[number];
+
+/** Their common names. */
+export const titles: Readonly<Record<AuthorityName, string>> = {
+  ca: 'km cluster CA',
+  'front-proxy-ca': 'km front proxy CA',
+};
 
 /** Who gets a kubeconfig. */
 export const withKubeconfig = ['admin', 'controller-manager', 'scheduler', 'proxy', 'dns'] as const;
@@ -99,8 +108,8 @@ export async function ensurePki(
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   const made: string[] = [];
   const signers = {
-    ca: await keptAuthority(directory, 'ca', 'km cluster CA', made),
-    'front-proxy-ca': await keptAuthority(directory, 'front-proxy-ca', 'km front proxy CA', made),
+    ca: await keptAuthority(directory, 'ca', made),
+    'front-proxy-ca': await keptAuthority(directory, 'front-proxy-ca', made),
   };
   const pairs = new Map<string, KeyPair>();
   for (const [name, holder] of Object.entries<Holder>(holders)) {
@@ -147,7 +156,10 @@ export function writeKubeconfigs(directory: string, server: string, pki: Pki): s
   });
 }
 
-/** The authority in the directory. Throws an Error that says what to do where there is none, or half of one. */
+/**
+ * The authority in the directory; the text of its certificate is all that is trusted, itself first. Throws an Error that says what to
+ * do where there is none, or half of one.
+ */
 export function readAuthority(directory: string, name = 'ca'): KeyPair {
   const { cert, key } = filesOf(directory, name);
   if (!existsSync(cert) && !existsSync(key))
@@ -156,14 +168,14 @@ export function readAuthority(directory: string, name = 'ca'): KeyPair {
   if (pair) return pair;
   if (existsSync(cert)) readCertificate(cert);
   throw new Error(
-    `${cert} and ${key} are not the two halves of one CA, and a CA is never replaced: put back what is missing, or begin in another directory`,
+    `${cert} and ${key} are not the two halves of one CA, and neither can be made again: put back what is missing, or begin in another directory`,
   );
 }
 
-async function keptAuthority(directory: string, name: string, title: string, made: string[]): Promise<KeyPair> {
+async function keptAuthority(directory: string, name: AuthorityName, made: string[]): Promise<KeyPair> {
   const { cert, key } = filesOf(directory, name);
   if (existsSync(cert) || existsSync(key)) return readAuthority(directory, name);
-  const pair = await createAuthority(title);
+  const pair = await createAuthority(titles[name]);
   makeSecret(key, pair.key);
   makeSecret(cert, pair.cert);
   made.push(name);

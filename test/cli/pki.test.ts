@@ -1,4 +1,4 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawnSync } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { cpSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, unlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -53,13 +53,13 @@ describe('km pki init', () => {
     expect(other.stdout).toMatch(/^made in .*: apiserver$/m);
   });
 
-  test('never replaces a CA, also not one that runs out or lost its half', async () => {
+  test('replaces no CA, also not one that runs out or lost its half', async () => {
     const directory = copy();
     unlinkSync(file('ca.key', directory));
     for (const verb of [['init', '--server', server], ['renew'], ['check']]) {
       const { code, stderr } = await km(['pki', ...verb, '--dir', directory]);
       expect(code).toBe(1);
-      expect(stderr).toContain('are not the two halves of one CA, and a CA is never replaced');
+      expect(stderr).toContain('are not the two halves of one CA');
     }
     expect(text('ca.crt', directory)).toBe(text('ca.crt'));
     const old = await createAuthority('old', Date.now() - 3645 * day);
@@ -69,7 +69,7 @@ describe('km pki init', () => {
     expect(text('ca.crt', directory)).toBe(old.cert);
     const { code, stdout } = await km(['pki', 'check', '--dir', directory]);
     expect(code).toBe(1);
-    expect(stdout).toMatch(/^ca +[45] days {2}runs out soon; begin a new CA in time/m);
+    expect(stdout).toMatch(/^ca +[45] days {2}runs out soon; km pki rotate --dir .* --ca ca: replace it in time/m);
   });
 
   test.each([
@@ -137,6 +137,86 @@ describe('km pki check and renew', () => {
         stderr: expect.stringContaining('km pki init --dir'),
       });
   });
+});
+
+describe.each(['ca', 'front-proxy-ca'] as const)('km pki rotate --ca %s', (ca) => {
+  const rotate = (directory: string, step = 'show') =>
+    km(['pki', 'rotate', '--dir', directory, '--ca', ca, '--step', step]);
+  const held = Object.entries(holders).flatMap(([name, { by }]) => (by === ca ? [name] : []));
+  /** Whether whoever trusts what is in the one directory believes the certificates of the other. */
+  const believes = (directory: string, other: string) =>
+    held.map((name) => {
+      const flags = ['verify', '-CAfile', file(`${ca}.crt`, directory), file(`${name}.crt`, other)];
+      return spawnSync('openssl', flags, { stdio: 'ignore' }).status === 0;
+    });
+  const all = held.map(() => true);
+  const none = held.map(() => false);
+  const keys = (directory: string) => readdirSync(directory).filter((name) => name.startsWith(`${ca}`));
+
+  test('trusts a new one beside the old one, then renews by it, then drops the old one', async () => {
+    const directory = copy();
+    expect((await rotate(directory)).stdout).toBe(`${ca}: it is not being replaced; --step trust begins to\n`);
+    expect((await rotate(directory, 'trust')).stdout).toMatch(/go on with --step renew/);
+    for (const name of held) expect(text(`${name}.crt`, directory)).toBe(text(`${name}.crt`));
+    expect(believes(directory, pki)).toEqual(all);
+    const trusting = join(folder, `trusting-${ca}`);
+    cpSync(directory, trusting, { recursive: true });
+
+    const renewed = await rotate(directory, 'renew');
+    expect(renewed.stdout).toContain(`: ${ca}.crt, ${held.join(', ')}, kubeconfigs\n`);
+    expect(renewed.stdout).toMatch(/end with --step drop/);
+    expect([believes(directory, pki), believes(trusting, directory)]).toEqual([all, all]);
+    expect(believes(pki, directory)).toEqual(none);
+    expect((await km(['pki', 'check', '--dir', directory])).code).toBe(0);
+
+    expect((await rotate(directory, 'drop')).code).toBe(0);
+    expect([believes(directory, directory), believes(directory, pki)]).toEqual([all, none]);
+    expect(keys(directory)).toEqual([`${ca}.crt`, `${ca}.key`]);
+    expect(text(`${ca}.key`, directory)).not.toBe(text(`${ca}.key`));
+    expect((await km(['pki', 'check', '--dir', directory])).code).toBe(0);
+    const kubeconfig = readKubeconfig(file('scheduler.kubeconfig', directory));
+    expect([kubeconfig.ca, kubeconfig.cert]).toEqual([text('ca.crt', directory), text('scheduler.crt', directory)]);
+  }, 60_000);
+
+  test('refuses a step before its time, and changes nothing', async () => {
+    const directory = copy();
+    const files = () => readdirSync(directory).map((name) => [name, text(name, directory)]);
+    const refused = async (...steps: string[]) => {
+      const before = files();
+      for (const step of steps) {
+        const { code, stderr } = await rotate(directory, step);
+        expect([code, stderr]).toEqual([
+          1,
+          expect.stringContaining(`it is not the time for --step ${step} of ${ca}: `),
+        ]);
+      }
+      expect(files()).toEqual(before);
+    };
+    await refused('renew', 'drop');
+    await rotate(directory, 'trust');
+    await refused('trust', 'drop');
+    await rotate(directory, 'renew');
+    await refused('trust', 'renew');
+    for (const kind of ['crt', 'key']) writeFileSync(file(`${held[0]}.${kind}`, directory), text(`${held[0]}.${kind}`));
+    const { code, stderr } = await rotate(directory, 'drop');
+    expect([code, stderr]).toEqual([1, expect.stringContaining(`${held[0]} are not of the new CA yet: km pki renew`)]);
+    await km(['pki', 'renew', '--dir', directory]);
+    expect((await rotate(directory, 'drop')).code).toBe(0);
+  }, 60_000);
+
+  test('a step that was cut short is taken again', async () => {
+    const directory = copy();
+    // A key without its certificate is all that `trust` came to.
+    writeFileSync(file(`${ca}-next.key`, directory), text('service-account.key'));
+    expect((await rotate(directory, 'trust')).code).toBe(0);
+    const next = text(`${ca}-next.key`, directory);
+    // `renew` came to the certificates, not to the key.
+    const [old = '', fresh = ''] = text(`${ca}.crt`, directory).split(/(?<=-----END CERTIFICATE-----\n)/);
+    writeFileSync(file(`${ca}.crt`, directory), fresh + old);
+    expect((await rotate(directory, 'renew')).code).toBe(0);
+    expect(text(`${ca}.key`, directory)).toBe(next);
+    expect(believes(directory, directory)).toEqual(all);
+  }, 60_000);
 });
 
 describe('km kubeconfig', () => {
