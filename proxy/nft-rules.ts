@@ -1,6 +1,14 @@
 import { createHash } from 'node:crypto';
+import type { CommonChoice, CommonChoices } from './common-choices.ts';
 import type { Fragment } from './ledger.ts';
-import { externalEndpoints, familyOf, internalEndpoints, type Endpoint, type ServicePort } from './rules.ts';
+import {
+  externalEndpoints,
+  familyOf,
+  internalEndpoints,
+  isExternal,
+  type Endpoint,
+  type ServicePort,
+} from './rules.ts';
 import { hex, PortRules } from './port-rules.ts';
 import type { Shelves } from './shelves.ts';
 import type { WriterOptions } from './writer.ts';
@@ -73,12 +81,30 @@ function masquerade(f: 'ip' | 'ip6', mark: string, { clusterCidr, masqueradeAll 
 export const endpointMap = (family: 4 | 6, protocol: string): string =>
   `{ typeof numgen random mod 65536 : ${family === 6 ? 'ip6' : 'ip'} daddr . ${protocol} dport; }`;
 
-/** The rules of one service port: a chain for each way to choose an endpoint, and entries that lead there. */
-export const fragmentOf = (port: ServicePort, o: WriterOptions, shelves: Shelves): Fragment =>
-  new Writing(port, o, shelves).write();
+/** What Services that choose in the same way share. */
+export function linesOf(family: 4 | 6, { name, protocol, count }: CommonChoice): string[] {
+  const f = family === 6 ? 'ip6' : 'ip';
+  const t = `${f} ${tableName}`;
+  const key = (of: number) => `${f} daddr . ${protocol} dport . numgen random mod ${of}`;
+  return [
+    `add map ${t} ${name} { typeof ${key(65_536)} : ${f} daddr . ${protocol} dport; }`,
+    `add chain ${t} ${name}`,
+    `add rule ${t} ${name} meta l4proto ${protocol} dnat ${f} to ${key(count)} map @${name}`,
+  ];
+}
+
+/** Where endpoints stand. */
+export interface Places {
+  common: CommonChoices;
+  shelves: Shelves;
+}
+
+/** The rules of one service port: entries that lead to a choice of an endpoint, and where it asks for more than that, chains of its own. */
+export const fragmentOf = (port: ServicePort, o: WriterOptions, places: Places): Fragment =>
+  new Writing(port, o, places).write();
 
 /** Lets go of the numbers of a port that is no more. */
-export function forget(key: string, shelves: Shelves): void {
+export function forget(key: string, { shelves }: Places): void {
   for (const kind of choices) shelves.forget(`${kind} ${key}`);
 }
 
@@ -90,11 +116,11 @@ class Writing extends PortRules {
   readonly #f: 'ip' | 'ip6';
   readonly #id: string;
   readonly #mark: string;
-  readonly #shelves: Shelves;
+  readonly #places: Places;
 
-  constructor(port: ServicePort, o: WriterOptions, shelves: Shelves) {
+  constructor(port: ServicePort, o: WriterOptions, places: Places) {
     super(port, o);
-    this.#shelves = shelves;
+    this.#places = places;
     this.#f = port.family === 6 ? 'ip6' : 'ip';
     this.#id = createHash('sha256').update(port.key).digest('hex').slice(0, 12);
     this.#mark = `meta mark set meta mark or ${hex(o.masqueradeMark)}`;
@@ -104,8 +130,8 @@ class Writing extends PortRules {
     const { clusterIP, port, cluster } = this.port;
     this.entries.set(`cluster-ips|${clusterIP}`, '');
     const to = `${clusterIP} . ${this.proto} . ${port}`;
-    if (internalEndpoints(this.port).length > 0)
-      this.entries.set(`service-ips|${to}`, `goto ${this.port.internalLocal ? this.#local() : this.#cluster()}`);
+    const endpoints = internalEndpoints(this.port);
+    if (endpoints.length > 0) this.entries.set(`service-ips|${to}`, `goto ${this.#internalChoice(endpoints)}`);
     else this.entries.set(`no-endpoint-services|${to}`, cluster.length > 0 ? 'drop' : 'goto reject-chain');
   }
 
@@ -127,6 +153,21 @@ class Writing extends PortRules {
     if (sourceRanges.length > 0)
       for (const ip of loadBalancerIPs)
         this.entries.set(`firewall-ips|${ip} . ${this.proto} . ${this.port.port}`, `goto ${this.#firewall()}`);
+  }
+
+  #internalChoice(endpoints: readonly Endpoint[]): string {
+    // Who comes by several doors would be there once for each: he has a chain.
+    if (!isExternal(this.port) && this.port.affinitySeconds === 0) return this.#common(endpoints);
+    return this.port.internalLocal ? this.#local() : this.#cluster();
+  }
+
+  #common(endpoints: readonly Endpoint[]): string {
+    forget(this.port.key, this.#places);
+    const name = this.#places.common.of(this.proto, endpoints.length);
+    for (const [i, { address, port }] of endpoints.entries())
+      this.entries.set(`${name}|${this.port.clusterIP} . ${this.port.port} . ${i}`, `${address} . ${port}`);
+    this.#hairpin(endpoints);
+    return name;
   }
 
   #cluster(): string {
@@ -163,16 +204,21 @@ class Writing extends PortRules {
   #choice(kind: Choice, endpoints: readonly Endpoint[]): string {
     const name = this.#name(kind);
     if (this.chains.has(name)) return name;
-    for (const { address } of endpoints) this.entries.set(`hairpin|${address} . ${address}`, '');
+    this.#hairpin(endpoints);
     this.chains.set(name, this.port.affinitySeconds > 0 ? this.#faithful(endpoints) : [this.#any(kind, endpoints)]);
     return name;
+  }
+
+  /** An endpoint that is led to itself has to see another's address. */
+  #hairpin(endpoints: readonly Endpoint[]): void {
+    for (const { address } of endpoints) this.entries.set(`hairpin|${address} . ${address}`, '');
   }
 
   /** Throws for one of several, whom a map knows by their numbers. */
   #any(kind: Choice, endpoints: readonly Endpoint[]): string {
     const [only, ...others] = endpoints;
     if (only && others.length === 0) return this.#translate(only);
-    const { map, first } = this.#shelves.place(`${kind} ${this.port.key}`, this.proto, endpoints.length);
+    const { map, first } = this.#places.shelves.place(`${kind} ${this.port.key}`, this.proto, endpoints.length);
     for (const [i, { address, port }] of endpoints.entries())
       this.entries.set(`${map}|${first + i}`, `${address} . ${port}`);
     return `meta l4proto ${this.proto} dnat ${this.#f} to numgen random mod ${endpoints.length} offset ${first} map @${map}`;

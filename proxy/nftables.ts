@@ -1,5 +1,6 @@
+import { CommonChoices } from './common-choices.ts';
 import { emptyFragment, Ledger, type Delta } from './ledger.ts';
-import { endpointMap, forget, fragmentOf, skeleton, tableName } from './nft-rules.ts';
+import { endpointMap, forget, fragmentOf, linesOf, skeleton, tableName, type Places } from './nft-rules.ts';
 import type { Changes, ServicePort } from './rules.ts';
 import { Shelves } from './shelves.ts';
 import {
@@ -21,8 +22,8 @@ class Table implements FamilyWriter {
   readonly #o: WriterOptions;
   readonly #run: Run;
   readonly #ledger = new Ledger();
-  readonly #shelves = new Shelves();
-  /** Maps of endpoints that are in the kernel. They stay: few, and empty at worst. */
+  readonly #places: Places = { common: new CommonChoices(), shelves: new Shelves() };
+  /** Maps of endpoints that are in the kernel, with the chains that go with them. They stay: few, and empty at worst. */
   readonly #maps = new Set<string>();
   isLaid = false;
 
@@ -44,10 +45,10 @@ class Table implements FamilyWriter {
   async #write(changes: Changes): Promise<void> {
     const fragments = new Map([...changes].map(([key, port]) => [key, this.#fragmentOf(key, port)]));
     const { delta, undo } = this.#ledger.change(fragments);
-    const maps = this.#shelves.maps.filter(({ map }) => !this.#maps.has(map));
+    const maps = this.#placesOf().filter(({ map }) => !this.#maps.has(map));
     const script = [
       ...(this.isLaid ? [] : skeleton(this.#family, this.#o)),
-      ...maps.map(({ map, protocol }) => `add map ${this.#table} ${map} ${endpointMap(this.#family, protocol)}`),
+      ...maps.flatMap(({ lines }) => lines),
       ...scriptOf(delta, this.#table),
     ];
     try {
@@ -67,9 +68,20 @@ class Table implements FamilyWriter {
     this.isLaid = true;
   }
 
+  #placesOf(): { map: string; lines: readonly string[] }[] {
+    const { common, shelves } = this.#places;
+    return [
+      ...common.all.map((choice) => ({ map: choice.name, lines: linesOf(this.#family, choice) })),
+      ...shelves.maps.map(({ map, protocol }) => ({
+        map,
+        lines: [`add map ${this.#table} ${map} ${endpointMap(this.#family, protocol)}`],
+      })),
+    ];
+  }
+
   #fragmentOf(key: string, port: ServicePort | undefined) {
-    if (port) return fragmentOf(port, this.#o, this.#shelves);
-    forget(key, this.#shelves);
+    if (port) return fragmentOf(port, this.#o, this.#places);
+    forget(key, this.#places);
     return emptyFragment;
   }
 

@@ -28,18 +28,21 @@ describeHere(`a Service with ${many} ports`, () => {
   afterAll(() => void execFileSync('ip', ['netns', 'del', name]));
 
   test.each([
-    ['nftables', nftablesWriter, ['nft', 'list', 'ruleset'], /dnat to 10\.99\.0\.11:2\d{4}/g],
+    ['nftables', nftablesWriter, ['nft', 'list', 'ruleset'], /: 10\.99\.0\.11 \. 2\d{4}/g],
     ['iptables', iptablesWriter, ['iptables-save'], /--to-destination 10\.99\.0\.11:2\d{4}/g],
   ] as const)(
     '%s',
     async (_, makeWriter, [list, ...args], leads) => {
       const writer = makeWriter(writerOptions, run);
       expect(await writer.apply(new Map(ports.map((port) => [port.key, port])))).toEqual([]);
-      expect(countOf(await run(list, args), leads)).toBe(many);
+      const written = await run(list, args);
+      expect(countOf(written, leads)).toBe(many);
+      // nft reads the names of all chains before any change: what asks for nothing special needs none of its own.
+      if (list === 'nft') expect(countOf(written, /^\tchain /gm)).toBeLessThan(20);
       const moved = { ...first!, cluster: [{ ...first!.cluster![0]!, address: '10.99.0.12' }] };
       await writer.apply(new Map([[moved.key, moved]]));
       const rules = await run(list, args);
-      expect([countOf(rules, leads), countOf(rules, /10\.99\.0\.12:20000/g)]).toEqual([many - 1, 1]);
+      expect([countOf(rules, leads), countOf(rules, /10\.99\.0\.12(:| \. )20000/g)]).toEqual([many - 1, 1]);
       await writer.apply(new Map(ports.map((port) => [port.key, undefined])));
       expect(await run(list, args)).not.toContain('10.99.0.1');
       await writer.cleanup();

@@ -239,9 +239,12 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(await ask(client, 'tcp 10.96.0.10 80')).toMatch(/^be\d 10\.99\.0\.1$/);
   });
 
-  test('many endpoints are as good as few', async () => {
-    await put(web({ cluster: Array.from({ length: 18 }, (_, i) => endpoints((i % 3) + 1)[0]!) }));
+  test('many endpoints are as good as few, and those of another Service are its own', async () => {
+    const other = web({ key: 'default/other:/TCP', clusterIP: '10.96.0.11', cluster: endpoints(2, 3, 3) });
+    await put(web({ cluster: Array.from({ length: 18 }, (_, i) => endpoints((i % 3) + 1)[0]!) }), other);
     expect(names(await askMany(client, 'tcp 10.96.0.10 80', 30))).toEqual(['be1', 'be2', 'be3']);
+    await put(web(), other);
+    expect(names(await askMany(client, 'tcp 10.96.0.11 80', 30))).toEqual(['be2', 'be3']);
   });
 
   test('a pod reaches itself through its Service, and others see its own address', async () => {
@@ -346,11 +349,12 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
   });
 
   test('IPv6: a cluster IP and a node port', async () => {
-    const six = { family: 6 as const, key: 'default/web:/TCP/6', clusterIP: 'fd96::10', nodePort: 30086 };
+    const six = { family: 6 as const, key: 'default/web:/TCP/6', clusterIP: 'fd96::10' };
     const all = [1, 2, 3].map((i) => ({ address: `fd99:0::1${i}`, port: 8080 }));
     expect(await put(web({ ...six, cluster: all }))).toEqual([]);
     expect(names(await askMany(client, 'tcp fd96::10 80', 30))).toEqual(['be1', 'be2', 'be3']);
     expect(await ask(node, 'tcp fd96::10 80')).toMatch(/^be\d fd99:/);
+    await put(web({ ...six, cluster: all, nodePort: 30086 }));
     expect(await ask(client, 'tcp fd99:1::1 30086')).toMatch(/^be\d/);
   });
 
@@ -419,15 +423,16 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
       cluster: endpoints(1, 3),
       nodePort: 30081,
     });
+    const plain = web({ key: 'default/plain:/TCP', service: 'default/plain', clusterIP: '10.96.0.12' });
     const last = web({ cluster: endpoints(2, 3), affinitySeconds: 30, nodePort: 30080 });
-    await put(web(), other);
+    await put(web(), plain, other);
     await writer.apply(new Map([[last.key, last]]));
     await writer.apply(new Map([[last.key, web({ cluster: [] })]]));
     await writer.apply(new Map([[last.key, last]]));
     const bySteps = normal(await rules());
     writer = open(writerOptions);
     plan = new Map();
-    await put(last, other);
+    await put(last, plain, other);
     expect(bySteps).toEqual(normal(await rules()));
   });
 });

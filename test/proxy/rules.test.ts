@@ -5,6 +5,7 @@ import type { Service, ServiceSpec } from '../../api/kinds/service.ts';
 import { staleFlows } from '../../proxy/conntrack.ts';
 import { checksOf } from '../../proxy/health-check.ts';
 import { Ledger, type Fragment } from '../../proxy/ledger.ts';
+import { CommonChoices } from '../../proxy/common-choices.ts';
 import { fragmentOf } from '../../proxy/nft-rules.ts';
 import { Shelves } from '../../proxy/shelves.ts';
 import {
@@ -180,12 +181,12 @@ describe('a change', () => {
   ); // prettier-ignore
   const planOf = (all: ServicePort[]): Plan => new Map(all.map((port) => [port.key, port]));
   const o = { clusterCidr: [], masqueradeAll: false, nodePortAddresses: [], masqueradeMark: 0x4000 };
-  const shelves = new Shelves();
+  const places = { common: new CommonChoices(), shelves: new Shelves() };
   const fragments = (changes: ReadonlyMap<string, ServicePort | undefined>): Map<string, Fragment> =>
     new Map(
       [...changes].map(([key, port]) => [
         key,
-        port ? fragmentOf(port, o, shelves) : { chains: new Map(), sets: new Map(), entries: new Map() },
+        port ? fragmentOf(port, o, places) : { chains: new Map(), sets: new Map(), entries: new Map() },
       ]),
     );
 
@@ -208,7 +209,7 @@ describe('a change', () => {
     );
   });
 
-  test('of one endpoint touches the chains of its Service alone', () => {
+  test('of one endpoint touches the entries of its Service alone', () => {
     const all = [1, 2, 3].map((i) =>
       servicePort({
         key: `default/web-${i}:/TCP`,
@@ -221,10 +222,13 @@ describe('a change', () => {
     ledger.change(fragments(planOf(all)));
     const next = { ...all[1]!, cluster: [{ address: '10.1.0.9', port: 80 }] };
     const { delta } = ledger.change(fragments(changesBetween(planOf(all), planOf([all[0]!, next, all[2]!]))));
-    expect(delta.filled).toHaveLength(1);
-    expect(delta.filled[0]![0]).toMatch(/default\/web-2/);
-    expect([...delta.newEntries, ...delta.goneEntries].map(([id]) => id)).toEqual([
-      'hairpin|10.1.0.9 . 10.1.0.9',
+    expect([delta.filled, delta.goneChains]).toEqual([[], []]);
+    expect(delta.newEntries).toEqual([
+      ['one-of-1-tcp|10.96.0.2 . 80 . 0', '10.1.0.9 . 80'],
+      ['hairpin|10.1.0.9 . 10.1.0.9', ''],
+    ]);
+    expect(delta.goneEntries.map(([id]) => id)).toEqual([
+      'one-of-1-tcp|10.96.0.2 . 80 . 0',
       'hairpin|10.1.0.2 . 10.1.0.2',
     ]);
   });
