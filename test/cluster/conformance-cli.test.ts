@@ -3,8 +3,10 @@ import { request } from 'node:http';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../eventually.ts';
+import { busyboxImage } from '../executor/images.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
 import { Kubectl, newestKubectl } from './kubectl.ts';
+import { deploymentOf, serviceOf, templateOf } from './manifests.ts';
 
 // Each test has the name of a conformance test of Kubernetes 1.23 ([sig-cli]) and its promise, on the try-out.
 
@@ -17,17 +19,13 @@ beforeAll(async () => {
 }, 90_000);
 afterAll(() => cluster?.stop(), 60_000);
 
-const image = 'k8s.test/busybox:1';
-const container = { name: 'main', image, command: ['sleep', '1000'] };
-const template = (name: string, more: object = {}) => ({
-  metadata: { labels: { app: name } },
-  spec: { terminationGracePeriodSeconds: 1, containers: [{ ...container, ...more }] },
-});
+const image = busyboxImage;
+const sleeping = { command: ['sleep', '1000'] };
 const controller = (name: string, replicas: number, more: object = {}) => ({
   apiVersion: 'v1',
   kind: 'ReplicationController',
   metadata: { name, labels: { app: name } },
-  spec: { replicas, selector: { app: name }, template: template(name, more) },
+  spec: { replicas, selector: { app: name }, template: templateOf(name, { ...sleeping, ...more }) },
 });
 async function apply(...objects: object[]): Promise<void> {
   const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects });
@@ -79,23 +77,13 @@ describe('Kubectl client', () => {
     const port = 18_379;
     const serve = (text: string) =>
       `while true; do printf 'HTTP/1.0 200 OK\\r\\n\\r\\n${text}' | nc -l -p ${port}; done`;
-    const deployment = (name: string, script: string) => ({
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: { name, labels: { suite: 'guestbook' } },
-      spec: {
-        replicas: 1,
-        selector: { matchLabels: { app: name } },
-        template: template(name, {
-          command: ['/bin/busybox', 'sh', '-c', script.replaceAll('nc ', '/bin/busybox nc ')],
-        }),
-      },
-    });
+    const deployment = (name: string, script: string) => {
+      const command = ['/bin/busybox', 'sh', '-c', script.replaceAll('nc ', '/bin/busybox nc ')];
+      return { ...deploymentOf(name, 1, { command }), metadata: { name, labels: { suite: 'guestbook' } } };
+    };
     const service = {
-      apiVersion: 'v1',
-      kind: 'Service',
+      ...serviceOf('agnhost-primary', { port: 6379, targetPort: port }),
       metadata: { name: 'agnhost-primary', labels: { suite: 'guestbook' } },
-      spec: { selector: { app: 'agnhost-primary' }, ports: [{ port: 6379, targetPort: port }] },
     };
     const frontend =
       'while true; do /bin/busybox wget -q -O - http://$AGNHOST_PRIMARY_SERVICE_HOST:6379/ && echo; sleep 1; done';
@@ -182,28 +170,17 @@ describe('Kubectl client', () => {
   });
 
   test('Kubectl client Kubectl diff should check if kubectl diff finds a difference for Deployments', async () => {
-    const deployment = (of: string) => ({
-      apiVersion: 'apps/v1',
-      kind: 'Deployment',
-      metadata: { name: 'differs' },
-      spec: {
-        replicas: 0,
-        selector: { matchLabels: { app: 'differs' } },
-        template: template('differs', { image: of }),
-      },
-    });
+    const deployment = (of: string) => deploymentOf('differs', 0, { ...sleeping, image: of });
     await apply(deployment(image));
     const { code, stdout } = await k.feed(JSON.stringify(deployment('k8s.test/other:2')), 'diff', '-f', '-');
     expect([code, stdout]).toEqual([1, expect.stringMatching(/-.*busybox:1[\s\S]*\+.*other:2/)]);
     await k.run('delete', 'deployment', 'differs');
   });
 
-  const single = (name: string, of = image) => ({
-    apiVersion: 'v1',
-    kind: 'Pod',
-    metadata: { name, labels: { app: name } },
-    spec: { terminationGracePeriodSeconds: 1, containers: [{ ...container, image: of }] },
-  });
+  const single = (name: string) => {
+    const { metadata, spec } = templateOf(name, sleeping);
+    return { apiVersion: 'v1', kind: 'Pod', metadata: { name, ...metadata }, spec };
+  };
 
   test("Kubectl client Kubectl replace should update a single-container pod's image", async () => {
     await apply(single('replaced'));

@@ -1,42 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { eventually } from '../eventually.ts';
+import { deploymentOf, sayingItsName, serviceOf } from './manifests.ts';
 import { type Place, places } from './places.ts';
 
 // The network mode of plain Mesos agents: ports come from offers, and Services lead to them.
 
-const deployment = {
-  apiVersion: 'apps/v1',
-  kind: 'Deployment',
-  metadata: { name: 'web' },
-  spec: {
-    replicas: 2,
-    selector: { matchLabels: { app: 'web' } },
-    template: {
-      metadata: { labels: { app: 'web' } },
-      spec: {
-        containers: [
-          {
-            name: 'web',
-            image: 'k8s.test/busybox:1',
-            ports: [{ name: 'http', containerPort: 8080 }],
-            env: [
-              {
-                name: 'HOST_PORT',
-                valueFrom: { fieldRef: { fieldPath: "metadata.annotations['k8s.mesosphere.io/port_TCP_8080']" } },
-              },
-            ],
-          },
-        ],
-      },
-    },
-  },
-};
-const service = {
-  apiVersion: 'v1',
-  kind: 'Service',
-  metadata: { name: 'web' },
-  spec: { selector: { app: 'web' }, ports: [{ port: 80, targetPort: 'http' }] },
-};
+const ports = [{ name: 'http', containerPort: 8080 }];
+const fieldRef = { fieldPath: "metadata.annotations['k8s.mesosphere.io/port_TCP_8080']" };
+const env = [{ name: 'HOST_PORT', valueFrom: { fieldRef } }];
+const deployment = (port: string) => deploymentOf('web', 2, { ...sayingItsName(port), ports, env });
+const service = serviceOf('web', { port: 80, targetPort: 'http' });
 
 /** Where the container has its own network it listens on its own port, elsewhere on the one it was given. */
 const listening: Record<string, string> = { process: '$HOST_PORT', docker: '8080' };
@@ -54,10 +27,8 @@ describe.each(places.filter(([name]) => listening[name]))('ports of the host: %s
 
   test('two pods with one container port have two of Mesos, and both answer for their Service', async () => {
     const { kubectl } = place.cluster;
-    const script = `mkdir /tmp/$HOSTNAME; echo $HOSTNAME > /tmp/$HOSTNAME/index.html; exec busybox httpd -f -p ${listening[name]} -h /tmp/$HOSTNAME`;
-    const [container] = deployment.spec.template.spec.containers;
-    Object.assign(container!, { command: ['sh', '-c', script] });
-    for (const object of [deployment, service]) await kubectl.feed(JSON.stringify(object), 'create', '-f', '-');
+    for (const object of [deployment(listening[name] ?? ''), service])
+      await kubectl.feed(JSON.stringify(object), 'create', '-f', '-');
     await kubectl.run('rollout', 'status', 'deployment/web', '--timeout=60s');
 
     const noted = `{range .items[*]}{.status.hostIP}:{.metadata.annotations.k8s\\.mesosphere\\.io/port_TCP_8080}{"\\n"}{end}`;

@@ -1,6 +1,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { closeSync, openSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { Options } from '../../proxy/index.ts';
 import { program } from '../cli/run-km.ts';
 import { type Containerd, startContainerd } from '../executor/containerd.ts';
 import { stopChild } from '../executor/daemons.ts';
@@ -44,13 +45,16 @@ export class Hosts {
   readonly #id = `kmh${process.pid}`;
   readonly #children: ChildProcess[] = [];
 
-  static async start(mode: 'nftables' | 'iptables', executorFlags: readonly string[] = []): Promise<Hosts> {
+  /** `mode` of km proxy; `env` is more of km up's servers. */
+  static async start(mode: Options['mode'], env: Record<string, string> = {}): Promise<Hosts> {
     const hosts = new Hosts();
     try {
       hosts.#wire();
       await hosts.#startContainerds();
-      await hosts.#startControl(executorFlags);
+      await hosts.#startControl(env);
       for (const { name, ip: address } of hosts.hosts) {
+        // Sockets can be bound to the addresses of Services where a machine takes these for its own.
+        if (mode === 'userspace') hosts.on(name, 'ip', 'route', 'add', 'local', '10.96.0.0/12', 'dev', 'lo');
         hosts.#km(name, 'proxy', '--hostname-override', name, '--mode', mode, '--cluster-cidr', '10.89.0.0/16');
         hosts.#km(name, 'dns', '--bind-address', address, '--port', '53');
       }
@@ -138,13 +142,12 @@ export class Hosts {
   }
 
   /** `km up` on a host of its own, and a script that starts each executor on its own host. */
-  async #startControl(executorFlags: readonly string[]): Promise<void> {
+  async #startControl(env: Record<string, string>): Promise<void> {
     const script = join(this.directory, 'executor.sh');
     const cases = this.hosts.map(({ name, ip: address, containerd }, i) => {
       const flags = [
         ...['--runtime', 'cri', '--cri-socket', `unix://${containerd.socket}`, '--cgroup-parent', containerd.cgroup],
         ...['--node-ip', address, '--cluster-dns', address, '--lease-interval', '1s', '--node-status-interval', '2s'],
-        ...executorFlags,
       ];
       const command = [...this.#inside(name), process.execPath, program, 'executor', ...flags].join(' ');
       return `*-S${i}) export MESOS_DOMAIN_SOCKET=${this.#socket(name)}; exec ${command} ;;\n`;
@@ -162,6 +165,7 @@ export class Hosts {
         KM_AGENT_PING_TIMEOUT: '2s',
         KM_NODE_MONITOR_GRACE_PERIOD: '5s',
         KM_NODE_EVICTION_RATE: '100',
+        ...env,
       },
     );
     let said = '';
