@@ -13,6 +13,7 @@ const foreign = new Set(
     '--executor_registration_timeout --quorum --arch --list --testPathPatterns --help --log-level --log-pretty',
     '--credentials --authenticate_http_executors --rate_limits --image_providers --kube-subnet-mgr --iface --public-ip --build --rm',
     '--sse --group --marathon --auth-credentials --haproxy-config --verb --non-resource-url --clusterrole --serviceaccount --namespace --duration',
+    '--certificate-authority --embed-certs',
   ].flatMap((line) => line.split(' ')),
 );
 
