@@ -32,7 +32,7 @@ export function followAuthorities(
       return log.debug({ said, known }, 'the published CA is not the one by which we know the apiserver');
     known = said;
     log.info({ certificates: said }, 'the apiserver is known by another CA from now on');
-    changed(certificates.map(String).join(''));
+    changed(certificates.map((one) => one.toString()).join(''));
   });
   informer.start(signal).catch(() => undefined); // we are ending
 }

@@ -25,6 +25,17 @@ const demanding: ServicePort = {
   local: [],
   healthCheckNodePort: 0,
 };
+/** What most ask for: rules of another kind. */
+const plain: ServicePort = {
+  ...demanding,
+  key: 'km-preflight/plain:/TCP',
+  service: 'km-preflight/plain',
+  clusterIP: '192.0.2.5',
+  nodePort: 0,
+  loadBalancerIPs: [],
+  sourceRanges: [],
+  affinitySeconds: 0,
+};
 
 /**
  * Writes rules as they are written for Services, into a network namespace that goes again: nothing of this machine changes.
@@ -39,7 +50,7 @@ export async function writeForCheck(writerOf: (run: Run) => Writer): Promise<voi
       ended.then(() => Promise.reject(new Error('no namespace can be made'))),
     ]);
     const writer = writerOf(runner(['nsenter', `--net=/proc/${holder.pid}/ns/net`]));
-    const [refusal]: Refusal[] = await writer.apply(new Map([[demanding.key, demanding]]));
+    const [refusal]: Refusal[] = await writer.apply(new Map([demanding, plain].map((port) => [port.key, port])));
     if (refusal) throw new Error(refusal.reason);
   } finally {
     holder.stdin.end();

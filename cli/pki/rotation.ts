@@ -55,7 +55,7 @@ export function dropOld(directory: string, name: AuthorityName): void {
   const { trusted, files } = read(directory, name);
   const [current] = trusted;
   const old = Object.entries(holders)
-    .filter(({ 1: { by } }) => by === name)
+    .filter(([, { by }]) => by === name)
     .map(([holder]) => holder)
     .filter((holder) => {
       const pair = readPair(directory, holder);
@@ -96,4 +96,5 @@ function read(directory: string, name: AuthorityName): State {
 
 const nextKey = (directory: string, name: AuthorityName): string => join(directory, `${name}-next.key`);
 
-const pemOf = (certificates: readonly X509Certificate[]): string => certificates.map(String).join('');
+const pemOf = (certificates: readonly X509Certificate[]): string =>
+  certificates.map((certificate) => certificate.toString()).join('');
