@@ -180,7 +180,7 @@ describe('the archive', () => {
     }
   });
 
-  test('runs pods by executors that agents fetch from the scheduler', async () => {
+  test('runs pods by executors that agents fetch', async () => {
     const dir = join(folder, 'up');
     const archive = {
       KM_EXECUTOR_ARCHIVE: join(out, `${machine}.tar.gz`),
