@@ -93,8 +93,7 @@ export class Framework implements Cluster {
   async recover(): Promise<void> {
     const { records, state, pods, nodes, isOurs, signal } = this.#parts;
     this.#storedId = await records.frameworkId(signal);
-    for (const known of await records.underWay(signal))
-      this.#runner.run(state.seats.recovered(known, pods.get(known.key)));
+    this.#runner.run(state.seats.recovered(await records.underWay(signal), (key) => pods.get(key)));
     for (const pod of pods.list()) if (isOurs(nodes.get(pod.spec.nodeName ?? ''), pod)) this.#adoptBound(pod);
     pods.on((change) => this.#podChanged(change));
     nodes.on(({ type, object }) => this.#nodeChanged(object.metadata.name, type === 'deleted' ? undefined : object));

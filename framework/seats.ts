@@ -74,15 +74,16 @@ export class Seats {
     return task;
   }
 
-  /** A launch that was under way before a restart; `named` has its pod's name now. */
-  recovered(known: KnownTask, named: Pod | undefined): Effect[] {
-    // Another pod of that name, as StatefulSets make them, has other claims: what this task made is not for those.
-    const pod = named?.metadata.uid === known.uid ? named : undefined;
-    const isOutlived = isLater(pod?.metadata.annotations?.[annotations.taskId], known.id);
-    // A record that outlived its launch must not hide the task that carries the pod now.
-    if (isOutlived && known.record !== undefined) return [{ do: 'erase', record: known.record }];
-    this.adopt({ ...known, pod });
-    return [];
+  /** Launches that were recorded before a restart; `named` finds the pod that has a name now. Answers which records are of no use any more. */
+  recovered(all: readonly KnownTask[], named: (key: string) => Pod | undefined): Effect[] {
+    for (const known of all) {
+      // Another pod of that name, as StatefulSets make them, has other claims: what this task made is not for those.
+      const found = named(known.key);
+      const pod = found?.metadata.uid === known.uid ? found : undefined;
+      if (!isOutlived(known.id, pod)) this.adopt({ ...known, pod });
+    }
+    const records = new Set(all.flatMap(({ record }) => record ?? []));
+    return [...records].filter((record) => !this.#tasks.needs(record)).map((record) => ({ do: 'erase', record }));
   }
 
   /** A task known from before a restart. */
@@ -102,4 +103,10 @@ export class Seats {
   #isHeld({ claimUid, isMade }: VolumeWant): boolean {
     return !isMade && this.#tasks.ofClaim(claimUid) !== undefined;
   }
+}
+
+/** The launch is over: the pod is bound as this task, and is adopted as such, or as a later one, which this one must not hide. */
+function isOutlived(taskId: string, pod: Pod | undefined): boolean {
+  const carrier = pod?.metadata.annotations?.[annotations.taskId];
+  return isLater(carrier, taskId) || (carrier === taskId && pod?.spec.nodeName !== undefined);
 }

@@ -164,6 +164,11 @@ export class TaskTable {
     return record !== undefined && outOf(this.#byRecord, record, task) ? record : undefined;
   }
 
+  /** Some task still needs the record. */
+  needs(record: string): boolean {
+    return this.#byRecord.has(record);
+  }
+
   delete(task: Task): void {
     this.#byId.delete(task.id);
     if (this.#byUid.get(task.uid) === task) this.#byUid.delete(task.uid);

@@ -98,7 +98,7 @@ describe('ports of containers', () => {
       record: 'launch-1',
       rebound: false,
     };
-    state.seats.recovered({ ...known, pod: undefined }, task.pod);
+    state.seats.recovered([{ ...known, pod: undefined }], () => task.pod);
     const [bind] = state.updated(statusOf(id, agentId, 'TASK_STARTING'), 0);
     expect(bind).toMatchObject({ do: 'bind', task: { anyPorts: [31_100] } });
   });

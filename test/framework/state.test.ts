@@ -1,5 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
+import { annotations } from '../../api/kinds/names.ts';
+import { keyOf } from '../../api/meta.ts';
 import type { State } from '../../framework/state.ts';
 import { isLater } from '../../framework/tasks.ts';
 import { NotLaunched } from '../../scheduler/index.ts';
@@ -392,6 +394,29 @@ describe('reconciliation', () => {
     expect(callTypes(state.updated(staging, 70_001))).toEqual([]);
     expect(await Promise.race([seat.launched, Promise.resolve('still waiting')])).toBe('still waiting');
   });
+});
+
+test('of the launches recorded before a restart, those whose pods are bound already are over, and with the last of a record the record is', () => {
+  const state = subscribed();
+  const carried = (name: string, taskId: string) =>
+    makePod(name, { nodeName: 'host-a1' }, { annotations: { [annotations.taskId]: taskId } });
+  const pods = [carried('bound', 'pod.bound.0'), carried('later', 'pod.later.1'), makePod('open')];
+  const known = (name: string, record: string) => ({
+    ...{
+      id: `pod.${name}.0`,
+      agentId: 'a1',
+      key: `default/${name}`,
+      node: 'host-a1',
+      stage: 'launching' as const,
+      record,
+    },
+    ...{ uid: pods.find(({ metadata }) => metadata.name === name)!.metadata.uid!, pod: undefined, rebound: false },
+    anyPorts: [],
+  });
+  const all = [known('bound', 'l1'), known('later', 'l1'), known('bound', 'l2'), known('open', 'l2')];
+  const effects = state.seats.recovered(all, (key) => pods.find((pod) => keyOf(pod) === key));
+  expect(effects).toEqual([{ do: 'erase', record: 'l1' }]);
+  expect([...state.tasks.all()].map(({ id }) => id)).toEqual(['pod.open.0']);
 });
 
 test('a task id tells which of two attempts at a pod is the later one', () => {

@@ -234,10 +234,10 @@ test('a launch from before a restart makes volumes for its own pod, not for anot
     anyPorts: [],
   };
   const others = { ...known, id: 'pod.other.0', uid: 'other', record: 'launch-1', pod: undefined };
-  expect(state.seats.recovered(others, pod)).toEqual([]);
+  expect(state.seats.recovered([others], () => pod)).toEqual([]);
   expect(state.tasks.get('pod.other.0')).toMatchObject({ pod: undefined, want: { volumes: [] } });
   const own = { ...known, id: `pod.${uid}.0`, uid, record: 'launch-2', pod: undefined };
-  expect(state.seats.recovered(own, pod)).toEqual([]);
+  expect(state.seats.recovered([own], () => pod)).toEqual([]);
   const made = persistenceId('c', 'claim-uid', own.id);
   expect(state.tasks.get(own.id)).toMatchObject({ pod, want: { volumes: [{ id: made }] } });
 });
