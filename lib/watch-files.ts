@@ -7,8 +7,8 @@ import type { BigIntStats } from 'node:fs';
 const every = 2000;
 
 /**
- * Calls `changed` whenever one of the files is another one than when this was called, until the signal aborts. It looks now
- * and then: files that are mounted or written by editors are replaced, and nobody tells of that.
+ * Calls `changed` whenever one of the files is another one than when this was called, until the signal aborts: once it
+ * stays the same for two looks. It looks now and then: files that are mounted or written by editors are replaced, and nobody tells of that.
  */
 export function watchFiles(
   paths: readonly string[],
@@ -27,12 +27,16 @@ async function look(
   interval: number,
   signal: AbortSignal,
 ): Promise<void> {
-  let before = first;
+  let [known, before] = [first, first];
   try {
     for await (const _ of setInterval(interval, undefined, { ref: false, signal })) {
       const stamps = await Promise.all(paths.map((path) => stat(path, { bigint: true }).then(stampOf, () => missing)));
       const now = stamps.join();
-      if (now !== before) changed();
+      // Not while it is being written: half of it would be something else, and none of it all defaults.
+      if (now === before && now !== known) {
+        known = now;
+        changed();
+      }
       before = now;
     }
   } catch (error) {
