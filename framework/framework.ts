@@ -193,7 +193,7 @@ export class Framework implements Cluster {
     if (!agentId) return;
     const { state, inventory, now } = this.#parts;
     const agent = state.agent(agentId);
-    if (executorOnly) state.executorLost(agentId);
+    if (executorOnly) state.executors.lost(agentId);
     else {
       state.agentLost(agentId, now());
       this.#whereabouts.soon();

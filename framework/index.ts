@@ -145,7 +145,7 @@ async function startClass(
       complete: () => inventory.seen([...nodes.list()].filter((node) => isOurs(node)).map(nameOf)),
       removed: (agentId) => void removed(agentId),
       drains: (agentId) => framework.drains(agentId),
-      executor: (agentId, info) => state.executorRuns(agentId, info),
+      executor: (agentId, info) => state.executors.runs(agentId, info, state.frameworkId),
     },
     log,
   );

@@ -1,5 +1,4 @@
 import { Agent, type AgentFacts, type AgentOptions } from './agents.ts';
-import type { ExecutorInfo } from '../mesos/tasks.ts';
 import { suffix } from './revocable.ts';
 import type { Place } from './places.ts';
 
@@ -51,23 +50,6 @@ export class Roster {
     return agent;
   }
 
-  /** An executor runs on the agent, exactly so. */
-  executorRuns(agentId: string, info: ExecutorInfo, frameworkId: string): void {
-    const agent = this.#byId.get(agentId);
-    if (!agent || (frameworkId !== '' && isOfAnother(info, frameworkId))) return;
-    agent.executor = info;
-    agent.refresh();
-  }
-
-  /** Executors of another id end with what was torn down under it: no task of ours can go to them. */
-  keepExecutorsOf(frameworkId: string): void {
-    for (const agent of this.#byId.values()) {
-      if (!agent.executor || !isOfAnother(agent.executor, frameworkId)) continue;
-      agent.executor = undefined;
-      agent.refresh();
-    }
-  }
-
   remove(agent: Agent): void {
     this.#byId.delete(agent.facts.id);
     if (this.#byNode.get(agent.name) === agent) this.#byNode.delete(agent.name);
@@ -86,6 +68,3 @@ export class Roster {
     return holder?.reachable && holder.facts.port !== port ? `${plain}-${port}` : plain;
   }
 }
-
-const isOfAnother = ({ framework_id }: ExecutorInfo, frameworkId: string): boolean =>
-  framework_id !== undefined && framework_id.value !== frameworkId;

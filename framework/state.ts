@@ -1,7 +1,7 @@
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Call } from '../mesos/scheduler.ts';
-import type { ExecutorInfo, TaskStatus } from '../mesos/tasks.ts';
+import type { TaskStatus } from '../mesos/tasks.ts';
 import type { Offer } from '../mesos/offers.ts';
 import { NotLaunched, type Seat } from '../scheduler/index.ts';
 import { type Agent, type AgentFacts, factsOf } from './agents.ts';
@@ -10,7 +10,8 @@ import { type Effect, type Launch, send } from './effects.ts';
 import { whyNot } from './fates.ts';
 import { Homeless } from './homeless.ts';
 import { rejectionOf, type Rejection } from './rejection.ts';
-import { executorId, hasExecutor, operationsOf } from './launch.ts';
+import { Executors } from './executors.ts';
+import { executorId, operationsOf } from './launch.ts';
 import { Launches, type LaunchesOptions } from './launches.ts';
 import { type Named, Reconciliation, batches } from './reconciliation.ts';
 import type { AgentTotal } from './leftovers.ts';
@@ -44,6 +45,7 @@ export class State {
   readonly tasks = new TaskTable();
   readonly seats: Seats;
   readonly machines: Machines;
+  readonly executors: Executors;
   readonly quotas = new Quotas();
   /** Empty while we have none: then nothing is launched. */
   frameworkId = '';
@@ -75,6 +77,7 @@ export class State {
     this.#offers = new Offers(options, this.#roster, isOwned, log);
     this.#launches = new Launches(options, this.#roster, this.#offers, this.tasks);
     this.machines = new Machines(this.#roster);
+    this.executors = new Executors(options.executor, this.#roster, this.tasks);
   }
 
   /** As pods without a role of their own see them. */
@@ -112,7 +115,7 @@ export class State {
   subscribed(frameworkId: string, now: number, masterVersion?: string): Effect[] {
     this.frameworkId = frameworkId;
     this.#calls = new Calls(frameworkId);
-    this.#roster.keepExecutorsOf(frameworkId);
+    this.executors.keepOf(frameworkId);
     this.#offers.subscribed(this.#calls, masterVersion);
     this.#repeats.clear();
     return this.#reconcile(this.#reconciliation.start([...this.tasks.all()].filter(isSent), now));
@@ -144,18 +147,11 @@ export class State {
       const agent = this.learnAgent(factsOf(offer));
       agent.reachable = true;
       this.machines.offered(agent, offer.unavailability, now);
-      if (!hasExecutor(offer, this.#options.executor)) this.#isWithoutExecutor(agent);
+      this.executors.offered(agent, offer);
       effects.push(...this.#offers.came(offer, agent, now));
     }
     this.#house(now);
     return effects;
-  }
-
-  /** It can take one: an agent that was drained would drop every launch for as long as its old one is there. */
-  #isWithoutExecutor(agent: Agent): void {
-    agent.drained();
-    // With nothing of ours on its way to it, the next launch has to bring one.
-    if (this.tasks.onAgent(agent.facts.id).size === 0) agent.executor = undefined;
   }
 
   /** All that agents have: where there is something of ours that nobody owns, offers are asked for, to let go of it. */
@@ -257,12 +253,6 @@ export class State {
     this.#homeless.delete(uid);
   }
 
-  /** An executor of ours that already runs, as its agent has it. */
-  executorRuns(agentId: string, info: ExecutorInfo): void {
-    if (info.executor_id.value === executorId(this.#options.executor))
-      this.#roster.executorRuns(agentId, info, this.frameworkId);
-  }
-
   // --- launching ----------------------------------------------------------------------------------------------------
 
   /** Every agent with reserved seats: its offers and its seats leave together. */
@@ -335,13 +325,6 @@ export class State {
     if (task.stage !== 'launching') return acked;
     task.stage = 'binding';
     return [{ do: 'bind', task, ack }];
-  }
-
-  executorLost(agentId: string): void {
-    const agent = this.#roster.agent(agentId);
-    if (!agent) return;
-    agent.executor = undefined;
-    agent.refresh();
   }
 
   /** Time passes: idle offers go back, silent launches are asked about, homeless pods try again. */

@@ -111,7 +111,7 @@ describe('the executor of a task', () => {
     // A newer scheduler would start executors otherwise; on this agent one runs.
     const newer = subscribed({ executor: { ...stateOptions.executor, command: 'km-2 executor', cpus: 300 } });
     newer.learnAgent(factsOf(makeOffer('a1')));
-    newer.executorRuns('a1', before!);
+    newer.executors.runs('a1', before!, newer.frameworkId);
     expect(launchOn(newer, 'second')).toEqual(before);
   });
 });

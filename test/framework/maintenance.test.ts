@@ -38,7 +38,7 @@ describe('an agent that Mesos drains', () => {
     expect(callsOf(state.vacated('host-a1'))).toMatchObject([
       { type: 'SHUTDOWN', shutdown: { agent_id: { value: 'a1' }, executor_id: { value: 'km-test' } } },
     ]);
-    state.executorLost('a1');
+    state.executors.lost('a1');
     expect(callsOf(state.vacated('host-a1'))).toEqual([]);
     state.offered([makeOffer('a1')], 4);
     expect(state.nodes[0]!.unavailable).toBeUndefined();

@@ -56,7 +56,7 @@ describe('offers of a role', () => {
     const [web, ops] = [podOf('web'), podOf('ops')];
     state.offered([offerTo('web', 'a1', { executor: true })], 0);
     register(state);
-    state.executorRuns('a1', { type: 'CUSTOM', executor_id: { value: 'km-test' }, command: {} });
+    state.executors.runs('a1', { type: 'CUSTOM', executor_id: { value: 'km-test' }, command: {} }, state.frameworkId);
     expect(state.nodesFor(web)[0]!.free.cpu).toBe(4000);
     expect(state.nodesFor(ops)[0]!.unavailable).toBe('no offer yet');
     expect(state.reserve(ops, 'host-a1')).toBeUndefined();
@@ -128,7 +128,7 @@ describe('offers of a role', () => {
     const offer = offerTo('web', 'a1');
     state.offered([{ ...offer, resources: [...offer.resources!, reserved] }], 0);
     register(state);
-    state.executorRuns('a1', { type: 'CUSTOM', executor_id: { value: 'km-test' }, command: {} });
+    state.executors.runs('a1', { type: 'CUSTOM', executor_id: { value: 'km-test' }, command: {} }, state.frameworkId);
     state.reserve(podOf('web'), 'host-a1');
     const cpus = state.takeLaunches(0)[0]!.tasks[0]!.resources.filter(({ name }) => name === 'cpus');
     expect(cpus.map(({ scalar: amount, reservations }) => [amount!.value, reservations?.[0]?.role])).toEqual([

@@ -33,7 +33,7 @@ describe('seats', () => {
     state.offered([makeOffer('a1')], 5);
     expect(state.reserve(makePod('early'), 'host-a1')).toBeUndefined();
     state.subscribed('f-0002', 10);
-    state.executorRuns('a1', before);
+    state.executors.runs('a1', before, state.frameworkId);
     const next = launched(state, makePod('q'), 'a1', 20);
     if (next.call?.type !== 'ACCEPT') throw new Error('expected an ACCEPT');
     const [info] = next.call.accept.operations![0]!.launch!.task_infos!;
