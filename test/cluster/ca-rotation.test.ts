@@ -10,6 +10,7 @@ import { readKubeconfig } from '../../client/kubeconfig.ts';
 import { km } from '../cli/run-km.ts';
 import { eventually } from '../eventually.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
+import { lastingToken, listOf } from './manifests.ts';
 import { Kubectl, newestKubectl } from './kubectl.ts';
 import { executorsOf } from './processes.ts';
 
@@ -30,22 +31,10 @@ const asker = {
     containers: [{ name: 'main', image: 'k8s.test/busybox:1', command: ['sleep', '1000'] }],
   },
 };
-const lasting = {
-  apiVersion: 'v1',
-  kind: 'Secret',
-  type: 'kubernetes.io/service-account-token',
-  metadata: {
-    name: 'lasting',
-    namespace: 'default',
-    annotations: { 'kubernetes.io/service-account.name': 'default' },
-  },
-};
-
 beforeAll(async () => {
   cluster = await startTestCluster();
   cpSync(inPki(), before(), { recursive: true });
-  const list = JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [asker, lasting] });
-  expect((await cluster.kubectl.feed(list, 'apply', '-f', '-')).code).toBe(0);
+  expect((await cluster.kubectl.feed(listOf(asker, lastingToken), 'apply', '-f', '-')).code).toBe(0);
   await cluster.kubectl.run('create', 'rolebinding', 'look', '--clusterrole=view', '--serviceaccount=default:default');
   await cluster.kubectl.run('wait', '--for=condition=Ready', 'pod/asker', '--timeout=60s');
 }, 120_000);

@@ -5,46 +5,18 @@ import { askMaster } from '../../mesos/operator.ts';
 import type { Schedule } from '../../mesos/master.ts';
 import { eventually } from '../eventually.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
+import { daemonSetOf, deploymentOf, listOf } from './manifests.ts';
 import { executorsOf } from './processes.ts';
 
-const objects = `
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: { name: web, namespace: default }
-spec: { minAvailable: 2, selector: { matchLabels: { app: web } } }
----
-apiVersion: apps/v1
-kind: Deployment
-metadata: { name: web, namespace: default }
-spec:
-  replicas: 3
-  selector: { matchLabels: { app: web } }
-  template:
-    metadata: { labels: { app: web } }
-    spec:
-      terminationGracePeriodSeconds: 0
-      nodeSelector: { busy: 'yes' }
-      containers:
-        - name: main
-          image: k8s.test/busybox:1
-          command: [sleep, '1000']
-          resources: { requests: { cpu: 50m, memory: 16Mi } }
----
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: { name: everywhere, namespace: default }
-spec:
-  selector: { matchLabels: { app: everywhere } }
-  template:
-    metadata: { labels: { app: everywhere } }
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers:
-        - name: main
-          image: k8s.test/busybox:1
-          command: [sleep, '1000']
-          resources: { requests: { cpu: 10m, memory: 8Mi } }
-`;
+const sleeping = (cpu: string) => ({ command: ['sleep', '1000'], resources: { requests: { cpu, memory: '8Mi' } } });
+const objects = listOf(
+  {
+    ...{ apiVersion: 'policy/v1', kind: 'PodDisruptionBudget', metadata: { name: 'web' } },
+    spec: { minAvailable: 2, selector: { matchLabels: { app: 'web' } } },
+  },
+  deploymentOf('web', 3, sleeping('50m'), { terminationGracePeriodSeconds: 0, nodeSelector: { busy: 'yes' } }),
+  daemonSetOf('everywhere', sleeping('10m'), { terminationGracePeriodSeconds: 0 }),
+);
 
 describe('a machine that is to be away', () => {
   let cluster: TestCluster;

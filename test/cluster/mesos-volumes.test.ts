@@ -4,33 +4,12 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { askMaster } from '../../mesos/operator.ts';
 import type { Resource } from '../../mesos/types.ts';
 import { eventually } from '../eventually.ts';
+import { keepersOf } from './manifests.ts';
 import type { TestCluster } from './harness.ts';
 import { type Place, places } from './places.ts';
 
-const set = (replicas: number) => `
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: { name: keeper, namespace: default }
-spec:
-  replicas: ${replicas}
-  serviceName: keeper
-  podManagementPolicy: Parallel
-  persistentVolumeClaimRetentionPolicy: { whenDeleted: Retain, whenScaled: Retain }
-  selector: { matchLabels: { app: keeper } }
-  template:
-    metadata: { labels: { app: keeper } }
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-        - name: main
-          image: k8s.test/busybox:1
-          command: [sh, -c, 'date >> /data/starts; exec sleep 1000']
-          resources: { requests: { cpu: 50m, memory: 16Mi } }
-          volumeMounts: [{ name: data, mountPath: /data }]
-  volumeClaimTemplates:
-    - metadata: { name: data }
-      spec: { accessModes: [ReadWriteOnce], storageClassName: mesos, resources: { requests: { storage: 64Mi } } }
-`;
+const set = (replicas: number) =>
+  JSON.stringify(keepersOf(replicas, 'Retain', 'date >> /data/starts; exec sleep 1000'));
 
 describe.each(places)('a claim of the class mesos, on the %s runtime', (_name, open) => {
   let place: Place;

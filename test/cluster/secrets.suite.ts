@@ -12,6 +12,7 @@ import { program } from '../cli/run-km.ts';
 import { eventually } from '../eventually.ts';
 import type { TestCluster } from './harness.ts';
 import { leaksIn } from './leaks.ts';
+import { lastingToken } from './manifests.ts';
 import { executorsOf } from './processes.ts';
 
 const made = (what: string): string => `${what}-${randomBytes(24).toString('base64url')}`;
@@ -62,17 +63,7 @@ export function describeSecrets(cluster: () => TestCluster): void {
       metadata: { name: 'login', namespace: 'default' },
       stringData: { password },
     });
-    const lasting = {
-      apiVersion: 'v1',
-      kind: 'Secret',
-      type: 'kubernetes.io/service-account-token',
-      metadata: {
-        name: 'lasting',
-        namespace: 'default',
-        annotations: { 'kubernetes.io/service-account.name': 'default' },
-      },
-    };
-    for (const object of [login(secrets.password), lasting, holder])
+    for (const object of [login(secrets.password), lastingToken, holder])
       expect(await k.feed(JSON.stringify(object), 'apply', '-f', '-')).toMatchObject({ code: 0 });
     await k.run('wait', '--for=condition=Ready', 'pod/holder', '--timeout=30s');
     const seen = async (script: string) => (await k.run('exec', 'holder', '--', 'sh', '-c', script)).trim();

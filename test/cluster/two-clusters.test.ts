@@ -7,47 +7,17 @@ import type { Resource } from '../../mesos/types.ts';
 import { cluster as devcluster, endAll } from '../devcluster/builders.ts';
 import { eventually } from '../eventually.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
+import { daemonSetOf, keepersOf, listOf } from './manifests.ts';
 
 /** The same names in both clusters: one pod on each agent, and one with a volume of Mesos. */
-const objects = (says: string) => `
-apiVersion: apps/v1
-kind: DaemonSet
-metadata: { name: everywhere, namespace: default }
-spec:
-  updateStrategy: { rollingUpdate: { maxUnavailable: 100% } }
-  selector: { matchLabels: { app: everywhere } }
-  template:
-    metadata: { labels: { app: everywhere } }
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers:
-        - name: main
-          image: k8s.test/busybox:1
-          command: [sh, -c, 'echo ${says}; exec sleep 1000']
-          resources: { requests: { cpu: 20m, memory: 16Mi } }
----
-apiVersion: apps/v1
-kind: StatefulSet
-metadata: { name: keeper, namespace: default }
-spec:
-  replicas: 1
-  serviceName: keeper
-  persistentVolumeClaimRetentionPolicy: { whenDeleted: Delete, whenScaled: Retain }
-  selector: { matchLabels: { app: keeper } }
-  template:
-    metadata: { labels: { app: keeper } }
-    spec:
-      terminationGracePeriodSeconds: 0
-      containers:
-        - name: main
-          image: k8s.test/busybox:1
-          command: [sh, -c, 'echo ${says} >> /data/mine; exec sleep 1000']
-          resources: { requests: { cpu: 20m, memory: 16Mi } }
-          volumeMounts: [{ name: data, mountPath: /data }]
-  volumeClaimTemplates:
-    - metadata: { name: data }
-      spec: { accessModes: [ReadWriteOnce], storageClassName: mesos, resources: { requests: { storage: 64Mi } } }
-`;
+const objects = (says: string) =>
+  listOf(
+    daemonSetOf('everywhere', {
+      command: ['sh', '-c', `echo ${says}; exec sleep 1000`],
+      resources: { requests: { cpu: '20m', memory: '16Mi' } },
+    }),
+    keepersOf(1, 'Delete', `echo ${says} >> /data/mine; exec sleep 1000`),
+  );
 
 describe('two clusters of km on one Mesos, told apart by their names', () => {
   const started: TestCluster[] = [];
