@@ -15,7 +15,9 @@ export async function pullImage(
   const { runtime, apiserver } = kubelet;
   const image = container.image ?? '';
   const policy = container.imagePullPolicy ?? 'IfNotPresent';
-  if (policy === 'Always') apiserver.event(pod, 'Normal', 'Pulling', `Pulling image "${image}"`, container.name);
+  // Plain processes have no images.
+  if (policy === 'Always' && runtime.isolates)
+    apiserver.event(pod, 'Normal', 'Pulling', `Pulling image "${image}"`, container.name);
   const began = Date.now();
   const credentials = credentialsFor(image, await pullSecrets(kubelet, pod));
   const found = await runtime.images.pull(image, policy, credentials, signal);

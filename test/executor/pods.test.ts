@@ -42,6 +42,14 @@ const logOf = (pod: Pod, container = 'c', attempt = 0) => {
 };
 
 describe('a pod', () => {
+  test('of plain processes has no image: none is told of', async () => {
+    kubelet.apiserver.events.splice(0);
+    const pod = run([sh('sleep 100', { imagePullPolicy: 'Always' })]);
+    await until(pod, 'running', ({ containerStatuses }) => containerStatuses?.[0]?.state.running);
+    await eventually(() => kubelet.apiserver.events.some((said) => said.startsWith('Normal Started')), 'the event');
+    expect(kubelet.apiserver.events.filter((said) => /pull/i.test(said))).toEqual([]);
+  });
+
   test('waits for its task, then runs and is ready', async () => {
     const pod = aPod({}, { containers: [sh('sleep 100')] });
     kubelet.pods.bound(pod);
