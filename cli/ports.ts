@@ -1,8 +1,22 @@
+import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { createServer } from 'node:net';
 
-/** A port that is free now on the address. */
-export function freePort(host = '127.0.0.1'): Promise<number> {
+/**
+ * Below what systems give to outgoing connections (from 32,768 on Linux) and below node ports: of what the system itself
+ * calls free, somebody's connection may have taken it before a server listens there.
+ */
+const chosen = { from: 11_000, to: 30_000 };
+const given = new Set<number>();
+
+/** A port that is free now on the address; each is given once in this process. */
+export async function freePort(host = '127.0.0.1'): Promise<number> {
+  for (let tries = 0; tries < 100; tries++) {
+    const port = randomInt(chosen.from, chosen.to);
+    if (given.has(port) || !(await isFree(port, host))) continue;
+    given.add(port);
+    return port;
+  }
   return listenOnce(0, host);
 }
 

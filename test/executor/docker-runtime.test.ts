@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { once } from 'node:events';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import type { Pod } from '../../api/kinds/pod.ts';
+import { freePort } from '../../cli/ports.ts';
 import type { ContainerSpec, SandboxSpec } from '../../executor/runtime.ts';
 import { DockerRuntime } from '../../executor/runtimes/docker.ts';
 import { silent } from '../../lib/log.ts';
@@ -287,11 +287,3 @@ describeHere('with Docker', () => {
     });
   });
 });
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-}

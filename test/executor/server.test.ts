@@ -4,11 +4,12 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, realpathSync } from 'node:fs';
 import { request } from 'node:https';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
 import { connect as connectTls } from 'node:tls';
 import { WebSocket } from 'ws';
 import type { Pod } from '../../api/kinds/pod.ts';
+import { freePort } from '../../cli/ports.ts';
 import { servingCertificate, type ServingCertificate } from '../../executor/certificate.ts';
 import type { Access } from '../../executor/access.ts';
 import { machineUse } from '../../executor/machine.ts';
@@ -34,13 +35,6 @@ const access: Access = {
   may: ({ name }, { verb, subresource }) =>
     Promise.resolve(name === 'reader' && verb === 'get' && ['metrics', 'stats'].includes(subresource)),
 };
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0);
-  const { port } = probe.address() as AddressInfo;
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
-}
 
 beforeAll(async () => {
   kubelet = testKubelet();

@@ -1,9 +1,10 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { connect, createServer, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { freePort } from '../../cli/ports.ts';
 
 /** Real ZooKeeper servers for tests: one, or an ensemble of three. */
 export interface ZooKeeperServers {
@@ -18,23 +19,10 @@ export interface ZooKeeperServers {
 
 export const zooKeeperIsHere = existsSync('/usr/share/java/zookeeper.jar');
 
-export async function freePorts(count: number): Promise<number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer().listen(0, '127.0.0.1');
-      await once(server, 'listening');
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => (server.address() as AddressInfo).port);
-  await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
-  return ports;
-}
-
 export async function startZooKeeper(count: 1 | 3): Promise<ZooKeeperServers> {
   const base = existsSync('/dev/shm') ? '/dev/shm' : tmpdir();
   const dir = mkdtempSync(join(base, 'km-zookeeper-'));
-  const ports = await freePorts(count * 3);
+  const ports = await Promise.all(Array.from({ length: count * 3 }, () => freePort()));
   const processes: (ChildProcess | undefined)[] = [];
   const members = ports
     .slice(0, count)

@@ -1,12 +1,13 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
+import { freePort } from '../../cli/ports.ts';
 import { cuttable } from './cuttable.ts';
 import { silent } from '../../lib/log.ts';
 import { leaders } from '../../mesos/leader.ts';
 import { findNative } from '../../mesos/zookeeper-native.ts';
 import { connectOwn } from '../../mesos/zookeeper-own.ts';
 import { ZooKeeperError, type ConnectZooKeeper, type ZooKeeper, type ZooKeeperState } from '../../mesos/zookeeper.ts';
-import { freePorts, startZooKeeper, zooKeeperIsHere, type ZooKeeperServers } from './zookeeper-server.ts';
+import { startZooKeeper, zooKeeperIsHere, type ZooKeeperServers } from './zookeeper-server.ts';
 
 const native = await findNative();
 const clients: [string, ConnectZooKeeper][] = [['own', connectOwn]];
@@ -151,7 +152,7 @@ withServers('a ZooKeeper client', () => {
     });
 
     test('finds the one server of several that is up', async () => {
-      const [down, alsoDown] = await freePorts(2);
+      const [down, alsoDown] = [await freePort(), await freePort()];
       const servers = [`127.0.0.1:${down}`, one.addresses[0]!, `127.0.0.1:${alsoDown}`];
       const zk = connect({ servers, sessionTimeout: 6000 });
       open.push(zk);
