@@ -193,6 +193,7 @@ export const components: readonly Component[] = [
           await closed;
         };
         return working('km-scheduler', options, { ...running, registry }, work, async (client) => {
+          await Promise.all([scheduler.check(options), framework.check(options)]);
           const rooms = { name: 'km-scheduler', registry, checks: () => [], pages };
           if (options.port > 0) await openDoor(options, rooms, { ...running, client });
         });

@@ -39,13 +39,8 @@ export async function serveArtifact(
   { executorArchive: path, executorArchivePort: port, executorArchiveAddress, executorCommand }: ArtifactOptions,
   { log, signal }: { log: Logger; signal: AbortSignal },
 ): Promise<Artifact> {
-  const name = basename(path);
-  const folder = /^([\w.+-]+)\.tar\.gz$/.exec(name)?.[1];
-  if (!folder) throw new Error(`--executor-archive ${path}: expected an archive such as km-1.0.0-linux-x64.tar.gz`);
   // Held open: when another km takes its place, agents still get what the path says.
-  const file = await open(path).catch((cause: Error) => {
-    throw new Error(`--executor-archive: ${cause.message}; npm run build makes one`, { cause });
-  });
+  const { file, name, folder } = await openArchive(path);
   const { size } = await file.stat();
   const where = `/${await digestOf(file, size)}/${name}`;
   const server = createServer((request, response) => void answer(request, response));
@@ -77,6 +72,17 @@ export async function serveArtifact(
     uri: `http://${isIPv6(host) ? `[${host}]` : host}:${at}${where}`,
     command: `export PATH="$PWD/${folder}/bin:$PATH"; ${executorCommand}`,
   };
+}
+
+/** The archive of the options and its top folder. Throws an Error that says what to do where it is none, or not to be had. */
+export async function openArchive(path: string): Promise<{ file: FileHandle; name: string; folder: string }> {
+  const name = basename(path);
+  const folder = /^([\w.+-]+)\.tar\.gz$/.exec(name)?.[1];
+  if (!folder) throw new Error(`--executor-archive ${path}: expected an archive such as km-1.0.0-linux-x64.tar.gz`);
+  const file = await open(path).catch((cause: Error) => {
+    throw new Error(`--executor-archive: ${cause.message}; npm run build makes one`, { cause });
+  });
+  return { file, name, folder };
 }
 
 const contentsOf = (file: FileHandle, size: number) =>

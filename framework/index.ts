@@ -37,7 +37,7 @@ import type { AgentFacts } from './agents.ts';
 import { Bindings } from './bindings.ts';
 import { Claims, offerClass } from './claims.ts';
 import { Figures } from './figures.ts';
-import { serveArtifact } from './artifact.ts';
+import { openArchive, serveArtifact } from './artifact.ts';
 import { frameworkInfo } from './framework-info.ts';
 import { Framework } from './framework.ts';
 import { Inventory } from './inventory.ts';
@@ -83,6 +83,12 @@ export function watched(informers: Informers) {
     pods: informers.of(Pod, { indexes: { node: (pod) => (pod.spec.nodeName ? [pod.spec.nodeName] : []) } }),
     nodes: informers.of(Node),
   };
+}
+
+/** Reads the files that the options name; a follower must not find out what is wrong with them when it takes over. */
+export async function check(given: Values<typeof options>): Promise<void> {
+  if (given.settingsFile) readSettings(given.settingsFile, live(given));
+  if (given.executorArchive) await openArchive(given.executorArchive).then(({ file }) => file.close());
 }
 
 /**

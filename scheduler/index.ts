@@ -57,6 +57,11 @@ export const options = {
   seed: number('Makes the choice among equally good nodes repeatable; 0 takes a new seed at each start', 0),
 } as const;
 
+/** Reads the file that the options name; a follower must not find out what is wrong with it when it takes over. */
+export async function check({ config }: Pick<Values<typeof options>, 'config'>): Promise<void> {
+  if (config !== '') await readConfiguration(config);
+}
+
 /** Starts placing pods; the informers must be in sync. Runs until the signal aborts. Rejects when the configuration is wrong. */
 export async function start(
   { schedulerName, seed, config, percentageOfNodesToScore }: Values<typeof options>,

@@ -8,11 +8,11 @@ import { km } from './run-km.ts';
 const folder = mkdtempSync(join(tmpdir(), 'km-cli-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-/** A kubeconfig whose user shows this certificate. */
-function kubeconfig(certificate: string): string {
+/** A kubeconfig of an apiserver that nobody is, for a user. */
+function kubeconfig(user: Record<string, string>): string {
   const config = {
     clusters: [{ name: 'c', cluster: { server: 'https://127.0.0.1:1' } }],
-    users: [{ name: 'u', user: { 'client-certificate': certificate, 'client-key': certificate } }],
+    users: [{ name: 'u', user }],
     contexts: [{ name: 'me', context: { cluster: 'c', user: 'u' } }],
     'current-context': 'me',
   };
@@ -20,6 +20,8 @@ function kubeconfig(certificate: string): string {
   writeFileSync(path, JSON.stringify(config));
   return path;
 }
+
+const mine = { 'client-certificate': '/nowhere/me.crt', 'client-key': '/nowhere/me.crt' };
 
 const servers = [
   'up',
@@ -102,7 +104,7 @@ describe('km', () => {
     ['apiserver', '--tls-cert-file', '/nowhere/tls.crt', 'cannot open the file /nowhere/tls.crt: there is none'],
     ['apiserver', '--token-auth-file', '/nowhere/tokens', 'cannot open the file /nowhere/tokens: there is none'],
     ['apiserver', '--etcd-password-file', '/nowhere/password', 'cannot open the file /nowhere/password: there is none'],
-    ['proxy', '--kubeconfig', kubeconfig('/nowhere/me.crt'), 'cannot open the file /nowhere/me.crt: there is none'],
+    ['proxy', '--kubeconfig', kubeconfig(mine), 'cannot open the file /nowhere/me.crt: there is none'],
     ['dns', '--kubeconfig', '/dev/null', 'kubeconfig /dev/null has no context'],
   ])('credentials that cannot be read end km %s %s %s with a sentence and 1', async (server, flag, value, sentence) => {
     const tls = flag === '--tls-cert-file' ? ['--tls-key-file', value] : [];
@@ -138,6 +140,19 @@ describe('km', () => {
     expect(await km(['controller-manager', '--kubeconfig', '/nowhere'])).toMatchObject({
       code: 1,
       stderr: expect.stringContaining('cannot read the kubeconfig /nowhere'),
+    });
+  });
+
+  test.each([
+    ['--executor-archive', '/nowhere/km-1.0.0-linux-x64.tar.gz', /--executor-archive: ENOENT.*npm run build makes one/],
+    ['--settings-file', '/nowhere/settings', /settings in \/nowhere\/settings: ENOENT/],
+    ['--config', '/nowhere/profiles', /\/nowhere\/profiles/],
+  ])('a scheduler says at its start, not when it leads, that %s is not to be had', async (flag, path, words) => {
+    expect(
+      await km(['scheduler', '--kubeconfig', kubeconfig({ token: 't' }), '--port', '0', flag, path]),
+    ).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(words),
     });
   });
 });

@@ -112,6 +112,9 @@ export function describeKubeletOver(name: string, place: () => { cgroup: string;
       const container = await kubelet.pods.container(pod.metadata.uid!, 'c');
       const record = recordOf(Buffer.from(readFileSync(container!.logPath, 'utf8').trimEnd()));
       expect(record).toMatchObject({ stream: 'stdout', text: Buffer.from('done') });
+      expect(kubelet.apiserver.events).toContain(
+        `Normal Pulled Container image "${busyboxImage}" already present on machine`,
+      );
     });
   });
 }
