@@ -5,6 +5,7 @@ import { portCount } from '../scheduler/index.ts';
 import type { ExecutorInfo } from '../mesos/tasks.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { Attribute, DomainInfo, Resource } from '../mesos/types.ts';
+import { Advertised } from './advertised.ts';
 import type { Window } from './maintenance.ts';
 import { Place } from './places.ts';
 import type { Quotas } from './quotas.ts';
@@ -62,7 +63,12 @@ export class Agent {
   lostAt = 0;
   readonly pods = new Map<string, Pod>();
   generation = 0;
-  allocatable: Record<string, number> = {};
+  /** What pods may have of what Mesos knows. */
+  ofMesos: Readonly<Record<string, number>> = {};
+  /** What somebody wrote into the Node beside it. */
+  advertised = Advertised.none;
+  /** Both. */
+  allocatable: Readonly<Record<string, number>> = {};
   /** When its machine will be away, as far as is known. */
   maintenance: Window | undefined;
   #drainingSince: number | undefined;
@@ -120,12 +126,14 @@ export class Agent {
 
   set node(node: Node | undefined) {
     this.#node = node;
+    this.#resize();
     this.refresh();
   }
 
   /** An agent that came under a new id takes over what is known of its node. */
   inherit(before: Agent): void {
     this.#node = before.#node;
+    this.#resize();
     for (const pod of before.pods.values()) this.addPod(pod);
     this.refresh();
   }
@@ -189,7 +197,8 @@ export class Agent {
       if (all[resource] !== undefined) all[resource] = Math.max(0, all[resource] - fromThousandths(name, thousandths));
     }
     const ports = Pool.of(this.facts.total ?? [], this.isRevocable).portCount();
-    this.allocatable = { ...all, [portCount]: ports, pods: podsPerNode };
+    this.ofMesos = { ...all, [portCount]: ports, pods: podsPerNode };
+    this.#resize();
   }
 
   siblings(owner: string): number {
@@ -201,6 +210,7 @@ export class Agent {
     if (this.pods.get(uid) !== pod) this.generation += 1;
     if (!this.pods.has(uid)) this.#count(pod, 1);
     this.pods.set(uid, pod);
+    this.#used();
   }
 
   removePod(uid: string): void {
@@ -209,6 +219,7 @@ export class Agent {
     this.generation += 1;
     this.pods.delete(uid);
     this.#count(pod, -1);
+    this.#used();
   }
 
   /** Seats that were taken and not yet sent, of all roles. */
@@ -226,6 +237,17 @@ export class Agent {
   /** Recomputes what policies see. */
   refresh(): void {
     for (const place of this.#places.values()) place.refresh();
+  }
+
+  /** Nothing is taken for what Mesos has while only offers tell of it. */
+  #resize(): void {
+    this.advertised = this.facts.total ? Advertised.on(this.#node, this.ofMesos) : Advertised.none;
+    this.allocatable = this.advertised.isEmpty ? this.ofMesos : { ...this.ofMesos, ...this.advertised.amounts };
+  }
+
+  /** What is offered does not change with the pods; what is advertised does. */
+  #used(): void {
+    if (!this.advertised.isEmpty) this.refresh();
   }
 
   #count(pod: Pod, change: number): void {

@@ -1,6 +1,7 @@
 import { annotations, attributeLabel, revocable } from '../api/kinds/names.ts';
 import { Node, type NodeStatus } from '../api/kinds/node.ts';
 import { type Stored, timestamp } from '../api/meta.ts';
+import { isExtendedResource } from '../api/extended-resources.ts';
 import { formatBytes, formatMilli } from '../api/quantity.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
@@ -101,18 +102,30 @@ function metadataPatch(node: Node & Stored, agent: Agent): object | undefined {
 const ours = new Set(['MesosAgentRegistered', 'MesosAgentUnreachable']);
 
 /** Health as Mesos sees it: when the agent is cut off, when it is back, and as long as no executor has spoken. */
-function statusPatch(node: Node & Stored, agent: Agent, now: number): NodeStatus | undefined {
+function statusPatch(node: Node & Stored, agent: Agent, now: number): object | undefined {
   const ready = node.status?.conditions?.find(({ type }) => type === 'Ready');
   const wanted = readyOf(agent.reachable, now);
   const silent = !ready || ours.has(ready.reason ?? '') || !agent.reachable || !agent.executor;
   const conditions =
     silent && (ready?.reason !== wanted.reason || ready?.status !== wanted.status) ? [wanted] : undefined;
   const unsized = agent.facts.total !== undefined && isUnsized(node, agent);
-  if (!conditions && !unsized) return undefined;
+  const advertised = agent.facts.total && advertisedPatch(node, agent);
+  if (!conditions && !unsized && !advertised) return undefined;
+  const sized = unsized ? { ...capacityOf(agent), addresses: addressesOf(agent) } : {};
   return {
     ...(conditions ? { conditions } : {}),
-    ...(unsized ? { ...capacityOf(agent), addresses: addressesOf(agent) } : {}),
+    ...sized,
+    ...(advertised ? { allocatable: { ...(unsized ? capacityOf(agent).allocatable : {}), ...advertised } } : {}),
   };
+}
+
+/** What somebody advertised as capacity is for pods, and what is no longer advertised is not; undefined where that is told already. */
+function advertisedPatch({ status }: Node, agent: Agent): Record<string, string | null> | undefined {
+  const { capacity = {}, allocatable = {} } = status ?? {};
+  const wrong = Object.keys({ ...capacity, ...allocatable }).filter(
+    (name) => isExtendedResource(name) && agent.ofMesos[name] === undefined && capacity[name] !== allocatable[name],
+  );
+  return wrong.length > 0 ? Object.fromEntries(wrong.map((name) => [name, capacity[name] ?? null])) : undefined;
 }
 
 /** The executor says what there is, but of what is taken back now and then. */
@@ -141,7 +154,7 @@ function readyOf(reachable: boolean, now: number) {
 
 function capacityOf(agent: Agent): Pick<NodeStatus, 'capacity' | 'allocatable'> {
   const written = Object.fromEntries(
-    Object.entries(agent.allocatable)
+    Object.entries(agent.ofMesos)
       // No resource that a pod may ask for.
       .filter(([resource]) => resource !== portCount)
       .map(([resource, amount]) => [resource, formatAmount(resource, amount)]),

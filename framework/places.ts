@@ -132,7 +132,7 @@ export class Place implements NodeView {
       free[kubernetesName(name)] = fromThousandths(name, Math.max(0, thousandths - overhead));
     }
     for (const id of this.#pool.volumeIds()) free[volumeResource(id)] = 1;
-    this.free = free;
+    this.free = Object.assign(free, this.agent.advertised.free(this.agent.pods.values()));
   }
 
   #whyUnavailable(): string | undefined {

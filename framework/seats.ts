@@ -43,7 +43,9 @@ export class Seats {
     const id = this.#tasks.nextId(pod);
     const volumes = this.#options.volumes.wantedBy(pod, id);
     if (volumes.some((volume) => this.#isHeld(volume))) return undefined;
-    const want = wantOf(this.#options.needs(pod), hostPortsOf(pod), volumes);
+    const needs = agent.advertised.restOf(pod, this.#options.needs(pod), agent.pods.values());
+    if (!needs) return undefined;
+    const want = wantOf(needs, hostPortsOf(pod), volumes);
     const role = this.#options.roleOf(pod);
     const place = agent.place(role);
     const { taken, executor } = place.take(want) ?? {};

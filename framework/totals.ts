@@ -7,8 +7,8 @@ export function followTotals(state: State, agents: readonly AgentTotal[]): void 
   for (const { id, total } of agents) {
     const agent = state.agent(id);
     if (!agent) continue;
-    const before = agent.allocatable;
+    const before = agent.ofMesos;
     state.learnAgent({ ...agent.facts, total });
-    if (!equal(before, agent.allocatable)) agent.refresh();
+    if (!equal(before, agent.ofMesos)) agent.refresh();
   }
 }

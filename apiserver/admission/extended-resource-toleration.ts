@@ -1,10 +1,7 @@
+import { isExtendedResource } from '../../api/extended-resources.ts';
 import type { Pod } from '../../api/kinds/pod.ts';
 import type { AdmissionRule } from './order.ts';
 import { containersOf, creates } from './requests.ts';
-
-/** `example.com/gpu`, but nothing of Kubernetes' own. */
-export const isExtendedResource = (name: string): boolean =>
-  name.includes('/') && !/(^|\.)kubernetes\.io\//.test(name) && !name.startsWith('requests.');
 
 /** Nodes with special resources are tainted with their names; who asks for these tolerates that. */
 export const extendedResourceToleration: AdmissionRule = {

@@ -128,28 +128,48 @@ describe('SchedulerPreemption', () => {
   }, 200_000);
 
   test('SchedulerPreemption PreemptionExecutionPath runs ReplicaSets to verify preemption running path', async () => {
-    const set = (name: string, replicas: number, cpu: string, priorityClassName: string) =>
-      cluster.client.create(ReplicaSet, {
+    // As somebody would by hand: https://kubernetes.io/docs/tasks/administer-cluster/extended-resource-node/
+    const slots = 'example.com/slots';
+    const [{ metadata }] = (await cluster.client.list(Node, {})).items as [Node];
+    const advertise = (amount: string | null) =>
+      cluster.client.patch(
+        Node,
+        { name: metadata.name! },
+        { status: { capacity: { [slots]: amount } } },
+        { subresource: 'status' },
+      );
+    const allocatable = async () =>
+      (await cluster.client.get(Node, { name: metadata.name! })).status?.allocatable?.[slots];
+    await advertise('4');
+    await eventually(async () => expect(await allocatable()).toBe('4'), 30_000);
+    const set = (name: string, replicas: number, count: number, priorityClassName: string) => {
+      const spec = template('50m', { priorityClassName });
+      const amounts = { [slots]: String(count) };
+      spec.containers[0]!.resources = { requests: { cpu: '50m', ...amounts }, limits: amounts };
+      return cluster.client.create(ReplicaSet, {
         metadata: { name, namespace },
         spec: {
           replicas,
           selector: { matchLabels: { app: name } },
-          template: { metadata: { labels: { app: name } }, spec: template(cpu, { priorityClassName }) },
+          template: { metadata: { labels: { app: name } }, spec },
         },
       });
+    };
     const ready = (name: string, count: number) =>
       eventually(async () => {
         const { status } = await cluster.client.get(ReplicaSet, { namespace, name });
         expect(status?.readyReplicas ?? 0).toBe(count);
       }, 75_000);
-    await set('first', 2, '700m', 'low');
-    await set('second', 2, '700m', 'middle');
+    await set('first', 2, 1, 'low');
+    await set('second', 1, 2, 'middle');
     await ready('first', 2);
-    await ready('second', 2);
-    await set('third', 2, '700m', 'high');
+    await ready('second', 1);
+    await set('third', 2, 1, 'high');
     await ready('third', 2);
     await ready('first', 0);
-    await ready('second', 2);
+    await ready('second', 1);
+    await advertise(null);
+    await eventually(async () => expect(await allocatable()).toBeUndefined(), 30_000);
   }, 300_000);
 
   test('SchedulerPreemption PriorityClass endpoints verify PriorityClass endpoints can be operated with different HTTP methods', async () => {
