@@ -1,6 +1,7 @@
 import type { Container, Pod } from '../api/kinds/pod.ts';
 import { type CrashBackoff, duration } from './crash-backoff.ts';
 import type { Kubelet } from './kubelet.ts';
+import { specHash } from './sandbox.ts';
 import type { Waiting } from './start-container.ts';
 
 /** What can fail beside a container's start. */
@@ -41,7 +42,7 @@ export class Setbacks {
     this.#waiting.set(container.name, waiting);
     this.#event('Warning', 'Failed', failureWords(container, waiting), container);
     return this.#failed(
-      this.#key(`${container.name}/start`),
+      this.#key(`${nameOf(container)}/start`),
       waiting.reason === 'CreateContainerConfigError' ? retries : backoff,
     );
   }
@@ -53,7 +54,7 @@ export class Setbacks {
 
   started(container: Container): void {
     this.#waiting.delete(container.name);
-    this.#failures.delete(this.#key(`${container.name}/start`));
+    this.#failures.delete(this.#key(`${nameOf(container)}/start`));
   }
 
   /** What is left of the wait; 0 when it may be tried. */
@@ -63,24 +64,24 @@ export class Setbacks {
 
   /** The same for a container's start; ErrImagePull turns into ImagePullBackOff while it waits. */
   remainingStart(container: Container): number {
-    const remaining = this.#remaining(this.#key(`${container.name}/start`));
+    const remaining = this.#remaining(this.#key(`${nameOf(container)}/start`));
     if (remaining > 0) this.#holdBack(container);
     return remaining;
   }
 
   /** The same for the restart of a container that ended at `endedAt`. */
   remainingRestart(container: Container, endedAt: number): number {
-    return this.#kubelet.backoff.remaining(this.#key(container.name), endedAt, Date.now());
+    return this.#kubelet.backoff.remaining(this.#key(nameOf(container)), endedAt, Date.now());
   }
 
   restarting(container: Container, endedAt: number): void {
-    this.#kubelet.backoff.tried(this.#key(container.name), endedAt, Date.now());
+    this.#kubelet.backoff.tried(this.#key(nameOf(container)), endedAt, Date.now());
   }
 
   /** The container waits for its restart: said once for each length of the wait. */
   crashLoops(container: Container): void {
     const { name, namespace, uid } = this.#pod().metadata;
-    const wait = duration(this.#kubelet.backoff.current(this.#key(container.name)));
+    const wait = duration(this.#kubelet.backoff.current(this.#key(nameOf(container))));
     const pod = `${name!}_${namespace!}(${uid!})`;
     const message = `back-off ${wait} restarting failed container=${container.name} pod=${pod}`;
     if (this.#waiting.get(container.name)?.message === message) return;
@@ -123,7 +124,7 @@ export class Setbacks {
     this.#event('Normal', 'BackOff', words, container);
   }
 
-  /** A container's name, that with `/start`, or `/` and a step: names hold no slash. */
+  /** What `nameOf` says of a container, that with `/start`, or `/` and a step: names hold no slash. */
   #key(name: string): string {
     return `${this.#pod().metadata.uid!}/${name}`;
   }
@@ -132,6 +133,9 @@ export class Setbacks {
     this.#kubelet.apiserver.event(this.#pod(), type, reason, message, container?.name);
   }
 }
+
+/** With another image it is another container, which has not failed yet. */
+const nameOf = (container: Container): string => `${container.name}/${specHash(container)}`;
 
 const failureWords = ({ image = '' }: Container, { reason, message }: Waiting): string =>
   reason === 'ErrImagePull' ? `Failed to pull image "${image}": ${message}` : `Error: ${message}`;

@@ -105,6 +105,22 @@ describe('a pod', () => {
     );
   });
 
+  test('with another image has not failed yet: it is tried at once', async () => {
+    const slow = testKubelet({ backoff: 60_000 });
+    try {
+      const pod = aPod({}, { containers: [sh('exit 1')] });
+      slow.pods.bound(pod);
+      slow.pods.admit(pod.metadata.uid!);
+      const restarts = (count: number) => () => slow.status(pod)?.containerStatuses?.[0]?.restartCount === count;
+      await eventually(restarts(1), 'the restart that does not wait');
+      await eventually(() => slow.status(pod)?.containerStatuses?.[0]?.state.waiting, 'the wait');
+      slow.pods.bound({ ...pod, spec: { ...pod.spec, containers: [sh('exit 1', { image: 'another' })] } });
+      await eventually(restarts(2), 'the restart with another image');
+    } finally {
+      await slow.close();
+    }
+  });
+
   test('runs init containers in order before the others, with sidecars beside them', async () => {
     const pod = run([sh('cat /km-work/order; sleep 100', { volumeMounts: [{ name: 'w', mountPath: '/km-work' }] })], {
       volumes: [{ name: 'w', emptyDir: {} }],
