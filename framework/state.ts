@@ -396,7 +396,10 @@ export class State {
     if (task.stage === 'bound' || task.stage === 'binding') {
       this.#forget(task);
       task.seat.resolve();
-      return [...this.#settled(task), { do: 'ended', task, status, ack }];
+      // A bound task is cancelled when its pod has gone: nobody need look for it.
+      const isGone = task.stage === 'bound' && task.cancelled;
+      const last: Effect[] = isGone ? send(ack) : [{ do: 'ended', task, status, ack }];
+      return [...this.#settled(task), ...last];
     }
     const why = whyNot(status);
     this.#log.info({ task: task.id, pod: task.key, why }, 'launch did not happen');

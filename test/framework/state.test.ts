@@ -214,6 +214,18 @@ describe('a task', () => {
     expect(answer('TASK_UNREACHABLE')).toEqual(['ACKNOWLEDGE']);
   });
 
+  test('of a bound pod that was deleted ends without a look for the pod', () => {
+    const state = subscribed();
+    const { pod, taskId, task } = launched(state);
+    state.updated(statusOf(taskId, 'a1', 'TASK_STARTING'), 1);
+    state.bound(task, 2);
+    state.podGone(pod.metadata.uid, 3);
+    expect(state.updated(statusOf(taskId, 'a1', 'TASK_KILLED'), 4)).toMatchObject([
+      { do: 'call', call: { type: 'ACKNOWLEDGE' } },
+    ]);
+    expect(state.tasks.size).toBe(0);
+  });
+
   test('that was not bound when its agent was lost leaves its pod to other agents, and is killed if it comes back', async () => {
     const state = subscribed();
     const { seat, taskId, launch, pod } = launched(state);
