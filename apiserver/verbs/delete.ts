@@ -90,37 +90,64 @@ function readBody(call: Call): DeleteOptionsBody {
   return object;
 }
 
+/** `gone`: it is out of the store, else only marked. */
+export interface Deleted {
+  entry: Entry;
+  gone: boolean;
+}
+
 /**
  * Deletes, or marks as being deleted what somebody has still to finish: a pod its kubelet runs, an object with
- * finalizers. `gone` tells which it was.
+ * finalizers. Starts from the cache, as updates do; what the cache made it refuse is tried again on the newest state.
  */
 export async function deleteObject(
   registry: Registry,
   asked: Kind,
   key: string,
   options: DeleteOptions,
-): Promise<{ entry: Entry; gone: boolean }> {
+): Promise<Deleted> {
   const kind = storedAs(asked);
-  for (;;) {
-    const current = await registry.read(kind, key);
-    if (!current) throw notFound(asked, key.slice(key.indexOf('/') + 1));
-    checkPreconditions(kind, current.object, options);
-    if (!options.admitted) await registry.admit('delete', kind, current.copy(), options);
-    const grace = graceOf(kind, current.object, options);
-    const finalizers = finalizersAfter(kind, current.object, options);
-    const waits = finalizers.length > 0 || grace > 0 || isHeldNamespace(kind, current.object);
-    if (!waits) {
-      const entry = await registry.remove(kind, current, options);
-      if (entry) return { entry, gone: true };
-      continue;
+  const cached = options.dryRun ? undefined : registry.feed.cacheIfServed(kind)?.get(key);
+  let current = cached ?? (await registry.read(kind, key));
+  while (current) {
+    const { revision } = current;
+    try {
+      const deleted = await tryDelete(registry, kind, current, options, current !== cached);
+      if (deleted) return deleted;
+      current = await registry.read(kind, key);
+    } catch (error) {
+      if (current !== cached) throw error;
+      const newest = await registry.read(kind, key);
+      if (newest?.revision === revision) throw error;
+      current = newest;
     }
-    if (isAlreadyMarked(current.object, grace, finalizers)) return { entry: current, gone: false };
-    const entry = await registry.update(kind, key, 'server', { ...options, admitted: true }, (object) => {
-      checkPreconditions(kind, object, options);
-      return mark(object, grace, finalizersAfter(kind, object, options), kind);
-    });
-    return { entry, gone: false };
   }
+  throw notFound(asked, key.slice(key.indexOf('/') + 1));
+}
+
+/** Undefined when somebody else wrote in between, or when there may be nothing left to do and only the newest state can tell. */
+async function tryDelete(
+  registry: Registry,
+  kind: Kind,
+  current: Entry,
+  options: DeleteOptions,
+  isNewest: boolean,
+): Promise<Deleted | undefined> {
+  checkPreconditions(kind, current.object, options);
+  if (!options.admitted) await registry.admit('delete', kind, current.copy(), options);
+  const grace = graceOf(kind, current.object, options);
+  const finalizers = finalizersAfter(kind, current.object, options);
+  const waits = finalizers.length > 0 || grace > 0 || isHeldNamespace(kind, current.object);
+  if (!waits) {
+    const entry = await registry.remove(kind, current, options);
+    return entry && { entry, gone: true };
+  }
+  if (isAlreadyMarked(current.object, grace, finalizers)) return isNewest ? { entry: current, gone: false } : undefined;
+  const entry = await registry.update(kind, current.key, 'server', { ...options, admitted: true }, (object) => {
+    checkPreconditions(kind, object, options);
+    return mark(object, grace, finalizersAfter(kind, object, options), kind);
+  });
+  return { entry, gone: false };
 }
 
 function checkPreconditions(kind: Kind, { metadata }: Readonly<KubeObject>, options: DeleteOptions): void {
