@@ -92,7 +92,7 @@ export function controllerOf(object: { metadata: ObjectMeta }): OwnerReference |
 }
 
 /** Timestamps of the API: RFC 3339 in UTC with whole seconds. */
-export const timestamp = (ms: number): string => new Date(ms).toISOString().replace(/\.\d+Z$/, 'Z');
+export const timestamp = (ms: number): string => `${new Date(ms).toISOString().slice(0, -5)}Z`;
 
 /** MicroTime of the API (Leases, Events): RFC 3339 in UTC with microseconds. */
 export const microTimestamp = (ms: number): string => new Date(ms).toISOString().replace('Z', '000Z');
