@@ -283,6 +283,8 @@ function prepareChanged(object: KubeObject, old: Readonly<KubeObject>, kind: Kin
 }
 
 function keep<T extends object>(target: T, source: Readonly<T>, field: keyof T): void {
+  // Seldom does anybody change what the door keeps, and a copy costs more than a look.
+  if (equal(target[field], source[field])) return;
   if (source[field] === undefined) delete target[field];
   else target[field] = structuredClone(source[field]);
 }

@@ -1,5 +1,7 @@
 import { isRecord, setMember, type Json } from '../patch/json.ts';
 
+const childless: ReadonlyMap<string, FieldSet> = new Map();
+
 /**
  * A set of paths into an object, kept as a tree. An edge is one path element as FieldsV1 writes it: `f:<field>`,
  * `k:{"name":"x"}` (an item of a list by its keys), `v:<JSON>` (an item of a set), `i:<index>`.
@@ -8,12 +10,24 @@ import { isRecord, setMember, type Json } from '../patch/json.ts';
 export class FieldSet {
   /** Whether the path that leads here is in the set; paths below it are so on their own. */
   member = false;
-  readonly children = new Map<string, FieldSet>();
+  /** Made with the first child: most sets are leaves. */
+  #children: Map<string, FieldSet> | undefined;
+
+  get children(): ReadonlyMap<string, FieldSet> {
+    return this.#children ?? childless;
+  }
 
   child(element: string): FieldSet {
-    let child = this.children.get(element);
-    if (!child) this.children.set(element, (child = new FieldSet()));
+    return this.children.get(element) ?? this.put(element, new FieldSet());
+  }
+
+  put(element: string, child: FieldSet): FieldSet {
+    (this.#children ??= new Map()).set(element, child);
     return child;
+  }
+
+  drop(element: string): void {
+    this.#children?.delete(element);
   }
 
   at(path: readonly string[]): FieldSet | undefined {
@@ -41,9 +55,9 @@ export function union(a: FieldSet, b: FieldSet): FieldSet {
   out.member = a.member || b.member;
   for (const [element, child] of a.children) {
     const other = b.children.get(element);
-    out.children.set(element, other ? union(child, other) : child);
+    out.put(element, other ? union(child, other) : child);
   }
-  for (const [element, child] of b.children) if (!out.children.has(element)) out.children.set(element, child);
+  for (const [element, child] of b.children) if (!out.children.has(element)) out.put(element, child);
   return out;
 }
 
@@ -53,7 +67,7 @@ export function intersection(a: FieldSet, b: FieldSet): FieldSet {
   for (const [element, child] of a.children) {
     const other = b.children.get(element);
     const both = other && intersection(child, other);
-    if (both && !both.isEmpty) out.children.set(element, both);
+    if (both && !both.isEmpty) out.put(element, both);
   }
   return out;
 }
@@ -65,7 +79,7 @@ export function difference(a: FieldSet, b: FieldSet): FieldSet {
   for (const [element, child] of a.children) {
     const other = b.children.get(element);
     const left = other ? difference(child, other) : child;
-    if (!left.isEmpty) out.children.set(element, left);
+    if (!left.isEmpty) out.put(element, left);
   }
   return out;
 }
@@ -81,7 +95,7 @@ export function withParents(set: FieldSet): FieldSet {
   for (const [element, child] of set.children) {
     const copy = withParents(child);
     if (element.startsWith('f:') && copy.children.size > 0) copy.member = true;
-    out.children.set(element, copy);
+    out.put(element, copy);
   }
   return out;
 }
@@ -109,7 +123,7 @@ export function fromFieldsV1(value: unknown, depth = 0): FieldSet | undefined {
     else {
       const child = fromFieldsV1(value[element], depth + 1);
       if (!child) return undefined;
-      set.children.set(element, child);
+      set.put(element, child);
     }
   }
   return set;

@@ -50,8 +50,8 @@ function owned(set: FieldSet, kind: Kind, subresource: string): FieldSet {
   if (!kind.subresources.includes('status')) return left;
   if (subresource === 'status') {
     for (const element of left.children.keys())
-      if (element !== 'f:status' && element !== 'f:metadata') left.children.delete(element);
-  } else left.children.delete('f:status');
+      if (element !== 'f:status' && element !== 'f:metadata') left.drop(element);
+  } else left.drop('f:status');
   return left;
 }
 

@@ -79,7 +79,8 @@ const isPiece = (shape: Shape, value: unknown): boolean =>
 function compareInside(before: unknown, after: unknown, shape: Shape, out: Comparison): void {
   if (shape.as === 'map') {
     const [a, b] = [(before ?? {}) as Json, (after ?? {}) as Json];
-    for (const name of new Set([...Object.keys(a), ...Object.keys(b)])) {
+    const names = Object.keys(b);
+    for (const name of before === undefined ? names : new Set([...Object.keys(a), ...names])) {
       const { schema } = fieldOf(shape.schema, name);
       const absent = before !== undefined && after !== undefined ? absentOf(shape.schema, name, schema) : undefined;
       compareChild(member(a, name) ?? absent, member(b, name) ?? absent, schema, `f:${name}`, out);
@@ -100,11 +101,11 @@ function absentOf(parent: Schema | undefined, name: string, field: Schema | unde
 const member = (object: Json, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);
 
 function compareChild(before: unknown, after: unknown, schema: Schema | undefined, element: string, out: Comparison) {
-  if (before === after) return;
+  if (equal(before, after)) return;
   const inner = { added: new FieldSet(), modified: new FieldSet(), removed: new FieldSet() };
   compareAt(before, after, schema, inner);
   for (const side of ['added', 'modified', 'removed'] as const)
-    if (inner[side].member || inner[side].children.size > 0) out[side].children.set(element, inner[side]);
+    if (inner[side].member || inner[side].children.size > 0) out[side].put(element, inner[side]);
 }
 
 /** Items by their path element; of several with the same keys the first one speaks. */
