@@ -54,8 +54,21 @@ export interface Comparison {
 /** What one has to own for having made `after` of `before`. */
 export function compare(before: unknown, after: unknown, schema: Schema | undefined): Comparison {
   const out = { added: new FieldSet(), modified: new FieldSet(), removed: new FieldSet() };
-  compareAt(before, after, schema, out);
+  compareAt(before, sharing(before, after), schema, out);
   return out;
+}
+
+/**
+ * `after` with the very fields of `before` that are equal as a whole: most writes touch one of metadata, spec and status. Not so
+ * further in, where each value would be looked at once for every level above it.
+ */
+function sharing(before: unknown, after: unknown): unknown {
+  if (!isRecord(before) || !isRecord(after)) return after;
+  const fields = Object.entries(after).map(([name, value]): [string, unknown] => {
+    const old = member(before, name);
+    return [name, equal(old, value) ? old : value];
+  });
+  return Object.fromEntries(fields);
 }
 
 function compareAt(before: unknown, after: unknown, schema: Schema | undefined, out: Comparison): void {
@@ -101,7 +114,7 @@ function absentOf(parent: Schema | undefined, name: string, field: Schema | unde
 const member = (object: Json, name: string): unknown => (Object.hasOwn(object, name) ? object[name] : undefined);
 
 function compareChild(before: unknown, after: unknown, schema: Schema | undefined, element: string, out: Comparison) {
-  if (equal(before, after)) return;
+  if (before === after) return;
   const inner = { added: new FieldSet(), modified: new FieldSet(), removed: new FieldSet() };
   compareAt(before, after, schema, inner);
   for (const side of ['added', 'modified', 'removed'] as const)
