@@ -5,6 +5,10 @@ import { type Amounts, podRequests } from '../api/pod-requests.ts';
 import { quantity } from '../api/quantity.ts';
 import type { Needs } from '../scheduler/index.ts';
 
+/** Whether a resource of a Node's capacity was written there by somebody: `ofMesos` is what its agent has. */
+export const isAdvertised = (resource: string, ofMesos: Readonly<Record<string, number>>): boolean =>
+  isExtendedResource(resource) && ofMesos[resource] === undefined;
+
 /**
  * Extended resources that somebody wrote into the status of a Node: Mesos does not know of them, so pods take them of the
  * Node and not of an offer, whatever their role.
@@ -20,10 +24,9 @@ export class Advertised {
     this.#names = Object.keys(amounts);
   }
 
-  /** `ofMesos`: what its agent has is not taken for something that was written. */
   static on(node: Node | undefined, ofMesos: Readonly<Record<string, number>>): Advertised {
     const all = Object.entries(node?.status?.capacity ?? {});
-    const own = all.filter(([name]) => isExtendedResource(name) && ofMesos[name] === undefined);
+    const own = all.filter(([name]) => isAdvertised(name, ofMesos));
     if (own.length === 0) return Advertised.none;
     return new Advertised(Object.fromEntries(own.map(([name, text]) => [name, quantity(text)])));
   }

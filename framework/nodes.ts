@@ -1,7 +1,6 @@
 import { annotations, attributeLabel, revocable } from '../api/kinds/names.ts';
 import { Node, type NodeStatus } from '../api/kinds/node.ts';
 import { type Stored, timestamp } from '../api/meta.ts';
-import { isExtendedResource } from '../api/extended-resources.ts';
 import { formatBytes, formatMilli } from '../api/quantity.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
@@ -10,6 +9,7 @@ import { type Reconciler, watching } from '../client/reconcile.ts';
 import { kubernetesVersion } from '../lib/build.ts';
 import type { Attribute } from '../mesos/types.ts';
 import { portCount } from '../scheduler/index.ts';
+import { isAdvertised } from './advertised.ts';
 import type { Agent } from './agents.ts';
 
 /** Where news of agents comes from. */
@@ -123,7 +123,7 @@ function statusPatch(node: Node & Stored, agent: Agent, now: number): object | u
 function advertisedPatch({ status }: Node, agent: Agent): Record<string, string | null> | undefined {
   const { capacity = {}, allocatable = {} } = status ?? {};
   const wrong = Object.keys({ ...capacity, ...allocatable }).filter(
-    (name) => isExtendedResource(name) && agent.ofMesos[name] === undefined && capacity[name] !== allocatable[name],
+    (name) => isAdvertised(name, agent.ofMesos) && capacity[name] !== allocatable[name],
   );
   return wrong.length > 0 ? Object.fromEntries(wrong.map((name) => [name, capacity[name] ?? null])) : undefined;
 }

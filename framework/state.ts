@@ -238,7 +238,7 @@ export class State {
     return this.#ask(now);
   }
 
-  /** The pod is gone from the apiserver, or has ended: it needs no task. */
+  /** The pod is gone from the apiserver: it needs no task. */
   podGone(uid: string, now: number): Effect[] {
     this.#homeless.delete(uid);
     const task = this.tasks.ofPod(uid);

@@ -1,5 +1,5 @@
 import { expect, test } from '@jest/globals';
-import type { Pod } from '../../api/kinds/pod.ts';
+import type { PodSpec } from '../../api/kinds/pod.ts';
 import { factsOf } from '../../framework/agents.ts';
 import type { State } from '../../framework/state.ts';
 import { makePod } from '../scheduler/builders.ts';
@@ -10,8 +10,9 @@ import { callsOf, makeOffer, scalar, subscribed } from './builders.ts';
 const dongle = 'example.com/dongle';
 const node = 'host-a1';
 
-const wanting = (name: string, amount: number): Pod =>
+const wanting = (name: string, amount: number, more: Partial<PodSpec> = {}) =>
   makePod(name, {
+    ...more,
     containers: [{ name: 'c', image: 'i', resources: { requests: { [dongle]: String(amount), cpu: '100m' } } }],
   });
 
@@ -51,6 +52,16 @@ test('a pod that goes leaves it to the next one at once', () => {
   expect(free(state)).toBe(0);
   state.agent('a1')!.removePod(pod.metadata.uid!);
   expect(free(state)).toBe(1);
+});
+
+test('a pod that is bound there already has its own share, and one bound by hand must find enough', () => {
+  const state = advertising({ [dongle]: '1' });
+  const [bound, late] = [wanting('bound', 1, { nodeName: node }), wanting('late', 1)];
+  const agent = state.agent('a1')!;
+  agent.addPod(bound);
+  state.addHomeless(bound, 0);
+  expect(state.tasks.ofPod(bound.metadata.uid!)?.stage).toBe('reserved');
+  expect(state.rejectionOf(late, agent)).toMatchObject({ reason: `OutOf${dongle}` });
 });
 
 test('what Mesos has itself is of its offers only, and so is everything while nobody knows what it has', () => {
