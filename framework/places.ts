@@ -50,6 +50,10 @@ export class Place implements NodeView {
     return this.agent.allocatable;
   }
 
+  get unoffered(): Readonly<Record<string, number>> {
+    return this.agent.advertised.amounts;
+  }
+
   get quota(): Quota | undefined {
     return this.agent.quotas.of(this.role);
   }

@@ -54,6 +54,8 @@ export interface NodeView {
   free: Readonly<Record<string, number>>;
   /** What pods could use at most, same units. */
   allocatable: Readonly<Record<string, number>>;
+  /** Of these what no offer brings: only pods that go leave more of it. */
+  unoffered?: Readonly<Record<string, number>>;
   /** Pods bound to or reserved on this node, by uid. */
   pods: ReadonlyMap<string, Pod>;
   /** Another number whenever `pods` changed. */

@@ -100,10 +100,10 @@ export function onShape(shape: readonly ShapePoint[], utilization: number): numb
 /** Ends what a reason says that the next offer may lift. */
 const inOffers = ' in offers';
 
-/** Tells apart what the node never had, and what others hold of it now. */
+/** Tells apart what the node never had, or only its pods can give back, and what others hold of it now. */
 function shortOf(node: NodeView, need: Needs[number]): string {
   const { resource, amount } = need;
-  const isEver = amount <= (node.allocatable[resource] ?? 0);
+  const isEver = node.unoffered?.[resource] === undefined && amount <= (node.allocatable[resource] ?? 0);
   return `Insufficient ${resource}${isEver ? `${inOffers}${atQuota(node, [need])}` : ''}`;
 }
 

@@ -30,7 +30,7 @@ const free = (state: State) => state.nodesFor(wanting('any', 1))[0]!.free[dongle
 test('pods take what a Node advertises, of the Node and not of an offer, until nothing is left', () => {
   const state = advertising({ [dongle]: '3' });
   const [two, other, one] = [wanting('two', 2), wanting('other', 2), wanting('one', 1)];
-  expect(state.nodesFor(two)[0]!.allocatable[dongle]).toBe(3);
+  expect(state.nodesFor(two)[0]).toMatchObject({ allocatable: { [dongle]: 3 }, unoffered: { [dongle]: 3 } });
   expect(state.reserve(two, node)).toBeDefined();
   expect(free(state)).toBe(1);
   expect(state.reserve(other, node)).toBeUndefined();

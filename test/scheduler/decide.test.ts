@@ -124,6 +124,14 @@ describe('a refusal', () => {
     );
   });
 
+  test('promises no offer of what offers do not bring', () => {
+    const dongle = 'example.com/dongle';
+    const node = { ...makeNode('a'), allocatable: { [dongle]: 1 }, free: { [dongle]: 0 } };
+    const why = (one: NodeView) => nodeOf({}, [one], [{ resource: dongle, amount: 1 }]);
+    expect(why(node)).toBe(`0/1 nodes are available: 1 Insufficient ${dongle} in offers.`);
+    expect(why({ ...node, unoffered: { [dongle]: 1 } })).toBe(`0/1 nodes are available: 1 Insufficient ${dongle}.`);
+  });
+
   test('of an empty cluster says so', () => {
     expect(nodeOf({}, [])).toBe('0/0 nodes are available.');
   });
