@@ -1,16 +1,16 @@
+import { enableCompileCache } from 'node:module';
 import { join } from 'node:path';
 
-// Servers that specs start, executors on agents too, find the code compiled that the one before them loaded.
+// Test files, and servers that specs start, executors on agents too, find the code compiled that the one before them loaded.
 process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, 'node_modules/.cache/km');
+enableCompileCache(process.env.NODE_COMPILE_CACHE);
 
-/** jest runs the TypeScript sources as ES modules; swc only strips types. */
+/** Node itself runs the sources and the tests: test/jest/runtime.ts says how. */
 export default {
-  testEnvironment: 'node',
+  testEnvironment: '<rootDir>/test/jest/environment.ts',
+  runtime: '<rootDir>/test/jest/runtime.ts',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
-  extensionsToTreatAsEsm: ['.ts'],
-  transform: {
-    '\\.ts$': ['@swc/jest', { jsc: { target: 'es2024', parser: { syntax: 'typescript' } }, module: { type: 'es6' } }],
-  },
+  transform: {},
   modulePathIgnorePatterns: ['<rootDir>/dist/'],
   testTimeout: 90_000,
 };

@@ -1,9 +1,10 @@
-import { afterEach, beforeEach, describe, expect, jest, test } from '@jest/globals';
+import { mock } from 'node:test';
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { WorkQueue } from '../../client/queue.ts';
 
 describe('the work queue', () => {
-  beforeEach(() => void jest.useFakeTimers());
-  afterEach(() => void jest.useRealTimers());
+  beforeEach(() => mock.timers.enable());
+  afterEach(() => mock.timers.reset());
 
   test('gives a key once, however often it was added', async () => {
     const queue = new WorkQueue();
@@ -52,11 +53,11 @@ describe('the work queue', () => {
     queue.addAfter('a', 1000);
     queue.addAfter('a', 100);
     queue.addAfter('a', 500);
-    jest.advanceTimersByTime(100);
+    mock.timers.tick(100);
     expect(queue.depth).toBe(1);
     await queue.take();
     queue.done('a');
-    jest.advanceTimersByTime(5000);
+    mock.timers.tick(5000);
     expect(queue.depth).toBe(0);
   });
 

@@ -1,4 +1,5 @@
-import { afterAll, afterEach, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { mock } from 'node:test';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Container, Pod } from '../../api/kinds/pod.ts';
 import { CrashBackoff } from '../../executor/crash-backoff.ts';
 import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
@@ -9,9 +10,9 @@ const hour = 3_600_000;
 /** The clock of this machine as the executor sees it is put forward or back; timers go on as they do. */
 function jump(ms: number): void {
   const real = Date.now.bind(Date);
-  jest.spyOn(Date, 'now').mockImplementation(() => real() + ms);
+  mock.method(Date, 'now', () => real() + ms);
 }
-afterEach(() => void jest.restoreAllMocks());
+afterEach(() => mock.restoreAll());
 
 test('a wait is never longer than it is, though the clock was put back', () => {
   const backoff = new CrashBackoff(10_000);
