@@ -30,8 +30,6 @@ import { rootDirectory } from './root-dir.ts';
 import type { Runtime } from './runtime.ts';
 import { RuntimeView } from './runtime-view.ts';
 import { ownCgroup } from './runtimes/cgroups.ts';
-import { CriRuntime } from './runtimes/cri.ts';
-import { DockerRuntime } from './runtimes/docker.ts';
 import { MesosRuntime } from './runtimes/mesos.ts';
 import { ProcessRuntime } from './runtimes/process.ts';
 import { startServer } from './server.ts';
@@ -158,11 +156,16 @@ export class NodeAgent {
     return { total, allocatable: subtract(total, amountsOf(executor_info.resources ?? [])) };
   }
 
-  #openRuntime({ name, ip, directory }: Place): Promise<Runtime> {
+  /** Only the runtime that is asked for is loaded: Docker's client alone takes half a second. */
+  async #openRuntime({ name, ip, directory }: Place): Promise<Runtime> {
     const { options: o, mesos, info, log } = this.#given;
     const owner = `${mesos.frameworkId}/${name}`;
-    if (o.runtime === 'cri') return CriRuntime.open({ socket: o.criSocket, owner, nodeIp: ip, log });
+    if (o.runtime === 'cri') {
+      const { CriRuntime } = await import('./runtimes/cri.ts');
+      return CriRuntime.open({ socket: o.criSocket, owner, nodeIp: ip, log });
+    }
     if (o.runtime === 'docker') {
+      const { DockerRuntime } = await import('./runtimes/docker.ts');
       const [host, network, pauseImage] = [o.dockerHost, o.dockerNetwork, o.podInfraContainerImage];
       return DockerRuntime.open({ host, network, pauseImage, owner, nodeIp: ip, log });
     }

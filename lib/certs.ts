@@ -1,6 +1,6 @@
-import 'reflect-metadata';
-import { createHash, createPrivateKey, webcrypto } from 'node:crypto';
-import * as x509 from '@peculiar/x509';
+import { X509Certificate, createHash, createPrivateKey, webcrypto } from 'node:crypto';
+import type { Extension, JsonName } from '@peculiar/x509';
+import { loadX509 } from './x509.ts';
 
 /** A certificate and its private key, both PEM. */
 export interface KeyPair {
@@ -24,6 +24,7 @@ const leeway = 5 * 60_000;
 
 /** A new authority, good for ten years. */
 export async function createAuthority(commonName: string, now = Date.now()): Promise<KeyPair> {
+  const x509 = loadX509();
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const cert = await x509.X509CertificateGenerator.createSelfSigned({
     name: nameOf({ commonName }),
@@ -51,6 +52,7 @@ export async function issue(
   now = Date.now(),
   lifetime = 365 * day,
 ): Promise<KeyPair> {
+  const x509 = loadX509();
   const issuer = new x509.X509Certificate(authority.cert);
   const signingKey = await importKey(authority.key);
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
@@ -70,6 +72,7 @@ export async function issue(
 
 /** A certificate that vouches for itself, good for ten years: its fingerprint is what others trust. */
 export async function selfSigned(subject: Subject, now = Date.now()): Promise<KeyPair> {
+  const x509 = loadX509();
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
   const cert = await x509.X509CertificateGenerator.createSelfSigned({
     name: nameOf(subject),
@@ -85,14 +88,13 @@ export async function selfSigned(subject: Subject, now = Date.now()): Promise<Ke
 
 /** SHA-256 of the certificate's DER form, lower-case hex. */
 export const fingerprint = (certPem: string): string =>
-  createHash('sha256')
-    .update(Buffer.from(new x509.X509Certificate(certPem).rawData))
-    .digest('hex');
+  createHash('sha256').update(new X509Certificate(certPem).raw).digest('hex');
 
 /** Milliseconds since the epoch at which a certificate is no longer good. */
-export const expiry = (certPem: string): number => new x509.X509Certificate(certPem).notAfter.getTime();
+export const expiry = (certPem: string): number => new X509Certificate(certPem).validToDate.getTime();
 
-function leafExtensions({ hosts = [] }: Subject): x509.Extension[] {
+function leafExtensions({ hosts = [] }: Subject): Extension[] {
+  const x509 = loadX509();
   const usages = [x509.ExtendedKeyUsage.clientAuth, ...(hosts.length > 0 ? [x509.ExtendedKeyUsage.serverAuth] : [])];
   const names = hosts.map((host) => ({ type: isAddress(host) ? ('ip' as const) : ('dns' as const), value: host }));
   return [
@@ -105,7 +107,7 @@ function leafExtensions({ hosts = [] }: Subject): x509.Extension[] {
 
 const isAddress = (host: string): boolean => /^\d+\.\d+\.\d+\.\d+$/.test(host) || host.includes(':');
 
-function nameOf({ commonName, organizations = [] }: Subject): x509.JsonName {
+function nameOf({ commonName, organizations = [] }: Subject): JsonName {
   return [...organizations.map((organization) => ({ O: [organization] })), { CN: [commonName] }];
 }
 

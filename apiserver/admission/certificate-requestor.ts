@@ -1,7 +1,7 @@
-import 'reflect-metadata';
-import { Pkcs10CertificateRequest } from '@peculiar/x509';
+import type { Pkcs10CertificateRequest } from '@peculiar/x509';
 import type { CertificateSigningRequest } from '../../api/kinds/certificate-signing-request.ts';
 import { bad, invalid } from '../../api/field-error.ts';
+import { loadX509 } from '../../lib/x509.ts';
 import { userInfo } from '../auth/user.ts';
 import type { AdmissionRule } from './order.ts';
 
@@ -35,8 +35,9 @@ async function flawOf(base64: string): Promise<string | undefined> {
 
 /** The request in a CertificateSigningRequest; undefined when it is none. */
 export function readRequest(base64: string): Pkcs10CertificateRequest | undefined {
+  const x509 = loadX509();
   try {
-    return new Pkcs10CertificateRequest(Buffer.from(base64, 'base64').toString());
+    return new x509.Pkcs10CertificateRequest(Buffer.from(base64, 'base64').toString());
   } catch {
     return undefined; // not the DER of a request
   }

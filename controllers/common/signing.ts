@@ -1,6 +1,6 @@
 import { createPrivateKey, randomBytes, webcrypto } from 'node:crypto';
-import 'reflect-metadata';
-import * as x509 from '@peculiar/x509';
+import type { Pkcs10CertificateRequest, SubjectAlternativeNameExtension } from '@peculiar/x509';
+import { loadX509 } from '../../lib/x509.ts';
 
 export interface CertificateRequest {
   commonName: string;
@@ -11,6 +11,7 @@ export interface CertificateRequest {
 
 /** Reads a PKCS #10 request: base64 of PEM. Undefined if it is none. */
 export function readRequest(request: string): CertificateRequest | undefined {
+  const x509 = loadX509();
   try {
     const read = new x509.Pkcs10CertificateRequest(Buffer.from(request, 'base64').toString());
     return {
@@ -23,13 +24,10 @@ export function readRequest(request: string): CertificateRequest | undefined {
   }
 }
 
-const namesIn = (request: x509.Pkcs10CertificateRequest): x509.SubjectAlternativeNameExtension | undefined =>
-  request.extensions.find((extension) => extension instanceof x509.SubjectAlternativeNameExtension);
-
-const extended: Readonly<Record<string, string>> = {
-  'client auth': x509.ExtendedKeyUsage.clientAuth,
-  'server auth': x509.ExtendedKeyUsage.serverAuth,
-};
+function namesIn(request: Pkcs10CertificateRequest): SubjectAlternativeNameExtension | undefined {
+  const { SubjectAlternativeNameExtension: Names } = loadX509();
+  return request.extensions.find((extension) => extension instanceof Names);
+}
 
 const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 const backdate = 5 * 60_000;
@@ -41,6 +39,11 @@ export async function signRequest(
   lifetime: number,
   now: number,
 ): Promise<string> {
+  const x509 = loadX509();
+  const extended: Readonly<Record<string, string>> = {
+    'client auth': x509.ExtendedKeyUsage.clientAuth,
+    'server auth': x509.ExtendedKeyUsage.serverAuth,
+  };
   const read = new x509.Pkcs10CertificateRequest(Buffer.from(request, 'base64').toString());
   if (!(await read.verify())) throw new Error('the request is not signed by its own key');
   const issuer = new x509.X509Certificate(authority.cert);
