@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import type { Container, Pod, PodSpec, PodStatus } from '../../api/kinds/pod.ts';
 import type { TestKubelet } from './kubelet-for-tests.ts';
 import { type PodRuns, podRuns } from './pod-runs.ts';
@@ -21,6 +21,8 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
       kubelet = life.kubelet;
       pods = podRuns(() => kubelet, life.image);
     }, 60_000);
+    // Left running, pods would be probed through all the tests that follow, which took more of the processor than these do.
+    afterEach(() => pods?.endAll());
     afterAll(() => life?.close(), 60_000);
 
     const sh = (script: string, more: Partial<Container> = {}): Container => ({
@@ -37,7 +39,7 @@ export function describePodLife(name: string, open: () => Promise<Life>): void {
     const ask: PodRuns['ask'] = (...what) => pods.ask(...what);
     const scratch: Partial<PodSpec> = { volumes: [{ name: 'w', emptyDir: {} }] };
     const volumeMounts = [{ name: 'w', mountPath: '/km-life' }];
-    const quick = { periodSeconds: 0.05, failureThreshold: 1 };
+    const quick = { periodSeconds: 0.2, failureThreshold: 1 };
 
     test('is ready when its readiness probe says so, and no longer than that', async () => {
       const readinessProbe = { exec: { command: ['cat', '/km-life/ready'] }, ...quick };
