@@ -27,12 +27,14 @@ import {
 import { basename, dirname, join, relative, resolve } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { build } from '../lib/build.ts';
-import { list, readOptions, text } from '../lib/options.ts';
+import { list, number, readOptions, text } from '../lib/options.ts';
 
 const root = resolve(import.meta.dirname, '..');
 const options = {
   out: text('Where everything is put; what was built there before goes', join(root, 'dist'), '<directory>'),
   arch: list('Processors to make archives for: x64, arm64', [process.arch], '<name,name>'),
+  // At the usual level: the best would be smaller by half a percent for two and a half times the work.
+  compression: number('How hard the archives are compressed, 1 to 9', 6, { min: 1, max: 9 }),
 } as const;
 
 interface Manifest {
@@ -61,12 +63,16 @@ async function main(): Promise<void> {
   run('npm', ['pack', '--silent', '--pack-destination', out, compiled]);
 
   const machines = given.arch.map((arch) => ({ arch, machine: `${name}-${process.platform}-${arch}` }));
+  const packages = installedPackages();
   for (const { arch, machine } of machines) {
-    pack(join(out, machine), compiled, manifest.version);
+    pack(join(out, machine), compiled, manifest.version, packages);
     putNode(join(out, machine, 'lib/node'), arch, out);
     const owned = ['--owner=0', '--group=0', '--numeric-owner', '--sort=name', `--mtime=${date}`];
-    // At its usual level: the best would be smaller by half a percent for two and a half times the work.
-    run('tar', [...owned, '--use-compress-program=gzip -n', '-cf', `${machine}.tar.gz`, machine], out);
+    run(
+      'tar',
+      [...owned, `--use-compress-program=gzip -n${given.compression}`, '-cf', `${machine}.tar.gz`, machine],
+      out,
+    );
     await single(join(out, machine), manifest.version);
   }
   const sbom = run('npm', ['sbom', '--sbom-format=cyclonedx'], join(out, machines[0]!.machine, 'lib/km'));
@@ -110,11 +116,16 @@ function compile(target: string, manifest: Manifest): void {
 const compiledEntry = (path: string) =>
   path.endsWith('.ts') ? { types: path.replace(/\.ts$/, '.d.ts'), default: path.replace(/\.ts$/, '.js') } : path;
 
-/** A directory with everything but Node: the packages that are installed, without development's and the native one. */
-function pack(target: string, compiled: string, version: string): void {
+/** The directories of the packages that are installed, without development's and the native one. */
+function installedPackages(): string[] {
+  const listed = run('npm', ['ls', '--omit=dev', '--omit=optional', '--all', '--parseable']);
+  return listed.split('\n').filter((path) => path.includes('node_modules'));
+}
+
+/** A directory with everything but Node. */
+function pack(target: string, compiled: string, version: string, packages: readonly string[]): void {
   cpSync(compiled, join(target, 'lib/km'), { recursive: true });
-  const packages = run('npm', ['ls', '--omit=dev', '--omit=optional', '--all', '--parseable']).trim().split('\n');
-  for (const from of packages.filter((path) => path.includes('node_modules')))
+  for (const from of packages)
     cpSync(from, join(target, 'lib/km', relative(root, from)), { recursive: true, filter: isOwn(from) });
   cpSync(join(root, 'packaging/km.sh'), join(target, 'bin/km'));
   chmodSync(join(target, 'bin/km'), 0o755);
