@@ -19,7 +19,8 @@ export class Stops {
   readonly #grace: () => number;
   /** Hooks under way: by container id, what ends them. */
   readonly #hooks = new Map<string, AbortController>();
-  #isEnding = false;
+  /** Ids of those that are being stopped. */
+  readonly #stopping = new Set<string>();
 
   constructor(kubelet: Kubelet, pod: () => Pod, grace: () => number) {
     this.#kubelet = kubelet;
@@ -31,21 +32,25 @@ export class Stops {
   async all(runtime: RuntimePod | undefined): Promise<void> {
     const running = [...latestOf(runtime).values()].filter((c) => c.state !== 'exited');
     const sidecars = (this.#pod().spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name);
-    this.#isEnding = true;
-    try {
-      await Promise.all(
-        running.filter(({ name }) => !sidecars.includes(name)).map((container) => this.one({ container })),
-      );
-      for (const sidecar of sidecars.reverse()) {
-        const container = running.find(({ name }) => name === sidecar);
-        if (container) await this.one({ container });
-      }
-    } finally {
-      this.#isEnding = false;
+    await Promise.all(
+      running.filter(({ name }) => !sidecars.includes(name)).map((container) => this.one({ container })),
+    );
+    for (const sidecar of sidecars.reverse()) {
+      const container = running.find(({ name }) => name === sidecar);
+      if (container) await this.one({ container });
     }
   }
 
-  async one({ container, message, graceSeconds }: Stop): Promise<void> {
+  async one(stop: Stop): Promise<void> {
+    this.#stopping.add(stop.container.id);
+    try {
+      await this.#stop(stop);
+    } finally {
+      this.#stopping.delete(stop.container.id);
+    }
+  }
+
+  async #stop({ container, message, graceSeconds }: Stop): Promise<void> {
     const { apiserver, runtime } = this.#kubelet;
     const began = performance.now();
     const grace = Math.min(graceSeconds ?? Infinity, this.#grace());
@@ -59,11 +64,13 @@ export class Stops {
   /** The grace has become shorter than `before`: what waits longer is told. */
   async hurry(before: number): Promise<void> {
     const now = this.#grace();
-    if (!this.#isEnding || now >= before) return;
+    if (this.#stopping.size === 0 || now >= before) return;
     for (const hook of this.#hooks.values()) setTimeout(() => hook.abort(), now * 1000).unref();
     const { view, runtime } = this.#kubelet;
     const all = latestOf((await view.pods()).get(this.#pod().metadata.uid!));
-    const waiting = [...all.values()].filter((c) => c.state === 'running' && !this.#hooks.has(c.id));
+    const waiting = [...all.values()].filter(
+      ({ id, state }) => state === 'running' && this.#stopping.has(id) && !this.#hooks.has(id),
+    );
     await Promise.all(waiting.map((c) => runtime.stop(c.id, now)));
   }
 
