@@ -17,7 +17,7 @@ import { makePodCgroup, removePodCgroup } from './pod-cgroups.ts';
 import { logDirectory, sandboxSpec, specHash } from './sandbox.ts';
 import { Setbacks } from './setbacks.ts';
 import { type SandboxNow, podFacts, startContainer, waitingFor } from './start-container.ts';
-import { type Failure, reportStatus } from './status-report.ts';
+import { type Failure, reportEnd, reportStatus, withWritten } from './status-report.ts';
 import { Stops } from './stops.ts';
 import { prepareVolumes, removeVolumes } from './volumes.ts';
 import { VolumeError } from './volumes/volume.ts';
@@ -101,7 +101,9 @@ export class PodWorker {
 
   end(ending: Ending): void {
     const before = this.#grace();
-    this.#ending = { ...ending, remove: ending.remove || (this.#ending?.remove ?? false) };
+    // One that came to its end by itself is told as such: whoever wants to know how it ended still has to find it.
+    const remove = ending.remove && !isTerminal(withWritten(this.#kubelet, this.#pod));
+    this.#ending = { ...ending, remove: remove || (this.#ending?.remove ?? false) };
     this.#hurry(before);
     this.wake();
   }
@@ -202,8 +204,11 @@ export class PodWorker {
     });
     if (!plan.done && plan.sandbox === undefined && plan.stop.length === 0)
       plan.stop.push(...(await this.#resizes.follow(this.#pod, runtime)));
-    await Promise.all(plan.stop.map((stop) => this.#stops.one(stop)));
-    if (plan.stop.length > 0) return this.#again();
+    if (plan.stop.length > 0) {
+      if (!isTerminal(this.#pod)) await this.#publish(runtime); // what has ended is not told later because others take their time
+      await Promise.all(plan.stop.map((stop) => this.#stops.one(stop)));
+      return this.#again();
+    }
     if (plan.done) return this.#done(runtime);
     for (const { container } of plan.waiting) this.#setbacks.crashLoops(container);
     this.#wakeIn(Math.min(refresh, this.#untilDeadline(), ...plan.waiting.map(({ remaining }) => remaining)));
@@ -302,7 +307,12 @@ export class PodWorker {
     }
   }
 
-  async #publish(runtime: RuntimePod | undefined, ended = false, failure?: Failure): Promise<void> {
+  async #publish(
+    runtime: RuntimePod | undefined,
+    ended = false,
+    failure?: Failure,
+    silent = this.#isEnding,
+  ): Promise<void> {
     await this.#lastWords.read(this.#pod, runtime);
     reportStatus(this.#kubelet, this.#pod, {
       runtime,
@@ -313,22 +323,21 @@ export class PodWorker {
       ended,
       failure,
       absent: this.#absent,
-      silent: this.#isEnding,
+      silent,
     });
   }
 
-  /** The pod came to its end by itself: its address is given back, its containers stay to be looked at. */
+  /**
+   * The pod came to its end by itself: users are told at once. Then its address is given back, while its containers stay to be looked at;
+   * Mesos, which gives to others what it had, is told after that.
+   */
   async #done(runtime: RuntimePod | undefined): Promise<void> {
     if (runtime?.sandbox.ready) {
+      if (!isTerminal(this.#pod)) await this.#publish(runtime, true, undefined, true);
       await this.#kubelet.runtime.stopSandbox(runtime.sandbox.id);
       return this.#again();
     }
-    const { phase, reason, message } = this.#pod.status ?? {};
-    if (isTerminal(this.#pod))
-      this.#kubelet.report(this.#pod.metadata.uid!, {
-        phase: phase!,
-        ...((message ?? reason) ? { message: message ?? reason! } : {}),
-      });
+    if (isTerminal(this.#pod)) reportEnd(this.#kubelet, this.#pod, runtime);
     else await this.#publish(runtime, true);
   }
 

@@ -50,6 +50,13 @@ export function reportStatus(kubelet: Kubelet, pod: Pod, { absent, silent, ...fa
   });
 }
 
+/** Mesos is told of a pod whose status tells already how it ended. */
+export function reportEnd(kubelet: Kubelet, { metadata, status = {} }: Pod, runtime: RuntimePod | undefined): void {
+  const { phase, reason } = status;
+  const message = status.message ?? reason ?? (phase === 'Failed' ? failedContainers(runtime) : undefined);
+  kubelet.report(metadata.uid!, { phase: phase!, ...(message ? { message } : {}) });
+}
+
 const tellsReadiness = ({ spec: { containers, readinessGates = [] } }: Pod): boolean =>
   readinessGates.length > 0 || containers.some(({ readinessProbe }) => readinessProbe);
 

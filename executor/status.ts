@@ -35,7 +35,7 @@ export function podStatus(facts: StatusFacts): PodStatus {
   const initContainers = (pod.spec.initContainers ?? []).map((c) => containerStatus(c, facts, 'init'));
   const containers = pod.spec.containers.map((c) => containerStatus(c, facts, 'main'));
   const ephemeral = (pod.spec.ephemeralContainers ?? []).map((c) => containerStatus(c, facts, 'ephemeral'));
-  const phase = failure ? 'Failed' : phaseOf(pod, initContainers, containers, facts.ended);
+  const phase = failure ? 'Failed' : phaseNow(facts, phaseOf(pod, initContainers, containers, facts.ended));
   const ip = pod.spec.hostNetwork ? hostIp : (runtime?.sandbox.ip ?? old.podIP);
   const { generation } = pod.metadata;
   return {
@@ -52,6 +52,12 @@ export function podStatus(facts: StatusFacts): PodStatus {
     ...(ephemeral.length > 0 ? { ephemeralContainerStatuses: ephemeral } : {}),
     qosClass: old.qosClass ?? qosClass(pod.spec),
   };
+}
+
+/** A pod has not come to its end before its last sidecar and ephemeral container have. */
+function phaseNow({ pod, runtime, ended }: StatusFacts, phase: Phase): Phase {
+  const isOver = ended || !runtime?.containers.some(({ state }) => state === 'running');
+  return isOver || (phase !== 'Succeeded' && phase !== 'Failed') ? phase : (pod.status?.phase ?? 'Pending');
 }
 
 type Part = 'init' | 'main' | 'ephemeral';

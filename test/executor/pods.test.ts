@@ -1,8 +1,9 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { timestamp } from '../../api/meta.ts';
+import type { Runtime } from '../../executor/runtime.ts';
 import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
@@ -88,6 +89,65 @@ describe('a pod', () => {
       phase: 'Failed',
       message: expect.stringContaining('exit code 3'),
     });
+  });
+
+  describe('whose sandbox takes long to go', () => {
+    const going = new Map<string, () => void>();
+    let stopping: jest.Spied<Runtime['stopSandbox']>;
+    beforeAll(() => {
+      const { runtime } = kubelet;
+      const stopSandbox = runtime.stopSandbox.bind(runtime);
+      stopping = jest.spyOn(runtime, 'stopSandbox').mockImplementation(async (id) => {
+        const uid = (await runtime.pods()).find(({ sandbox }) => sandbox.id === id)!.uid;
+        await new Promise<void>((resolve) => going.set(uid, resolve));
+        return stopSandbox(id);
+      });
+    });
+    afterAll(() => stopping.mockRestore());
+    const goes = (pod: Pod) => eventually(() => going.get(pod.metadata.uid!), 'the end of its sandbox');
+
+    test('is told to have ended before that; Mesos, which gives its share to others, after', async () => {
+      const pod = run([sh('exit 3')], { restartPolicy: 'Never' });
+      const go = await goes(pod);
+      const told = await until(pod, 'Failed', (s) => s.phase === 'Failed');
+      expect(told.containerStatuses![0]!.state.terminated).toMatchObject({ exitCode: 3 });
+      expect(kubelet.reports.get(pod.metadata.uid!)).not.toMatchObject({ phase: 'Failed' });
+      kubelet.pods.bound({ ...pod, status: told }); // as a watch brings it back
+      go();
+      const report = await eventually(() => {
+        const last = kubelet.reports.get(pod.metadata.uid!);
+        return last?.phase === 'Failed' ? last : undefined;
+      }, 'Mesos to be told');
+      expect(report.message).toContain('exit code 3');
+    });
+
+    test('and is killed meanwhile stays to be looked at', async () => {
+      const pod = run([sh('exit 0')], { restartPolicy: 'Never' });
+      const go = await goes(pod);
+      await until(pod, 'Succeeded', (s) => s.phase === 'Succeeded');
+      kubelet.pods.end(pod.metadata.uid!, { graceSeconds: 0, remove: true });
+      go();
+      stopping.mockRestore();
+      await eventually(() => kubelet.reports.get(pod.metadata.uid!)?.gone, 'Mesos to be told');
+      await eventually(() => !kubelet.pods.has(pod.metadata.uid!), 'its end');
+      expect(kubelet.apiserver.removed).not.toContain(pod.metadata.uid!);
+      expect(kubelet.status(pod)).toMatchObject({ phase: 'Succeeded' });
+    });
+  });
+
+  test('what has ended is told while its sidecars are still ending; the pod has not until they have', async () => {
+    const more: Partial<Container> = { volumeMounts: [{ name: 'w', mountPath: '/km-stays' }] };
+    const stays = sh('trap "" TERM; touch /km-stays/up; while :; do sleep 0.05; done', more);
+    const pod = run([sh('until [ -e /km-stays/up ]; do sleep 0.05; done', more)], {
+      restartPolicy: 'Never',
+      terminationGracePeriodSeconds: 60,
+      volumes: [{ name: 'w', emptyDir: {} }],
+      initContainers: [{ ...stays, name: 's', restartPolicy: 'Always' }],
+    });
+    const told = await until(pod, 'its end', (s) => s.containerStatuses![0]!.state.terminated);
+    expect(told).toMatchObject({ phase: 'Running', initContainerStatuses: [{ state: { running: {} } }] });
+    kubelet.pods.end(pod.metadata.uid!, { graceSeconds: 0, remove: true });
+    await until(pod, 'Succeeded', (s) => s.phase === 'Succeeded');
   });
 
   test('restarts what fails, waits longer each time, and tells it', async () => {
