@@ -1,11 +1,12 @@
 import type { Client, ClientReadableStream, ServiceClientConstructor } from '@grpc/grpc-js';
+import { exitedContainer } from './cri-exits.ts';
 import { type Call, connect, services, unary } from '../grpc.ts';
 
 export interface CriClient {
   runtime: Call;
   image: Call;
-  /** The runtime's own events, whichever of the two kinds it has; each item means that something changed. */
-  events(listener: () => void, ended: (error: Error) => void): { cancel(): void };
+  /** The runtime's own events, whichever of the two kinds it has; each means that something changed, some that this container has ended. */
+  events(listener: (exited?: string) => void, ended: (error: Error) => void): { cancel(): void };
   close(): void;
 }
 
@@ -34,13 +35,24 @@ function stream(client: Client, { service }: ServiceClientConstructor, method: s
   return client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, request);
 }
 
-function follow(source: ClientReadableStream<object>, listener: () => void, ended: (error: Error) => void) {
+interface Envelope {
+  topic?: string;
+  event?: { value: Uint8Array };
+}
+
+function follow(
+  source: ClientReadableStream<Envelope>,
+  listener: (exited?: string) => void,
+  ended: (error: Error) => void,
+) {
   let told = false;
   const end = (error: Error) => {
     if (!told) ended(error);
     told = true;
   };
-  source.on('data', listener);
+  source.on('data', ({ topic, event }: Envelope) =>
+    listener(topic === '/tasks/exit' && event ? exitedContainer(event.value) : undefined),
+  );
   source.on('error', end);
   source.on('end', () => end(new Error('the event stream ended')));
   return {

@@ -16,11 +16,12 @@ import {
   type SandboxSpec,
   StartError,
 } from '../runtime.ts';
-import { Changes } from './changes.ts';
+import { Changes, type ChangesOptions } from './changes.ts';
 import { isLate, isMissing, wordsOf } from '../grpc.ts';
 import { type CriClient, connectCri } from './cri-client.ts';
 import { containerConfig, linuxResources, logPathAnnotation, sandboxConfig, specHashAnnotation } from './cri-config.ts';
 import { labels } from './labels.ts';
+import { CriExits } from './cri-exits.ts';
 import { CriImages } from './cri-images.ts';
 import { type CriStats, usageOf } from './cri-usage.ts';
 import { streamCommand, streamPort } from './cri-streams.ts';
@@ -114,7 +115,19 @@ export class CriRuntime implements Runtime {
     this.#options = options;
     this.#cri = cri;
     this.images = new CriImages(cri);
-    this.#changes = new Changes({ events: cri.events, list: () => this.pods(), log: options.log });
+    const events: ChangesOptions['events'] = (listener, ended) => {
+      const exits = new CriExits((containerId) => this.#isOver(containerId), listener);
+      const following = cri.events((exited) => {
+        listener();
+        if (exited !== undefined) exits.ended(exited);
+      }, ended);
+      const cancel = () => {
+        exits.close();
+        following.cancel();
+      };
+      return { cancel };
+    };
+    this.#changes = new Changes({ events, list: () => this.pods(), log: options.log });
     this.#rotating = setInterval(() => void this.#rotateLogs(), options.logCheck ?? 10_000);
   }
 
@@ -342,6 +355,11 @@ export class CriRuntime implements Runtime {
   async #status(id: string): Promise<RuntimeContainer | undefined> {
     const answer = await this.#orMissing<{ status: Status }>('ContainerStatus', { container_id: id });
     return answer && containerOf(answer.status);
+  }
+
+  async #isOver(id: string): Promise<boolean> {
+    const answer = await this.#orMissing<{ status: Status }>('ContainerStatus', { container_id: id });
+    return answer?.status.state !== 'CONTAINER_RUNNING';
   }
 
   async #address(id: string): Promise<string> {
