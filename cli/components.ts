@@ -2,16 +2,12 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import type { Registry } from 'prom-client';
-import { Client } from '../client/client.ts';
-import { type Page, doorOptions, openDoor } from '../client/door.ts';
-import { Informers } from '../client/informer.ts';
-import { readKubeconfig } from '../client/kubeconfig.ts';
-import { lead } from '../client/lease.ts';
+import type { Client } from '../client/client.ts';
+import type { Page } from '../client/door.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Options, type Values, duration, flag, number, oneOf, text } from '../lib/options.ts';
 import { checkPort } from './ports.ts';
-import * as needs from './preflight/needs.ts';
-import { instanceOfAll, isShare, metricsOfAll, share } from './processes.ts';
+import type { Needs } from './preflight/needs.ts';
 
 /** What a command is given. */
 export interface Running {
@@ -23,6 +19,10 @@ export interface Running {
   /** Command lines that followed, each after a `--`. */
   commands: readonly (readonly string[])[];
 }
+
+/** What others would load for nothing is loaded by those who need it. */
+const needs = () => import('./preflight/needs.ts');
+const kubeconfigs = () => import('../client/kubeconfig.ts');
 
 /** One command of km, and what it takes to run it: a process loads no room but its own. */
 export interface Component {
@@ -37,7 +37,7 @@ export interface Loaded {
   /** `values` has one for each row of `options`. */
   run(values: Record<string, unknown>, running: Running): Promise<void>;
   /** What it wants of the machine, where it is a server. */
-  needs?: (values: Record<string, unknown>) => needs.Needs;
+  needs?: (values: Record<string, unknown>) => Promise<Needs>;
   /** Whether command lines may follow after `--`. */
   takesCommands?: boolean;
 }
@@ -46,7 +46,7 @@ export interface Loaded {
 interface Typed<O extends Options> {
   options: O;
   run(options: Values<O>, running: Running): Promise<void>;
-  needs?: (options: Values<O>) => needs.Needs;
+  needs?: (options: Values<O>) => Promise<Needs>;
   takesCommands?: boolean;
 }
 
@@ -89,28 +89,30 @@ export const components: readonly Component[] = [
     const { up } = await import('./up.ts');
     return {
       options: up.options,
-      needs: needs.needsOfUp,
+      needs: async (options) => (await needs()).needsOfUp(options),
       run: (options, running) => up.run(options, running),
     };
   }),
   component('apiserver', 'The Kubernetes API, kept in etcd', async () => {
-    const apiserver = await import('../apiserver/index.ts');
+    const [apiserver, processes] = await Promise.all([import('../apiserver/index.ts'), import('./processes.ts')]);
     return {
       options: {
         ...apiserver.options,
         processes: number('Processes that serve together behind the port, up to one a core; needs etcd', 1, { min: 1 }),
       },
-      needs: needs.needsOfApiserver,
-      run: async ({ processes, ...options }, { log, signal, ready }) => {
-        if (processes > 1 && options.etcdServers.length === 0)
+      needs: async (options) => (await needs()).needsOfApiserver(options),
+      run: async ({ processes: count, ...options }, { log, signal, ready }) => {
+        if (count > 1 && options.etcdServers.length === 0)
           throw new Error('--processes above 1 needs --etcd-servers: the embedded store serves one process');
-        if (processes > 1 && options.port === 0) throw new Error('--processes above 1 needs a --port to share');
-        if (processes > 1 && !isShare()) {
+        if (count > 1 && options.port === 0) throw new Error('--processes above 1 needs a --port to share');
+        if (count > 1 && !processes.isShare()) {
           await checkPort(options.port, '--port', options.bindAddress);
-          return share(processes, { log, signal, ready });
+          return processes.share(count, { log, signal, ready });
         }
-        const shared = isShare() ? { sharing: { gatherMetrics: metricsOfAll, instance: instanceOfAll() } } : {};
-        const server = await apiserver.start(apiserver.shareOf(options, processes), { log, signal, ...shared });
+        const shared = processes.isShare()
+          ? { sharing: { gatherMetrics: processes.metricsOfAll, instance: processes.instanceOfAll() } }
+          : {};
+        const server = await apiserver.start(apiserver.shareOf(options, count), { log, signal, ...shared });
         log.info({ url: server.url }, 'apiserver is ready');
         ready();
         await server.closed;
@@ -118,10 +120,13 @@ export const components: readonly Component[] = [
     };
   }),
   component('controller-manager', 'Deployments, ReplicaSets, namespaces, garbage collection, endpoints …', async () => {
-    const controllers = await import('../controllers/index.ts');
+    const [controllers, { openDoor }] = await Promise.all([
+      import('../controllers/index.ts'),
+      import('../client/door.ts'),
+    ]);
     return {
       options: { ...electionOptions, ...controllers.options },
-      needs: needs.needsOfControllerManager,
+      needs: async (options) => (await needs()).needsOfControllerManager(options),
       run: (options, running) => {
         const figures = new controllers.Figures();
         const { registry } = figures;
@@ -147,9 +152,11 @@ export const components: readonly Component[] = [
     };
   }),
   component('scheduler', 'The scheduler and its Mesos framework', async () => {
-    const [scheduler, framework] = await Promise.all([
+    const [scheduler, framework, { doorOptions, openDoor }, { Informers }] = await Promise.all([
       import('../scheduler/index.ts'),
       import('../framework/index.ts'),
+      import('../client/door.ts'),
+      import('../client/informer.ts'),
     ]);
     return {
       options: {
@@ -169,7 +176,7 @@ export const components: readonly Component[] = [
         ...scheduler.options,
         ...framework.options,
       },
-      needs: needs.needsOfScheduler,
+      needs: async (options) => (await needs()).needsOfScheduler(options),
       run: (options, running) => {
         const figures = new scheduler.Figures();
         const { registry } = figures;
@@ -179,6 +186,7 @@ export const components: readonly Component[] = [
           framework.watched(informers);
           scheduler.watched(informers);
           await informers.start(signal);
+          const { readKubeconfig } = await kubeconfigs();
           const { server, ca = '' } = readKubeconfig(options.kubeconfig);
           const token = options.executorTokenFile
             ? readFileSync(options.executorTokenFile, 'utf8').trim()
@@ -204,7 +212,7 @@ export const components: readonly Component[] = [
     const executor = await import('../executor/index.ts');
     return {
       options: executor.options,
-      needs: needs.needsOfExecutor,
+      needs: async (options) => (await needs()).needsOfExecutor(options),
       run: async (options, { log, signal, env, ready }) => {
         const { closed } = await executor.start(options, { log, signal, env });
         ready();
@@ -216,7 +224,7 @@ export const components: readonly Component[] = [
     const dns = await import('../dns/index.ts');
     return {
       options: { kubeconfig: clientOptions.kubeconfig, ...dns.options },
-      needs: needs.needsOfDns,
+      needs: async (options) => (await needs()).needsOfDns(options),
       run: (options, running) =>
         working('km-dns', { ...options, leaderElect: false }, running, async (client, { log, signal }) => {
           const { address, port, closed } = await dns.start(options, { client, log, signal });
@@ -230,7 +238,7 @@ export const components: readonly Component[] = [
     const proxy = await import('../proxy/index.ts');
     return {
       options: { kubeconfig: clientOptions.kubeconfig, ...proxy.options },
-      needs: needs.needsOfProxy,
+      needs: async (options) => (await needs()).needsOfProxy(options),
       run: async (options, running) => {
         if (options.cleanup) return proxy.cleanup(options, running.log);
         await working('km-proxy', { ...options, leaderElect: false }, running, async (client, { log, signal }) => {
@@ -246,7 +254,7 @@ export const components: readonly Component[] = [
     const devcluster = await import('../devcluster/index.ts');
     return {
       options: devcluster.options,
-      needs: needs.needsOfDevcluster,
+      needs: async (options) => (await needs()).needsOfDevcluster(options),
       run: async (options, { log, signal, ready }) => {
         const cluster = await devcluster.start(options, { log, signal });
         log.info(
@@ -298,12 +306,14 @@ async function working(
 ): Promise<void> {
   if (!kubeconfig)
     throw new Error('--kubeconfig is missing: name the file that says where the apiserver is and who we are');
+  const [{ Client }, { readKubeconfig }] = await Promise.all([import('../client/client.ts'), kubeconfigs()]);
   const client = new Client({ ...readKubeconfig(kubeconfig), userAgent: name });
   try {
     await before(client);
     if (!leaderElect) return await work(client, { log, signal });
     const times = electionTimes(election);
     const identity = `${hostname()}_${randomUUID()}`;
+    const { lead } = await import('../client/lease.ts');
     const leadership = await lead({ client, name, identity, log, signal, registry, ...times });
     await work(client, { log, signal: AbortSignal.any([signal, leadership.lost]) });
     // Whoever has lost the lead ends, and is started again as a follower by what supervises it.

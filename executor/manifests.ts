@@ -97,7 +97,7 @@ export class Manifests {
       if (place !== this.#options.url && !files.includes(place)) this.#forget(place);
     for (const file of files) {
       const text = await readFile(file, 'utf8').catch((error: unknown) => this.#note(file, error));
-      if (text !== undefined) this.#take(file, 'file', text);
+      if (text !== undefined) await this.#take(file, 'file', text);
     }
     this.#tell();
   }
@@ -107,14 +107,14 @@ export class Manifests {
     const within = AbortSignal.any([signal, AbortSignal.timeout(patience)]);
     const text = await textAt(url, within).catch((error: unknown) => this.#note(url, error));
     if (text === undefined) return;
-    this.#take(url, 'http', text);
+    await this.#take(url, 'http', text);
     this.#tell();
   }
 
-  #take(place: string, source: Origin['source'], text: string): void {
+  async #take(place: string, source: Origin['source'], text: string): Promise<void> {
     const { nodeName } = this.#options;
     try {
-      const fresh = staticPods(text, { source, from: place, nodeName, now: Date.now() });
+      const fresh = await staticPods(text, { source, from: place, nodeName, now: Date.now() });
       // One that has not changed stays the very one it was, with the time it was first seen.
       const old = new Map(this.#pods.get(place)?.map((pod) => [pod.metadata.uid, pod]));
       this.#pods.set(

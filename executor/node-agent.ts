@@ -30,8 +30,6 @@ import { rootDirectory } from './root-dir.ts';
 import type { Runtime } from './runtime.ts';
 import { RuntimeView } from './runtime-view.ts';
 import { ownCgroup } from './runtimes/cgroups.ts';
-import { MesosRuntime } from './runtimes/mesos.ts';
-import { ProcessRuntime } from './runtimes/process.ts';
 import { startServer } from './server.ts';
 import { Sources } from './sources.ts';
 import { StaticPods } from './static-pods.ts';
@@ -156,7 +154,7 @@ export class NodeAgent {
     return { total, allocatable: subtract(total, amountsOf(executor_info.resources ?? [])) };
   }
 
-  /** Only the runtime that is asked for is loaded: Docker's client alone takes half a second. */
+  /** Only the one that is asked for is loaded: what the others need is some ten megabytes of memory each. */
   async #openRuntime({ name, ip, directory }: Place): Promise<Runtime> {
     const { options: o, mesos, info, log } = this.#given;
     const owner = `${mesos.frameworkId}/${name}`;
@@ -165,8 +163,8 @@ export class NodeAgent {
       return CriRuntime.open({ socket: o.criSocket, owner, nodeIp: ip, log });
     }
     if (o.runtime === 'docker') {
-      const { DockerRuntime } = await import('./runtimes/docker.ts');
       const [host, network, pauseImage] = [o.dockerHost, o.dockerNetwork, o.podInfraContainerImage];
+      const { DockerRuntime } = await import('./runtimes/docker.ts');
       return DockerRuntime.open({ host, network, pauseImage, owner, nodeIp: ip, log });
     }
     if (o.runtime === 'mesos') {
@@ -176,13 +174,15 @@ export class NodeAgent {
         throw new Error(
           'this Mesos agent does not say which container the executor is in: use --runtime cri or docker',
         );
+      const { MesosRuntime } = await import('./runtimes/mesos.ts');
       return MesosRuntime.open({
         ...{ agent: { url: mesos.agentUrl, credentials }, containerId, sandbox: mesos.sandbox },
         ...{ pid: process.pid, root: join(directory, 'mesos'), nodeIp: ip, log },
       });
     }
     log.warn('the process runtime does not isolate: pods share this machine’s network, processes and users');
-    return Promise.resolve(new ProcessRuntime({ root: join(directory, 'process'), nodeIp: ip, log }));
+    const { ProcessRuntime } = await import('./runtimes/process.ts');
+    return new ProcessRuntime({ root: join(directory, 'process'), nodeIp: ip, log });
   }
 
   async #kubelet(client: Client, runtime: Runtime, { name, ip, directory }: Place): Promise<Kubelet> {

@@ -1,5 +1,5 @@
 import type { ServerResponse } from 'node:http';
-import { type MetricsFacts, kubeletMetrics, probeMetrics, resourceMetrics } from './node-metrics.ts';
+import type { MetricsFacts } from './node-metrics.ts';
 import { statsSummary } from './stats-summary.ts';
 
 /** What the kubelet's port tells of the node as a whole. */
@@ -7,6 +7,9 @@ export interface NodeFacts extends MetricsFacts {
   /** What /configz shows: the settings this kubelet goes by. */
   configuration: object;
 }
+
+/** Loaded with the first question. */
+const metrics = () => import('./node-metrics.ts');
 
 type Answer = (facts: NodeFacts, query: URLSearchParams) => Promise<string | object> | string | object;
 
@@ -21,9 +24,9 @@ const answers: Readonly<Record<string, Answer>> = {
     items: await pods.running(),
   }),
   '/stats/summary': (facts, query) => statsSummary(facts, query.get('only_cpu_and_memory') === 'true'),
-  '/metrics': kubeletMetrics,
-  '/metrics/resource': resourceMetrics,
-  '/metrics/probes': probeMetrics,
+  '/metrics': async (facts) => (await metrics()).kubeletMetrics(facts),
+  '/metrics/resource': async (facts) => (await metrics()).resourceMetrics(facts),
+  '/metrics/probes': async (facts) => (await metrics()).probeMetrics(facts),
   '/configz': ({ configuration }) => ({ kubeletconfig: configuration }),
 };
 

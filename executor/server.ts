@@ -11,7 +11,6 @@ import { type ContainerPath, answerLogs } from './log-requests.ts';
 import { type NodeFacts, answerNode } from './node-requests.ts';
 import type { Pods } from './pods.ts';
 import type { Runtime } from './runtime.ts';
-import { answerCommand, answerPortForward } from './stream-requests.ts';
 import { admit } from './who-may-ask.ts';
 
 export interface KubeletServerOptions {
@@ -118,6 +117,7 @@ async function upgrade(
   (socket as TLSSocket).setNoDelay(true);
   const [verb, ...rest] = parts(url);
   const asked = { request, socket, head, query: url.searchParams };
+  const { answerCommand, answerPortForward } = await import('./stream-requests.ts'); // few nodes are ever asked for it
   if ((verb === 'exec' || verb === 'attach') && rest.length === 3)
     await answerCommand(options, verb, containerPath(rest), asked);
   else if (verb === 'portForward' && rest.length === 2) await answerPortForward(options, rest[0]!, rest[1]!, asked);

@@ -1,5 +1,4 @@
 import { createHash } from 'node:crypto';
-import { parseAllDocuments } from 'yaml';
 import { DecodeContext, decoderOfKind } from '../api/decode.ts';
 import { describe } from '../api/field-error.ts';
 import { manifestAnnotations } from '../api/kinds/names.ts';
@@ -21,7 +20,8 @@ export interface Origin {
 export const isStatic = ({ metadata }: Pod): boolean => /^[0-9a-f]{32}$/.test(metadata.uid ?? '');
 
 /** The pods of one manifest: a Pod, a PodList or several documents, in JSON or YAML. Throws an Error that says what is wrong. */
-export function staticPods(text: string, origin: Origin): Pod[] {
+export async function staticPods(text: string, origin: Origin): Promise<Pod[]> {
+  const { parseAllDocuments } = await import('yaml'); // few nodes have any
   const documents = parseAllDocuments(text);
   if (!Array.isArray(documents)) return [];
   return documents.flatMap((document) => {

@@ -64,7 +64,7 @@ async function plan(
       if (!loaded?.needs) throw new Error('there is no server of that name');
       const values: Record<string, unknown> = readOptions({ ...loaded.options, ...common }, args, env);
       if (values.kubeconfig === '') findings.push(error['command-line'](server, '--kubeconfig is missing'));
-      planned.push({ server, needs: loaded.needs(values), files: filesIn(loaded.options, values) });
+      planned.push({ server, needs: await loaded.needs(values), files: filesIn(loaded.options, values) });
     } catch (cause) {
       findings.push(error['command-line'](server, (cause as Error).message));
     }

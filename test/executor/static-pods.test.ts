@@ -24,8 +24,8 @@ ${more}`;
 const origin = { source: 'file', from: '/m/web.yaml', nodeName: 'n1', now: 0 } as const;
 
 describe('a manifest', () => {
-  test('gives a pod of its node, whose uid changes with whatever is in it', () => {
-    const [pod] = staticPods(manifest('web', 'true'), origin);
+  test('gives a pod of its node, whose uid changes with whatever is in it', async () => {
+    const [pod] = await staticPods(manifest('web', 'true'), origin);
     expect(pod).toMatchObject({
       metadata: {
         name: 'web-n1',
@@ -35,20 +35,20 @@ describe('a manifest', () => {
       },
       spec: { nodeName: 'n1', restartPolicy: 'Always', tolerations: [{ operator: 'Exists', effect: 'NoExecute' }] },
     });
-    expect(staticPods(manifest('web', 'true'), { ...origin, now: 9 })[0]!.metadata.uid).toBe(pod!.metadata.uid);
-    expect(staticPods(manifest('web', 'false'), origin)[0]!.metadata.uid).not.toBe(pod!.metadata.uid);
-    expect(staticPods(manifest('web', 'true'), { ...origin, nodeName: 'n2' })[0]!.metadata.uid).not.toBe(
+    expect((await staticPods(manifest('web', 'true'), { ...origin, now: 9 }))[0]!.metadata.uid).toBe(pod!.metadata.uid);
+    expect((await staticPods(manifest('web', 'false'), origin))[0]!.metadata.uid).not.toBe(pod!.metadata.uid);
+    expect((await staticPods(manifest('web', 'true'), { ...origin, nodeName: 'n2' }))[0]!.metadata.uid).not.toBe(
       pod!.metadata.uid,
     );
   });
 
-  test('may hold several pods, as documents or as a list in JSON', () => {
+  test('may hold several pods, as documents or as a list in JSON', async () => {
     const two = `${manifest('a', 'true')}---${manifest('b', 'true')}`;
-    expect(staticPods(two, origin).map((pod) => pod.metadata.name)).toEqual(['a-n1', 'b-n1']);
+    expect((await staticPods(two, origin)).map((pod) => pod.metadata.name)).toEqual(['a-n1', 'b-n1']);
     const items = [{ metadata: { name: 'a' }, spec: { containers: [{ name: 'c', image: 'i' }] } }];
     const list = JSON.stringify({ apiVersion: 'v1', kind: 'PodList', items });
-    expect(staticPods(list, origin).map((pod) => pod.metadata.name)).toEqual(['a-n1']);
-    expect(staticPods('', origin)).toEqual([]);
+    expect((await staticPods(list, origin)).map((pod) => pod.metadata.name)).toEqual(['a-n1']);
+    expect(await staticPods('', origin)).toEqual([]);
   });
 
   test.each([
@@ -59,8 +59,8 @@ describe('a manifest', () => {
     ['cannot refer to secrets', manifest('a', 'true', '  volumes: [{ name: v, secret: { secretName: s } }]')],
     ['cannot refer to a service account', manifest('a', 'true', '  serviceAccountName: me')],
     ['Missing closing', '{ "kind": "Pod", "metadata": { "name": "'],
-  ])('that cannot be used says why: %s', (words, text) => {
-    expect(() => staticPods(text, origin)).toThrow(words);
+  ])('that cannot be used says why: %s', async (words, text) => {
+    await expect(staticPods(text, origin)).rejects.toThrow(words);
   });
 });
 
