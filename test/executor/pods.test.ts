@@ -1,9 +1,9 @@
-import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { existsSync, mkdirSync, readFileSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { mock } from 'node:test';
 import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { timestamp } from '../../api/meta.ts';
-import type { Runtime } from '../../executor/runtime.ts';
 import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
 import { aPod, eventually } from './pods-for-tests.ts';
 
@@ -93,17 +93,16 @@ describe('a pod', () => {
 
   describe('whose sandbox takes long to go', () => {
     const going = new Map<string, () => void>();
-    let stopping: jest.Spied<Runtime['stopSandbox']>;
     beforeAll(() => {
       const { runtime } = kubelet;
       const stopSandbox = runtime.stopSandbox.bind(runtime);
-      stopping = jest.spyOn(runtime, 'stopSandbox').mockImplementation(async (id) => {
+      mock.method(runtime, 'stopSandbox', async (id: string) => {
         const uid = (await runtime.pods()).find(({ sandbox }) => sandbox.id === id)!.uid;
         await new Promise<void>((resolve) => going.set(uid, resolve));
         return stopSandbox(id);
       });
     });
-    afterAll(() => stopping.mockRestore());
+    afterAll(() => mock.restoreAll());
     const goes = (pod: Pod) => eventually(() => going.get(pod.metadata.uid!), 'the end of its sandbox');
 
     test('is told to have ended before that; Mesos, which gives its share to others, after', async () => {
@@ -127,7 +126,7 @@ describe('a pod', () => {
       await until(pod, 'Succeeded', (s) => s.phase === 'Succeeded');
       kubelet.pods.end(pod.metadata.uid!, { graceSeconds: 0, remove: true });
       go();
-      stopping.mockRestore();
+      mock.restoreAll();
       await eventually(() => kubelet.reports.get(pod.metadata.uid!)?.gone, 'Mesos to be told');
       await eventually(() => !kubelet.pods.has(pod.metadata.uid!), 'its end');
       expect(kubelet.apiserver.removed).not.toContain(pod.metadata.uid!);
