@@ -1,12 +1,12 @@
 import type { Client, ClientReadableStream, ServiceClientConstructor } from '@grpc/grpc-js';
-import { exitedContainer } from './cri-exits.ts';
+import { endedContainer } from './cri-exits.ts';
 import { type Call, connect, services, unary } from '../grpc.ts';
 
 export interface CriClient {
   runtime: Call;
   image: Call;
   /** The runtime's own events, whichever of the two kinds it has; each means that something changed, some that this container has ended. */
-  events(listener: (exited?: string) => void, ended: (error: Error) => void): { cancel(): void };
+  events(listener: (endedContainer?: string) => void, ended: (error: Error) => void): { cancel(): void };
   close(): void;
 }
 
@@ -42,7 +42,7 @@ interface Envelope {
 
 function follow(
   source: ClientReadableStream<Envelope>,
-  listener: (exited?: string) => void,
+  listener: (endedContainer?: string) => void,
   ended: (error: Error) => void,
 ) {
   let told = false;
@@ -51,7 +51,7 @@ function follow(
     told = true;
   };
   source.on('data', ({ topic, event }: Envelope) =>
-    listener(topic === '/tasks/exit' && event ? exitedContainer(event.value) : undefined),
+    listener(topic === '/tasks/delete' && event ? endedContainer(event.value) : undefined),
   );
   source.on('error', end);
   source.on('end', () => end(new Error('the event stream ended')));

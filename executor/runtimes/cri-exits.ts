@@ -3,12 +3,12 @@ import { delay } from '../../lib/delay.ts';
 
 /** How soon CRI is asked again, ms, and by how much later each time; and when looking every second has to do. */
 const first = 10;
-const growth = 1.3;
+const growth = 1.1;
 const patience = 2_000;
 
 /**
- * containerd tells of an exit about a hundred milliseconds before CRI does, which first takes in the rest of the container's log. Until then
- * the container counts as running; so CRI is asked again, of this one container and soon, rather than everything at some later time.
+ * containerd has cleaned up after a container some hundred milliseconds before CRI says that it has ended. Until then the container counts
+ * as running; so CRI is asked again, of this one container and soon, rather than everything at some later time.
  */
 export class CriExits {
   readonly #isOver: (containerId: string) => Promise<boolean>;
@@ -45,15 +45,13 @@ export class CriExits {
   }
 }
 
-/** containerd's event /tasks/exit → the container whose first process ended; commands that were run in it have ids of their own. */
-export function exitedContainer(bytes: Uint8Array): string | undefined {
+/** containerd's event /tasks/delete → the container whose first process ended. Commands that were run in it have none. */
+export function endedContainer(bytes: Uint8Array): string | undefined {
   const reader = Reader.create(bytes);
-  let [container, id] = ['', ''];
   while (reader.pos < reader.len) {
     const tag = reader.uint32();
-    if (tag >>> 3 === 1) container = reader.string();
-    else if (tag >>> 3 === 2) id = reader.string();
-    else reader.skipType(tag & 7);
+    if (tag >>> 3 === 1) return reader.string();
+    reader.skipType(tag & 7);
   }
-  return container !== '' && container === id ? container : undefined;
+  return undefined;
 }

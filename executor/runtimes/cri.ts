@@ -115,12 +115,12 @@ export class CriRuntime implements Runtime {
     this.#options = options;
     this.#cri = cri;
     this.images = new CriImages(cri);
-    const events: ChangesOptions['events'] = (listener, ended) => {
+    const events: ChangesOptions['events'] = (listener, failed) => {
       const exits = new CriExits((containerId) => this.#isOver(containerId), listener);
-      const following = cri.events((exited) => {
+      const following = cri.events((ended) => {
         listener();
-        if (exited !== undefined) exits.ended(exited);
-      }, ended);
+        if (ended !== undefined) exits.ended(ended);
+      }, failed);
       const cancel = () => {
         exits.close();
         following.cancel();

@@ -1,26 +1,16 @@
 import { describe, expect, test } from '@jest/globals';
 import { Writer } from 'protobufjs/minimal.js';
-import { CriExits, exitedContainer } from '../../executor/runtimes/cri-exits.ts';
+import { CriExits, endedContainer } from '../../executor/runtimes/cri-exits.ts';
 import { delay } from '../../lib/delay.ts';
 
-/** containerd.events.TaskExit */
-const taskExit = (container: string, id: string): Uint8Array =>
-  Writer.create()
-    .uint32(10)
-    .string(container)
-    .uint32(18)
-    .string(id)
-    .uint32(24)
-    .uint32(4711)
-    .uint32(32)
-    .uint32(137)
-    .finish();
+/** containerd.events.TaskDelete */
+const taskDelete = (container: string): Uint8Array =>
+  Writer.create().uint32(16).uint32(4711).uint32(10).string(container).uint32(24).uint32(137).finish();
 
 describe('an exit that containerd tells', () => {
-  test('is of a container when its first process ended, not a command in it', () => {
-    expect(exitedContainer(taskExit('abc', 'abc'))).toBe('abc');
-    expect(exitedContainer(taskExit('abc', 'exec-1'))).toBeUndefined();
-    expect(exitedContainer(new Uint8Array())).toBeUndefined();
+  test('is of the container that the event names', () => {
+    expect(endedContainer(taskDelete('abc'))).toBe('abc');
+    expect(endedContainer(new Uint8Array())).toBeUndefined();
   });
 
   test('is asked of CRI until that knows it, and told once', async () => {
