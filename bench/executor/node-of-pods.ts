@@ -21,11 +21,11 @@ const idleSeconds = 20;
 const logMegabytes = 200;
 const never = new AbortController().signal;
 
-/** An executor in a process of its own, with a hundred pods that do nothing on containerd. */
-export async function nodeOfPods(): Promise<void> {
+/** The executor as agents run it, with a hundred pods that do nothing on containerd. */
+export async function nodeOfPods(km: string): Promise<void> {
   const containerd = await startContainerd(20);
   const place = await executorPlace();
-  const executor = startExecutor(containerd, place);
+  const executor = startExecutor(km, containerd, place);
   try {
     await eventually(() => place.agent.subscriptions.length > 0, 'the executor to subscribe', 30_000);
     const placed: string[] = [];
@@ -51,17 +51,19 @@ export async function nodeOfPods(): Promise<void> {
   }
 }
 
-function startExecutor(containerd: Containerd, place: ExecutorPlace): ChildProcess {
+function startExecutor(km: string, containerd: Containerd, place: ExecutorPlace): ChildProcess {
   const log = openSync(join(place.directory, 'executor.log'), 'a');
   const profile = process.env.KM_BENCH_PROFILE;
   const args = [
-    ...(profile ? ['--cpu-prof', `--cpu-prof-dir=${profile}`] : []),
-    ...[join(import.meta.dirname, '../../cli/km.ts'), 'executor'],
-    ...['--runtime', 'cri', '--cri-socket', `unix://${containerd.socket}`, '--cgroup-parent', containerd.cgroup],
-    ...['--plugins-registry', ''],
+    ...['executor', '--runtime', 'cri', '--cri-socket', `unix://${containerd.socket}`],
+    ...['--cgroup-parent', containerd.cgroup, '--plugins-registry', ''],
   ];
-  const env = { ...process.env, ...place.agent.env(join(place.directory, 'sandbox')) };
-  return spawn(process.execPath, args, { env, stdio: ['ignore', log, log] });
+  const env = {
+    ...process.env,
+    ...place.agent.env(join(place.directory, 'sandbox')),
+    ...(profile ? { NODE_OPTIONS: `--cpu-prof --cpu-prof-dir=${profile}` } : {}),
+  };
+  return spawn(km, args, { env, stdio: ['ignore', log, log] });
 }
 
 const phases = async ({ client }: ExecutorPlace, phase: string): Promise<number> =>
