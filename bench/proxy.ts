@@ -20,6 +20,7 @@ import { median, report } from './report.ts';
 const services = 5000;
 const endpointsEach = 10;
 const megabytes = 1024;
+const rounds = 9;
 const bench = 'proxy';
 const options = { clusterCidr: ['10.0.0.0/8'], masqueradeAll: false, nodePortAddresses: [], masqueradeMark: 0x4000 };
 
@@ -89,8 +90,7 @@ async function piping(): Promise<void> {
   const web = servicePort({ clusterIP: door.host, port: door.port, cluster });
   await writer.apply(new Map([[web.key, web]]));
   for (const way of ['from', 'to'] as const) {
-    const direct = await transfers({ host: '127.0.0.1', port: at, way });
-    const led = await transfers({ ...door, way });
+    const { direct, led } = await transfers({ host: '127.0.0.1', port: at, way }, { ...door, way });
     const name = `userspace, a TCP transfer ${way} the client`;
     report({ bench, case: name, value: led.rate, unit: 'MB/s', goal: 0.6 * direct.rate, raw: direct.rate });
     // What the processors have to do for it does not depend on what else they do.
@@ -107,19 +107,35 @@ interface Place {
   way: 'from' | 'to';
 }
 
-/** Medians of several: megabytes a second, and milliseconds of all threads for them. */
-async function transfers(place: Place): Promise<{ rate: number; processor: number }> {
-  const processor: number[] = [];
-  const rate = await median(5, async () => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: place });
-    const before = process.cpuUsage();
-    const [rate] = (await once(worker, 'message')) as [number];
-    const { user, system } = process.cpuUsage(before);
-    processor.push((user + system) / 1000 / (megabytes / 1024));
-    await worker.terminate();
-    return rate;
-  });
-  return { rate, processor: processor.sort((a, b) => a - b)[2]! };
+interface Transfer {
+  /** Megabytes a second. */
+  rate: number;
+  /** Milliseconds of all threads for a gigabyte. */
+  processor: number;
+}
+
+/** Medians of several, by turns: what the machine gives changes within seconds. */
+async function transfers(straight: Place, through: Place): Promise<{ direct: Transfer; led: Transfer }> {
+  const [direct, led]: [Transfer[], Transfer[]] = [[], []];
+  for (let round = 0; round < rounds; round++) {
+    direct.push(await transferOf(straight));
+    led.push(await transferOf(through));
+  }
+  return { direct: middle(direct), led: middle(led) };
+}
+
+function middle(all: readonly Transfer[]): Transfer {
+  const of = (figure: (one: Transfer) => number) => all.map(figure).sort((a, b) => a - b)[all.length >> 1]!;
+  return { rate: of(({ rate }) => rate), processor: of(({ processor }) => processor) };
+}
+
+async function transferOf(place: Place): Promise<Transfer> {
+  const worker = new Worker(new URL(import.meta.url), { workerData: place });
+  const before = process.cpuUsage();
+  const [rate] = (await once(worker, 'message')) as [number];
+  const { user, system } = process.cpuUsage(before);
+  await worker.terminate();
+  return { rate, processor: (user + system) / 1000 / (megabytes / 1024) };
 }
 
 const chunk = Buffer.alloc(256 * 1024, 'x');

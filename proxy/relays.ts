@@ -1,5 +1,12 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
-import { connect, createServer, type OnReadOpts, type Socket, type TcpNetConnectOpts } from 'node:net';
+import {
+  type OnReadOpts,
+  Socket,
+  type SocketConstructorOpts,
+  type TcpNetConnectOpts,
+  connect,
+  createServer,
+} from 'node:net';
 import type { DuplexOptions } from 'node:stream';
 import type { Logger } from '../lib/log.ts';
 import type { Endpoint } from './rules.ts';
@@ -22,11 +29,11 @@ export interface Listener {
 const maxConnections = 10_000;
 const maxFlows = 4096;
 /** Bytes that wait on one side before the other is held back. */
-const highWaterMark = 256 * 1024;
+const highWaterMark = 512 * 1024;
 /** Bytes that are read at once, and buffers of a connection that wait to be used again. */
 const smallestRead = 16 * 1024;
 const largestRead = 256 * 1024;
-const spareBuffers = 2;
+const spareBuffers = 3;
 /** How long an endpoint may take to accept; then the next is tried, so many in all. */
 const connectMs = 5000;
 const tries = 3;
@@ -34,19 +41,27 @@ const tries = 3;
 const maxWaiting = 64;
 
 /** Pipes connections; those that are open when it closes end by themselves, for as long as the process lives. */
-export function listenTcp({ address, port, choose, failed, log }: Asked): Promise<Listener> {
-  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true, highWaterMark }, (client) => {
-    client.on('error', () => client.destroy());
-    const from = client.remoteAddress ?? '';
-    reach(client, () => choose(from), failed.bind(undefined, from), tries).then(
-      (target) => (target ? join(client, target) : client.resetAndDestroy()),
-      (err: unknown) => {
-        log.debug({ err, address, port }, 'no endpoint could be reached');
-        client.resetAndDestroy();
-      },
-    );
-  });
-  server.maxConnections = maxConnections;
+export function listenTcp({ address, port, choose, failed, log }: Asked, most = maxConnections): Promise<Listener> {
+  const server = createServer(
+    { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, highWaterMark },
+    (accepted) => {
+      const { client, lead } = taken(accepted);
+      client.on('error', () => client.destroy());
+      const from = client.remoteAddress ?? '';
+      reach(client, () => choose(from), failed.bind(undefined, from), tries).then(
+        (target) => {
+          if (!target) return client.resetAndDestroy();
+          join(client, target);
+          lead(target);
+        },
+        (err: unknown) => {
+          log.debug({ err, address, port }, 'no endpoint could be reached');
+          client.resetAndDestroy();
+        },
+      );
+    },
+  );
+  server.maxConnections = most;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host: address, port, ipv6Only: address.includes(':') }, () =>
@@ -84,11 +99,10 @@ function opened({ address, port }: Endpoint, client: Socket): Promise<Socket> {
     const settings: TcpNetConnectOpts & DuplexOptions = {
       ...{ host: address, port, allowHalfOpen: true, noDelay: true },
       highWaterMark,
-      onread: intoBuffers((bytes, written) => {
-        const takesMore = client.write(bytes, written);
-        if (!takesMore) client.once('drain', () => socket.resume());
-        return takesMore;
-      }),
+      onread: relaying(
+        () => socket,
+        () => client,
+      ),
     };
     const socket = connect(settings);
     const timer = setTimeout(() => socket.destroy(new Error(`${address}:${port} did not accept in time`)), connectMs);
@@ -104,10 +118,35 @@ function opened({ address, port }: Endpoint, client: Socket): Promise<Socket> {
 }
 
 /**
- * Reads into buffers that are used again once `write` says that they are written; they grow with what comes, so that silent
- * connections hold little and busy ones need a quarter of the system calls that the sockets of Node make by themselves.
+ * A socket with an accepted connection that reads as those do that Node connects: it has no other way to tell a server how to. What was
+ * accepted stays for the server to count. Nothing is read before `lead` says where to.
  */
-function intoBuffers(write: (bytes: Uint8Array, written: () => void) => boolean): OnReadOpts {
+function taken(accepted: Socket): { client: Socket; lead: (target: Socket) => void } {
+  let target: Socket;
+  const options = {
+    ...{ handle: Reflect.get(accepted, '_handle') as unknown, pauseOnCreate: true, allowHalfOpen: true, highWaterMark },
+    onread: relaying(
+      () => client,
+      () => target,
+    ),
+  };
+  Reflect.set(accepted, '_handle', null);
+  const client: Socket = new Socket(options as SocketConstructorOpts);
+  client.once('close', () => accepted.destroy());
+  return {
+    client,
+    lead: (to) => {
+      target = to;
+      client.resume();
+    },
+  };
+}
+
+/**
+ * Reads of one socket are written to the other, from buffers that are used again once they are written; they grow with what comes, so that
+ * silent connections hold little and busy ones need a quarter of the system calls that the sockets of Node make by themselves.
+ */
+function relaying(from: () => Socket, to: () => Socket): OnReadOpts {
   let size = smallestRead;
   const free: Buffer[] = [];
   return {
@@ -115,21 +154,22 @@ function intoBuffers(write: (bytes: Uint8Array, written: () => void) => boolean)
     callback: (count, buffer) => {
       const isFull = count === buffer.length;
       if (isFull && size < largestRead) [size, free.length] = [Math.min(size * 4, largestRead), 0];
-      return write(buffer.subarray(0, count), () => {
+      const takesMore = to().write(buffer.subarray(0, count), () => {
         if (buffer.length === size && free.length < spareBuffers) free.push(Buffer.from(buffer.buffer));
       });
+      if (!takesMore) to().once('drain', () => from().resume());
+      return takesMore;
     },
   };
 }
 
-/** Either side may end its half; a side that breaks breaks the other. Only the client's bytes are piped: the target's are read above. */
+/** Either side may end its half; a side that breaks breaks the other. */
 function join(client: Socket, target: Socket): void {
-  client.pipe(target);
-  target.on('end', () => client.end());
   for (const [one, other] of [
     [client, target],
     [target, client],
   ] as const) {
+    one.on('end', () => other.end());
     one.on('error', () => other.resetAndDestroy());
     one.on('close', () => other.destroySoon());
   }

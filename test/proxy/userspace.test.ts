@@ -103,6 +103,33 @@ test('what an endpoint sends arrives whole, though its client reads slowly; a cl
   }
 });
 
+test('what a client sends arrives whole, though its endpoint reads slowly', async () => {
+  const all = Buffer.from(Uint32Array.from({ length: 4 * 1024 * 1024 }, (_, i) => i).buffer);
+  const got: Buffer[] = [];
+  const sink = createServer({ allowHalfOpen: true }, (socket) => {
+    void (async () => {
+      for await (const chunk of socket) {
+        got.push(chunk as Buffer);
+        if (got.length % 16 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+      }
+      socket.end('all');
+    })();
+  });
+  sink.listen(0, '127.0.0.1');
+  await once(sink, 'listening');
+  const { port } = sink.address() as AddressInfo;
+  await put(web({ cluster: [{ address: '127.0.0.1', port }] }));
+  try {
+    const writer = connect({ host: clusterIP, port: 8000 });
+    writer.end(all);
+    const [answer] = (await once(writer, 'data')) as [Buffer];
+    expect(answer.toString()).toBe('all');
+    expect(Buffer.concat(got).equals(all)).toBe(true);
+  } finally {
+    sink.close();
+  }
+});
+
 test('a node port; without endpoints both refuse, and again there are some', async () => {
   const nodePort = await freePort();
   await put(web({ nodePort }));
