@@ -11,6 +11,9 @@ export interface Outcome {
   stderr: string;
 }
 
+/** No command of a test takes longer, ms; beyond the `--timeout` of every one, so that kubectl itself says what it waited for. */
+const longest = 150_000;
+
 /** One kubectl for one cluster. */
 export class Kubectl {
   readonly version: string;
@@ -43,7 +46,7 @@ export class Kubectl {
       const child = execFile(
         this.#path,
         args,
-        { env: this.#environment(), timeout: 60_000, maxBuffer: 64 * 1024 * 1024 },
+        { env: this.#environment(), timeout: longest, maxBuffer: 64 * 1024 * 1024 },
         (error, stdout, stderr) => {
           const code = error ? (typeof error.code === 'number' ? error.code : -1) : 0;
           resolve({ code, stdout, stderr });
