@@ -132,14 +132,18 @@ class Launch implements LocalCluster {
       await this.#start(this.#devcluster(ports), signal);
       ready('development Mesos', `${this.masterUrl}${await agentsOf(this.masterUrl, signal)}`);
     }
-    await this.#start(await this.#controllerManager(pki), signal);
+    await this.#startAtKnown([controllerManagerPort], () => this.#controllerManager(pki), signal);
     ready('controller-manager', '');
-    const page = (await this.#mayHave(schedulerPort)) ? `https://127.0.0.1:${schedulerPort}/ui/` : '';
-    await this.#start(await this.#scheduler(pki, page), signal);
+    let page = '';
+    const scheduler = async () => {
+      page = (await this.#mayHave(schedulerPort)) ? `https://127.0.0.1:${schedulerPort}/ui/` : '';
+      return this.#scheduler(pki, page);
+    };
+    await this.#startAtKnown([schedulerPort], scheduler, signal);
     ready('scheduler', 'subscribed as a Mesos framework; executors start with the first pods');
     if (page) ready('page', `${page} (any name; the password is in ${pki.pageTokenFile})`);
     if (this.#o.proxy === 'none') return;
-    await this.#start(await this.#proxy(), signal);
+    await this.#startAtKnown(proxyPorts, () => this.#proxy(), signal);
     ready('proxy', `Services on ${this.#o.serviceCidr}, ${this.#o.proxy}`);
   }
 
@@ -159,6 +163,17 @@ class Launch implements LocalCluster {
     await promisify(execFile)(process.execPath, [km, 'proxy', '--cleanup', '--mode', proxy]).catch((err: unknown) =>
       this.#deps.log.warn({ err }, `rules of Services are left: km proxy --cleanup --mode ${proxy}`),
     );
+  }
+
+  /** A server whose known port somebody else took between our look and its start does without it. */
+  async #startAtKnown(ports: readonly number[], program: () => Promise<Program>, signal: AbortSignal): Promise<void> {
+    try {
+      await this.#start(await program(), signal);
+    } catch (error) {
+      const free = await Promise.all(ports.map((port) => isFree(port)));
+      if (signal.aborted || !this.#o.knownPorts || !free.includes(false)) throw error;
+      await this.#start(await program(), signal);
+    }
   }
 
   async #start(program: Program, signal: AbortSignal): Promise<void> {
@@ -301,7 +316,7 @@ class Launch implements LocalCluster {
     const { proxy } = this.#o;
     // kube-proxy's own ports, where no other proxy of this machine has them.
     const own = await Promise.all(
-      [10_256, 10_249].map(async (port) => ((await this.#mayHave(port)) ? `127.0.0.1:${port}` : '')),
+      proxyPorts.map(async (port) => ((await this.#mayHave(port)) ? `127.0.0.1:${port}` : '')),
     );
     return this.#km('proxy', [
       ...['--kubeconfig', join(this.#o.dir, 'pki/proxy.kubeconfig'), '--mode', proxy, '--all-nodes-local'],
@@ -337,6 +352,8 @@ class Launch implements LocalCluster {
 
 const controllerManagerPort = 10_257;
 const schedulerPort = 10_259;
+/** Of health, and of metrics. */
+const proxyPorts = [10_256, 10_249];
 
 /** 443, where we may listen there; else the apiserver's own, so that pods reach it whoever we are. */
 function servicePort(apiserverPort: number): number {

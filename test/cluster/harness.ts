@@ -2,7 +2,7 @@ import { randomInt } from 'node:crypto';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type ClusterOptions, type LocalCluster, startCluster } from '../../cli/cluster.ts';
+import { type ClusterDeps, type ClusterOptions, type LocalCluster, startCluster } from '../../cli/cluster.ts';
 import { Client } from '../../client/client.ts';
 import { readKubeconfig } from '../../client/kubeconfig.ts';
 import { silent } from '../../lib/log.ts';
@@ -21,7 +21,10 @@ export const testDirectory = (): string =>
   mkdtempSync(join(process.platform === 'linux' ? '/dev/shm' : tmpdir(), 'km-cluster-'));
 
 /** A whole km on free ports, every server a process of its own, as `km up` starts it. Where memory is a disk, it lies there. */
-export async function startTestCluster(overrides: Partial<ClusterOptions> = {}): Promise<TestCluster> {
+export async function startTestCluster(
+  overrides: Partial<ClusterOptions> = {},
+  { starting }: Pick<ClusterDeps, 'starting'> = {},
+): Promise<TestCluster> {
   const dir = overrides.dir ?? testDirectory();
   const restarts: string[] = [];
   const cluster = await startCluster(
@@ -49,7 +52,10 @@ export async function startTestCluster(overrides: Partial<ClusterOptions> = {}):
       readyTimeout: 60_000,
       ...overrides,
     },
-    { log: silent, signal: new AbortController().signal, restarted: (what, how) => restarts.push(`${what} ${how}`) },
+    {
+      ...{ log: silent, signal: new AbortController().signal, ...(starting ? { starting } : {}) },
+      restarted: (what, how) => restarts.push(`${what} ${how}`),
+    },
   );
   const client = new Client(readKubeconfig(cluster.kubeconfig));
   return Object.assign(cluster, {
