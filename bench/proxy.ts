@@ -20,7 +20,7 @@ import { median, report } from './report.ts';
 const services = 5000;
 const endpointsEach = 10;
 const megabytes = 1024;
-const rounds = 9;
+const rounds = 15;
 const bench = 'proxy';
 const options = { clusterCidr: ['10.0.0.0/8'], masqueradeAll: false, nodePortAddresses: [], masqueradeMark: 0x4000 };
 

@@ -29,11 +29,11 @@ export interface Listener {
 const maxConnections = 10_000;
 const maxFlows = 4096;
 /** Bytes that wait on one side before the other is held back. */
-const highWaterMark = 512 * 1024;
+const highWaterMark = 1024 * 1024;
 /** Bytes that are read at once, and buffers of a connection that wait to be used again. */
 const smallestRead = 16 * 1024;
 const largestRead = 256 * 1024;
-const spareBuffers = 3;
+const spareBuffers = 6;
 /** How long an endpoint may take to accept; then the next is tried, so many in all. */
 const connectMs = 5000;
 const tries = 3;
@@ -154,10 +154,16 @@ function relaying(from: () => Socket, to: () => Socket): OnReadOpts {
     callback: (count, buffer) => {
       const isFull = count === buffer.length;
       if (isFull && size < largestRead) [size, free.length] = [Math.min(size * 4, largestRead), 0];
-      const takesMore = to().write(buffer.subarray(0, count), () => {
+      const target = to();
+      // What one turn of the event loop reads is written at once: each write may have to wake who waits for it.
+      if (target.writableCorked === 0) {
+        target.cork();
+        setImmediate(() => target.uncork());
+      }
+      const takesMore = target.write(buffer.subarray(0, count), () => {
         if (buffer.length === size && free.length < spareBuffers) free.push(Buffer.from(buffer.buffer));
       });
-      if (!takesMore) to().once('drain', () => from().resume());
+      if (!takesMore) target.once('drain', () => from().resume());
       return takesMore;
     },
   };
