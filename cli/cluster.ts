@@ -167,9 +167,11 @@ class Launch implements LocalCluster {
 
   /** A server whose known port somebody else took between our look and its start does without it. */
   async #startAtKnown(ports: readonly number[], program: () => Promise<Program>, signal: AbortSignal): Promise<void> {
+    const first = await program();
     try {
-      await this.#start(await program(), signal);
+      await this.#start(first, signal);
     } catch (error) {
+      await this.servers.get(first.name)?.stop(); // one that is only slow has the port itself
       const free = await Promise.all(ports.map((port) => isFree(port)));
       if (signal.aborted || !this.#o.knownPorts || !free.includes(false)) throw error;
       await this.#start(await program(), signal);
