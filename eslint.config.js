@@ -19,4 +19,16 @@ export default tseslint.config(
     },
   },
   { files: ['test/**/*.ts', 'bench/**/*.ts'], rules: { 'max-lines': 'off' } },
+  {
+    files: ['test/**/*.ts'],
+    rules: {
+      'no-restricted-syntax': [
+        'error',
+        {
+          selector: "MemberExpression[object.name='jest'][property.name!=/^(setTimeout|retryTimes)$/]",
+          message: 'test/jest/runtime.ts has no such thing: use `mock` of node:test',
+        },
+      ],
+    },
+  },
 );
