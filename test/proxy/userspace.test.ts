@@ -73,27 +73,36 @@ test('a cluster IP leads to every endpoint in turn, both ways, each half closed 
   expect((await tcp(much)).slice(3)).toBe(much);
 });
 
+const sixteenMegabytes = Buffer.from(Uint32Array.from({ length: 4 * 1024 * 1024 }, (_, i) => i).buffer);
+
+/** The one endpoint of the Service from now on. */
+async function endpointIs(server: Server): Promise<void> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  await put(web({ cluster: [{ address: '127.0.0.1', port }] }));
+}
+
+/** All that comes, read slowly: whole buffers wait at the proxy meanwhile. */
+async function readSlowly(socket: TcpSocket): Promise<Buffer> {
+  const got: Buffer[] = [];
+  for await (const chunk of socket) {
+    got.push(chunk as Buffer);
+    if (got.length % 16 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  return Buffer.concat(got);
+}
+
 test('what an endpoint sends arrives whole, though its client reads slowly; a client that goes away ends it', async () => {
-  const words = Uint32Array.from({ length: 4 * 1024 * 1024 }, (_, i) => i);
-  const all = Buffer.from(words.buffer);
   const sockets: TcpSocket[] = [];
   const source = createServer((socket) => {
     sockets.push(socket.on('error', () => socket.destroy()));
-    socket.end(all);
+    socket.end(sixteenMegabytes);
   });
-  source.listen(0, '127.0.0.1');
-  await once(source, 'listening');
-  const { port } = source.address() as AddressInfo;
-  await put(web({ cluster: [{ address: '127.0.0.1', port }] }));
+  await endpointIs(source);
   try {
-    const reader = connect({ host: clusterIP, port: 8000 });
-    const got: Buffer[] = [];
-    for await (const chunk of reader) {
-      got.push(chunk as Buffer);
-      // Whole buffers wait at the proxy meanwhile.
-      if (got.length % 16 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    expect(Buffer.concat(got).equals(all)).toBe(true);
+    const got = await readSlowly(connect({ host: clusterIP, port: 8000 }));
+    expect(got.equals(sixteenMegabytes)).toBe(true);
     const fickle = connect({ host: clusterIP, port: 8000 });
     await once(fickle, 'data');
     fickle.resetAndDestroy();
@@ -104,27 +113,12 @@ test('what an endpoint sends arrives whole, though its client reads slowly; a cl
 });
 
 test('what a client sends arrives whole, though its endpoint reads slowly', async () => {
-  const all = Buffer.from(Uint32Array.from({ length: 4 * 1024 * 1024 }, (_, i) => i).buffer);
-  const got: Buffer[] = [];
-  const sink = createServer({ allowHalfOpen: true }, (socket) => {
-    void (async () => {
-      for await (const chunk of socket) {
-        got.push(chunk as Buffer);
-        if (got.length % 16 === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-      }
-      socket.end('all');
-    })();
-  });
-  sink.listen(0, '127.0.0.1');
-  await once(sink, 'listening');
-  const { port } = sink.address() as AddressInfo;
-  await put(web({ cluster: [{ address: '127.0.0.1', port }] }));
+  const got = Promise.withResolvers<Buffer>();
+  const sink = createServer((socket) => void readSlowly(socket).then(got.resolve, got.reject));
+  await endpointIs(sink);
   try {
-    const writer = connect({ host: clusterIP, port: 8000 });
-    writer.end(all);
-    const [answer] = (await once(writer, 'data')) as [Buffer];
-    expect(answer.toString()).toBe('all');
-    expect(Buffer.concat(got).equals(all)).toBe(true);
+    connect({ host: clusterIP, port: 8000 }).end(sixteenMegabytes);
+    expect((await got.promise).equals(sixteenMegabytes)).toBe(true);
   } finally {
     sink.close();
   }
