@@ -48,6 +48,8 @@ interface Live {
 const lateOutput = 2_000;
 
 const noCommand = 'the process runtime runs commands of this machine, not images: give the container a command';
+/** `kubectl run pod --image=busybox -- sh` gives arguments alone. */
+const onlyArguments = `${noCommand}; it has arguments only (kubectl run takes --command before the --)`;
 
 /**
  * Runs a container's command as a child process of the executor, in a session of its own. For trying km out:
@@ -115,7 +117,8 @@ export class ProcessRuntime implements Runtime {
   async start(spec: ContainerSpec): Promise<{ id: string }> {
     const { container, pod } = spec;
     const argv = [...(container.command ?? []), ...(container.args ?? [])];
-    if (!container.command?.length) throw new StartError('CreateContainerError', noCommand);
+    if (!container.command?.length)
+      throw new StartError('CreateContainerError', argv.length > 0 ? onlyArguments : noCommand);
     const id = randomUUID();
     const directory = join(this.#records.directory(spec.sandboxId), id);
     mkdirSync(join(directory, 'work'), { recursive: true });

@@ -27,7 +27,9 @@ describe('the process runtime alone', () => {
       delete pod.spec.containers[0]!.command;
       const sandbox = sandboxFor(pod, join(directory, 'logs'));
       const { id } = await runtime.createSandbox(sandbox);
-      await expect(runtime.start(containerFor(pod, id, sandbox))).rejects.toThrow('give the container a command');
+      await expect(runtime.start(containerFor(pod, id, sandbox))).rejects.toThrow(/give the container a command$/);
+      pod.spec.containers[0]!.args = ['sh', '-c', 'date'];
+      await expect(runtime.start(containerFor(pod, id, sandbox))).rejects.toThrow('kubectl run takes --command');
       expect(existsSync('/km-data')).toBe(false);
       expect(existsSync('/etc/km-test')).toBe(false);
     } finally {
