@@ -23,8 +23,8 @@ export interface BodyType {
   /** OpenAPI definition name; without one, and without a decoder, the body is taken as it is. */
   definition: string | undefined;
   decode?: Decoder | undefined;
-  /** Options come under the version of whatever group they are used with. */
-  anyVersion?: boolean;
+  /** Of the same shape, as `group/version`; `any` of options, which come under the version of whatever group they are used with. */
+  otherVersions?: 'any' | readonly string[];
 }
 
 export const bodyTypeOf = (kind: Kind): BodyType => ({
@@ -140,10 +140,9 @@ function checkType(value: unknown, type: BodyType, body: Buffer): asserts value 
     );
   const { apiVersion, kind } = value as { apiVersion?: unknown; kind?: unknown };
   const expected = type.group ? `${type.group}/${type.version}` : type.version;
-  if (apiVersion !== undefined && apiVersion !== '' && apiVersion !== expected && !type.anyVersion)
-    throw badRequest(
-      `the API version in the data (${String(apiVersion)}) does not match the expected API version (${expected})`,
-    );
+  const given = apiVersion === undefined || apiVersion === '' ? expected : String(apiVersion);
+  if (given !== expected && type.otherVersions !== 'any' && !type.otherVersions?.includes(given))
+    throw badRequest(`the API version in the data (${given}) does not match the expected API version (${expected})`);
   if (kind !== undefined && kind !== '' && kind !== type.kind)
     throw badRequest(
       `${String(kind)} in version "${type.version}" cannot be handled as a ${type.kind}: no kind "${String(kind)}" is registered for version "${expected}"`,

@@ -1,7 +1,7 @@
 import type { Pod } from '../../api/kinds/pod.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { badRequest, notFound } from '../../api/status.ts';
-import { decodeBody } from '../body.ts';
+import { type BodyType, decodeBody } from '../body.ts';
 import { keyIn, type Answer, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
 import { spendDisruption } from './disruption-budget.ts';
@@ -16,10 +16,15 @@ interface Eviction extends KubeObject {
   };
 }
 
+const evictionType: BodyType = {
+  ...{ group: 'policy', version: 'v1', kind: 'Eviction', definition: 'io.k8s.api.policy.v1.Eviction' },
+  // kubectl before 1.22 drains with it; kube-apiserver takes it still, though the version is served no more.
+  otherVersions: ['policy/v1beta1'],
+};
+
 /** POST to `pods/<name>/eviction`: a deletion that a disruption budget may refuse. */
 export async function evict(registry: Registry, call: Call): Promise<Answer> {
-  const type = { group: 'policy', version: 'v1', kind: 'Eviction', definition: 'io.k8s.api.policy.v1.Eviction' };
-  const { object } = decodeBody<Eviction>(call.contentType, call.body, type);
+  const { object } = decodeBody<Eviction>(call.contentType, call.body, evictionType);
   const { metadata } = object;
   if (metadata.name && metadata.name !== call.name)
     throw badRequest('name in URL does not match name in Eviction object');

@@ -3,7 +3,7 @@ import { timestamp, type KubeObject } from '../../api/meta.ts';
 import { badRequest, conflict, forbidden, notFound } from '../../api/status.ts';
 import { bad, notSupported } from '../../api/field-error.ts';
 import { immortalNamespaces } from '../admission/namespace-lifecycle.ts';
-import { decodeBody } from '../body.ts';
+import { type BodyType, decodeBody } from '../body.ts';
 import { keyIn, type Answer, type Call, type WriteOptions } from '../call.ts';
 import type { Entry } from '../encoding.ts';
 import type { Registry } from '../registry.ts';
@@ -49,12 +49,12 @@ interface DeleteOptionsBody extends KubeObject {
   dryRun?: string[];
 }
 
-const bodyType = {
+const bodyType: BodyType = {
   group: '',
   version: 'v1',
   kind: 'DeleteOptions',
   definition: 'io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions',
-  anyVersion: true,
+  otherVersions: 'any',
 };
 
 export function deleteOptions(call: Call): DeleteOptions {

@@ -146,10 +146,12 @@ describe.each(ends.map((path) => [path.split('/').at(-1)!, path]))('%s', (name, 
     expect(await k('cordon tn-a')).toBe('node/tn-a cordoned');
     expect(await k('get node tn-a --no-headers')).toMatch(/^tn-a +Ready,SchedulingDisabled +worker/);
     expect(await k('drain tn-a --ignore-daemonsets --force --dry-run=server')).toContain('(server dry run)');
-    const pods = await k('get pods -o name');
-    expect(pods).not.toBe('');
-    const draining = k('drain tn-a --ignore-daemonsets --force --grace-period=0 --timeout=15s');
-    expect(await draining).toContain('node/tn-a drained');
+    const spec = { nodeName: 'tn-a', containers: [{ name: 'c', image: 'c' }] };
+    const there = { apiVersion: 'v1', kind: 'Pod', metadata: { name: 'there' }, spec };
+    await k('create -f -', JSON.stringify(there));
+    const drained = await k('drain tn-a --ignore-daemonsets --force --grace-period=0 --timeout=15s');
+    expect(drained).toContain('pod/there evicted');
+    expect(drained).toContain('node/tn-a drained');
     expect(await k('uncordon tn-a')).toBe('node/tn-a uncordoned');
     await settled();
   });
