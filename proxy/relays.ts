@@ -1,14 +1,7 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
-import {
-  type OnReadOpts,
-  Socket,
-  type SocketConstructorOpts,
-  type TcpNetConnectOpts,
-  connect,
-  createServer,
-} from 'node:net';
-import type { DuplexOptions } from 'node:stream';
+import { Socket, type SocketConstructorOpts, type TcpNetConnectOpts, connect, createServer } from 'node:net';
 import type { Logger } from '../lib/log.ts';
+import { RelayMemory, relaying } from './relaying.ts';
 import type { Endpoint } from './rules.ts';
 
 export interface Asked {
@@ -26,42 +19,43 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-const maxConnections = 10_000;
 const maxFlows = 4096;
-/** Bytes that wait on one side before the other is held back. */
-const highWaterMark = 1024 * 1024;
-/** Bytes that are read at once, and buffers of a connection that wait to be used again. */
-const smallestRead = 16 * 1024;
-const largestRead = 256 * 1024;
-const spareBuffers = 6;
 /** How long an endpoint may take to accept; then the next is tried, so many in all. */
 const connectMs = 5000;
 const tries = 3;
 /** Datagrams that wait for a client's socket. */
 const maxWaiting = 64;
 
+export interface RelayLimits {
+  /** At once, of one port. */
+  connections: number;
+  memory: RelayMemory;
+}
+const usual: RelayLimits = { connections: 10_000, memory: new RelayMemory() };
+
 /** Pipes connections; those that are open when it closes end by themselves, for as long as the process lives. */
-export function listenTcp({ address, port, choose, failed, log }: Asked, most = maxConnections): Promise<Listener> {
-  const server = createServer(
-    { allowHalfOpen: true, pauseOnConnect: true, noDelay: true, highWaterMark },
-    (accepted) => {
-      const { client, lead } = taken(accepted);
-      client.on('error', () => client.destroy());
-      const from = client.remoteAddress ?? '';
-      reach(client, () => choose(from), failed.bind(undefined, from), tries).then(
-        (target) => {
-          if (!target) return client.resetAndDestroy();
-          join(client, target);
-          lead(target);
-        },
-        (err: unknown) => {
-          log.debug({ err, address, port }, 'no endpoint could be reached');
-          client.resetAndDestroy();
-        },
-      );
-    },
-  );
-  server.maxConnections = most;
+export function listenTcp(
+  { address, port, choose, failed, log }: Asked,
+  { connections, memory } = usual,
+): Promise<Listener> {
+  const server = createServer({ allowHalfOpen: true, pauseOnConnect: true, noDelay: true }, (accepted) => {
+    const { client, lead } = taken(accepted, memory);
+    client.on('error', () => client.destroy());
+    const from = client.remoteAddress ?? '';
+    const open = (endpoint: Endpoint) => opened(endpoint, client, memory);
+    reach(open, () => choose(from), failed.bind(undefined, from), tries).then(
+      (target) => {
+        if (!target) return client.resetAndDestroy();
+        join(client, target);
+        lead(target);
+      },
+      (err: unknown) => {
+        log.debug({ err, address, port }, 'no endpoint could be reached');
+        client.resetAndDestroy();
+      },
+    );
+  });
+  server.maxConnections = connections;
   return new Promise((resolve, reject) => {
     server.once('error', reject);
     server.listen({ host: address, port, ipv6Only: address.includes(':') }, () =>
@@ -77,7 +71,7 @@ export function listenTcp({ address, port, choose, failed, log }: Asked, most = 
 }
 
 async function reach(
-  client: Socket,
+  open: (endpoint: Endpoint) => Promise<Socket>,
   choose: () => Endpoint | undefined,
   failed: () => void,
   left: number,
@@ -85,23 +79,23 @@ async function reach(
   const endpoint = choose();
   if (!endpoint) return undefined;
   try {
-    return await opened(endpoint, client);
+    return await open(endpoint);
   } catch (error) {
     failed();
     if (left <= 1) throw error;
-    return reach(client, choose, failed, left - 1);
+    return reach(open, choose, failed, left - 1);
   }
 }
 
 /** What it sends goes to the client from the first byte on. */
-function opened({ address, port }: Endpoint, client: Socket): Promise<Socket> {
+function opened({ address, port }: Endpoint, client: Socket, memory: RelayMemory): Promise<Socket> {
   return new Promise((resolve, reject) => {
-    const settings: TcpNetConnectOpts & DuplexOptions = {
+    const settings: TcpNetConnectOpts = {
       ...{ host: address, port, allowHalfOpen: true, noDelay: true },
-      highWaterMark,
       onread: relaying(
         () => socket,
         () => client,
+        memory,
       ),
     };
     const socket = connect(settings);
@@ -121,13 +115,14 @@ function opened({ address, port }: Endpoint, client: Socket): Promise<Socket> {
  * A socket with an accepted connection that reads as those do that Node connects: it has no other way to tell a server how to. What was
  * accepted stays for the server to count. Nothing is read before `lead` says where to.
  */
-function taken(accepted: Socket): { client: Socket; lead: (target: Socket) => void } {
+function taken(accepted: Socket, memory: RelayMemory): { client: Socket; lead: (target: Socket) => void } {
   let target: Socket;
   const options = {
-    ...{ handle: Reflect.get(accepted, '_handle') as unknown, pauseOnCreate: true, allowHalfOpen: true, highWaterMark },
+    ...{ handle: Reflect.get(accepted, '_handle') as unknown, pauseOnCreate: true, allowHalfOpen: true },
     onread: relaying(
       () => client,
       () => target,
+      memory,
     ),
   };
   Reflect.set(accepted, '_handle', null);
@@ -138,33 +133,6 @@ function taken(accepted: Socket): { client: Socket; lead: (target: Socket) => vo
     lead: (to) => {
       target = to;
       client.resume();
-    },
-  };
-}
-
-/**
- * Reads of one socket are written to the other, from buffers that are used again once they are written; they grow with what comes, so that
- * silent connections hold little and busy ones need a quarter of the system calls that the sockets of Node make by themselves.
- */
-function relaying(from: () => Socket, to: () => Socket): OnReadOpts {
-  let size = smallestRead;
-  const free: Buffer[] = [];
-  return {
-    buffer: () => free.pop() ?? Buffer.allocUnsafeSlow(size),
-    callback: (count, buffer) => {
-      const isFull = count === buffer.length;
-      if (isFull && size < largestRead) [size, free.length] = [Math.min(size * 4, largestRead), 0];
-      const target = to();
-      // What one turn of the event loop reads is written at once: each write may have to wake who waits for it.
-      if (target.writableCorked === 0) {
-        target.cork();
-        setImmediate(() => target.uncork());
-      }
-      const takesMore = target.write(buffer.subarray(0, count), () => {
-        if (buffer.length === size && free.length < spareBuffers) free.push(Buffer.from(buffer.buffer));
-      });
-      if (!takesMore) target.once('drain', () => from().resume());
-      return takesMore;
     },
   };
 }

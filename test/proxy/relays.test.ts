@@ -3,6 +3,7 @@ import { type AddressInfo, type Server, type Socket, connect, createServer } fro
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { freePort } from '../../cli/ports.ts';
 import { silent } from '../../lib/log.ts';
+import { RelayMemory } from '../../proxy/relaying.ts';
 import { type Listener, listenTcp } from '../../proxy/relays.ts';
 import { eventually } from '../eventually.ts';
 
@@ -20,7 +21,8 @@ beforeAll(async () => {
   const target = { address, port: (endpoint.address() as AddressInfo).port };
   port = await freePort();
   const failed = () => undefined;
-  listener = await listenTcp({ address, port, choose: () => target, failed, log: silent }, most);
+  const limits = { connections: most, memory: new RelayMemory() };
+  listener = await listenTcp({ address, port, choose: () => target, failed, log: silent }, limits);
 });
 afterAll(async () => {
   await listener.close();
