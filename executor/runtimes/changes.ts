@@ -6,6 +6,8 @@ import type { RuntimePod } from '../runtime.ts';
 const lookEvery = 1_000;
 /** Looks after the last event, ms: the runtime tells of an exit before CRI knows of it. */
 const settling = [50, 250];
+/** Between the end of a look and the next, ms: a burst of events would otherwise keep the runtime busy with answering. */
+const apart = 50;
 
 export interface ChangesOptions {
   /** The runtime's own events: each call of `listener` means that something changed. Until it tells `ended`. */
@@ -26,6 +28,8 @@ export class Changes {
   /** So that an outage is told once. */
   #answers = true;
   #timers: NodeJS.Timeout[] = [];
+  /** Of performance.now(). */
+  #lookedAt = -Infinity;
   #listener: (podUid: string) => void = () => undefined;
 
   constructor(options: ChangesOptions) {
@@ -77,9 +81,14 @@ export class Changes {
     this.#isListing = true;
     try {
       while (this.#again && !this.#closing.signal.aborted) {
+        const early = apart - (performance.now() - this.#lookedAt);
+        if (early > 0) await delay(early, this.#closing.signal);
         this.#again = false;
         await this.#look();
+        this.#lookedAt = performance.now();
       }
+    } catch {
+      // Closed while it waited.
     } finally {
       this.#isListing = false; // with the last look at #again: what comes after it starts anew
     }
