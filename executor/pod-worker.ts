@@ -188,7 +188,10 @@ export class PodWorker {
   }
 
   async #sync(): Promise<void> {
-    const runtime = (await this.#kubelet.view.pods()).get(this.#pod.metadata.uid!);
+    await this.#follow((await this.#kubelet.view.pods()).get(this.#pod.metadata.uid!));
+  }
+
+  async #follow(runtime: RuntimePod | undefined): Promise<void> {
     this.#probes.follow(runtime, this.#isEnding);
     if (this.#isEnding) return this.#end(runtime);
     if (!this.#admitted) return;
@@ -230,17 +233,22 @@ export class PodWorker {
     await this.#publish(old);
     const remaining = this.#setbacks.remaining('sandbox');
     if (remaining > 0) return this.#wakeIn(remaining);
+    let made: { id: string; ip: string };
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);
       if (this.#kubelet.cgroupParent) makePodCgroup(this.#pod, this.#kubelet.cgroupParent, this.#kubelet.podMaxPids);
       const handler = await runtimeHandler(this.#kubelet, this.#pod);
-      await runtime.createSandbox(sandboxSpec(this.#pod, attempt, this.#kubelet, handler), this.#step.signal);
+      const spec = sandboxSpec(this.#pod, attempt, this.#kubelet, handler);
+      made = await runtime.createSandbox(spec, this.#step.signal);
       this.#setbacks.overcame('sandbox');
-      this.#again();
     } catch (error) {
       if (this.#step.signal.aborted) throw error;
-      this.#wakeIn(this.#setbacks.sandboxFailed((error as Error).message));
+      return this.#wakeIn(this.#setbacks.sandboxFailed((error as Error).message));
     }
+    if (old) return this.#again();
+    const { uid, namespace = 'default', name } = this.#pod.metadata;
+    const sandbox = { ...made, ready: true, createdAt: Date.now(), attempt };
+    await this.#follow({ uid: uid!, namespace, name: name!, sandbox, containers: [] }); // what a look would find
   }
 
   /** True when a container was started. */
