@@ -6,8 +6,8 @@ import type { RuntimePod } from '../runtime.ts';
 const lookEvery = 1_000;
 /** Looks after the last event, ms: the runtime tells of an exit before CRI knows of it. */
 const settling = [50, 250];
-/** Between the end of a look and the next, ms: a burst of events would otherwise keep the runtime busy with answering. */
-const apart = 50;
+/** After a look it rests as long as that took, and no longer than this, ms: a burst of events would otherwise keep the runtime busy with answering. */
+const longestRest = 250;
 
 export interface ChangesOptions {
   /** The runtime's own events: each call of `listener` means that something changed. Until it tells `ended`. */
@@ -29,7 +29,7 @@ export class Changes {
   #answers = true;
   #timers: NodeJS.Timeout[] = [];
   /** Of performance.now(). */
-  #lookedAt = -Infinity;
+  #restsUntil = -Infinity;
   #listener: (podUid: string) => void = () => undefined;
 
   constructor(options: ChangesOptions) {
@@ -81,11 +81,13 @@ export class Changes {
     this.#isListing = true;
     try {
       while (this.#again && !this.#closing.signal.aborted) {
-        const early = apart - (performance.now() - this.#lookedAt);
-        if (early > 0) await delay(early, this.#closing.signal);
+        const rest = this.#restsUntil - performance.now();
+        if (rest > 0) await delay(rest, this.#closing.signal);
         this.#again = false;
+        const started = performance.now();
         await this.#look();
-        this.#lookedAt = performance.now();
+        const ended = performance.now();
+        this.#restsUntil = ended + Math.min(ended - started, longestRest);
       }
     } catch {
       // Closed while it waited.
