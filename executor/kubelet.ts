@@ -4,7 +4,6 @@ import type { CsiVolumes } from './csi/volumes.ts';
 import type { CrashBackoff } from './crash-backoff.ts';
 import type { ProbeCounts } from './probes/probe-counts.ts';
 import type { Runtime } from './runtime.ts';
-import type { RuntimeView } from './runtime-view.ts';
 import type { SandboxFacts } from './sandbox.ts';
 import type { Sources } from './sources.ts';
 import type { StatusWriter } from './status-writer.ts';
@@ -12,7 +11,6 @@ import type { StatusWriter } from './status-writer.ts';
 /** What every pod worker shares. */
 export interface Kubelet extends SandboxFacts {
   runtime: Runtime;
-  view: RuntimeView;
   apiserver: Apiserver;
   sources: Sources;
   /** Volumes of CSI drivers; undefined where none can serve. */

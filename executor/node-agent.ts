@@ -28,7 +28,6 @@ import { watchPressure } from './pressure.ts';
 import { ProbeCounts } from './probes/probe-counts.ts';
 import { rootDirectory } from './root-dir.ts';
 import type { Runtime } from './runtime.ts';
-import { RuntimeView } from './runtime-view.ts';
 import { ownCgroup } from './runtimes/cgroups.ts';
 import { startServer } from './server.ts';
 import { Sources } from './sources.ts';
@@ -195,7 +194,6 @@ export class NodeAgent {
     this.#statuses = new StatusWriter(apiserver, this.#signal, log);
     return {
       runtime,
-      view: new RuntimeView(runtime),
       apiserver,
       sources: new Sources(apiserver),
       statuses: this.#statuses,
@@ -244,7 +242,7 @@ export class NodeAgent {
     this.#closers.push(() => following.closed);
   }
 
-  async #followPods(client: Client, { nodeName, statuses, view, volumes, csi }: Kubelet, pods: Pods): Promise<void> {
+  async #followPods(client: Client, { nodeName, statuses, runtime, volumes, csi }: Kubelet, pods: Pods): Promise<void> {
     const { options: o, log, tell } = this.#given;
     const informer = new Informer(client, Pod, { fieldSelector: `spec.nodeName=${nodeName}` }, log);
     informer.on(({ type, object }) => {
@@ -264,7 +262,7 @@ export class NodeAgent {
       fileInterval: o.fileCheckFrequency,
       urlInterval: o.httpCheckFrequency,
     });
-    const following = await this.#static.start(await view.pods(), this.#signal);
+    const following = await this.#static.start(await runtime.pods(), this.#signal);
     this.#closers.push(() => following.closed);
     // A directory that was given may be shared with others.
     const own = o.rootDir ? [] : await readdir(volumes).catch(() => []);

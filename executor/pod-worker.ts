@@ -188,7 +188,7 @@ export class PodWorker {
   }
 
   async #sync(): Promise<void> {
-    await this.#follow((await this.#kubelet.view.pods()).get(this.#pod.metadata.uid!));
+    await this.#follow(await this.#kubelet.runtime.pod(this.#pod.metadata.uid!));
   }
 
   async #follow(runtime: RuntimePod | undefined): Promise<void> {
@@ -375,7 +375,7 @@ export class PodWorker {
   async #fail(runtime: RuntimePod | undefined, failure: Failure): Promise<void> {
     await this.#stops.all(runtime);
     const { uid } = this.#pod.metadata;
-    const now = (await this.#kubelet.view.pods()).get(uid!);
+    const now = await this.#kubelet.runtime.pod(uid!);
     await this.#publish(now, true, failure);
     this.#pod = { ...this.#pod, status: { ...this.#pod.status, ...this.#kubelet.statuses.latest(uid!)! } };
     this.#again();
@@ -383,10 +383,10 @@ export class PodWorker {
 
   /** Deleted, killed or lost: stop it within its grace, say how it ended, leave nothing. */
   async #end(found: RuntimePod | undefined): Promise<void> {
-    const { runtime, statuses, apiserver, report, view } = this.#kubelet;
+    const { runtime, statuses, apiserver, report } = this.#kubelet;
     const { uid } = this.#pod.metadata;
     await this.#stops.all(found);
-    const ended = (await view.pods()).get(uid!);
+    const ended = await runtime.pod(uid!);
     const remove = (this.#ending?.remove ?? false) || this.#pod.metadata.deletionTimestamp !== undefined;
     if (!this.#absent && !isTerminal(this.#pod)) await this.#publish(ended, remove);
     await this.#written();

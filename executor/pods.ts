@@ -84,7 +84,7 @@ export class Pods {
    * are known; `volumes` are uids of pods that have some here.
    */
   async sweep(volumes: readonly string[] = []): Promise<void> {
-    for (const pod of (await this.#kubelet.view.pods()).values()) this.#endStranger(pod);
+    for (const pod of await this.#kubelet.runtime.pods()) this.#endStranger(pod);
     // The machine was started anew: of some pods only their volumes are left.
     for (const uid of volumes)
       if (!this.#workers.has(uid)) this.#add(stranger({ uid, namespace: '', name: '', containers: [] })).lost();
@@ -102,7 +102,7 @@ export class Pods {
 
   /** What the runtime has of a container: its newest try, or with `previous` the newest that ended before it. */
   async container(uid: string, name: string, previous = false): Promise<RuntimeContainer | undefined> {
-    const runtime = (await this.#kubelet.view.pods()).get(uid);
+    const runtime = await this.#kubelet.runtime.pod(uid);
     const newest = latestOf(runtime).get(name);
     if (!previous || !newest) return newest;
     const older = (runtime?.containers ?? []).filter((c) => c.name === name && c.attempt < newest.attempt);
@@ -111,13 +111,14 @@ export class Pods {
 
   /** Those whose sandbox is ready. */
   async running(): Promise<Pod[]> {
-    const found = await this.#kubelet.view.pods();
-    return this.list().filter(({ metadata }) => found.get(metadata.uid!)?.sandbox.ready);
+    const ready = (await this.#kubelet.runtime.pods()).filter(({ sandbox }) => sandbox.ready);
+    const uids = new Set(ready.map(({ uid }) => uid));
+    return this.list().filter(({ metadata }) => uids.has(metadata.uid!));
   }
 
   /** How many sandboxes are ready, and how many containers are in each state. */
   async counts(): Promise<{ pods: number; containers: Record<string, number> }> {
-    const found = [...(await this.#kubelet.view.pods()).values()];
+    const found = await this.#kubelet.runtime.pods();
     const states = Map.groupBy(
       found.flatMap(({ containers }) => containers),
       ({ state }) => state,
@@ -127,7 +128,7 @@ export class Pods {
   }
 
   async sandbox(uid: string): Promise<RuntimePod['sandbox'] | undefined> {
-    return (await this.#kubelet.view.pods()).get(uid)?.sandbox;
+    return (await this.#kubelet.runtime.pod(uid))?.sandbox;
   }
 
   /** Leaves every pod as it is. */
@@ -144,8 +145,8 @@ export class Pods {
   }
 
   async #endStragglers(uids: readonly string[]): Promise<void> {
-    const { view, cgroupParent } = this.#kubelet;
-    const found = await view.pods();
+    const { runtime, cgroupParent } = this.#kubelet;
+    const found = new Map((await runtime.pods()).map((pod) => [pod.uid, pod]));
     for (const uid of uids) {
       const pod = found.get(uid);
       if (pod) this.#endStranger(pod);

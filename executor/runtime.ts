@@ -6,7 +6,7 @@ import type { Container, Pod } from '../api/kinds/pod.ts';
  * test/executor/runtime.suite.ts holds each to this contract.
  *
  * A pod is a sandbox (network, shared namespaces) with containers in it. Ids are the runtime's own. All that the kubelet
- * must know after its own restart is in what `pods()` returns: containers outlive the executor where the runtime can do so.
+ * must know after its own restart is in what `pods()` and `pod()` return: containers outlive the executor where the runtime can do so.
  */
 export interface Runtime {
   /** `containerd`, `process` …: the scheme of container ids in pod status. */
@@ -17,6 +17,8 @@ export interface Runtime {
   version(): Promise<RuntimeVersion>;
   /** Every pod of ours that the runtime has, running or not. */
   pods(): Promise<RuntimePod[]>;
+  /** That one alone, which costs less. */
+  pod(uid: string): Promise<RuntimePod | undefined>;
   /** Makes the sandbox for one try of a pod; the pod IP comes with it. */
   createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }>;
   /** Ends what runs in a sandbox and frees its network; containers and logs stay to be looked at. Absent is fine. */
@@ -32,7 +34,7 @@ export interface Runtime {
   usage(): Promise<ContainerUsage[]>;
   /** New limits for a running container. False when this runtime enforces none. */
   resize(containerId: string, resources: ContainerSpec['resources']): Promise<boolean>;
-  /** Calls back when something about a pod may have changed; the kubelet then asks `pods()`. */
+  /** Calls back when something about a pod may have changed; the kubelet then asks for that pod. */
   onChange(listener: (podUid: string) => void): void;
   /** A command inside a running container. */
   exec(containerId: string, request: ExecRequest): Promise<Exec>;

@@ -137,10 +137,10 @@ async function lastWordsMount(
 }
 
 /** The container whose processes an ephemeral one wants to see. */
-async function targetOf({ view }: Kubelet, pod: Pod, container: Container): Promise<string | undefined> {
+async function targetOf({ runtime }: Kubelet, pod: Pod, container: Container): Promise<string | undefined> {
   const { targetContainerName } = container as EphemeralContainer;
   if (!targetContainerName) return undefined;
-  const target = latestOf((await view.pods()).get(pod.metadata.uid!)).get(targetContainerName);
+  const target = latestOf(await runtime.pod(pod.metadata.uid!)).get(targetContainerName);
   if (target?.state !== 'running')
     throw new StartError('CreateContainerError', `target container "${targetContainerName}" is not running`);
   return target.id;

@@ -40,9 +40,9 @@ export class StaticPods {
   }
 
   /** `left` is what an earlier executor left running. Resolves when the manifests are read and their pods are known. */
-  async start(left: ReadonlyMap<string, RuntimePod>, signal: AbortSignal): Promise<{ closed: Promise<void> }> {
+  async start(left: readonly RuntimePod[], signal: AbortSignal): Promise<{ closed: Promise<void> }> {
     const { client, nodeName, informer, statuses, log } = this.#options;
-    for (const pod of left.values()) this.#running.set(keyOf({ metadata: pod }), pod.uid);
+    for (const pod of left) this.#running.set(keyOf({ metadata: pod }), pod.uid);
     const mirrors = mirrorPods({
       client,
       nodeName,

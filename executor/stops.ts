@@ -66,8 +66,8 @@ export class Stops {
     const now = this.#grace();
     if (this.#stopping.size === 0 || now >= before) return;
     for (const hook of this.#hooks.values()) setTimeout(() => hook.abort(), now * 1000).unref();
-    const { view, runtime } = this.#kubelet;
-    const all = latestOf((await view.pods()).get(this.#pod().metadata.uid!));
+    const { runtime } = this.#kubelet;
+    const all = latestOf(await runtime.pod(this.#pod().metadata.uid!));
     const waiting = [...all.values()].filter(
       ({ id, state }) => state === 'running' && this.#stopping.has(id) && !this.#hooks.has(id),
     );
@@ -79,12 +79,12 @@ export class Stops {
     const spec = containersOf(this.#pod()).find(({ name }) => name === container.name);
     const hook = spec?.lifecycle?.preStop;
     if (!hook) return false;
-    const { runtime, apiserver, view } = this.#kubelet;
+    const { runtime, apiserver } = this.#kubelet;
     const cut = new AbortController();
     const signal = AbortSignal.any([cut.signal, AbortSignal.timeout(Math.ceil(grace * 1000))]);
     this.#hooks.set(container.id, cut);
     try {
-      const podIp = (await view.pods()).get(this.#pod().metadata.uid!)?.sandbox.ip ?? '';
+      const podIp = (await runtime.pod(this.#pod().metadata.uid!))?.sandbox.ip ?? '';
       await runHook(hook, { container: spec, containerId: container.id, podIp }, runtime, signal);
     } catch (error) {
       const words = signal.aborted ? 'it did not end within the grace period' : (error as Error).message;

@@ -65,6 +65,14 @@ interface Status extends Listed {
   log_path: string;
 }
 
+/** An exited container never changes again, a running one not until it exits: asked once per state. */
+interface Known {
+  /** By sandbox id. */
+  addresses: Map<string, string>;
+  /** By id and state. */
+  containers: Map<string, RuntimeContainer>;
+}
+
 interface ExecSync {
   stdout: Buffer;
   stderr: Buffer;
@@ -87,9 +95,7 @@ export class CriRuntime implements Runtime {
   readonly #options: CriRuntimeOptions;
   readonly #cri: CriClient;
   readonly images: CriImages;
-  /** An exited container never changes again, a running one not until it exits: asked once per state. */
-  #statuses = new Map<string, RuntimeContainer>();
-  #addresses = new Map<string, string>();
+  #known: Known = { addresses: new Map(), containers: new Map() };
   readonly #changes: Changes;
   readonly #rotating: NodeJS.Timeout;
 
@@ -140,14 +146,27 @@ export class CriRuntime implements Runtime {
   }
 
   async pods(): Promise<RuntimePod[]> {
-    const filter = { label_selector: { [labels.owner]: this.#options.owner } };
+    const { pods, known } = await this.#list({});
+    this.#known = known;
+    return pods;
+  }
+
+  async pod(uid: string): Promise<RuntimePod | undefined> {
+    const { pods, known } = await this.#list({ [labels.podUid]: uid });
+    for (const [id, address] of known.addresses) this.#known.addresses.set(id, address);
+    for (const [key, container] of known.containers) this.#known.containers.set(key, container);
+    return pods[0];
+  }
+
+  async #list(wanted: Record<string, string>): Promise<{ pods: RuntimePod[]; known: Known }> {
+    const filter = { label_selector: { [labels.owner]: this.#options.owner, ...wanted } };
     const [{ items }, { containers }] = await Promise.all([
       this.#cri.runtime<{ items: Sandbox[] }>('ListPodSandbox', { filter }),
       this.#cri.runtime<{ containers: Listed[] }>('ListContainers', { filter }),
     ]);
-    await this.#learn(items, containers);
+    const known = await this.#learn(items, containers);
     const byPod = Map.groupBy(items, (sandbox) => sandbox.metadata.uid);
-    return [...byPod.values()].map((sandboxes) => {
+    const pods = [...byPod.values()].map((sandboxes) => {
       const newest = sandboxes.reduce((a, b) => (b.metadata.attempt > a.metadata.attempt ? b : a));
       const ids = new Set(sandboxes.map(({ id }) => id));
       return {
@@ -156,16 +175,17 @@ export class CriRuntime implements Runtime {
         name: newest.metadata.name,
         sandbox: {
           id: newest.id,
-          ip: this.#addresses.get(newest.id) ?? '',
+          ip: known.addresses.get(newest.id) ?? '',
           ready: newest.state === 'SANDBOX_READY',
           createdAt: newest.created_at / 1e6,
           attempt: newest.metadata.attempt,
         },
         containers: containers
           .filter((c) => ids.has(c.pod_sandbox_id))
-          .flatMap((c) => this.#statuses.get(`${c.id} ${c.state}`) ?? []),
+          .flatMap((c) => known.containers.get(`${c.id} ${c.state}`) ?? []),
       };
     });
+    return { pods, known };
   }
 
   async createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }> {
@@ -212,7 +232,7 @@ export class CriRuntime implements Runtime {
   async usage(): Promise<ContainerUsage[]> {
     const filter = { label_selector: { [labels.owner]: this.#options.owner } };
     const { stats } = await this.#cri.runtime<{ stats: CriStats[] }>('ListContainerStats', { filter });
-    const running = new Map([...this.#statuses.values()].filter((c) => c.state === 'running').map((c) => [c.id, c]));
+    const running = new Map([...this.#known.containers.values()].filter((c) => c.state === 'running').map((c) => [c.id, c]));
     return stats.flatMap((one) => usageOf(one, running.get(one.attributes.id)) ?? []);
   }
 
@@ -322,25 +342,24 @@ export class CriRuntime implements Runtime {
     this.#cri.close();
   }
 
-  /** Fills in what lists do not say; forgets what is gone. */
-  async #learn(sandboxes: Sandbox[], containers: Listed[]): Promise<void> {
-    const addresses = new Map<string, string>();
-    const statuses = new Map<string, RuntimeContainer>();
+  /** What lists do not say, of what is in them. */
+  async #learn(sandboxes: Sandbox[], listed: Listed[]): Promise<Known> {
+    const { addresses, containers } = this.#known;
+    const known: Known = { addresses: new Map(), containers: new Map() };
     await Promise.all([
-      ...sandboxes.map(async ({ id }) => addresses.set(id, this.#addresses.get(id) || (await this.#address(id)))),
-      ...containers.map(async ({ id, state }) => {
+      ...sandboxes.map(async ({ id }) => known.addresses.set(id, addresses.get(id) || (await this.#address(id)))),
+      ...listed.map(async ({ id, state }) => {
         const key = `${id} ${state}`;
-        const known = this.#statuses.get(key) ?? (await this.#status(id));
-        if (known) statuses.set(key, known);
+        const container = containers.get(key) ?? (await this.#status(id));
+        if (container) known.containers.set(key, container);
       }),
     ]);
-    this.#addresses = addresses;
-    this.#statuses = statuses;
+    return known;
   }
 
   /** The runtime writes logs but does not bound them. */
   async #rotateLogs(): Promise<void> {
-    for (const { id, state, logPath } of this.#statuses.values()) {
+    for (const { id, state, logPath } of this.#known.containers.values()) {
       if (state !== 'running' || !logPath) continue;
       const found = await stat(logPath).catch(() => undefined);
       if (!found || found.size < (this.#options.maxLogBytes ?? logLimits.maxBytes)) continue;

@@ -109,7 +109,20 @@ export class DockerRuntime implements Runtime {
   }
 
   async pods(): Promise<RuntimePod[]> {
-    const listed = await this.#docker.listContainers({ all: true, filters: { label: this.#ours } });
+    const found = await this.#find(this.#ours);
+    // What was only created may turn out not to start, and does not change its state by that.
+    this.#found = new Map([...found].filter(([key]) => !key.endsWith(' created')));
+    return podsOf([...found.values()]);
+  }
+
+  async pod(uid: string): Promise<RuntimePod | undefined> {
+    const found = await this.#find([...this.#ours, `${labels.podUid}=${uid}`]);
+    return podsOf([...found.values()])[0];
+  }
+
+  /** By id and state. */
+  async #find(label: string[]): Promise<Map<string, Found>> {
+    const listed = await this.#docker.listContainers({ all: true, filters: { label } });
     const found = new Map<string, Found>();
     await Promise.all(
       listed.map(async ({ Id: id, State }) => {
@@ -118,9 +131,7 @@ export class DockerRuntime implements Runtime {
         if (known) found.set(key, known);
       }),
     );
-    // What was only created may turn out not to start, and does not change its state by that.
-    this.#found = new Map([...found].filter(([key]) => !key.endsWith(' created')));
-    return podsOf([...found.values()]);
+    return found;
   }
 
   async createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }> {

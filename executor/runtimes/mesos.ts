@@ -118,6 +118,10 @@ export class MesosRuntime implements Runtime {
     return Promise.resolve(this.#records.pods());
   }
 
+  pod(uid: string): Promise<RuntimePod | undefined> {
+    return Promise.resolve(this.#records.pods().find((pod) => pod.uid === uid));
+  }
+
   createSandbox(spec: SandboxSpec): Promise<{ id: string; ip: string }> {
     return Promise.resolve(this.#records.addSandbox(spec, this.#options.nodeIp).sandbox);
   }

@@ -14,7 +14,6 @@ import type { Kubelet, PodReport } from '../../executor/kubelet.ts';
 import { Pods } from '../../executor/pods.ts';
 import { ProbeCounts } from '../../executor/probes/probe-counts.ts';
 import type { Runtime } from '../../executor/runtime.ts';
-import { RuntimeView } from '../../executor/runtime-view.ts';
 import { ProcessRuntime } from '../../executor/runtimes/process.ts';
 import { type SourceKind, Sources } from '../../executor/sources.ts';
 import { StatusWriter } from '../../executor/status-writer.ts';
@@ -116,7 +115,6 @@ export function testKubelet({
   const reports = new Map<string, PodReport>();
   const kubelet: Kubelet = {
     runtime: used,
-    view: new RuntimeView(used),
     apiserver,
     sources: new Sources(apiserver),
     statuses: new StatusWriter(apiserver, stopping.signal, silent),

@@ -268,6 +268,8 @@ export function describeRuntime(name: string, open: (directory: string) => Promi
       const uid = spec.pod.metadata.uid!;
       const other = await fixture.reopen();
       const found = (await other.pods()).find((p) => p.uid === uid)!;
+      expect(await other.pod(uid)).toEqual(found);
+      expect(await other.pod('another')).toBeUndefined();
       expect(found).toMatchObject({
         namespace: 'default',
         name: 'p',
@@ -285,6 +287,7 @@ export function describeRuntime(name: string, open: (directory: string) => Promi
       expect(found.containers[0]!.startedAt).toBeGreaterThan(Date.now() - 60_000);
       await other.removeSandbox(sandboxId);
       expect((await other.pods()).some((p) => p.uid === uid)).toBe(false);
+      expect(await other.pod(uid)).toBeUndefined();
       await other.removeSandbox(sandboxId);
     });
   });
