@@ -79,6 +79,7 @@ function defaultVolume(volume: NonNullable<PodSpec['volumes']>[number]): void {
   if (volume.secret) volume.secret.defaultMode ??= 0o644;
   if (volume.configMap) volume.configMap.defaultMode ??= 0o644;
   if (volume.hostPath) volume.hostPath.type ??= '';
+  if (volume.image) volume.image.pullPolicy ??= pullPolicyOf(volume.image.reference ?? '');
   const projected = volume['projected'] as
     | {
         defaultMode?: number;

@@ -139,6 +139,8 @@ const rules: Readonly<Record<string, Rule>> = {
       : []),
   ],
   csi: (source, field) => mustBeNamed(source['driver'] as string | undefined, checkDnsSubdomain, `${field}.driver`),
+  image: (source, field) =>
+    oneOf(source['pullPolicy'] as string | undefined, ['Always', 'IfNotPresent', 'Never'], `${field}.pullPolicy`),
   iscsi: need('targetPortal', 'iqn'),
   rbd: need('monitors', 'image'),
   cephfs: need('monitors'),

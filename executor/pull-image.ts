@@ -5,11 +5,11 @@ import { credentialsFor } from './image-credentials.ts';
 import type { Kubelet } from './kubelet.ts';
 import type { PulledImage } from './runtime.ts';
 
-/** Makes a container's image present as its policy says, with the credentials of its pod, and tells of it. Throws ImageError. */
+/** Makes an image of a container present as its policy says, with the credentials of its pod, and tells of it. Throws ImageError. */
 export async function pullImage(
   kubelet: Kubelet,
   pod: Pod,
-  container: Container,
+  container: Pick<Container, 'name' | 'image' | 'imagePullPolicy'>,
   signal: AbortSignal,
 ): Promise<PulledImage> {
   const { runtime, apiserver } = kubelet;

@@ -62,6 +62,8 @@ export interface Runtime {
 
 /** The images of a runtime. */
 export interface Images {
+  /** Whether containers can have the files of one mounted: all of them, or a directory of it too. */
+  readonly mounts: 'none' | 'whole' | 'parts';
   /** Makes the image present as the policy says, with the first credential that will do, or none. Throws ImageError. */
   pull(
     image: string,
@@ -181,6 +183,8 @@ export interface ContainerSpec {
   targetId?: string;
   env: { name: string; value: string }[];
   mounts: { hostPath: string; containerPath: string; readOnly: boolean; propagation?: MountPropagation }[];
+  /** Those whose files it sees, read-only: none where the runtime does not mount them. */
+  images: { id: string; containerPath: string; subPath: string }[];
   devices: BlockDevice[];
   /** Relative to the sandbox's log directory: `<container>/<attempt>.log`. */
   logPath: string;

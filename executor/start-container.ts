@@ -9,7 +9,7 @@ import { checkNonRoot, pullImage } from './pull-image.ts';
 import { containerResources } from './resources.ts';
 import { type ContainerSpec, ImageError, type Runtime, StartError } from './runtime.ts';
 import { sandboxSpec, specHash } from './sandbox.ts';
-import { containerMounts, devicesOf } from './volumes.ts';
+import { containerMounts, devicesOf, imageMounts } from './volumes.ts';
 import { VolumeError, type VolumeFacts } from './volumes/volume.ts';
 
 /** Why a container waits, as the user sees it. */
@@ -33,6 +33,7 @@ export function podFacts(kubelet: Kubelet, pod: Pod, podIp: string): VolumeFacts
     podIp: pod.spec.hostNetwork ? kubelet.nodeIp : podIp,
     allocatable: kubelet.allocatable,
     sandbox: kubelet.sandbox,
+    mountsImages: kubelet.runtime.images.mounts,
     configMap: (name) => kubelet.sources.configMap(namespace, name),
     secret: (name) => kubelet.sources.secret(namespace, name),
     claim: (name) => kubelet.apiserver.claim(namespace, name),
@@ -72,6 +73,12 @@ export async function startContainer(
     ...(await hostsMount(pod, container, facts.podIp, place.directory, kubelet, runtime)),
     ...(await lastWordsMount(place, container, attempt, runtime)),
   ];
+  const images = await Promise.all(
+    imageMounts(pod, container, env).map(async ({ reference, policy, ...place }) => {
+      const wanted = { name: container.name, image: reference, imagePullPolicy: policy };
+      return { ...place, id: (await pullImage(kubelet, pod, wanted, signal)).id };
+    }),
+  );
   const targetId = await targetOf(kubelet, pod, container);
   const expanded = (texts: string[] | undefined) => texts?.map((text) => expand(text, (name) => env.get(name)));
   const [command, args] = [expanded(container.command), expanded(container.args)];
@@ -88,6 +95,7 @@ export async function startContainer(
       ...(targetId === undefined ? {} : { targetId }),
       env: [...env].map(([name, value]) => ({ name, value })),
       mounts,
+      images,
       devices: devicesOf(pod, container, volumes),
       logPath: `${container.name}/${attempt}.log`,
       resources: containerResources(pod, container, kubelet.allocatable.memory),

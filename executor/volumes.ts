@@ -1,9 +1,9 @@
 import { mkdir, rm } from 'node:fs/promises';
 import { join, normalize } from 'node:path';
-import type { Container, Pod, Volume } from '../api/kinds/pod.ts';
+import type { Container, Pod, Volume, VolumeMount } from '../api/kinds/pod.ts';
 import { StatusError } from '../api/status.ts';
 import { ConfigError, expand } from './env.ts';
-import type { BlockDevice, ContainerSpec } from './runtime.ts';
+import type { BlockDevice, ContainerSpec, PullPolicy } from './runtime.ts';
 import { containerDevices } from './volumes/block.ts';
 import { ephemeral, isReadOnlyClaim, persistentVolumeClaim } from './volumes/claim.ts';
 import { configMap } from './volumes/config-map.ts';
@@ -66,6 +66,23 @@ export async function removeVolumes(pod: Pod, directory: string): Promise<void> 
   await rm(directory, { recursive: true, force: true });
 }
 
+/** An image that a container mounts: which one, how it is had, and where. */
+export interface ImageMount extends Omit<ContainerSpec['images'][number], 'id'> {
+  reference: string;
+  policy: PullPolicy;
+}
+
+/** A container's mounts of images; all others are those of `containerMounts`. */
+export function imageMounts(pod: Pod, container: Container, env: ReadonlyMap<string, string>): ImageMount[] {
+  const images = new Map((pod.spec.volumes ?? []).map(({ name, image }) => [name, image]));
+  return (container.volumeMounts ?? []).flatMap((mount) => {
+    const image = images.get(mount.name);
+    if (!image) return [];
+    const { reference = '', pullPolicy: policy = 'IfNotPresent' } = image;
+    return [{ reference, policy, containerPath: mountPathOf(mount), subPath: subPathOf(mount, env) ?? '' }];
+  });
+}
+
 /**
  * A container's mounts on paths of this machine; `directory` is that of the pod's volumes, undefined where nothing is gained
  * by binding because containers may go anywhere. Throws VolumeError for a subPath that leaves its volume.
@@ -78,22 +95,29 @@ export async function containerMounts(
   directory: string | undefined,
 ): Promise<ContainerSpec['mounts']> {
   const readOnly = readOnlyClaims(pod);
+  const images = new Set((pod.spec.volumes ?? []).filter(({ image }) => image).map(({ name }) => name));
+  const mounts = (container.volumeMounts ?? []).filter(({ name }) => !images.has(name));
   return Promise.all(
-    (container.volumeMounts ?? []).map(async (mount, i) => {
+    mounts.map(async (mount, i) => {
       const root = volumes.get(mount.name);
       if (root === undefined)
         throw new VolumeError(`volume "${mount.name}" of container "${container.name}" is not defined`);
-      const subPath = mount.subPathExpr ? expand(mount.subPathExpr, (name) => env.get(name)) : mount.subPath;
+      const subPath = subPathOf(mount, env);
       const place = directory && join(directory, 'subpaths', mount.name, container.name, String(i));
       return {
         hostPath: subPath ? await subPathMount(root, subPath, place) : root,
-        containerPath: normalize(mount.mountPath).replace(/(.)\/$/, '$1'),
+        containerPath: mountPathOf(mount),
         readOnly: mount.readOnly || readOnly.has(mount.name),
         ...(mount.mountPropagation && mount.mountPropagation !== 'None' ? { propagation: mount.mountPropagation } : {}),
       };
     }),
   );
 }
+
+const mountPathOf = ({ mountPath }: VolumeMount): string => normalize(mountPath).replace(/(.)\/$/, '$1');
+
+const subPathOf = ({ subPath, subPathExpr }: VolumeMount, env: ReadonlyMap<string, string>): string | undefined =>
+  subPathExpr ? expand(subPathExpr, (name) => env.get(name)) : subPath;
 
 /** The block devices that a container sees, as `containerMounts` does its file systems. */
 export const devicesOf = (pod: Pod, container: Container, volumes: ReadonlyMap<string, string>): BlockDevice[] =>

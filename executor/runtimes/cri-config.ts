@@ -56,12 +56,20 @@ export function containerConfig(spec: ContainerSpec, owner: string): object {
     args: container.args ?? [],
     working_dir: container.workingDir ?? '',
     envs: spec.env.map(({ name, value }) => ({ key: name, value })),
-    mounts: spec.mounts.map((m) => ({
-      container_path: m.containerPath,
-      host_path: m.hostPath,
-      readonly: m.readOnly,
-      propagation: m.propagation ? propagations[m.propagation] : 'PROPAGATION_PRIVATE',
-    })),
+    mounts: [
+      ...spec.mounts.map((m) => ({
+        container_path: m.containerPath,
+        host_path: m.hostPath,
+        readonly: m.readOnly,
+        propagation: m.propagation ? propagations[m.propagation] : 'PROPAGATION_PRIVATE',
+      })),
+      ...spec.images.map((m) => ({
+        container_path: m.containerPath,
+        image: { image: m.id },
+        image_sub_path: m.subPath,
+        readonly: true,
+      })),
+    ],
     devices: spec.devices.map(({ hostPath, containerPath, readOnly }) => ({
       host_path: hostPath,
       container_path: containerPath,

@@ -22,12 +22,30 @@ interface Image {
 
 const pullTimeout = 30 * 60_000;
 
+/**
+ * The first versions that mount images, and that mount a directory of one; before, it was left out without a word:
+ * https://kubernetes.io/docs/concepts/storage/volumes/#image
+ */
+const mountsSince: Readonly<Record<string, { whole: string; parts: string }>> = {
+  containerd: { whole: '2.1', parts: '2.2' },
+  'cri-o': { whole: '1.31', parts: '1.33' },
+};
+
+export function mountsOf(runtime: string, version: string): Images['mounts'] {
+  const since = mountsSince[runtime];
+  const isSince = (least: string) => version.replace(/^v/, '').localeCompare(least, 'en', { numeric: true }) >= 0;
+  if (!since || !isSince(since.whole)) return 'none';
+  return isSince(since.parts) ? 'parts' : 'whole';
+}
+
 /** The images of a runtime that speaks CRI. */
 export class CriImages implements Images {
+  readonly mounts: Images['mounts'];
   readonly #cri: CriClient;
 
-  constructor(cri: CriClient) {
+  constructor(cri: CriClient, runtime: string, version: string) {
     this.#cri = cri;
+    this.mounts = mountsOf(runtime, version);
   }
 
   async pull(

@@ -120,7 +120,7 @@ export class CriRuntime implements Runtime {
     this.#version = version;
     this.#options = options;
     this.#cri = cri;
-    this.images = new CriImages(cri);
+    this.images = new CriImages(cri, name, version);
     const events: ChangesOptions['events'] = (listener, failed) => {
       const exits = new CriExits((containerId) => this.#isOver(containerId), listener);
       const following = cri.events((ended) => {
@@ -232,7 +232,9 @@ export class CriRuntime implements Runtime {
   async usage(): Promise<ContainerUsage[]> {
     const filter = { label_selector: { [labels.owner]: this.#options.owner } };
     const { stats } = await this.#cri.runtime<{ stats: CriStats[] }>('ListContainerStats', { filter });
-    const running = new Map([...this.#known.containers.values()].filter((c) => c.state === 'running').map((c) => [c.id, c]));
+    const running = new Map(
+      [...this.#known.containers.values()].filter((c) => c.state === 'running').map((c) => [c.id, c]),
+    );
     return stats.flatMap((one) => usageOf(one, running.get(one.attributes.id)) ?? []);
   }
 

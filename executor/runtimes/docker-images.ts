@@ -12,6 +12,7 @@ import { neverPulled, withEach } from './pulls.ts';
 
 /** The images of a Docker. */
 export class DockerImages implements Images {
+  readonly mounts = 'none';
   readonly #docker: Docker;
   readonly #pauseImage: string;
   /** An image never changes, but its names may: asked once an id. */

@@ -9,6 +9,7 @@ import {
 
 /** The agent's provisioner has the images: it pulls when a container is launched, and says nothing of what it keeps. */
 export class MesosImages implements Images {
+  readonly mounts = 'none';
   /** Text of a Docker config.json, by image. */
   readonly #credentials = new Map<string, string>();
 

@@ -5,6 +5,7 @@ import type { Pod, Volume } from '../../api/kinds/pod.ts';
 import type { Secret } from '../../api/kinds/secret.ts';
 import type { CsiVolumes } from '../csi/volumes.ts';
 import type { EnvFacts } from '../env.ts';
+import type { Images } from '../runtime.ts';
 
 /** One volume type: a file in this directory and a line in ../volumes.ts. */
 export interface VolumeType {
@@ -41,6 +42,8 @@ export interface VolumePlace {
 }
 
 export interface VolumeFacts extends Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIp' | 'allocatable'> {
+  /** Whether the runtime mounts the files of images. */
+  mountsImages: Images['mounts'];
   /** Where the Mesos agent puts what the executor's tasks have. */
   sandbox: string;
   configMap(name: string): Promise<ConfigMap | undefined>;

@@ -219,6 +219,24 @@ describe.each(['embedded', 'etcd'])('objects kept in %s', (which) => {
     });
   });
 
+  test('images that are volumes are pulled as those of containers are, unless told', async () => {
+    const withImages = (name: string, ...images: object[]) =>
+      pod(name, { volumes: images.map((image, i) => ({ name: `v${i}`, image })) });
+    const images = [{ reference: 'a' }, { reference: 'a:1' }, { reference: 'a', pullPolicy: 'Never' }];
+    const policies = images.map(({ pullPolicy }, i) => ({
+      image: { pullPolicy: pullPolicy ?? ['Always', 'IfNotPresent'][i] },
+    }));
+    expect((await call('POST', pods, withImages('images', ...images))).json).toMatchObject({
+      spec: { volumes: policies },
+    });
+    expect((await call('POST', pods, withImages('wrong', { reference: 'a', pullPolicy: 'Often' }))).json).toMatchObject(
+      {
+        code: 422,
+        message: expect.stringContaining('spec.volumes[0].image.pullPolicy: Unsupported value: "Often"'),
+      },
+    );
+  });
+
   test('pods get their defaults, and change only where they may', async () => {
     const made = (await call('POST', pods, pod('p'))).json;
     expect(made).toMatchObject({

@@ -1,6 +1,6 @@
 import { describe, expect, test as one } from '@jest/globals';
 import type { Container, Pod, PodSpec, Volume } from '../../api/kinds/pod.ts';
-import { busyboxImage } from './images.ts';
+import { busyboxImage, echoImage } from './images.ts';
 import { onContainerd } from './on-containerd.ts';
 import { eventually } from './pods-for-tests.ts';
 
@@ -124,5 +124,30 @@ onContainerd('as volumes on containerd', 22, (pods) => {
       const pod: Pod = pods.run(mounted, { volumes: [{ name: 'v', emptyDir: {} }], containers: [other] });
       await eventually(async () => (await pods.ask(pod, 'cat /v/note')) === 'hello\n' || undefined, 'the note', 20_000);
     });
+  });
+
+  /* Not part of conformance: https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/ */
+  test('the files of an image are there to be read where the runtime mounts images; else the pod is told', async () => {
+    const of = (image: object) => ({ volumes: [{ name: 'v', image }] });
+    const part = { name: 'v', mountPath: '/part', subPathExpr: '$(PART)' };
+    const container = { env: [{ name: 'PART', value: 'bin' }], volumeMounts: [part] };
+    const { mounts } = pods.kubelet.runtime.images;
+    const refused = (what: string) =>
+      pods.told(new RegExp(`image "${echoImage}" cannot be mounted: this node does not mount ${what};`));
+    const wanted = of({ reference: echoImage });
+    if (mounts === 'none') {
+      pods.run(mounted, wanted);
+      return void (await refused('images'));
+    }
+    const script = 'ls /v; touch /v/x 2>/dev/null || echo read-only';
+    expect(await pods.outputOf(script, mounted, wanted)).toBe('bin\nread-only\n');
+    if (mounts === 'parts') expect(await pods.outputOf('ls /part', container, wanted)).toBe('busybox\n');
+    else {
+      pods.run(container, wanted);
+      await refused('parts of images');
+    }
+    const missing = pods.run(mounted, of({ reference: 'k8s.test/missing:1', pullPolicy: 'Never' }));
+    const reason = 'ErrImageNeverPull';
+    await pods.until(missing, reason, (s) => s.containerStatuses![0]!.state.waiting?.reason === reason);
   });
 });

@@ -55,6 +55,7 @@ export function containerFor(
     imageUser: 0,
     env: [],
     mounts: [],
+    images: [],
     devices: [],
     logPath: `${container.name}/${attempt}.log`,
     resources: { cpuShares: 2, oomScoreAdj: 1000 },
