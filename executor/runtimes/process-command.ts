@@ -137,25 +137,52 @@ function mountScript(mounts: Mounts, directory: string): string[] {
   return [...(own ? ownRoot(mounts, directory) : []), ...byDepth(mounts).flatMap((mount) => bind(mount, root))];
 }
 
+/**
+ * What it says in one run of `mkdir`, `cp` and `mount`: a machine has twenty entries in `/`, and a program for each took longer
+ * than everything else of a container's start.
+ */
 function ownRoot(mounts: Mounts, directory: string): string[] {
   const overlays = [...new Set(mounts.map((m) => nearestDirectory(m.containerPath)))]
     .filter((dir) => dir !== '/')
     .sort();
+  const layers = overlays.map((dir, i) => ({ dir, up: `.km/${i}/up`, work: `.km/${i}/work` }));
+  const line = (...fields: string[]) => `printf '%s\\n' ${quote(`${fields.map(inFstab).join(' ')} 0 0`)}`;
   return [
     `km_root=${quote(directory)}`,
     'mkdir -p "$km_root"',
     'mount -t tmpfs km "$km_root"',
+    'km_mounts=$(',
+    '  cd /; set --',
+    '  for e in * .[!.]*; do if [ -L "$e" ]; then set -- "$@" "$e"; fi; done',
+    '  [ $# = 0 ] || cp -P -- "$@" "$km_root"',
+    `  cd "$km_root"; set -- ${layers.map(({ up, work }) => `${up} ${work}`).join(' ')}`,
+    '  for e in /* /.[!.]*; do',
+    '    if [ -L "$e" ] || [ ! -e "$e" ]; then continue; fi',
+    '    if [ -d "$e" ]; then set -- "$@" ".$e"; else : > ".$e"; fi',
+    // Such names would have to be written otherwise in a table, and are rare.
+    '    case $e in *[[:space:]\\\\#]*) continue ;; esac',
+    `    printf '%s %s%s none rbind 0 0\\n' "$e" ${quote(inFstab(directory))} "$e"`,
+    '  done',
+    '  mkdir -p -- "$@"',
+    ...layers.map(({ dir, up, work }) =>
+      line(
+        ...['km', `${directory}${dir}`, 'overlay'],
+        `lowerdir=${dir},upperdir=${directory}/${up},workdir=${directory}/${work}`,
+      ),
+    ),
+    ')',
     'for e in /* /.[!.]*; do',
-    '  if [ -L "$e" ]; then cp -P "$e" "$km_root$e"',
-    '  elif [ -d "$e" ]; then mkdir "$km_root$e"; mount --rbind "$e" "$km_root$e"',
-    '  elif [ -e "$e" ]; then : > "$km_root$e"; mount --bind "$e" "$km_root$e"; fi',
+    '  case $e in *[[:space:]\\\\#]*) if [ ! -L "$e" ] && [ -e "$e" ]; then mount --rbind "$e" "$km_root$e"; fi ;; esac',
     'done',
-    ...overlays.flatMap((dir, i) => [
-      `mkdir -p "$km_root"/.km/${i}/up "$km_root"/.km/${i}/work`,
-      `mount -t overlay km -o "lowerdir=${dir},upperdir=$km_root/.km/${i}/up,workdir=$km_root/.km/${i}/work" "$km_root"${quote(dir)}`,
-    ]),
+    `printf '%s\\n' "$km_mounts" > "$km_root/.km-mounts"`,
+    'mount -a -T "$km_root/.km-mounts"',
+    'rm "$km_root/.km-mounts"',
   ];
 }
+
+/** As a field of a table of mounts has it. */
+const inFstab = (text: string): string =>
+  text.replace(/[\s\\#]/g, (c) => `\\${c.charCodeAt(0).toString(8).padStart(3, '0')}`);
 
 function bind({ hostPath, containerPath, readOnly }: Mounts[number], root: string): string[] {
   const target = `${root}${quote(containerPath)}`;

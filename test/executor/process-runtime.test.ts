@@ -1,8 +1,9 @@
 import { describe, expect, test } from '@jest/globals';
 import { spawn } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProcessRuntime } from '../../executor/runtimes/process.ts';
+import { powersOf } from '../../executor/runtimes/process-command.ts';
 import { silent } from '../../lib/log.ts';
 import { aPod, containerFor, containerOf, eventually, sandboxFor } from './pods-for-tests.ts';
 import { describeRuntime } from './runtime.suite.ts';
@@ -37,6 +38,41 @@ describe('the process runtime alone', () => {
       rmSync(directory, { recursive: true, force: true });
     }
   });
+
+  (powersOf().mounts ? test : test.skip)(
+    'beside volumes a command sees the whole root of the machine, whatever its names',
+    async () => {
+      const directory = mkdtempSync('/dev/shm/km process #');
+      const odd = mkdtempSync('/km test \\#');
+      const link = `${odd} link`;
+      symlinkSync(odd, link);
+      writeFileSync(join(odd, 'file'), 'odd\n');
+      const runtime = new ProcessRuntime({ root: directory, nodeIp: '127.0.0.1', log: silent });
+      try {
+        const script =
+          'cat "$0/file"; readlink "$0"; for e in /* /.[!.]*; do [ -e "$e" ] && echo "$e"; done; cat /proc/mounts';
+        const pod = aPod({ command: ['sh', '-c', script, link] });
+        const sandbox = sandboxFor(pod, join(directory, 'logs'));
+        const { id } = await runtime.createSandbox(sandbox);
+        const mounts = [{ hostPath: odd, containerPath: '/run/km-none/deep', readOnly: true }];
+        await runtime.start(containerFor(pod, id, sandbox, { mounts }));
+        await eventually(async () => (await containerOf(runtime, pod.metadata.uid!))?.state === 'exited', 'the end');
+        const log = readFileSync(join(directory, 'logs', pod.metadata.uid!, 'c/0.log'), 'utf8');
+        const said = log.split('\n').map((line) => line.split(' ').slice(3).join(' '));
+        const there = readdirSync('/').map((name) => `/${name}`);
+        expect(said.splice(0, 2)).toEqual(['odd', odd]);
+        expect(said.filter((line) => there.includes(line)).sort()).toEqual(
+          there.filter((path) => existsSync(path)).sort(),
+        );
+        for (const path of ['/proc', '/dev/shm', '/run', '/run/km-none/deep'])
+          expect(said).toContainEqual(expect.stringMatching(`^\\S+ ${path} `));
+        expect(existsSync('/run/km-none')).toBe(false);
+      } finally {
+        await runtime.close();
+        for (const path of [directory, odd, link]) rmSync(path, { recursive: true, force: true });
+      }
+    },
+  );
 
   test('processes that a command left behind end with it', async () => {
     const directory = mkdtempSync('/dev/shm/km-process-');
