@@ -9,6 +9,7 @@ enableCompileCache(process.env.NODE_COMPILE_CACHE);
 export default {
   testEnvironment: '<rootDir>/test/jest/environment.ts',
   runtime: '<rootDir>/test/jest/runtime.ts',
+  testSequencer: '<rootDir>/test/jest/sequencer.ts',
   testMatch: ['<rootDir>/test/**/*.test.ts'],
   transform: {},
   modulePathIgnorePatterns: ['<rootDir>/dist/'],

@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from '@jest/globals';
+import { longest } from './jest/sequencer.ts';
 
 /** Who may import whom. The picture is in docs/architecture.md. */
 const may: Record<string, string[]> = {
@@ -52,6 +53,10 @@ describe('the house', () => {
       .flatMap(foreignImports)
       .filter(({ other }) => ['cli', 'test', 'bench'].includes(other));
     expect(wrong).toEqual([]);
+  });
+
+  test('the test files that are begun first are there under their names', () => {
+    expect(longest.filter((name) => !existsSync(`test/${name}.test.ts`))).toEqual([]);
   });
 
   test('docker-compose accepts docker-compose.yml', () => {
