@@ -64,6 +64,11 @@ export interface Server {
   stop: (drainMs: number) => Promise<void>;
 }
 
+/** Given to fastify so that it does not load compilers of its own. */
+const noSchemas = (): never => {
+  throw new Error('no route has a schema: requests are checked, and answers written, by their kinds');
+};
+
 /** The HTTPS server: HTTP/2 and HTTP/1.1 on one port; every path ends in one handler, which knows what is where. */
 export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: number): Server {
   const app = fastify({
@@ -72,6 +77,7 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
     bodyLimit: maxRequestBytes,
     exposeHeadRoutes: false,
     routerOptions: { maxParamLength: 8192 },
+    schemaController: { compilersFactory: { buildValidator: noSchemas, buildSerializer: noSchemas } },
   });
   app.removeAllContentTypeParsers();
   app.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) => done(null, body));
