@@ -1,8 +1,9 @@
 /** What master and agents share of HTTP: bodies, answers in Mesos' form, streams of records, and who may ask. */
 import { once } from 'node:events';
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { drained } from '../lib/drained.ts';
+import { createServer } from '../lib/http.ts';
 import { contentTypes, DecodeError, type ContentType, type MessageType } from '../mesos/codec.ts';
 import { encodeRecord, RecordDecoder } from '../mesos/recordio.ts';
 

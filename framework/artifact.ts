@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { type FileHandle, open } from 'node:fs/promises';
-import { type IncomingMessage, type ServerResponse, createServer } from 'node:http';
+import type { IncomingMessage, ServerResponse } from 'node:http';
 import { isIPv6 } from 'node:net';
 import { basename } from 'node:path';
 import { pipeline } from 'node:stream/promises';
+import { createServer } from '../lib/http.ts';
 import type { Logger } from '../lib/log.ts';
 import { machineAddress } from '../lib/machine-address.ts';
 

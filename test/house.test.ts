@@ -48,6 +48,13 @@ describe('the house', () => {
     });
   }
 
+  test('nobody imports node:http but for its types: that would load a fetch and a WebSocket of Node, which nobody uses', () => {
+    const wrong = [...Object.keys(may), 'cli']
+      .flatMap(sources)
+      .filter((file) => /^import (?!type ).*'node:http'/m.test(readFileSync(file, 'utf8')));
+    expect(wrong).toEqual([]);
+  });
+
   test('nothing that ships imports cli, test or bench', () => {
     const wrong = Object.keys(may)
       .flatMap(foreignImports)

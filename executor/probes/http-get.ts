@@ -1,6 +1,7 @@
-import { type IncomingMessage, request as requestHttp } from 'node:http';
+import type { IncomingMessage } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { HttpGet } from '../../api/kinds/pod.ts';
+import { request as requestHttp } from '../../lib/http.ts';
 import { type HandlerPlace, hostPort, portOf } from './handler-place.ts';
 
 export interface HttpAnswer {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
-import { request } from 'node:http';
 import type { Duplex, Writable } from 'node:stream';
+import { request } from '../../lib/http.ts';
 import { exitCodeIn } from '../streaming/exit-status.ts';
 import { SpdyConnection } from '../streaming/spdy.ts';
 import type { Exec, ExecRequest } from '../runtime.ts';
