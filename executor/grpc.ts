@@ -70,5 +70,8 @@ export const isMissing = (error: unknown): boolean => (error as ServiceError).co
 /** A gRPC refusal that means: not within the time. */
 export const isLate = (error: unknown): boolean => (error as ServiceError).code === status.DEADLINE_EXCEEDED;
 
+/** A gRPC refusal that means: an older server, which has no such call. */
+export const isUnimplemented = (error: unknown): boolean => (error as ServiceError).code === status.UNIMPLEMENTED;
+
 /** gRPC's message without its code: `2 UNKNOWN: failed to …` → `failed to …`. */
 export const wordsOf = (error: unknown): string => (error as ServiceError).details || (error as Error).message;

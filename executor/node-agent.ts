@@ -23,12 +23,12 @@ import { machineReadings, machineUse } from './machine.ts';
 import type { MesosEnv } from './mesos-env.ts';
 import { type Amounts, type KeptNode, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
 import type { Options } from './options.ts';
+import { cgroupParentOf } from './pod-cgroups.ts';
 import { Pods } from './pods.ts';
 import { watchPressure } from './pressure.ts';
 import { ProbeCounts } from './probes/probe-counts.ts';
 import { rootDirectory } from './root-dir.ts';
 import type { Runtime } from './runtime.ts';
-import { ownCgroup } from './runtimes/cgroups.ts';
 import { startServer } from './server.ts';
 import { Sources } from './sources.ts';
 import { StaticPods } from './static-pods.ts';
@@ -208,7 +208,7 @@ export class NodeAgent {
       sandbox: mesos.sandbox,
       volumes: join(directory, 'volumes'),
       logs: join(directory, 'logs'),
-      cgroupParent: runtime.isolates ? o.cgroupParent || join(ownCgroup(), 'km') : '',
+      cgroupParent: cgroupParentOf(runtime, o.cgroupParent, log),
       podMaxPids: o.podMaxPids,
       clusterDns: o.clusterDns,
       clusterDomain: o.clusterDomain,

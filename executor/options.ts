@@ -10,7 +10,11 @@ export const options = {
     'registry.k8s.io/pause:3.10',
     '<image>',
   ),
-  cgroupParent: text('Cgroup below which pods are put; below the executor’s own unless set', '', '<path>'),
+  cgroupParent: text(
+    'Cgroup, or slice of systemd, below which pods are put; below the executor’s own or in km.slice unless set',
+    '',
+    '<path>',
+  ),
   rootDir: text('Where logs, volumes and records of pods are; beside the Mesos sandbox unless set', '', '<directory>'),
   nodeName: text('Name of the node; that of the Node made for this agent unless set', '', '<name>'),
   nodeIp: text('Address of the node; the one the agent uses unless set', '', '<address>'),

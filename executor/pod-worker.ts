@@ -236,7 +236,8 @@ export class PodWorker {
     let made: { id: string; ip: string };
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);
-      if (this.#kubelet.cgroupParent) makePodCgroup(this.#pod, this.#kubelet.cgroupParent, this.#kubelet.podMaxPids);
+      const { cgroupParent, podMaxPids } = this.#kubelet;
+      if (cgroupParent) await makePodCgroup(this.#pod, cgroupParent, podMaxPids);
       const handler = await runtimeHandler(this.#kubelet, this.#pod);
       const spec = sandboxSpec(this.#pod, attempt, this.#kubelet, handler);
       made = await runtime.createSandbox(spec, this.#step.signal);
@@ -395,7 +396,7 @@ export class PodWorker {
     await this.#kubelet.csi?.release(uid!);
     await removeVolumes(this.#pod, this.#volumeDirectory());
     rmSync(logDirectory(this.#pod, this.#kubelet.logs), { recursive: true, force: true });
-    if (this.#kubelet.cgroupParent) removePodCgroup(uid!, this.#kubelet.cgroupParent);
+    if (this.#kubelet.cgroupParent) await removePodCgroup(uid!, this.#kubelet.cgroupParent);
     report(uid!, { phase, gone: true });
     if (remove && !this.#absent) await apiserver.removePod(this.#pod);
     this.#finished = true;

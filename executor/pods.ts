@@ -150,7 +150,7 @@ export class Pods {
     for (const uid of uids) {
       const pod = found.get(uid);
       if (pod) this.#endStranger(pod);
-      else if (cgroupParent && !this.#workers.has(uid)) removePodCgroup(uid, cgroupParent);
+      else if (cgroupParent && !this.#workers.has(uid)) await removePodCgroup(uid, cgroupParent);
     }
   }
 

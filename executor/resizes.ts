@@ -69,7 +69,7 @@ export class Resizes {
     const { cgroupParent } = this.#kubelet;
     const whole = withResources(pod, this.#granted);
     const isStale = cgroupParent !== '' && !equal(podLimits(whole), this.#limits);
-    if (isStale && this.#limits) widenPodCgroup(pod, cgroupParent);
+    if (isStale && this.#limits) await widenPodCgroup(pod, cgroupParent);
     for (const container of running) {
       const spec = resizable(pod).find(({ name }) => name === container.name);
       const wanted = this.#granted.get(container.name);
@@ -84,7 +84,7 @@ export class Resizes {
     // With its containers at their new limits the pod as a whole may have its own.
     if (isStale && stops.length === 0 && !this.#state) {
       try {
-        makePodCgroup(whole, cgroupParent);
+        await makePodCgroup(whole, cgroupParent);
         this.#limits = podLimits(whole);
       } catch (error) {
         this.#state = { type: 'PodResizeInProgress', reason: 'Error', message: (error as Error).message };

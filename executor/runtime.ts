@@ -13,6 +13,8 @@ export interface Runtime {
   readonly name: string;
   /** Containers have a network, process ids and files of their own. */
   readonly isolates: boolean;
+  /** Who makes the cgroups of its containers, where it has some and says so. */
+  readonly cgroupDriver?: CgroupDriver | undefined;
   readonly images: Images;
   version(): Promise<RuntimeVersion>;
   /** Every pod of ours that the runtime has, running or not. */
@@ -190,6 +192,9 @@ export interface ContainerSpec {
   logPath: string;
   resources: PodLimits & { oomScoreAdj: number };
 }
+
+/** By `systemd` they lie below slices of systemd, by `cgroupfs` (the runtime itself) below any path. */
+export type CgroupDriver = 'systemd' | 'cgroupfs';
 
 /** A block device of this machine, shown in a container. */
 export interface BlockDevice {

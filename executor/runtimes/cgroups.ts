@@ -19,6 +19,9 @@ export function ownCgroup(text = readFileSync('/proc/self/cgroup', 'utf8')): str
   return basename(unified) === 'leaf' ? dirname(unified) : unified;
 }
 
+/** Where a cgroup is seen: in v1 by the controller that all have who limit anything. */
+export const cgroupAt = (path: string, at = root): string => join(isUnified(at) ? at : hierarchy(at, 'cpu'), path);
+
 const isUnified = (at: string): boolean => existsSync(join(at, 'cgroup.controllers'));
 
 /** Makes a cgroup where it is not there, and its limits what they should be. `path` is below `at`, where cgroups are mounted. */
@@ -47,7 +50,7 @@ export function setCgroup(path: string, limits: PodLimits, at = root): void {
 
 /** Undefined where there is no such cgroup. */
 export function cpuSharesOf(path: string, at = root): number | undefined {
-  const file = isUnified(at) ? join(at, path, 'cpu.weight') : join(hierarchy(at, 'cpu'), path, 'cpu.shares');
+  const file = join(cgroupAt(path, at), isUnified(at) ? 'cpu.weight' : 'cpu.shares');
   if (!existsSync(file)) return undefined;
   const value = Number(readFileSync(file, 'utf8'));
   return isUnified(at) ? sharesOf(value) : value;
@@ -55,8 +58,7 @@ export function cpuSharesOf(path: string, at = root): number | undefined {
 
 /** What those right below one have together. */
 export function sharesBelow(path: string, at = root): number {
-  const directory = join(isUnified(at) ? at : hierarchy(at, 'cpu'), path);
-  const groups = readdirSync(directory, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const groups = readdirSync(cgroupAt(path, at), { withFileTypes: true }).filter((entry) => entry.isDirectory());
   const sum = groups.reduce((total, { name }) => total + (cpuSharesOf(join(path, name), at) ?? 0), 0);
   return Math.min(mostShares, sum);
 }
@@ -102,7 +104,7 @@ const write = (group: string, file: string, value: string | number): void =>
   writeFileSync(join(group, file), String(value));
 
 /** As runtimes convert between the two: 2 … 262144 shares are 1 … 10000 of weight. */
-const weightOf = (shares: number): number => 1 + Math.floor(((shares - 2) * 9999) / (mostShares - 2));
+export const weightOf = (shares: number): number => 1 + Math.floor(((shares - 2) * 9999) / (mostShares - 2));
 const sharesOf = (weight: number): number => 2 + Math.ceil(((weight - 1) * (mostShares - 2)) / 9999);
 
 function removeEmpty(path: string): void {

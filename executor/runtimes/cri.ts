@@ -4,6 +4,7 @@ import { type Duplex, PassThrough } from 'node:stream';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
+  type CgroupDriver,
   type ContainerSpec,
   type ContainerUsage,
   type Exec,
@@ -18,6 +19,7 @@ import {
 } from '../runtime.ts';
 import { Changes, type ChangesOptions } from './changes.ts';
 import { isLate, isMissing, wordsOf } from '../grpc.ts';
+import { cgroupDriverOf } from './cri-cgroup-driver.ts';
 import { type CriClient, connectCri } from './cri-client.ts';
 import { containerConfig, linuxResources, logPathAnnotation, sandboxConfig, specHashAnnotation } from './cri-config.ts';
 import { labels } from './labels.ts';
@@ -40,6 +42,10 @@ export interface CriRuntimeOptions {
   log: Logger;
 }
 
+interface Named {
+  runtime_name: string;
+  runtime_version: string;
+}
 interface Sandbox {
   id: string;
   metadata: { name: string; namespace: string; uid: string; attempt: number };
@@ -91,6 +97,7 @@ const stopTries = 5;
 export class CriRuntime implements Runtime {
   readonly name: string;
   readonly isolates = true;
+  readonly cgroupDriver: CgroupDriver | undefined;
   readonly #version: string;
   readonly #options: CriRuntimeOptions;
   readonly #cri: CriClient;
@@ -103,21 +110,18 @@ export class CriRuntime implements Runtime {
   static async open(options: CriRuntimeOptions): Promise<CriRuntime> {
     const cri = connectCri(options.socket);
     try {
-      const version = await cri.runtime<{ runtime_name: string; runtime_version: string }>(
-        'Version',
-        {},
-        { timeoutMs: 10_000 },
-      );
-      return new CriRuntime(options, cri, version.runtime_name, version.runtime_version);
+      const version = await cri.runtime<Named>('Version', {}, { timeoutMs: 10_000 });
+      return new CriRuntime(options, cri, version, await cgroupDriverOf(cri));
     } catch (error) {
       cri.close();
       throw new Error(`no container runtime answers at ${options.socket}: ${wordsOf(error)}`, { cause: error });
     }
   }
 
-  private constructor(options: CriRuntimeOptions, cri: CriClient, name: string, version: string) {
-    this.name = name;
-    this.#version = version;
+  private constructor(options: CriRuntimeOptions, cri: CriClient, named: Named, cgroupDriver?: CgroupDriver) {
+    this.name = named.runtime_name;
+    this.#version = named.runtime_version;
+    this.cgroupDriver = cgroupDriver;
     this.#options = options;
     this.#cri = cri;
     this.images = new CriImages(cri, name, version);

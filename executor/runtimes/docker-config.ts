@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import type Docker from 'dockerode';
 import { prefix } from '../../api/kinds/names.ts';
 import type { Pod, SeccompProfile, AppArmorProfile } from '../../api/kinds/pod.ts';
@@ -7,6 +7,7 @@ import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
 import { appArmorOf } from '../app-armor.ts';
 import { labels, podLabels, podName } from './labels.ts';
 import { logLimits } from './log-rotation.ts';
+import { isSlice } from './slices.ts';
 import { cpuPeriod, cpuQuota, devicePermissions, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
 
 /** Labels beside those of every runtime; but for the last two they are dockershim's. */
@@ -131,7 +132,7 @@ const common = (
   place: DockerPlace,
   oomScore: number,
 ): Pick<Docker.HostConfig, 'CgroupParent' | 'OomScoreAdj' | 'LogConfig'> => ({
-  ...(cgroupParent && place.takesCgroupParent ? { CgroupParent: cgroupParent } : {}),
+  ...(cgroupParent && place.takesCgroupParent ? { CgroupParent: parentFor(cgroupParent) } : {}),
   OomScoreAdj: Math.max(place.lowestOomScore, oomScore),
   // Whatever the daemon's own choice is: this is the one we can read, and it cannot fill the disk.
   LogConfig: {
@@ -139,6 +140,9 @@ const common = (
     Config: { 'max-size': String(place.maxLogBytes), 'max-file': String(logLimits.keep + 1) },
   },
 });
+
+/** Of a slice Docker wants the name alone. */
+const parentFor = (cgroup: string): string => (isSlice(cgroup) ? basename(cgroup) : cgroup);
 
 function namespaces({ pod, sandboxId, targetId }: ContainerSpec): Docker.HostConfig {
   const { hostNetwork, hostIPC, hostPID, shareProcessNamespace } = pod.spec;

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
 import type { Logger } from '../../lib/log.ts';
 import {
+  type CgroupDriver,
   type ContainerSpec,
   type ContainerUsage,
   type Exec,
@@ -58,6 +59,7 @@ export interface DockerRuntimeOptions {
 export class DockerRuntime implements Runtime {
   readonly name = 'docker';
   readonly isolates = true;
+  readonly cgroupDriver: CgroupDriver | undefined;
   readonly #docker: Docker;
   readonly #options: DockerRuntimeOptions;
   readonly #version: string;
@@ -84,19 +86,16 @@ export class DockerRuntime implements Runtime {
     this.#docker = docker;
     this.#options = options;
     this.#version = version;
+    // Without root it has `none`.
+    this.cgroupDriver = cgroupDriver === 'systemd' || cgroupDriver === 'cgroupfs' ? cgroupDriver : undefined;
     this.images = new DockerImages(docker, pauseImage);
     this.#written = new WrittenBytes(docker, this.#ours);
     this.#place = {
       ...{ owner, network, pauseImage },
-      takesCgroupParent: cgroupDriver === 'cgroupfs',
+      takesCgroupParent: this.cgroupDriver !== undefined,
       lowestOomScore: lowestOomScore(),
       maxLogBytes: options.maxLogBytes ?? logLimits.maxBytes,
     };
-    if (!this.#place.takesCgroupParent)
-      log.warn(
-        { cgroupDriver },
-        'containers are not below the executor’s cgroup, so what Mesos gave does not bound them together: Docker would have to run with the exec-opt native.cgroupdriver=cgroupfs',
-      );
     this.#changes = new Changes({
       events: (listener, ended) => followEvents(docker, this.#ours, listener, ended),
       list: () => this.pods(),

@@ -2,7 +2,9 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import type { CgroupDriver } from '../../executor/runtime.ts';
 import { removeCgroup } from '../../executor/runtimes/cgroups.ts';
+import { removeSlice } from '../../executor/runtimes/slices.ts';
 import { endShims, stopChild } from './daemons.ts';
 import { forwardPackets } from './forwarding.ts';
 import { pauseImage, writeImages } from './images.ts';
@@ -25,9 +27,14 @@ export interface Containerd extends Place {
 
 /**
  * A containerd of its own, with a bridge of its own and images that are made here; with `megabytes` on a disk of its own, which can be full,
- * with `netns` in that network namespace. `stop` leaves the machine as it was.
+ * with `netns` in that network namespace, with the cgroup driver `systemd` only where systemd runs. `stop` leaves the machine as it was.
  */
-export async function startContainerd(number: number, megabytes?: number, netns?: string): Promise<Containerd> {
+export async function startContainerd(
+  number: number,
+  megabytes?: number,
+  netns?: string,
+  driver: CgroupDriver = 'cgroupfs',
+): Promise<Containerd> {
   mkdirSync('/run/km-test', { recursive: true });
   const directory = mkdtempSync('/run/km-test/c-');
   const storage = mkdtempSync('/dev/shm/km-containerd-');
@@ -37,7 +44,7 @@ export async function startContainerd(number: number, megabytes?: number, netns?
   const inside = netns === undefined ? [] : ['nsenter', `--net=/run/netns/${netns}`];
   const here = (program: string, ...args: string[]) => execFileSync('env', [...inside, program, ...args]);
   const stopForwarding = netns === undefined ? forwardPackets() : () => undefined;
-  writeFileSync(join(directory, 'config.toml'), config(directory, storage));
+  writeFileSync(join(directory, 'config.toml'), config(directory, storage, driver));
   mkdirSync(join(directory, 'net.d'));
   writeFileSync(
     join(directory, 'net.d/10-km.conflist'),
@@ -46,7 +53,7 @@ export async function startContainerd(number: number, megabytes?: number, netns?
   const run = () =>
     spawn('env', [...inside, 'containerd', '--config', join(directory, 'config.toml')], { stdio: 'ignore' });
   let child = run();
-  const cgroup = `/km-test-${process.pid}-${number}`;
+  const cgroup = driver === 'systemd' ? `/kmtest${process.pid}x${number}.slice` : `/km-test-${process.pid}-${number}`;
   const stop = async () => {
     await stopChild(child);
     endShims(directory);
@@ -56,7 +63,8 @@ export async function startContainerd(number: number, megabytes?: number, netns?
       `ip link delete ${bridge} 2>/dev/null; grep " ${directory}\\| ${storage}" /proc/self/mounts | cut -d" " -f2 | sort -r | xargs -r -n1 umount -l; true`,
     );
     stopForwarding();
-    removeCgroup(cgroup);
+    if (driver === 'systemd') await removeSlice(cgroup);
+    else removeCgroup(cgroup);
     rmSync(directory, { recursive: true, force: true });
     rmSync(storage, { recursive: true, force: true });
   };
@@ -99,7 +107,7 @@ async function untilReady(socket: string, child: ChildProcess): Promise<void> {
   }
 }
 
-const config = (directory: string, storage: string): string => `version = 2
+const config = (directory: string, storage: string, driver: CgroupDriver): string => `version = 2
 root = "${storage}/root"
 state = "${directory}/state"
 disabled_plugins = ["io.containerd.snapshotter.v1.btrfs","io.containerd.snapshotter.v1.zfs","io.containerd.snapshotter.v1.aufs","io.containerd.snapshotter.v1.devmapper","io.containerd.internal.v1.tracing","io.containerd.tracing.processor.v1.otlp","io.containerd.internal.v1.opt"]
@@ -118,7 +126,7 @@ disabled_plugins = ["io.containerd.snapshotter.v1.btrfs","io.containerd.snapshot
     [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
-        SystemdCgroup = false
+        SystemdCgroup = ${driver === 'systemd'}
   [plugins."io.containerd.grpc.v1.cri".cni]
     bin_dir = "/usr/lib/cni"
     conf_dir = "${directory}/net.d"

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CriRuntime } from '../../executor/runtimes/cri.ts';
+import { cgroupAt } from '../../executor/runtimes/cgroups.ts';
 import { silent } from '../../lib/log.ts';
+import { containerCgroupOf, kernelLimits } from './cgroups-for-tests.ts';
 import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from './containerd.ts';
 import { aPod, collect, containerFor, eventually, exited, sandboxFor } from './pods-for-tests.ts';
 import { describeKubeletOver } from './kubelet-over.suite.ts';
@@ -70,7 +72,7 @@ describeHere('with containerd', () => {
       const image = await runtime.images.pull(busyboxImage, 'IfNotPresent');
       const resources = { cpuShares: 204, cpuQuotaMillicores: 500, memoryLimitBytes: 16 << 20, oomScoreAdj: 1000 };
       await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id, resources }));
-      expect(existsSync(`/sys/fs/cgroup/memory${sandbox.cgroupParent}`)).toBe(true);
+      expect(existsSync(cgroupAt(sandbox.cgroupParent))).toBe(true);
       expect(await exited(runtime, pod.metadata.uid!)).toMatchObject({ exitCode: 137, reason: 'OOMKilled' });
     });
 
@@ -104,17 +106,15 @@ describeHere('with containerd', () => {
     test('gives a running container new limits', async () => {
       const pod = aPod({ command: ['sleep', '100'] }, {}, 'resized');
       const sandbox = sandboxFor(pod, logs());
-      const { id: sandboxId } = await runtime.createSandbox(sandbox);
+      const { id: sandboxId } = await runtime.createSandbox({ ...sandbox, cgroupParent: containerd.cgroup });
       const image = await runtime.images.pull(busyboxImage, 'IfNotPresent');
-      const { id } = await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id }));
+      const { id } = await runtime.start(
+        containerFor(pod, sandboxId, { ...sandbox, cgroupParent: containerd.cgroup }, { imageId: image.id }),
+      );
       const limits = { cpuShares: 512, cpuQuotaMillicores: 250, memoryLimitBytes: 32 << 20, oomScoreAdj: 1000 };
       expect(await runtime.resize(id, limits)).toBe(true);
-      const cgroup = await eventually(
-        () => collect((r) => runtime.exec(id, { command: ['cat', '/proc/self/cgroup'], ...r })),
-        'exec',
-      );
-      const path = /^\d+:memory:(.*)$/m.exec(cgroup.stdout.toString())![1]!;
-      expect(readFileSync(`/sys/fs/cgroup/memory${path}/memory.limit_in_bytes`, 'utf8').trim()).toBe(String(32 << 20));
+      const has = kernelLimits(containerCgroupOf(id, containerd.cgroup));
+      expect(has).toMatchObject({ memory: 32 << 20, cpuQuota: 25_000 });
     });
 
     test('never sees pods of another owner', async () => {

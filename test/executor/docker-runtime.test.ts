@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync, statSync } from 'node:fs';
 import { connect } from 'node:net';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
@@ -8,6 +8,7 @@ import { freePort } from '../../cli/ports.ts';
 import type { ContainerSpec, SandboxSpec } from '../../executor/runtime.ts';
 import { DockerRuntime } from '../../executor/runtimes/docker.ts';
 import { silent } from '../../lib/log.ts';
+import { containerCgroupOf, kernelLimits, within } from './cgroups-for-tests.ts';
 import { type Dockerd, dockerIsHere, startDockerd } from './dockerd.ts';
 import { busyboxImage, pauseImage } from './images.ts';
 import { describeKubeletOver } from './kubelet-over.suite.ts';
@@ -155,30 +156,25 @@ describeHere('with Docker', () => {
       const cgroupParent = `${dockerd.cgroup}/pod${pod.metadata.uid!}`;
       const resources = { cpuShares: 204, cpuQuotaMillicores: 500, memoryLimitBytes: 16 << 20, oomScoreAdj: 1000 };
       const { id, uid } = await start(pod, { resources }, { cgroupParent });
-      const file = (name: string) =>
-        readFileSync(join('/sys/fs/cgroup', name.split('.')[0]!, cgroupParent, id, name), 'utf8').trim();
-      expect([file('cpu.shares'), file('cpu.cfs_quota_us'), file('memory.limit_in_bytes')]).toEqual([
-        '204',
-        '50000',
-        String(16 << 20),
-      ]);
+      const has = kernelLimits(containerCgroupOf(id, cgroupParent));
+      expect(has).toMatchObject({ cpuQuota: 50_000, memory: 16 << 20 });
+      expect(within(has.shares, 204)).toBe(true);
       expect(await exited(runtime, uid)).toMatchObject({ exitCode: 137, reason: 'OOMKilled' });
     });
 
     test('gives a running container new limits', async () => {
-      const { id } = await start(aPod({ command: ['sleep', '100'] }, {}, 'resized'));
+      const { id } = await start(
+        aPod({ command: ['sleep', '100'] }, {}, 'resized'),
+        {},
+        { cgroupParent: dockerd.cgroup },
+      );
       const limits = { cpuShares: 512, cpuQuotaMillicores: 250, memoryLimitBytes: 32 << 20, oomScoreAdj: 1000 };
       expect(await runtime.resize(id, limits)).toBe(true);
-      const path = /^\d+:memory:(.*)$/m.exec(await said(id, 'cat', '/proc/self/cgroup'))![1]!;
-      const of = (controller: string, name: string) =>
-        readFileSync(`/sys/fs/cgroup/${controller}${path}/${name}`, 'utf8').trim();
-      expect([of('memory', 'memory.limit_in_bytes'), of('cpu', 'cpu.cfs_quota_us')]).toEqual([
-        String(32 << 20),
-        '25000',
-      ]);
+      const has = () => kernelLimits(containerCgroupOf(id, dockerd.cgroup));
+      expect(has()).toMatchObject({ memory: 32 << 20, cpuQuota: 25_000 });
       const { cpuQuotaMillicores: _, ...free } = limits;
       expect(await runtime.resize(id, free)).toBe(true);
-      expect(of('cpu', 'cpu.cfs_quota_us')).toBe('-1');
+      expect(has().cpuQuota).toBeUndefined();
     });
 
     test('tells the reasons of images that cannot be had', async () => {

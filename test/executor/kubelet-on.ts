@@ -1,5 +1,5 @@
 import { mkdtempSync, rmSync } from 'node:fs';
-import type { Runtime } from '../../executor/runtime.ts';
+import type { CgroupDriver, Runtime } from '../../executor/runtime.ts';
 import { CriRuntime } from '../../executor/runtimes/cri.ts';
 import { DockerRuntime } from '../../executor/runtimes/docker.ts';
 import { silent } from '../../lib/log.ts';
@@ -21,8 +21,8 @@ export interface KubeletOn {
 }
 
 /** `number` as of `startContainerd`. */
-export async function kubeletOnContainerd(number: number, owner: string): Promise<KubeletOn> {
-  const containerd = await startContainerd(number);
+export async function kubeletOnContainerd(number: number, owner: string, driver?: CgroupDriver): Promise<KubeletOn> {
+  const containerd = await startContainerd(number, undefined, undefined, driver);
   const socket = `unix://${containerd.socket}`;
   return kubeletOn(containerd, await CriRuntime.open({ socket, owner, nodeIp: '127.0.0.1', log: silent }));
 }

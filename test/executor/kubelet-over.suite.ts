@@ -4,6 +4,7 @@ import type { Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { timestamp } from '../../api/meta.ts';
 import { recordOf } from '../../executor/log-record.ts';
 import { podCgroup } from '../../executor/pod-cgroups.ts';
+import { cgroupAt } from '../../executor/runtimes/cgroups.ts';
 import type { Runtime } from '../../executor/runtime.ts';
 import { busyboxImage } from './images.ts';
 import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
@@ -70,7 +71,7 @@ export function describeKubeletOver(name: string, place: () => { cgroup: string;
       });
       await eventually(() => kubelet.apiserver.removed.includes(pod.metadata.uid!), 'the removal', 20_000);
       expect((await kubelet.runtime.pods()).some((p) => p.uid === pod.metadata.uid)).toBe(false);
-      expect(existsSync(`/sys/fs/cgroup/memory${podCgroup(pod, place().cgroup)}`)).toBe(false);
+      expect(existsSync(cgroupAt(podCgroup(pod, place().cgroup)))).toBe(false);
     });
 
     test('a sandbox that is lost is made again, and its containers with it', async () => {

@@ -70,7 +70,7 @@ const hierarchies = (): string[] =>
 function podsBelow(path: string): string[] {
   try {
     const below = readdirSync(path, { recursive: true, withFileTypes: true }).filter((entry) => entry.isDirectory());
-    return below.map((entry) => join(entry.parentPath, entry.name)).filter((name) => /\/pod[^/]/.test(name));
+    return below.map((entry) => join(entry.parentPath, entry.name)).filter((name) => /[/-]pod[^/]/.test(name));
   } catch (error) {
     if (!existsSync(path)) return [];
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;

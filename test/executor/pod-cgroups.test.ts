@@ -1,14 +1,20 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { podLimits } from '../../executor/resources.ts';
-import { cpuSharesOf, ownCgroup, setCgroup, sharesBelow } from '../../executor/runtimes/cgroups.ts';
+import { cgroupParentOf } from '../../executor/pod-cgroups.ts';
+import type { CgroupDriver } from '../../executor/runtime.ts';
+import { cgroupAt, cpuSharesOf, ownCgroup, setCgroup, sharesBelow } from '../../executor/runtimes/cgroups.ts';
+import { driverIn } from '../../executor/runtimes/cri-cgroup-driver.ts';
+import { propertiesOf, sliceBelow } from '../../executor/runtimes/slices.ts';
+import { silent } from '../../lib/log.ts';
+import { kernelLimits, podCgroupOf, within } from './cgroups-for-tests.ts';
 import { busyboxImage, containerdIsHere } from './containerd.ts';
 import { delay } from '../../lib/delay.ts';
 import { kubeletOnContainerd, type KubeletOn } from './kubelet-on.ts';
 import { leftovers } from './leftovers.ts';
-import { aPod, collect, eventually } from './pods-for-tests.ts';
+import { aPod, eventually } from './pods-for-tests.ts';
 
 const resources = (limits?: Record<string, string>, requests?: Record<string, string>) => ({
   resources: { ...(limits ? { limits } : {}), ...(requests ? { requests } : {}) },
@@ -75,15 +81,63 @@ describe('cgroups', () => {
   });
 });
 
+describe('where systemd manages cgroups', () => {
+  const parentOf = (cgroupDriver: CgroupDriver | undefined, chosen = '', isolates = true) =>
+    cgroupParentOf({ isolates, cgroupDriver }, chosen, silent);
+
+  test('pods lie in slices, which are named after where they are', () => {
+    expect(sliceBelow('/km.slice', [])).toBe('/km.slice');
+    expect(sliceBelow('km-a.slice', ['', 'pod1-2'])).toBe('/km.slice/km-a.slice/km-a-pod1_2.slice');
+    expect(parentOf('systemd')).toBe('/km.slice');
+    expect(parentOf('systemd', 'pods-x.slice')).toBe('/pods.slice/pods-x.slice');
+    expect(parentOf(undefined, 'pods.slice')).toBe('/pods.slice');
+    expect(parentOf('cgroupfs', '/x')).toBe('/x');
+    expect(parentOf('cgroupfs')).toBe(join(ownCgroup(), 'km'));
+    expect(parentOf('systemd', '', false)).toBe('');
+  });
+
+  test('a parent that the runtime would not take is refused, with what to do', () => {
+    expect(() => parentOf('systemd', '/x')).toThrow('names /x, which is no slice: name one such as km.slice');
+    expect(() => parentOf('cgroupfs', 'x.slice')).toThrow('names x.slice, a slice of systemd: name a path');
+  });
+
+  test('limits are properties of slices: whole percents of a processor, and infinity for none', () => {
+    const none = '18446744073709551615';
+    expect(propertiesOf({ cpuShares: 1024 })).toEqual([
+      ['CPUWeight', 't', '39'],
+      ['CPUQuotaPerSecUSec', 't', none],
+      ['MemoryMax', 't', none],
+    ]);
+    const limits = { cpuShares: 2, cpuQuotaMillicores: 254, memoryLimitBytes: 1 << 20, pids: 7 };
+    expect(propertiesOf(limits)).toEqual([
+      ['CPUWeight', 't', '1'],
+      ['CPUQuotaPerSecUSec', 't', '260000'],
+      ['MemoryMax', 't', '1048576'],
+      ['TasksMax', 't', '7'],
+    ]);
+  });
+
+  test('containerd 1 tells it by its configuration, others may not', () => {
+    const config = (options: object) =>
+      JSON.stringify({ containerd: { defaultRuntimeName: 'r', runtimes: { x: {}, r: { options } } } });
+    expect(driverIn(config({ SystemdCgroup: true }))).toBe('systemd');
+    expect(driverIn(config({ SystemdCgroup: false }))).toBe('cgroupfs');
+    expect(driverIn(config({}))).toBe('cgroupfs');
+    expect([driverIn(), driverIn('{}'), driverIn('sandboxImage')]).toEqual([undefined, undefined, undefined]);
+  });
+});
+
 const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
 
-describeHere('a pod on containerd', () => {
+const drivers: CgroupDriver[] = existsSync('/run/systemd/system') ? ['cgroupfs', 'systemd'] : ['cgroupfs'];
+
+describeHere.each(drivers)('a pod on containerd with the cgroup driver %s', (driver) => {
   let containerd: KubeletOn['place'];
   let runtime: KubeletOn['runtime'];
   let kubelet: KubeletOn['kubelet'];
   let stop: () => Promise<void>;
   beforeAll(
-    async () => void ({ place: containerd, runtime, kubelet, stop } = await kubeletOnContainerd(15, 'cgroups')),
+    async () => void ({ place: containerd, runtime, kubelet, stop } = await kubeletOnContainerd(15, 'cgroups', driver)),
     60_000,
   );
   afterAll(() => stop(), 60_000);
@@ -97,19 +151,21 @@ describeHere('a pod on containerd', () => {
   };
   const statuses = (pod: Pod) => kubelet.status(pod)?.containerStatuses;
   const ready = (pod: Pod) => eventually(() => statuses(pod)?.every((c) => c.ready), 'the pod to run', 20_000);
-  /** Where the container is in the memory hierarchy, below the tests' own group. */
+  /** Where the container is, as the runtime made it. */
   const groupOf = async (pod: Pod): Promise<string> => {
     await ready(pod);
     const { id } = (await kubelet.pods.container(pod.metadata.uid!, 'c0'))!;
-    const said = await collect((r) => runtime.exec(id, { command: ['cat', '/proc/self/cgroup'], ...r }));
-    return dirname(/^\d+:memory:(.*)$/m.exec(said.stdout.toString())![1]!).slice(containerd.cgroup.length);
+    return podCgroupOf(id, containerd.cgroup);
   };
-  const read = (controller: string, group: string, file: string) =>
-    readFileSync(join('/sys/fs/cgroup', controller, containerd.cgroup, group, file), 'utf8').trim();
+  const below = (...names: string[]) =>
+    driver === 'systemd' ? sliceBelow(containerd.cgroup, names) : join(containerd.cgroup, ...names);
+  const nameOf = (pod: Pod) => `pod${pod.metadata.uid!}`;
 
-  const v1 = existsSync('/sys/fs/cgroup/memory') ? test : test.skip;
+  test('is told to the runtime as one of that driver', () => {
+    expect(runtime.cgroupDriver).toBe(driver);
+  });
 
-  v1('that forks without end has no more processes than a pod may have', async () => {
+  test('that forks without end has no more processes than a pod may have', async () => {
     const script = 'i=0; while [ $i -lt 500 ]; do sleep 1000 & i=$((i+1)); done; sleep 1000';
     const pod = run([{ command: ['sh', '-c', script] }, {}], { restartPolicy: 'Never' });
     const file = async () => {
@@ -117,30 +173,30 @@ describeHere('a pod on containerd', () => {
       return container && existsSync(container.logPath) ? readFileSync(container.logPath, 'utf8') : '';
     };
     await eventually(async () => /can't fork/.test(await file()), 'the kernel to refuse a process', 20_000);
-    expect(read('pids', `/besteffort/pod${pod.metadata.uid!}`, 'pids.max')).toBe('200');
+    expect(kernelLimits(below('besteffort', nameOf(pod))).pids).toBe(200);
     expect(statuses(pod)?.[1]).toMatchObject({ ready: true });
     kubelet.pods.end(pod.metadata.uid!, { graceSeconds: 0, remove: true });
   });
 
-  v1('lies in the cgroup of its class, with limits that hold for all its containers', async () => {
+  test('lies in the cgroup of its class, with limits that hold for all its containers', async () => {
     const full = resources({ cpu: '200m', memory: '32Mi' }, { cpu: '200m', memory: '32Mi' });
     const guaranteed = run([full, full], { overhead: { memory: '8Mi' } });
     const burstable = run([resources({ memory: '64Mi' }, { cpu: '500m', memory: '16Mi' })]);
     const another = run([resources(undefined, { cpu: '250m' })]);
     const bestEffort = run([{}]);
-    expect(await groupOf(guaranteed)).toBe(`/pod${guaranteed.metadata.uid!}`);
-    expect(await groupOf(burstable)).toBe(`/burstable/pod${burstable.metadata.uid!}`);
-    expect(await groupOf(another)).toBe(`/burstable/pod${another.metadata.uid!}`);
-    const least = await groupOf(bestEffort);
-    expect(least).toBe(`/besteffort/pod${bestEffort.metadata.uid!}`);
+    expect(await groupOf(guaranteed)).toBe(below(nameOf(guaranteed)));
+    expect(await groupOf(burstable)).toBe(below('burstable', nameOf(burstable)));
+    expect(await groupOf(another)).toBe(below('burstable', nameOf(another)));
+    expect(await groupOf(bestEffort)).toBe(below('besteffort', nameOf(bestEffort)));
 
-    const own = `/pod${guaranteed.metadata.uid!}`;
-    expect(read('memory', own, 'memory.limit_in_bytes')).toBe(String(72 << 20));
-    expect(read('cpu', own, 'cpu.cfs_quota_us')).toBe('40000');
-    expect(read('memory', await groupOf(another), 'memory.limit_in_bytes')).toMatch(/^9223372036854\d+$/);
-    expect(read('cpu', least, 'cpu.shares')).toBe('2');
-    expect(read('cpu', 'besteffort', 'cpu.shares')).toBe('2');
-    expect(read('cpu', 'burstable', 'cpu.shares')).toBe('768');
+    const own = below(nameOf(guaranteed));
+    const least = below('besteffort', nameOf(bestEffort));
+    expect(kernelLimits(own)).toMatchObject({ memory: 72 << 20, cpuQuota: 40_000 });
+    expect(kernelLimits(below('burstable', nameOf(another))).memory).toBeUndefined();
+    expect(kernelLimits(least).shares).toBe(2);
+    expect(kernelLimits(below('besteffort')).shares).toBe(2);
+    const burstables = () => kernelLimits(below('burstable')).shares;
+    expect(within(burstables(), 768)).toBe(true);
 
     for (const pod of [guaranteed, burstable, bestEffort])
       kubelet.pods.end(pod.metadata.uid!, { graceSeconds: 0, remove: true });
@@ -148,9 +204,8 @@ describeHere('a pod on containerd', () => {
       () => [guaranteed, burstable, bestEffort].every((p) => !kubelet.pods.has(p.metadata.uid!)),
       'them to end',
     );
-    expect(existsSync(join('/sys/fs/cgroup/memory', containerd.cgroup, own))).toBe(false);
-    expect(existsSync(join('/sys/fs/cgroup/memory', containerd.cgroup, least))).toBe(false);
-    expect(read('cpu', 'burstable', 'cpu.shares')).toBe('256');
+    expect([own, least].some((path) => existsSync(cgroupAt(path)))).toBe(false);
+    await eventually(() => within(burstables(), 256), 'the others of its class to have less');
   });
 
   test('is left nothing of when it is deleted while its sandbox is being made', async () => {
@@ -178,17 +233,17 @@ describeHere('a pod on containerd', () => {
     expect(ended.reason).toBe('OOMKilled');
   });
 
-  v1('has new limits as a whole when its containers are resized', async () => {
+  test('has new limits as a whole when its containers are resized', async () => {
     const pod = run([resources({ cpu: '200m', memory: '32Mi' }), resources({ cpu: '100m', memory: '16Mi' })]);
     const group = await groupOf(pod);
-    const limit = () => read('memory', group, 'memory.limit_in_bytes');
-    expect(limit()).toBe(String(48 << 20));
+    const limit = () => kernelLimits(group).memory;
+    expect(limit()).toBe(48 << 20);
     const resized = structuredClone(pod);
     resized.spec.containers[0]!.resources!.limits = { cpu: '400m', memory: '64Mi' };
     kubelet.pods.bound(resized);
-    await eventually(() => limit() === String(80 << 20), 'the pod to have more');
-    expect(read('cpu', group, 'cpu.cfs_quota_us')).toBe('50000');
+    await eventually(() => limit() === 80 << 20, 'the pod to have more');
+    expect(kernelLimits(group).cpuQuota).toBe(50_000);
     kubelet.pods.bound(pod);
-    await eventually(() => limit() === String(48 << 20), 'the pod to have less');
+    await eventually(() => limit() === 48 << 20, 'the pod to have less');
   });
 });
