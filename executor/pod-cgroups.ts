@@ -4,7 +4,7 @@ import type { Logger } from '../lib/log.ts';
 import { podLimits, qosOf } from './resources.ts';
 import type { PodLimits, Runtime } from './runtime.ts';
 import { cpuSharesOf, ownCgroup, removeCgroup, setCgroup, sharesBelow } from './runtimes/cgroups.ts';
-import { isSlice, removeSlice, setSlice, sliceBelow } from './runtimes/slices.ts';
+import { SystemdRefused, isSlice, removeSlice, setSlice, sliceBelow } from './runtimes/slices.ts';
 
 const classes = { Guaranteed: '', Burstable: 'burstable', BestEffort: 'besteffort' } as const;
 const ours = 'km';
@@ -49,8 +49,8 @@ export const podCgroup = (pod: Pod, parent: string): string =>
   below(parent, classes[qosOf(pod)], `pod${pod.metadata.uid ?? ''}`);
 
 /** Makes it with the limits that hold for all containers together; called again, it brings them up to date. No `maxPids`, no such limit. */
-export async function makePodCgroup(pod: Pod, parent: string, maxPids = 0): Promise<void> {
-  try {
+export const makePodCgroup = (pod: Pod, parent: string, maxPids = 0): Promise<void> =>
+  ifAllowed(async () => {
     const limits = podLimits(pod);
     const ofClass = classes[qosOf(pod)];
     // A slice that systemd makes because of one below it has no limits that could be changed later.
@@ -58,25 +58,35 @@ export async function makePodCgroup(pod: Pod, parent: string, maxPids = 0): Prom
       await set(below(parent, ofClass), { cpuShares: limits.cpuShares });
     await set(podCgroup(pod, parent), { ...limits, ...(maxPids > 0 ? { pids: maxPids } : {}) });
     await shareOut(parent);
+  });
+
+/**
+ * Whoever may not make cgroups leaves it to the runtime, which gives each container its limits but the pod none; of slices it needs no
+ * more than the name.
+ */
+async function ifAllowed(work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
   } catch (error) {
-    // Whoever may not make cgroups leaves it to the runtime, which gives each container its limits but the pod none.
-    if (!['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '')) throw error;
+    const isRefused = ['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '');
+    if (!isRefused && !(error instanceof SystemdRefused)) throw error;
   }
 }
 
 /** Limits above what containers may still have; `makePodCgroup` narrows them when these have followed. */
 export const widenPodCgroup = (pod: Pod, parent: string): Promise<void> =>
-  set(podCgroup(pod, parent), { cpuShares: podLimits(pod).cpuShares });
+  ifAllowed(() => set(podCgroup(pod, parent), { cpuShares: podLimits(pod).cpuShares }));
 
 /** Of its class only what the pod had is known, and of a pod that was left behind not even that. */
-export async function removePodCgroup(uid: string, parent: string): Promise<void> {
-  for (const ofClass of Object.values(classes)) {
-    const path = below(parent, ofClass, `pod${uid}`);
-    if (isSlice(parent)) await removeSlice(path);
-    else removeCgroup(path);
-  }
-  await shareOut(parent);
-}
+export const removePodCgroup = (uid: string, parent: string): Promise<void> =>
+  ifAllowed(async () => {
+    for (const ofClass of Object.values(classes)) {
+      const path = below(parent, ofClass, `pod${uid}`);
+      if (isSlice(parent)) await removeSlice(path);
+      else removeCgroup(path);
+    }
+    await shareOut(parent);
+  });
 
 async function shareOut(parent: string): Promise<void> {
   for (const name of ['burstable', 'besteffort'] as const) {

@@ -124,7 +124,7 @@ export class CriRuntime implements Runtime {
     this.cgroupDriver = cgroupDriver;
     this.#options = options;
     this.#cri = cri;
-    this.images = new CriImages(cri, name, version);
+    this.images = new CriImages(cri, this.name, this.#version);
     const events: ChangesOptions['events'] = (listener, failed) => {
       const exits = new CriExits((containerId) => this.#isOver(containerId), listener);
       const following = cri.events((ended) => {

@@ -71,20 +71,29 @@ export function propertiesOf({ cpuShares, cpuQuotaMillicores, memoryLimitBytes, 
 
 const counted = (properties: readonly Property[]): string[] => [String(properties.length), ...properties.flat()];
 
+/** systemd cannot be asked from here (a container without its bus, say), or may not be. */
+export class SystemdRefused extends Error {}
+
 /** Through busctl, which is there wherever systemd is. Rejects with what systemd said. */
 async function manager(method: string, signature: string, args: readonly string[]): Promise<void> {
   const service = ['org.freedesktop.systemd1', '/org/freedesktop/systemd1', 'org.freedesktop.systemd1.Manager'];
   try {
     await run('busctl', ['call', ...service, method, signature, ...args], { timeout: patience });
   } catch (error) {
-    throw new Error(`systemd did not take ${method} of ${args[0] ?? ''}: ${wordsOf(error)}`, { cause: error });
+    const words = wordsOf(error);
+    const Refusal = isMissing(error) || refusals.test(words) ? SystemdRefused : Error;
+    throw new Refusal(`systemd did not take ${method} of ${args[0] ?? ''}: ${words}`, { cause: error });
   }
 }
 
+/** Of busctl, before it has asked and after. */
+const refusals = /Failed to .*\bbus\b|Access denied|authentication required/i;
+
+const isMissing = (error: unknown): boolean => error instanceof Error && 'code' in error && error.code === 'ENOENT';
+
 function wordsOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if ('code' in error && error.code === 'ENOENT')
-    return 'this machine has no busctl, so have the container runtime use the cgroup driver cgroupfs';
+  if (isMissing(error)) return 'there is no busctl here';
   return 'stderr' in error && typeof error.stderr === 'string' && error.stderr ? error.stderr.trim() : error.message;
 }
 

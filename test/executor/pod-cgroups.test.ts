@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { podLimits } from '../../executor/resources.ts';
-import { cgroupParentOf } from '../../executor/pod-cgroups.ts';
+import { cgroupParentOf, makePodCgroup, removePodCgroup } from '../../executor/pod-cgroups.ts';
 import type { CgroupDriver } from '../../executor/runtime.ts';
 import { cgroupAt, cpuSharesOf, ownCgroup, setCgroup, sharesBelow } from '../../executor/runtimes/cgroups.ts';
 import { driverIn } from '../../executor/runtimes/cri-cgroup-driver.ts';
@@ -99,6 +99,19 @@ describe('where systemd manages cgroups', () => {
   test('a parent that the runtime would not take is refused, with what to do', () => {
     expect(() => parentOf('systemd', '/x')).toThrow('names /x, which is no slice: name one such as km.slice');
     expect(() => parentOf('cgroupfs', 'x.slice')).toThrow('names x.slice, a slice of systemd: name a path');
+  });
+
+  test('where systemd may not be asked, pods do without limits of their own', async () => {
+    const pod = aPod(resources({ memory: '10Mi' }));
+    await makePodCgroup(pod, '/kmtest.slice');
+    await removePodCgroup(pod.metadata.uid ?? '', '/kmtest.slice');
+    const { PATH = '' } = process.env;
+    process.env.PATH = ''; // there is no busctl either
+    try {
+      await makePodCgroup(pod, '/kmtest.slice');
+    } finally {
+      process.env.PATH = PATH;
+    }
   });
 
   test('limits are properties of slices: whole percents of a processor, and infinity for none', () => {
