@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import type { AppArmorProfile, Container, Pod } from '../api/kinds/pod.ts';
-import { containersOf } from './last-words.ts';
+import { containersOf } from './containers.ts';
 import type { Failure } from './status-report.ts';
 
 const annotationPrefix = 'container.apparmor.security.beta.kubernetes.io/';

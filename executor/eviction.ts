@@ -1,7 +1,7 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import { formatBytes, quantity } from '../api/quantity.ts';
 import { isStatic } from './static-pod.ts';
-import { containersOf } from './last-words.ts';
+import { containersOf } from './containers.ts';
 
 export type Scarce = 'memory' | 'ephemeral-storage' | 'pids';
 

@@ -2,6 +2,7 @@ import { constants } from 'node:fs';
 import { chmod, mkdir, open } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { Container, Pod } from '../api/kinds/pod.ts';
+import { containersOf } from './containers.ts';
 import { asWritten, recordOf } from './log-record.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
 
@@ -62,12 +63,6 @@ export class LastWords {
     return join(this.#directory(), 'last-words', `${container}-${attempt}`);
   }
 }
-
-export const containersOf = ({ spec }: Pod): Container[] => [
-  ...spec.containers,
-  ...(spec.initContainers ?? []),
-  ...(spec.ephemeralContainers ?? []),
-];
 
 /** Only of a plain file, and never through a link. */
 const beginning = (path: string, bytes: number): Promise<string> => slice(path, () => 0, bytes);

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { StatusError } from '../api/status.ts';
-import { containersOf } from './last-words.ts';
+import { containersOf } from './containers.ts';
 import type { LogOptions } from './logs.ts';
 import { readLog } from './logs.ts';
 import type { Pods } from './pods.ts';

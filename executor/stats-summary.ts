@@ -1,6 +1,6 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import { timestamp } from '../api/meta.ts';
-import { containersOf } from './last-words.ts';
+import { containersOf } from './containers.ts';
 import type { MetricsFacts } from './node-metrics.ts';
 import type { UsageNow } from './usage.ts';
 

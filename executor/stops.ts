@@ -1,6 +1,6 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import type { Kubelet } from './kubelet.ts';
-import { containersOf } from './last-words.ts';
+import { containersOf } from './containers.ts';
 import { type Stop, isSidecar, latestOf } from './plan.ts';
 import { runHook } from './probes/hook.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';

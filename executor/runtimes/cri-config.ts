@@ -1,7 +1,8 @@
 import { join } from 'node:path';
 import { prefix } from '../../api/kinds/names.ts';
-import type { AppArmorProfile, Container, Pod, SeccompProfile } from '../../api/kinds/pod.ts';
+import type { AppArmorProfile, Pod, SeccompProfile } from '../../api/kinds/pod.ts';
 import { appArmorOf } from '../app-armor.ts';
+import { containersOf } from '../containers.ts';
 import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
 import { labels, podLabels, podName } from './labels.ts';
 import { cpuPeriod, cpuQuota, devicePermissions, groupsOf, maskedPaths, readonlyPaths } from './security.ts';
@@ -18,7 +19,7 @@ const propagations = {
 export function sandboxConfig(spec: SandboxSpec, owner: string): object {
   const { pod, dns } = spec;
   const { securityContext } = pod.spec;
-  const privileged = allContainers(pod).some((c) => c.securityContext?.privileged);
+  const privileged = containersOf(pod).some((c) => c.securityContext?.privileged);
   return {
     metadata: { ...podName(pod), attempt: spec.attempt },
     // On the node's network a sandbox must not name a host.
@@ -143,9 +144,3 @@ const namespaces = (pod: Pod): object => ({
   pid: pod.spec.hostPID ? 'NODE' : pod.spec.shareProcessNamespace ? 'POD' : 'CONTAINER',
   ipc: pod.spec.hostIPC ? 'NODE' : 'POD',
 });
-
-const allContainers = ({ spec }: Pod): Container[] => [
-  ...(spec.initContainers ?? []),
-  ...spec.containers,
-  ...(spec.ephemeralContainers ?? []),
-];

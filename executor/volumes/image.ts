@@ -1,5 +1,5 @@
 import type { Pod } from '../../api/kinds/pod.ts';
-import { containersOf } from '../last-words.ts';
+import { containersOf } from '../containers.ts';
 import { VolumeError, type VolumeType } from './volume.ts';
 
 /** The files of an image as a volume: the runtime itself mounts them where it can, so they have no place on this machine that we know of. */

@@ -57,15 +57,18 @@ export function podRuns(kubelet: () => TestKubelet, image: string): PodRuns {
       kubelet().pods.admit(pod.metadata.uid!);
       return pod;
     },
-    until: (pod, what, is) =>
-      eventually(
-        () => {
-          const status = kubelet().status(pod);
-          return status && is(status) ? status : undefined;
-        },
-        what,
-        30_000,
-      ),
+    until: async (pod, what, is) => {
+      const wanted = () => {
+        const status = kubelet().status(pod);
+        return status && is(status) ? status : undefined;
+      };
+      try {
+        return await eventually(wanted, what, 30_000);
+      } catch (error) {
+        const last = JSON.stringify([kubelet().status(pod), kubelet().apiserver.events.slice(-10)]);
+        throw new Error(`${(error as Error).message}; status and last events: ${last}`, { cause: error });
+      }
+    },
     running: (pod) => runs.until(pod, 'every container to be ready', (s) => s.containerStatuses?.every((c) => c.ready)),
     ended: (pod, phase = 'Succeeded') => runs.until(pod, phase, (s) => s.phase === phase),
     async ask(pod, script, container = 'c') {
