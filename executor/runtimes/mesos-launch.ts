@@ -13,7 +13,7 @@ export type Launch = Omit<CallLaunchContainer, 'container_id'>;
 export interface LaunchPlace {
   /** Of the container's own, on this machine. */
   directory: string;
-  /** A file with its process id, there once all its volumes are; where the machine's files are the container's. */
+  /** A file that has its process id, in a line, once all its volumes are there; where the machine's files are the container's. */
   ready: string;
   powers: ProcessPowers;
   /** Text of a Docker config.json for its image. */
@@ -58,7 +58,7 @@ function ofMachine(spec: ContainerSpec, { directory, ready, powers }: LaunchPlac
   // The terminal is made by the agent. A file is renamed, so that nobody reads half of it.
   const plain = { ...spec, container: { ...container, tty: false } };
   const places = { root: join(directory, 'root'), work: join(directory, 'work') };
-  const full = containerCommand(plain, argv, powers, places, `echo $$ > '${ready}.new'; mv '${ready}.new' '${ready}'`);
+  const full = containerCommand(plain, argv, powers, places, ready);
   return { command: { shell: false, value: full[0] ?? program, arguments: full } };
 }
 

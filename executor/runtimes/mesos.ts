@@ -119,7 +119,7 @@ export class MesosRuntime implements Runtime {
   }
 
   pod(uid: string): Promise<RuntimePod | undefined> {
-    return Promise.resolve(this.#records.pods().find((pod) => pod.uid === uid));
+    return Promise.resolve(this.#records.pods().findLast((pod) => pod.uid === uid));
   }
 
   createSandbox(spec: SandboxSpec): Promise<{ id: string; ip: string }> {
@@ -182,8 +182,9 @@ export class MesosRuntime implements Runtime {
   async #untilReady(ready: string, { gone }: Live): Promise<number | undefined> {
     let isGone = false;
     void gone.then(() => (isGone = true));
-    while (!isGone && !existsSync(ready)) await delay(lookEvery, this.#closing.signal);
-    return existsSync(ready) ? Number(readFileSync(ready, 'utf8')) : undefined;
+    const said = () => (existsSync(ready) ? readFileSync(ready, 'utf8') : '');
+    while (!isGone && !said().endsWith('\n')) await delay(lookEvery, this.#closing.signal);
+    return Number(said()) || undefined;
   }
 
   async stop(containerId: string, graceSeconds: number): Promise<void> {

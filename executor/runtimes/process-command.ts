@@ -43,15 +43,16 @@ export function commandExists(command: string, path: string, spec: ContainerSpec
     : path.split(':').some((dir) => existsSync(join(dir, command)) || mounted(dir));
 }
 
-/** Said when everything is mounted: whoever holds the other end of descriptor 3 sees it closed. */
-const closesPipe = 'exec 3>&-';
+/** Said when everything is mounted and the root is the container's own: whoever enters it before would be in the machine's. */
+const closes = 'exec 3>&-';
 
 /**
  * The argv that becomes one container, the same pid all the way:
  *
  *   setpriv (die with the executor) → unshare (own mounts) → sh (mounts, directory) → setpriv (user) → command
  *
- * `ready` is what its shell does once the volumes are there, instead of closing descriptor 3 if there are any.
+ * Once the volumes are there, if there are any, its shell closes descriptor 3; or, whether there are any or not, it writes its pid and a
+ * line's end to the file `ready`, which it opened before: the container may see another file there.
  */
 export function containerCommand(
   spec: ContainerSpec,
@@ -78,20 +79,14 @@ export function containerCommand(
   const { supplementalGroups = [], fsGroup } = pod.spec.securityContext ?? {};
   const groups = [...supplementalGroups, ...(fsGroup === undefined ? [] : [fsGroup])];
   const inner = [...setpriv(powers, user, group, groups), ...(container.tty ? pseudoTerminal(argv) : argv)];
-  const start = `cd -- ${quote(container.workingDir || directory.work)}; exec "$@"`;
-  const script = needsOwnRoot(mounts)
-    ? [
-        'set -e',
-        ...mountScript(mounts, directory.root),
-        ready ?? closesPipe,
-        `exec chroot "$km_root" /bin/sh -c ${quote(start)} sh "$@"`,
-      ]
-    : [
-        'set -e',
-        ...mountScript(mounts, directory.root),
-        ...(ready ? [ready] : mounts.length > 0 ? [closesPipe] : []),
-        start,
-      ];
+  const says = ready ? [`echo $$ >&3; ${closes}`] : mounts.length > 0 ? [closes] : [];
+  const start = [...says, `cd -- ${quote(container.workingDir || directory.work)}`, 'exec "$@"'].join('; ');
+  const script = [
+    'set -e',
+    ...(ready ? [`exec 3>${quote(ready)}`] : []),
+    ...mountScript(mounts, directory.root),
+    needsOwnRoot(mounts) ? `exec chroot "$km_root" /bin/sh -c ${quote(start)} sh "$@"` : start,
+  ];
   const shell = ['/bin/sh', '-c', script.join('\n'), 'sh', ...inner];
   return [
     ...(powers.pdeathsig ? ['setpriv', '--pdeathsig', 'KILL', '--'] : []),

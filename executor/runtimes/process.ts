@@ -84,7 +84,7 @@ export class ProcessRuntime implements Runtime {
   }
 
   pod(uid: string): Promise<RuntimePod | undefined> {
-    return Promise.resolve(this.#records.pods().find((pod) => pod.uid === uid));
+    return Promise.resolve(this.#records.pods().findLast((pod) => pod.uid === uid));
   }
 
   createSandbox(spec: SandboxSpec): Promise<{ id: string; ip: string }> {

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { ProcessRuntime } from '../../executor/runtimes/process.ts';
-import { powersOf } from '../../executor/runtimes/process-command.ts';
+import { containerCommand, powersOf } from '../../executor/runtimes/process-command.ts';
 import { silent } from '../../lib/log.ts';
 import { aPod, containerFor, containerOf, eventually, sandboxFor } from './pods-for-tests.ts';
 import { describeRuntime } from './runtime.suite.ts';
@@ -131,3 +131,19 @@ describe('the process runtime alone', () => {
 
 const isRunning = (pid: number): boolean =>
   existsSync(`/proc/${pid}/stat`) && !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+
+// Whoever ran a command in between was in the machine's root: once in a few hundred starts of a busy machine.
+test.each([undefined, '/x/ready'])(
+  'a container with a root of its own says that it is there in this root, not before',
+  (ready) => {
+    const pod = aPod();
+    const spec = {
+      ...containerFor(pod, 's', sandboxFor(pod, '/tmp'), {}),
+      mounts: [{ hostPath: '/tmp', containerPath: '/km-own-root', readOnly: false }],
+    };
+    const powers = { ...powersOf('linux', 0), mounts: true };
+    const script = containerCommand(spec, ['true'], powers, { root: '/r', work: '/w' }, ready).join('\n');
+    expect(script.split('exec chroot')[0]).not.toContain('exec 3>&-');
+    expect(script.split('exec chroot')[1]).toContain('exec 3>&-');
+  },
+);
