@@ -34,7 +34,7 @@ const refresh = 60_000;
 const retry = 1_000;
 /** What an evicted pod has, seconds. */
 const evictionGrace = 1;
-/** How long the end of a pod waits for its last status to be written, ms: an outage must not keep Mesos from learning of it. */
+/** How long the end of a pod waits for the apiserver, to take its last status and then to remove it, ms: an outage must not keep Mesos from learning of it. */
 const patience = 5_000;
 
 /**
@@ -390,15 +390,18 @@ export class PodWorker {
     const ended = await runtime.pod(uid!);
     const remove = (this.#ending?.remove ?? false) || this.#pod.metadata.deletionTimestamp !== undefined;
     if (!this.#absent && !isTerminal(this.#pod)) await this.#publish(ended, remove);
-    await this.#written();
+    await soon(statuses.flush(uid!));
     const { phase = 'Failed' } = statuses.latest(uid!) ?? this.#pod.status ?? {};
     if (ended) await runtime.removeSandbox(ended.sandbox.id);
     await this.#kubelet.csi?.release(uid!);
     await removeVolumes(this.#pod, this.#volumeDirectory());
     rmSync(logDirectory(this.#pod, this.#kubelet.logs), { recursive: true, force: true });
     if (this.#kubelet.cgroupParent) await removePodCgroup(uid!, this.#kubelet.cgroupParent);
+    const removing = remove && !this.#absent ? apiserver.removePod(this.#pod) : Promise.resolve();
+    // Whoever hears that the last task is gone may end this executor, and then nobody would remove the object.
+    await soon(removing.catch(() => undefined));
     report(uid!, { phase, gone: true });
-    if (remove && !this.#absent) await apiserver.removePod(this.#pod);
+    await removing;
     this.#finished = true;
     this.#probes.close();
     clearTimeout(this.#timer);
@@ -407,14 +410,6 @@ export class PodWorker {
     this.#kubelet.sources.forget(uid!);
     this.#kubelet.probeCounts.forget(uid!);
     this.#onFinished(this.#absent);
-  }
-
-  /** Waits for the last status to be written, but not for ever. */
-  async #written(): Promise<void> {
-    const late = new AbortController();
-    const enough = delay(patience, late.signal).catch(() => undefined);
-    await Promise.race([this.#kubelet.statuses.flush(this.#pod.metadata.uid!), enough]);
-    late.abort();
   }
 
   /** Seconds that a container has from now on. */
@@ -439,4 +434,11 @@ export class PodWorker {
   #volumeDirectory(): string {
     return join(this.#kubelet.volumes, this.#pod.metadata.uid!);
   }
+}
+
+/** Waits, but not for ever. */
+async function soon(work: Promise<void>): Promise<void> {
+  const late = new AbortController();
+  await Promise.race([work, delay(patience, late.signal).catch(() => undefined)]);
+  late.abort();
 }

@@ -303,6 +303,19 @@ describe('the end of a pod', () => {
     },
   });
 
+  test('its object is removed before Mesos hears that its task is gone, and may end the executor', async () => {
+    const pod = run([sh('sleep 1000')], { terminationGracePeriodSeconds: 0 });
+    await until(pod, 'Running', (s) => s.phase === 'Running');
+    const removing = mock.method(kubelet.apiserver, 'removePod', async () => {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+      kubelet.apiserver.removed.push(pod.metadata.uid!);
+    });
+    kubelet.pods.end(pod.metadata.uid!, { graceSeconds: 0, remove: true });
+    await eventually(() => kubelet.reports.get(pod.metadata.uid!)?.gone, 'Mesos to be told');
+    expect(kubelet.apiserver.removed).toContain(pod.metadata.uid!);
+    removing.mock.restore();
+  });
+
   test('deletion stops it gracefully, tells how it ended, removes it and leaves nothing', async () => {
     const pod = run([sh('trap "exit 0" TERM; while :; do sleep 0.05; done')], {
       volumes: [{ name: 'e', emptyDir: {} }],
@@ -312,6 +325,7 @@ describe('the end of a pod', () => {
     kubelet.pods.bound(deleted(pod, 30));
     await eventually(() => kubelet.apiserver.removed.includes(pod.metadata.uid!), 'the removal');
     expect(kubelet.status(pod)).toMatchObject({ phase: 'Succeeded' });
+    await eventually(() => kubelet.reports.get(pod.metadata.uid!)?.gone, 'Mesos to be told');
     expect(kubelet.reports.get(pod.metadata.uid!)).toMatchObject({ phase: 'Succeeded', gone: true });
     expect((await kubelet.runtime.pods()).some((p) => p.uid === pod.metadata.uid)).toBe(false);
     for (const room of ['volumes', 'logs']) {
