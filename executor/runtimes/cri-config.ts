@@ -9,6 +9,8 @@ import { cpuPeriod, cpuQuota, devicePermissions, groupsOf, maskedPaths, readonly
 
 export const specHashAnnotation = 'io.kubernetes.container.hash';
 export const logPathAnnotation = `${prefix}log-path`;
+/** Ids with commas between: lists name only the image that a container is made of. */
+export const mountedImagesAnnotation = `${prefix}mounted-images`;
 
 const propagations = {
   HostToContainer: 'PROPAGATION_HOST_TO_CONTAINER',
@@ -80,6 +82,7 @@ export function containerConfig(spec: ContainerSpec, owner: string): object {
     annotations: {
       [specHashAnnotation]: spec.specHash,
       [logPathAnnotation]: `${spec.sandbox.logDirectory}/${spec.logPath}`,
+      ...(spec.images.length > 0 ? { [mountedImagesAnnotation]: spec.images.map(({ id }) => id).join() } : {}),
     },
     log_path: spec.logPath,
     stdin: container.stdin ?? false,

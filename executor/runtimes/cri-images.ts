@@ -8,6 +8,7 @@ import {
 } from '../runtime.ts';
 import { isMissing, wordsOf } from '../grpc.ts';
 import type { CriClient } from './cri-client.ts';
+import { mountedImagesAnnotation } from './cri-config.ts';
 import { neverPulled, withEach } from './pulls.ts';
 
 interface Image {
@@ -19,6 +20,18 @@ interface Image {
   username: string;
   pinned: boolean;
 }
+
+/** A container, as one of those who use images. */
+interface User {
+  image: { image: string };
+  image_ref: string;
+  annotations: Record<string, string>;
+}
+
+export const imagesOf = ({ image, image_ref, annotations }: User): string[] => [
+  ...[image.image, image_ref],
+  ...(annotations[mountedImagesAnnotation]?.split(',') ?? []),
+];
 
 const pullTimeout = 30 * 60_000;
 
@@ -71,10 +84,10 @@ export class CriImages implements Images {
   async list(): Promise<RuntimeImage[]> {
     const [{ images }, { containers }, { info }] = await Promise.all([
       this.#cri.image<{ images: Image[] }>('ListImages', {}),
-      this.#cri.runtime<{ containers: { image: { image: string }; image_ref: string }[] }>('ListContainers', {}),
+      this.#cri.runtime<{ containers: User[] }>('ListContainers', {}),
       this.#cri.runtime<{ info: Record<string, string> }>('Status', { verbose: true }),
     ]);
-    const used = new Set(containers.flatMap(({ image, image_ref }) => [image.image, image_ref]));
+    const used = new Set(containers.flatMap(imagesOf));
     const sandboxImage = sandboxImageIn(info);
     return images.map(({ id, repo_tags, repo_digests, size, pinned }) => {
       const names = [...repo_digests, ...repo_tags];

@@ -1,6 +1,6 @@
 import { expect, test } from '@jest/globals';
-import { containerConfig } from '../../executor/runtimes/cri-config.ts';
-import { mountsOf } from '../../executor/runtimes/cri-images.ts';
+import { containerConfig, mountedImagesAnnotation } from '../../executor/runtimes/cri-config.ts';
+import { imagesOf, mountsOf } from '../../executor/runtimes/cri-images.ts';
 import { imageMounts } from '../../executor/volumes.ts';
 import { aPod, containerFor, sandboxFor } from './pods-for-tests.ts';
 
@@ -23,12 +23,20 @@ test('an image is mounted where its container wants it, as its runtime is told',
     { reference: 'i:1', policy: 'Never', containerPath: '/part', subPath: 'of/it' },
   ]);
   const images = mounts.map(({ containerPath, subPath }) => ({ id: 'sha256:1', containerPath, subPath }));
-  expect(containerConfig({ ...containerFor(pod, 's', sandboxFor(pod, '/tmp'), {}), images }, 'o')).toMatchObject({
+  const config = containerConfig({ ...containerFor(pod, 's', sandboxFor(pod, '/tmp'), {}), images }, 'o');
+  expect(config).toMatchObject({
     mounts: [
       { container_path: '/all', image: { image: 'sha256:1' }, image_sub_path: '', readonly: true },
       { container_path: '/part', image: { image: 'sha256:1' }, image_sub_path: 'of/it', readonly: true },
     ],
+    annotations: { [mountedImagesAnnotation]: 'sha256:1,sha256:1' },
   });
+});
+
+test('an image that is mounted is in use, and not removed for want of room', () => {
+  const annotations = { [mountedImagesAnnotation]: 'sha256:1,sha256:2' };
+  expect(imagesOf({ image: { image: 'a' }, image_ref: 'b', annotations })).toEqual(['a', 'b', 'sha256:1', 'sha256:2']);
+  expect(imagesOf({ image: { image: 'a' }, image_ref: 'b', annotations: {} })).toEqual(['a', 'b']);
 });
 
 test.each([
