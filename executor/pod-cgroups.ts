@@ -48,8 +48,11 @@ export function cgroupParentOf(
 export const podCgroup = (pod: Pod, parent: string): string =>
   below(parent, classes[qosOf(pod)], `pod${pod.metadata.uid ?? ''}`);
 
-/** Makes it with the limits that hold for all containers together; called again, it brings them up to date. No `maxPids`, no such limit. */
-export const makePodCgroup = (pod: Pod, parent: string, maxPids = 0): Promise<void> =>
+/**
+ * Makes it with the limits that hold for all containers together; called again, it brings them up to date. No `maxPids`, no such limit.
+ * Answers why that is not for us to do, if so.
+ */
+export const makePodCgroup = (pod: Pod, parent: string, maxPids = 0): Promise<Error | undefined> =>
   ifAllowed(async () => {
     const limits = podLimits(pod);
     const ofClass = classes[qosOf(pod)];
@@ -64,21 +67,24 @@ export const makePodCgroup = (pod: Pod, parent: string, maxPids = 0): Promise<vo
  * Whoever may not make cgroups leaves it to the runtime, which gives each container its limits but the pod none; of slices it needs no
  * more than the name.
  */
-async function ifAllowed(work: () => Promise<void>): Promise<void> {
+async function ifAllowed(work: () => Promise<void>): Promise<Error | undefined> {
   try {
     await work();
+    return undefined;
   } catch (error) {
+    if (!(error instanceof Error)) throw error;
     const isRefused = ['EACCES', 'EPERM', 'EROFS'].includes((error as NodeJS.ErrnoException).code ?? '');
     if (!isRefused && !(error instanceof SystemdRefused)) throw error;
+    return error;
   }
 }
 
 /** Limits above what containers may still have; `makePodCgroup` narrows them when these have followed. */
-export const widenPodCgroup = (pod: Pod, parent: string): Promise<void> =>
+export const widenPodCgroup = (pod: Pod, parent: string): Promise<unknown> =>
   ifAllowed(() => set(podCgroup(pod, parent), { cpuShares: podLimits(pod).cpuShares }));
 
 /** Of its class only what the pod had is known, and of a pod that was left behind not even that. */
-export const removePodCgroup = (uid: string, parent: string): Promise<void> =>
+export const removePodCgroup = (uid: string, parent: string): Promise<unknown> =>
   ifAllowed(async () => {
     for (const ofClass of Object.values(classes)) {
       const path = below(parent, ofClass, `pod${uid}`);

@@ -170,12 +170,14 @@ export class PodWorker {
       await this.#sync();
     } catch (err) {
       if (this.#closed || (this.#step.signal.aborted && this.#dirty)) return;
-      this.#kubelet.log.warn(
-        { err, pod: this.#pod.metadata.name, namespace: this.#pod.metadata.namespace },
-        'pod could not be brought forward; trying again',
-      );
+      this.#warn(err, 'pod could not be brought forward; trying again');
       this.#wakeIn(retry);
     }
+  }
+
+  #warn(err: unknown, what: string): void {
+    const { name, namespace } = this.#pod.metadata;
+    this.#kubelet.log.warn({ err, pod: name, namespace }, what);
   }
 
   /** The soonest of a turn counts. */
@@ -237,7 +239,9 @@ export class PodWorker {
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);
       const { cgroupParent, podMaxPids } = this.#kubelet;
-      if (cgroupParent) await makePodCgroup(this.#pod, cgroupParent, podMaxPids);
+      const refused = cgroupParent ? await makePodCgroup(this.#pod, cgroupParent, podMaxPids) : undefined;
+      if (refused)
+        this.#warn(refused, 'the pod has no limits as a whole, only its containers have: its cgroup cannot be made');
       const handler = await runtimeHandler(this.#kubelet, this.#pod);
       const spec = sandboxSpec(this.#pod, attempt, this.#kubelet, handler);
       made = await runtime.createSandbox(spec, this.#step.signal);

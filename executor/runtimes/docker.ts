@@ -96,6 +96,11 @@ export class DockerRuntime implements Runtime {
       lowestOomScore: lowestOomScore(),
       maxLogBytes: options.maxLogBytes ?? logLimits.maxBytes,
     };
+    if (!this.#place.takesCgroupParent)
+      log.warn(
+        { cgroupDriver },
+        'this Docker puts containers into no cgroup that it is told, so neither what Mesos gave nor the limits of a pod bound them together',
+      );
     this.#changes = new Changes({
       events: (listener, ended) => followEvents(docker, this.#ours, listener, ended),
       list: () => this.pods(),
