@@ -74,7 +74,7 @@ export interface ImageMount extends Omit<ContainerSpec['images'][number], 'id'> 
 
 /** A container's mounts of images; all others are those of `containerMounts`. */
 export function imageMounts(pod: Pod, container: Container, env: ReadonlyMap<string, string>): ImageMount[] {
-  const images = new Map((pod.spec.volumes ?? []).map(({ name, image }) => [name, image]));
+  const images = imageVolumes(pod);
   return (container.volumeMounts ?? []).flatMap((mount) => {
     const image = images.get(mount.name);
     if (!image) return [];
@@ -95,7 +95,7 @@ export async function containerMounts(
   directory: string | undefined,
 ): Promise<ContainerSpec['mounts']> {
   const readOnly = readOnlyClaims(pod);
-  const images = new Set((pod.spec.volumes ?? []).filter(({ image }) => image).map(({ name }) => name));
+  const images = imageVolumes(pod);
   const mounts = (container.volumeMounts ?? []).filter(({ name }) => !images.has(name));
   return Promise.all(
     mounts.map(async (mount, i) => {
@@ -113,6 +113,9 @@ export async function containerMounts(
     }),
   );
 }
+
+const imageVolumes = ({ spec }: Pod): Map<string, NonNullable<Volume['image']>> =>
+  new Map((spec.volumes ?? []).flatMap(({ name, image }) => (image ? [[name, image]] : [])));
 
 const mountPathOf = ({ mountPath }: VolumeMount): string => normalize(mountPath).replace(/(.)\/$/, '$1');
 

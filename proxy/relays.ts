@@ -26,7 +26,7 @@ const tries = 3;
 /** Datagrams that wait for a client's socket. */
 const maxWaiting = 64;
 
-export interface RelayLimits {
+interface RelayLimits {
   /** At once, of one port. */
   connections: number;
   memory: RelayMemory;
