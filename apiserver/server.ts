@@ -94,7 +94,11 @@ export function createServer(parts: Parts, tls: TlsFiles, maxRequestBytes: numbe
     const letIn = await handler.letIn(raw, reply.raw);
     const { seat } = letIn;
     if (seat) showFlow(seat, reply.raw);
-    if (!isPassedOn(letIn)) return void asked.set(raw, letIn);
+    if (!isPassedOn(letIn)) {
+      // Without a type fastify reads no body whose length is not told, as that of `kubectl create --raw` is.
+      if ('stream' in raw && !raw.stream.endAfterHeaders) raw.headers['content-type'] ??= 'application/json';
+      return void asked.set(raw, letIn);
+    }
     reply.hijack();
     await handler.serve(letIn, raw, reply.raw, empty);
   });
