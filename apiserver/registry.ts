@@ -253,6 +253,7 @@ function prepareNew(object: KubeObject, kind: Kind): void {
   metadata.uid = randomUUID();
   metadata.creationTimestamp = timestamp(Date.now());
   if (kind.generation !== false) metadata.generation = 1;
+  dropEmpty(metadata);
 }
 
 /** Gives back to an updated object what its door may not change. */
@@ -280,6 +281,13 @@ function prepareChanged(object: KubeObject, old: Readonly<KubeObject>, kind: Kin
     kind.prepareStatus?.(object, old);
   }
   narrow(kind, door)?.prepare(object, old);
+  dropEmpty(metadata);
+}
+
+/** Empty ones are as good as none, and not kept: `kubectl diff` gives every object annotations. */
+function dropEmpty(metadata: KubeObject['metadata']): void {
+  for (const field of ['annotations', 'labels', 'finalizers', 'ownerReferences'] as const)
+    if (metadata[field] && Object.keys(metadata[field]).length === 0) delete metadata[field];
 }
 
 function keep<T extends object>(target: T, source: Readonly<T>, field: keyof T): void {

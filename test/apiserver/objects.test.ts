@@ -1,6 +1,8 @@
+import { once } from 'node:events';
+import { connect } from 'node:http2';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { startEtcd, type EtcdProcess } from './etcd-process.ts';
-import { startServer, type TestServer, listOf } from './harness.ts';
+import { adminToken, startServer, type TestServer, listOf } from './harness.ts';
 
 const cms = '/api/v1/namespaces/default/configmaps';
 const pods = '/api/v1/namespaces/default/pods';
@@ -64,6 +66,26 @@ describe.each(['embedded', 'etcd'])('objects kept in %s', (which) => {
       reason: 'NotFound',
       message: 'configmaps "none" not found',
     });
+  });
+
+  test('have no empty metadata, neither made nor changed', async () => {
+    const nothing = { annotations: {}, labels: {}, finalizers: [], ownerReferences: [] };
+    const made = await call('POST', cms, { metadata: { name: 'bare', ...nothing } });
+    const fieldsOf = ({ json }: typeof made) => Object.keys(json['metadata'] as object);
+    expect(fieldsOf(made).filter((field) => field in nothing)).toEqual([]);
+    const headers = { 'content-type': 'application/merge-patch+json' };
+    const changed = await call('PATCH', `${cms}/bare`, { metadata: nothing }, headers);
+    expect(changed.text).toBe(made.text);
+  });
+
+  test('are read from a body of unknown length and type over HTTP/2, as kubectl create --raw sends it', async () => {
+    const session = connect(`https://127.0.0.1:${s.port}`, { rejectUnauthorized: false });
+    const stream = session.request({ ':method': 'POST', ':path': cms, authorization: `Bearer ${adminToken}` });
+    stream.end(JSON.stringify(configMap('raw', { data: { x: '1' } })));
+    const [answer] = (await once(stream, 'response')) as [{ ':status': number }];
+    session.close();
+    expect(answer[':status']).toBe(201);
+    expect((await call('GET', `${cms}/raw`)).json).toMatchObject({ data: { x: '1' } });
   });
 
   test('get a name from generateName', async () => {
