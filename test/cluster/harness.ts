@@ -1,11 +1,12 @@
 import { randomInt } from 'node:crypto';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { globSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type ClusterDeps, type ClusterOptions, type LocalCluster, startCluster } from '../../cli/cluster.ts';
 import { Client } from '../../client/client.ts';
 import { readKubeconfig } from '../../client/kubeconfig.ts';
 import { silent } from '../../lib/log.ts';
+import { hasFailed } from '../jest/runtime.ts';
 import { Kubectl, newestKubectl } from './kubectl.ts';
 
 export interface TestCluster extends LocalCluster {
@@ -66,10 +67,19 @@ export async function startTestCluster(
     stop: async () => {
       await client.close();
       await Object.getPrototypeOf(cluster).stop.call(cluster);
+      if (hasFailed()) console.log(endsOfLogs(dir));
       if (!process.env.KM_KEEP && !overrides.dir) rmSync(dir, { recursive: true, force: true });
     },
   });
 }
+
+/** What each server and each executor said last. */
+const endsOfLogs = (dir: string): string =>
+  globSync(['logs/*.log', 'mesos/*/slaves/*/frameworks/*/executors/*/runs/*/std*'], { cwd: dir })
+    .map((path) => [path, readFileSync(join(dir, path), 'utf8').split('\n').slice(-30).join('\n')] as const)
+    .filter(([, end]) => end !== '')
+    .map(([path, end]) => `${path}:\n${end}`)
+    .join('\n');
 
 /** A Deployment whose pods say the time every tenth of a second, ten lines a second at most. */
 export const talkers = (name: string, replicas: number, command = 'while true; do date; sleep 1; done') => `

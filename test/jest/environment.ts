@@ -25,6 +25,11 @@ export default class NativeEnvironment {
     return Promise.resolve();
   }
 
+  /** Whoever keeps logs may tell them. */
+  handleTestEvent({ name }: { name: string }): void {
+    if (name === 'test_fn_failure' || name === 'hook_failure') Reflect.set(globalThis, settings.failed, true);
+  }
+
   /** There is no context but Node's own. */
   getVmContext(): null {
     return null;
