@@ -85,6 +85,7 @@ export class Agent {
   starting: Place | undefined;
   #executor: ExecutorInfo | undefined;
   #node: Node | undefined;
+  #all = Pool.of([]);
   readonly #places = new Map<string, Place>();
   readonly #siblings = new Map<string, number>();
 
@@ -190,15 +191,20 @@ export class Agent {
   learn(facts: AgentFacts): void {
     const { total, limits } = this.facts;
     this.facts = { ...facts, total: facts.total ?? total, limits: facts.limits ?? limits };
-    const all: Record<string, number> = this.isRevocable ? { cpu: 0 } : {};
+    const all: Record<string, number> = this.isRevocable && this.facts.total ? { cpu: 0 } : {};
     Object.assign(all, amountsOf(this.facts.total ?? [], this.isRevocable));
     for (const [name, thousandths] of this.overhead.scalars) {
       const resource = kubernetesName(name);
       if (all[resource] !== undefined) all[resource] = Math.max(0, all[resource] - fromThousandths(name, thousandths));
     }
-    const ports = Pool.of(this.facts.total ?? [], this.isRevocable).portCount();
-    this.ofMesos = { ...all, [portCount]: ports, pods: podsPerNode };
+    this.#all = Pool.of(this.facts.total ?? [], this.isRevocable);
+    this.ofMesos = { ...all, [portCount]: this.#all.portCount(), pods: podsPerNode };
     this.#resize();
+  }
+
+  /** A port of the host is one of those that it ever offers, as far as is known. */
+  hasPort(port: number): boolean {
+    return this.facts.total === undefined || this.#all.hasPort(port);
   }
 
   siblings(owner: string): number {

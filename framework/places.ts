@@ -1,5 +1,6 @@
 import type { Node } from '../api/kinds/node.ts';
-import type { Pod } from '../api/kinds/pod.ts';
+import { type Pod, isTerminal } from '../api/kinds/pod.ts';
+import { hostPortsOf } from '../api/host-ports.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
 import { type NodeView, type Quota, noOffer, portCount } from '../scheduler/index.ts';
@@ -72,6 +73,11 @@ export class Place implements NodeView {
 
   hasPort(port: number): boolean {
     return this.#pool.hasPort(port);
+  }
+
+  awaitsPort(port: number): boolean {
+    const isTaken = () => [...this.pods.values()].some((pod) => !isTerminal(pod) && hostPortsOf(pod).includes(port));
+    return this.agent.hasPort(port) && !isTaken();
   }
 
   addOffer(offer: Offer, now: number): void {

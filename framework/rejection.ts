@@ -3,7 +3,6 @@ import { isTerminal, type Pod } from '../api/kinds/pod.ts';
 import { hostPortsOf } from '../api/host-ports.ts';
 import type { Needs } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
-import { Pool } from './resources.ts';
 
 export interface Rejection {
   /** As a kubelet has it: `NodePorts`, `OutOfcpu`. */
@@ -22,7 +21,7 @@ export function rejectionOf(pod: Pod, agent: Agent, needs: (pod: Pod) => Needs):
   return portsMissing(pod, others, agent) ?? resourceMissing(pod, others, agent, needs);
 }
 
-function portsMissing(pod: Pod, others: readonly Pod[], { name, facts }: Agent): Rejection | undefined {
+function portsMissing(pod: Pod, others: readonly Pod[], agent: Agent): Rejection | undefined {
   const wanted = hostPortsOf(pod);
   if (wanted.length === 0) return undefined;
   const taken = new Set(others.flatMap(hostPortsOf));
@@ -32,12 +31,11 @@ function portsMissing(pod: Pod, others: readonly Pod[], { name, facts }: Agent):
       message:
         "Pod was rejected: Predicate NodePorts failed: node(s) didn't have free ports for the requested pod ports",
     };
-  const all = facts.total && Pool.of(facts.total);
-  const missing = all && wanted.find((port) => !all.hasPort(port));
+  const missing = wanted.find((port) => !agent.hasPort(port));
   if (missing === undefined) return undefined;
   return {
     reason: 'NodePorts',
-    message: `Pod was rejected: Predicate NodePorts failed: port ${missing} is not among the ports that the Mesos agent of node ${name} has`,
+    message: `Pod was rejected: Predicate NodePorts failed: port ${missing} is not among the ports that the Mesos agent of node ${agent.name} has`,
   };
 }
 

@@ -1,4 +1,4 @@
-import { type Needs, portCount } from '../scheduler/index.ts';
+import { type Need, type Needs, portCount } from '../scheduler/index.ts';
 import type { OfferOperation } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
 import { isOfClass } from './revocable.ts';
@@ -278,7 +278,9 @@ export function withVolumes(
   isThere: (volume: VolumeWant) => boolean,
   role: string,
 ): Needs {
-  const made = volumes.filter(isThere).map(({ id }) => ({ resource: volumeResource(id), amount: 1 }));
+  const made = volumes
+    .filter(isThere)
+    .map(({ id }): Need => ({ resource: volumeResource(id), amount: 1, isOnlyOffered: true }));
   const size = volumes.filter((volume) => !isThere(volume)).reduce((sum, volume) => sum + volume.size, 0);
   if (size === 0) return [...needs, ...made];
   const resource =

@@ -29,7 +29,14 @@ export interface Cluster {
 }
 
 /** Amounts by resource; units as in `NodeView.free`. */
-export type Needs = readonly { resource: string; amount: number }[];
+export type Needs = readonly Need[];
+
+export interface Need {
+  resource: string;
+  amount: number;
+  /** No `NodeView.allocatable` tells of it: where it is not free, an offer may bring it. */
+  isOnlyOffered?: true;
+}
 
 /** Among needs and what is free: ports of the host of any number. One that a pod has or asks for by number is not among its needs. */
 export const portCount = 'ports';
@@ -52,7 +59,7 @@ export interface NodeView {
   node: Node;
   /** Free now: `cpu` in thousandths of a core, `memory` and `ephemeral-storage` in bytes, others in units. */
   free: Readonly<Record<string, number>>;
-  /** What pods could use at most, same units. */
+  /** What pods could use at most, same units; without `cpu` while nobody has told what there is. */
   allocatable: Readonly<Record<string, number>>;
   /** Of these what no offer brings: only pods that go leave more of it. */
   unoffered?: Readonly<Record<string, number>>;
@@ -64,6 +71,8 @@ export interface NodeView {
   siblings(owner: string): number;
   /** A host port can be had now. */
   hasPort(port: number): boolean;
+  /** It is one of the machine's and no pod's here: an offer may bring it. */
+  awaitsPort(port: number): boolean;
   /** Where an operator limits what all pods of this kind may take together. */
   quota?: Quota | undefined;
   /** Why nothing is free although the node is there: `noOffer`, "node(s) had an unreachable Mesos agent". */
@@ -79,3 +88,6 @@ export interface Quota {
 
 /** The reason of a node that would take pods as soon as something of it is offered. */
 export const noOffer = 'no offer yet';
+
+/** Ends what another reason says that the next offer may lift. */
+export const inOffers = ' in offers';

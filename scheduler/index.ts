@@ -26,6 +26,7 @@ import { Scheduler } from './scheduler.ts';
 
 export {
   type Cluster,
+  type Need,
   type Needs,
   type NodeView,
   type Quota,

@@ -116,6 +116,7 @@ function without(node: NodeView, gone: ReadonlySet<Pod>, needsOf: (pod: Pod) => 
     generation: --views,
     siblings: (owner) => node.siblings(owner),
     hasPort: (port) => ports.has(port) || node.hasPort(port),
+    awaitsPort: (port) => node.awaitsPort(port),
     // What they leave is offered when they are gone.
     unavailable: node.unavailable === noOffer ? undefined : node.unavailable,
   };

@@ -224,7 +224,8 @@ export class Scheduler {
   /** No node took it: it rests. Answers why in words, once that is worth telling. */
   #refuse(pod: StoredPod, refusals: ReadonlyMap<string, number>): string | undefined {
     const waits = awaitsOffers(refusals.keys());
-    const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits);
+    // Where there is no node at all, the first one is worth a try at once.
+    const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits || refusals.size === 0);
     return waits && since < patience ? undefined : explain(refusals, this.#parts.cluster.nodes(pod).length);
   }
 

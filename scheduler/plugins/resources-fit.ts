@@ -1,4 +1,4 @@
-import { type Needs, type NodeView, noOffer } from '../cluster.ts';
+import { type Need, type Needs, type NodeView, inOffers, noOffer } from '../cluster.ts';
 import type { Plugin } from '../plugin.ts';
 
 /** https://kubernetes.io/docs/reference/config-api/kube-scheduler-config.v1/#kubescheduler-config-k8s-io-v1-NodeResourcesFitArgs */
@@ -97,14 +97,13 @@ export function onShape(shape: readonly ShapePoint[], utilization: number): numb
   return from.score + part * (to.score - from.score);
 }
 
-/** Ends what a reason says that the next offer may lift. */
-const inOffers = ' in offers';
-
 /** Tells apart what the node never had, or only its pods can give back, and what others hold of it now. */
-function shortOf(node: NodeView, need: Needs[number]): string {
-  const { resource, amount } = need;
-  const isEver = node.unoffered?.[resource] === undefined && amount <= (node.allocatable[resource] ?? 0);
-  return `Insufficient ${resource}${isEver ? `${inOffers}${atQuota(node, [need])}` : ''}`;
+function shortOf(node: NodeView, need: Need): string {
+  const { resource, amount, isOnlyOffered } = need;
+  const { allocatable, unoffered } = node;
+  const isThere = isOnlyOffered || allocatable['cpu'] === undefined || amount <= (allocatable[resource] ?? 0);
+  const mayCome = isThere && unoffered?.[resource] === undefined;
+  return `Insufficient ${resource}${mayCome ? `${inOffers}${atQuota(node, [need])}` : ''}`;
 }
 
 /** That no offer can come, because the role may not have more; else nothing. */

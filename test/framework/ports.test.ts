@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
 import { hostPortNotes, hostPortsOf } from '../../api/host-ports.ts';
 import type { ContainerPort, Pod } from '../../api/kinds/pod.ts';
+import { factsOf } from '../../framework/agents.ts';
 import { needsOf } from '../../framework/index.ts';
 import type { TaskInfo } from '../../mesos/tasks.ts';
 import { makePod } from '../scheduler/builders.ts';
-import { callsOf, makeOffer, register, statusOf, subscribed } from './builders.ts';
+import { callsOf, makeOffer, ports, register, scalar, statusOf, subscribed } from './builders.ts';
 
 const wildcard = { labels: { 'k8s.mesosphere.io/portMapping': 'wildcard', app: 'web' } };
 const podWith = (containerPorts: ContainerPort[], metadata: Partial<Pod['metadata']> = wildcard, hostNetwork = false) =>
@@ -66,6 +67,18 @@ describe('ports of containers', () => {
     expect(state.reserve(podWith([http]), 'host-a1')).toBeUndefined();
     state.release(second.metadata.uid!, 0);
     expect(node?.free['ports']).toBe(1);
+  });
+
+  test('of the machine may come with an offer while no pod there has them', () => {
+    const state = offered();
+    const total = [scalar('cpus', 4), scalar('mem', 1024), ports(31_000, 31_100)];
+    state.learnAgent({ ...factsOf(makeOffer('a1')), total });
+    const [node] = state.nodes;
+    const awaited = () => [80, 31_000, 31_001].filter((port) => node!.awaitsPort(port));
+    expect(awaited()).toEqual([31_000, 31_001]);
+    const pod = podWith([{ containerPort: 443, hostPort: 31_000 }]);
+    expect(state.reserve(pod, 'host-a1')).toBeDefined();
+    expect(awaited()).toEqual([31_001]);
   });
 
   test('stay with their pod when it is launched again on its node', () => {

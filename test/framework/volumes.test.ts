@@ -153,7 +153,11 @@ describe('a claim that has its volume', () => {
     const { state } = world({ handle });
     state.offered([offerOf('a1', disk(1000))], 0);
     register(state);
-    expect(state.seats.needs(pod)).toContainEqual({ resource: `volume ${handle}`, amount: 1 });
+    expect(state.seats.needs(pod)).toContainEqual({
+      resource: `volume ${handle}`,
+      amount: 1,
+      isOnlyOffered: true,
+    });
     expect(state.reserve(pod, 'host-a1')).toBeUndefined();
     state.offered([offerOf('a1', volume(handle))], 1);
     expect(state.nodes[0]!.free[`volume ${handle}`]).toBe(1);

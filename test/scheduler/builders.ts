@@ -25,6 +25,8 @@ export interface NodeWish {
   spec?: NonNullable<Node['spec']>;
   pods?: Pod[];
   ports?: number[];
+  /** That it does not have now and may be offered. */
+  awaitedPorts?: number[];
   unavailable?: string;
   /** Free now; all of it unless told. */
   free?: Record<string, number>;
@@ -36,7 +38,18 @@ const gibi = 1024 ** 3;
 /** A node with 4 cores and 8 GiB that offers all of it. */
 export function makeNode(
   name: string,
-  { cpu = 4000, memory = 8 * gibi, labels = {}, spec = {}, pods = [], ports, unavailable, free, quota }: NodeWish = {},
+  {
+    cpu = 4000,
+    memory = 8 * gibi,
+    labels = {},
+    spec = {},
+    pods = [],
+    ports,
+    awaitedPorts = [],
+    unavailable,
+    free,
+    quota,
+  }: NodeWish = {},
 ): NodeView {
   return {
     name,
@@ -47,6 +60,7 @@ export function makeNode(
     generation: 0,
     siblings: (owner) => pods.filter((pod) => pod.metadata.ownerReferences?.some(({ uid }) => uid === owner)).length,
     hasPort: (port) => ports?.includes(port) ?? true,
+    awaitsPort: (port) => awaitedPorts.includes(port),
     unavailable,
     quota,
   };

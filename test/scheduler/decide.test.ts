@@ -2,6 +2,7 @@ import { describe, expect, test } from '@jest/globals';
 import type { PodSpec } from '../../api/kinds/pod.ts';
 import { type NodeView, decide, defaultProfile, explain } from '../../scheduler/index.ts';
 import { seeded } from '../../scheduler/index.ts';
+import { awaitsOffers } from '../../scheduler/plugins/resources-fit.ts';
 import { makeNode, makePod, small } from './builders.ts';
 
 const choose = (spec: Partial<PodSpec>, nodes: NodeView[], needs = small) =>
@@ -97,6 +98,32 @@ describe('a pod goes to', () => {
 });
 
 describe('a refusal', () => {
+  test('tells host ports that an offer may bring from those that another pod has', () => {
+    const ports = [{ containerPort: 80, hostPort: 31005 }];
+    const reasonOn = (node: NodeView) => {
+      const decision = choose({ containers: [{ name: 'c', ports }] }, [node]);
+      const reasons = 'refusals' in decision ? [...decision.refusals.keys()] : [];
+      return [...reasons, awaitsOffers(reasons)];
+    };
+    const taken = "node(s) didn't have free ports for the requested pod ports";
+    expect(reasonOn(makeNode('a', { ports: [] }))).toEqual([taken, false]);
+    expect(reasonOn(makeNode('a', { ports: [], awaitedPorts: [31005] }))).toEqual([`${taken} in offers`, true]);
+    const unavailable = 'no offer yet';
+    expect(reasonOn(makeNode('a', { ports: [], awaitedPorts: [31005], unavailable }))).toEqual([unavailable, true]);
+  });
+
+  test('counts on offers while nobody has told what the node has', () => {
+    const node = makeNode('a', { free: { cpu: 100, memory: 1024 ** 3 } });
+    const refused = '0/1 nodes are available: 1 Insufficient cpu';
+    expect(nodeOf({}, [{ ...node, allocatable: { cpu: 200, pods: 110 } }])).toBe(`${refused}.`);
+    expect(nodeOf({}, [{ ...node, allocatable: { pods: 110 } }])).toBe(`${refused} in offers.`);
+  });
+
+  test('tells a volume that an offer may bring', () => {
+    const needs = [{ resource: 'volume v1', amount: 1, isOnlyOffered: true as const }];
+    expect(nodeOf({}, [makeNode('a')], needs)).toBe('0/1 nodes are available: 1 Insufficient volume v1 in offers.');
+  });
+
   test('says when no offer can come because the role may not have more', () => {
     const quota = { role: 'analytics', left: { cpu: 500 } };
     const nodes = [
