@@ -1,4 +1,4 @@
-import type { Node } from '../api/kinds/node.ts';
+import { type Node, notReadyTaint } from '../api/kinds/node.ts';
 import type { Pod } from '../api/kinds/pod.ts';
 import { controllerOf } from '../api/meta.ts';
 import { portCount } from '../scheduler/index.ts';
@@ -83,6 +83,8 @@ export class Agent {
   readonly quotas: Quotas;
   /** The place whose seats bring the executor, until they have left: until then no other place has seats. */
   starting: Place | undefined;
+  /** Not a node yet, or one that has not lost the taint that every new one has. */
+  isSettling = true;
   #executor: ExecutorInfo | undefined;
   #node: Node | undefined;
   #all = Pool.of([]);
@@ -127,6 +129,7 @@ export class Agent {
 
   set node(node: Node | undefined) {
     this.#node = node;
+    this.isSettling = !node || isNew(node);
     this.#resize();
     this.refresh();
   }
@@ -134,6 +137,7 @@ export class Agent {
   /** An agent that came under a new id takes over what is known of its node. */
   inherit(before: Agent): void {
     this.#node = before.#node;
+    this.isSettling = before.isSettling;
     this.#resize();
     for (const pod of before.pods.values()) this.addPod(pod);
     this.refresh();
@@ -261,3 +265,8 @@ export class Agent {
     if (owner) this.#siblings.set(owner, this.siblings(owner) + change);
   }
 }
+
+/** Ready, and the taint that says otherwise is about to go. */
+const isNew = ({ spec, status }: Node): boolean =>
+  spec?.taints?.some(({ key }) => key === notReadyTaint) === true &&
+  status?.conditions?.some(({ type, status: is }) => type === 'Ready' && is === 'True') === true;

@@ -64,7 +64,6 @@ async function create(client: Client, agent: Agent, now: number, signal: AbortSi
     labels: labelsOf(agent),
     annotations: { [annotations.agentId]: agent.facts.id },
   };
-  await client.create(Node, { metadata, spec: { providerID: `mesos://${agent.facts.id}` } }, {}, signal);
   const status = {
     ...capacityOf(agent),
     addresses: addressesOf(agent),
@@ -72,7 +71,7 @@ async function create(client: Client, agent: Agent, now: number, signal: AbortSi
     // Of the executor that will start there; what only it can tell, it adds.
     nodeInfo: { operatingSystem: 'linux', kubeletVersion: kubernetesVersion },
   };
-  await client.patch(Node, { name: agent.name }, { status }, { type: 'strategic', subresource: 'status' }, signal);
+  await client.create(Node, { metadata, spec: { providerID: `mesos://${agent.facts.id}` }, status }, {}, signal);
 }
 
 /** A Node of ours whose agent the master does not have: it was lost while we were away, or has not come back yet. */

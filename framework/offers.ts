@@ -14,6 +14,9 @@ import type { Place } from './places.ts';
 import type { Roster } from './roster.ts';
 import type { Task } from './tasks.ts';
 
+/** How many times as long offers are kept of an agent that is about to be a node: no pod was really tried there. */
+const settlingLingers = 8;
+
 export interface OffersOptions extends DemandsOptions {
   /** Marks volumes and reservations as ours. */
   cluster: string;
@@ -157,7 +160,9 @@ export class Offers {
     const { roles, linger, refuseIdle, refuseWaiting } = this.#options;
     return roles.flatMap((role) => {
       const demand = this.#demands.of(role);
-      if (demand.waiting > 0) return this.#return(role, (place) => now - place.heldSince >= linger, refuseWaiting);
+      const longest = (place: Place) => (place.isSettling ? settlingLingers : 1) * linger;
+      const isOld = (place: Place) => now - place.heldSince >= longest(place);
+      if (demand.waiting > 0) return this.#return(role, isOld, refuseWaiting);
       return demand.suppressed ? this.#return(role, () => true, refuseIdle) : [];
     });
   }

@@ -47,6 +47,10 @@ export class Place implements NodeView {
     this.agent.node = node;
   }
 
+  get isSettling(): boolean {
+    return this.agent.isSettling;
+  }
+
   get allocatable(): Readonly<Record<string, number>> {
     return this.agent.allocatable;
   }

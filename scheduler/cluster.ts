@@ -75,6 +75,8 @@ export interface NodeView {
   awaitsPort(port: number): boolean;
   /** Where an operator limits what all pods of this kind may take together. */
   quota?: Quota | undefined;
+  /** Its Node is being made, or has not lost the taint of a new one: what refuses pods there goes in a moment. */
+  isSettling?: boolean;
   /** Why nothing is free although the node is there: `noOffer`, "node(s) had an unreachable Mesos agent". */
   unavailable: string | undefined;
 }

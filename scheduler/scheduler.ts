@@ -224,9 +224,11 @@ export class Scheduler {
   /** No node took it: it rests. Answers why in words, once that is worth telling. */
   #refuse(pod: StoredPod, refusals: ReadonlyMap<string, number>): string | undefined {
     const waits = awaitsOffers(refusals.keys());
-    // Where there is no node at all, the first one is worth a try at once.
-    const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits || refusals.size === 0);
-    return waits && since < patience ? undefined : explain(refusals, this.#parts.cluster.nodes(pod).length);
+    const nodes = this.#parts.cluster.nodes(pod);
+    // The first node of all, and a new one, are worth a try at once.
+    const isNear = nodes.length === 0 || nodes.some(({ isSettling }) => isSettling);
+    const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits || isNear);
+    return waits && since < patience ? undefined : explain(refusals, nodes.length);
   }
 
   /** As many of the group as must be, or none: places are taken one after the other, and given back when they do not suffice. */

@@ -42,6 +42,9 @@ export interface NodeStatus {
 /** https://kubernetes.io/docs/reference/labels-annotations-taints/#topologykubernetesiozone */
 export const zoneLabel = 'topology.kubernetes.io/zone';
 
+/** Of nodes that are new, or whose kubelet says that they are not ready. */
+export const notReadyTaint = 'node.kubernetes.io/not-ready';
+
 export const Node = kind<Node>({
   group: '',
   version: 'v1',

@@ -1,8 +1,6 @@
-import type { Node } from '../../api/kinds/node.ts';
+import { type Node, notReadyTaint as key } from '../../api/kinds/node.ts';
 import type { AdmissionRule } from './order.ts';
 import { creates } from './requests.ts';
-
-const key = 'node.kubernetes.io/not-ready';
 
 /** A new node takes no pods before somebody has seen it ready. */
 export const taintNodesByCondition: AdmissionRule = {

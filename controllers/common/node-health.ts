@@ -1,4 +1,4 @@
-import { zoneLabel, type Node, type Taint } from '../../api/kinds/node.ts';
+import { notReadyTaint as notReady, zoneLabel, type Node, type Taint } from '../../api/kinds/node.ts';
 import type { Condition, Stored } from '../../api/meta.ts';
 import { timestamp } from '../../api/meta.ts';
 import { equal } from '../../lib/equal.ts';
@@ -7,7 +7,6 @@ type StoredNode = Node & Stored;
 type NodeCondition = Condition & { lastHeartbeatTime?: string | null };
 
 const prefix = 'node.kubernetes.io/';
-export const notReady = `${prefix}not-ready`;
 export const unreachable = `${prefix}unreachable`;
 
 export const readyOf = ({ status }: Node): NodeCondition | undefined =>

@@ -116,6 +116,7 @@ describe('offers of a role', () => {
     const ops = podOf('ops');
     expect(said(state.want([ops], 0))).toEqual(['REVIVE ops']);
     state.offered([offerTo('web', 'a1'), offerTo('ops', 'a1')], 0);
+    register(state);
     expect(said(state.tick(300))).toEqual(['DECLINE', 'SUPPRESS web', 'DECLINE']);
     expect(said(state.want([ops, podOf('web')], 2000))).toEqual(['REVIVE web']);
     expect(said([...state.want([], 3000), ...state.tick(3300)])).toEqual(['SUPPRESS web', 'SUPPRESS ops']);

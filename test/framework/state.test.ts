@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import { annotations } from '../../api/kinds/names.ts';
+import type { Node } from '../../api/kinds/node.ts';
 import { keyOf } from '../../api/meta.ts';
 import type { State } from '../../framework/state.ts';
 import { isLater } from '../../framework/tasks.ts';
@@ -312,10 +313,27 @@ describe('considerate of neighbours:', () => {
     const pod = makePod('p');
     expect(callTypes(state.want([pod], 1000))).toEqual(['REVIVE']);
     state.offered([makeOffer('a1')], 1005);
+    register(state);
     expect(callTypes(state.want([pod], 1010))).toEqual([]);
     const [decline] = callsOf(state.tick(1300));
     expect(decline).toMatchObject({ type: 'DECLINE', decline: { filters: { refuse_seconds: 5 } } });
     for (let now = 1300; now < 60_000; now += 250) expect(callTypes(state.tick(now))).not.toContain('REVIVE');
+  });
+
+  test('offers of an agent that is about to be a node are kept until pods were tried there, eight times as long at most', () => {
+    const spec = { taints: [{ key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' as const }] };
+    const is = (ready: 'True' | 'False') => ({ status: { conditions: [{ type: 'Ready', status: ready }] } });
+    const declined = (node?: Omit<Node, 'metadata'>) => {
+      const state = subscribed();
+      state.offered([makeOffer('a1')], 0);
+      if (node) state.nodes[0]!.agent.node = { metadata: { name: 'host-a1' }, ...node };
+      state.want([makePod('p')], 0);
+      return [300, 1_900, 2_000].filter((now) => callTypes(state.tick(now)).includes('DECLINE'));
+    };
+    expect(declined()).toEqual([2_000]);
+    expect(declined({ spec, ...is('True') })).toEqual([2_000]);
+    expect(declined({ spec, ...is('False') })).toEqual([300]);
+    expect(declined(is('True'))).toEqual([300]);
   });
 
   test('pods that come while a REVIVE has no answer make no further one', () => {
