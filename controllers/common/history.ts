@@ -28,9 +28,20 @@ export const revisionLabel = 'controller-revision-hash';
 
 /**
  * A template as kubectl applies it when it rolls back: a strategic merge patch that replaces the whole of it. Members are
- * in order of their names, so that clients who compare the text of revisions find the one that they look for.
+ * in order of their names, and the template has the time without a value that Go gives it, so that clients who compare
+ * the text of revisions find the one that they look for.
  */
-const dataOf = ({ spec }: Revised) => inNameOrder({ spec: { template: { ...spec.template, $patch: 'replace' } } });
+function dataOf({ spec }: Revised): unknown {
+  const { metadata, ...template } = plain(spec.template);
+  return inNameOrder({
+    spec: { template: { ...template, metadata: { ...metadata, creationTimestamp: null }, $patch: 'replace' } },
+  });
+}
+
+const plain = ({ metadata = {}, ...template }: PodTemplate): PodTemplate => {
+  const { creationTimestamp: _, ...rest } = metadata;
+  return { ...template, metadata: rest };
+};
 
 function inNameOrder(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(inNameOrder);
@@ -41,7 +52,7 @@ function inNameOrder(value: unknown): unknown {
 
 export const templateOf = ({ data }: ControllerRevision): PodTemplate => {
   const { $patch: _, ...template } = (data as { spec: { template: PodTemplate & { $patch?: string } } }).spec.template;
-  return template;
+  return plain(template);
 };
 
 /** Makes sure that the owner's template has a revision, the newest of all. */
@@ -54,9 +65,9 @@ export async function keepHistory<O extends Revised>(
 ): Promise<History> {
   const all = inOrder(known);
   const collisionCount = owner.status?.collisionCount ?? 0;
-  const data = dataOf(owner);
+  const template = plain(owner.spec.template);
   const next = (all.at(-1)?.revision ?? 0) + 1;
-  const same = all.findLast((revision) => equal(revision.data, data));
+  const same = all.findLast((revision) => equal(templateOf(revision), template));
   if (same && same === all.at(-1)) return { update: same, all, collisionCount };
   if (same) {
     const { resourceVersion } = same.metadata;
@@ -64,7 +75,7 @@ export async function keepHistory<O extends Revised>(
     const update = await client.patch(ControllerRevision, same.metadata, patch, {}, signal);
     return { update, all: [...all.filter((revision) => revision !== same), update], collisionCount };
   }
-  const made = await create(client, kind, owner, { data, revision: next, collisions: collisionCount }, signal);
+  const made = await create(client, kind, owner, { revision: next, collisions: collisionCount }, signal);
   return { update: made.update, all: [...all, made.update], collisionCount: made.collisions };
 }
 
@@ -73,9 +84,10 @@ async function create<O extends Revised>(
   client: Client,
   kind: Kind<O>,
   owner: O & Stored,
-  { data, revision, collisions }: { data: unknown; revision: number; collisions: number },
+  { revision, collisions }: { revision: number; collisions: number },
   signal: AbortSignal,
 ): Promise<{ update: StoredRevision; collisions: number }> {
+  const data = dataOf(owner);
   for (;;) {
     const hash = templateHash(owner.spec.template, collisions);
     const metadata = {
@@ -89,7 +101,7 @@ async function create<O extends Revised>(
     } catch (error) {
       if (!isAlreadyExists(error)) throw error;
       const existing = await client.get(ControllerRevision, metadata, signal);
-      if (equal(existing.data, data)) return { update: existing, collisions };
+      if (equal(templateOf(existing), plain(owner.spec.template))) return { update: existing, collisions };
       collisions += 1;
     }
   }

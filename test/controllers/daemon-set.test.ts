@@ -5,6 +5,7 @@ import { Node, type Taint } from '../../api/kinds/node.ts';
 import { Pod } from '../../api/kinds/pod.ts';
 import type { Stored } from '../../api/meta.ts';
 import { belongs, daemonPod, nodeOf, planDaemons } from '../../controllers/common/daemons.ts';
+import { keepHistory } from '../../controllers/common/history.ts';
 import { eventually } from '../eventually.ts';
 import { running, startControllers } from './harness.ts';
 
@@ -164,10 +165,18 @@ describe('against an apiserver', () => {
     const { items } = await c.client.list(ControllerRevision, { namespace: 'default' });
     expect(items.map(({ revision }) => revision).sort()).toEqual([1, 2]);
     for (const { data } of items) {
-      const template = (data as { spec: { template: { spec: object } } }).spec.template;
+      const template = (data as { spec: { template: { metadata: object; spec: object } } }).spec.template;
       for (const part of [template, template.spec]) expect(Object.keys(part)).toEqual(Object.keys(part).sort());
       expect(template).toMatchObject({ $patch: 'replace' });
+      expect(JSON.stringify(template.metadata)).toMatch(/^{"creationTimestamp":null,"labels":/);
     }
+    const known = structuredClone(items.find(({ revision }) => revision === 2)!);
+    // As km kept it before.
+    delete (known.data as { spec: { template: { metadata: { creationTimestamp?: null } } } }).spec.template.metadata
+      .creationTimestamp;
+    const owner = await c.client.get(DaemonSet, ref);
+    const { update } = await keepHistory(c.client, DaemonSet, owner, [known], AbortSignal.timeout(10_000));
+    expect(update).toBe(known);
 
     await c.client.patch(Node, { name: 'b' }, { metadata: { labels: { logged: null } } });
     await eventually(async () => expect(await places()).toEqual(['a']));
