@@ -69,7 +69,9 @@ export class EffectRunner {
   launchSoon(): void {
     this.#gathering ??= setTimeout(() => {
       this.#gathering = undefined;
-      for (const launch of this.#parts.state.takeLaunches(this.#parts.now())) void this.#launch(launch);
+      const launches = this.#parts.state.takeLaunches(this.#parts.now());
+      for (const [record, together] of Map.groupBy(launches, (launch) => launch.record))
+        void this.#launch(record, together);
     }, this.#parts.gather);
   }
 
@@ -100,18 +102,21 @@ export class EffectRunner {
     });
   }
 
-  async #launch(launch: Launch): Promise<void> {
+  async #launch(record: string, launches: readonly Launch[]): Promise<void> {
     const { records, state, log, now } = this.#parts;
     const session = this.#session;
+    const giveBack = (why: string) => {
+      for (const launch of launches) this.run(state.notRecorded(launch, why, now()));
+    };
     try {
-      await records.write(launch);
+      await records.write(record, launches);
     } catch (err) {
-      log.warn({ err, node: launch.agent.name }, 'could not record a launch; its pods go back to the queue');
-      return this.run(state.notRecorded(launch, 'the launch could not be recorded', now()));
+      const nodes = launches.map(({ agent }) => agent.name);
+      log.warn({ err, nodes }, 'could not record launches; their pods go back to the queue');
+      return giveBack('the launch could not be recorded');
     }
-    if (!session || this.#session !== session)
-      return this.run(state.notRecorded(launch, 'the connection to the Mesos master was lost', now()));
-    this.run(state.recorded(launch, now()));
+    if (!session || this.#session !== session) return giveBack('the connection to the Mesos master was lost');
+    for (const launch of launches) this.run(state.recorded(launch, now()));
   }
 
   /** Binds, or tells a bound pod its new task, until the apiserver has said yes or no; acknowledges afterwards. */

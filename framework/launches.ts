@@ -8,7 +8,10 @@ export interface LaunchesOptions extends Pick<OffersOptions, 'roles'> {
   isRevocable: boolean;
 }
 
-/** From reserved seats to launches, each with the name of its record. */
+/** A record is an object of the apiserver, of bounded size; and all of it is given back when it cannot be written. */
+const mostTasksOfRecord = 200;
+
+/** From reserved seats to launches, each with the name of its record: one for those of many agents. */
 export class Launches {
   readonly #options: LaunchesOptions;
   readonly #roster: Roster;
@@ -26,12 +29,18 @@ export class Launches {
   /** Every agent with reserved seats: its offers and its seats leave together. */
   take(now: number): Launch[] {
     const { roles, isRevocable } = this.#options;
+    let record = '';
+    let left = 0;
     return roles
       .flatMap((role) => this.#roster.places(role))
       .filter(({ reserved }) => reserved.length > 0)
       .map((place) => {
-        const record = launchName(isRevocable, now, this.#serial++);
         const tasks = place.reserved.splice(0);
+        left -= tasks.length;
+        if (left < 0) {
+          record = launchName(isRevocable, now, this.#serial++);
+          left = mostTasksOfRecord - tasks.length;
+        }
         for (const task of tasks) task.stage = 'recording';
         this.#tasks.record(tasks, record);
         return { record, role: place.role, agent: place.agent, offerIds: this.#offers.taken(place), tasks };

@@ -6,8 +6,12 @@ import type { Client } from '../client/client.ts';
 import type { Launch } from './effects.ts';
 import type { KnownTask } from './tasks.ts';
 
-/** A record of an older km says nothing of ports: its pods have none of those. */
-type Recorded = Pick<KnownTask, 'id' | 'key' | 'uid' | 'rebound'> & Partial<Pick<KnownTask, 'anyPorts'>>;
+/**
+ * A record of an older km says nothing of ports, since its pods have none of those, and names the agent that all its tasks
+ * are on beside them.
+ */
+type Recorded = Pick<KnownTask, 'id' | 'key' | 'uid' | 'rebound'> &
+  Partial<Pick<KnownTask, 'anyPorts' | 'agentId' | 'node'>>;
 
 interface ConfigMap extends KubeObject {
   data?: Record<string, string>;
@@ -30,8 +34,8 @@ export const launchName = (isRevocable: boolean, now: number, serial: number): s
   `${isRevocable ? 'revocable-launch' : 'launch'}-${now.toString(36)}-${serial.toString(36)}`;
 
 /**
- * What the framework must not forget, kept in the apiserver: its FrameworkID, and a record of each launch from before its
- * ACCEPT leaves until all its pods are bound or given back.
+ * What the framework must not forget, kept in the apiserver: its FrameworkID, and a record of the launches that leave
+ * together, from before their ACCEPTs until all their pods are bound or given back.
  */
 export class Records {
   readonly #client: Client;
@@ -66,11 +70,16 @@ export class Records {
     }
   }
 
-  async write({ record, agent, tasks }: Launch): Promise<void> {
-    const known = tasks.map(({ id, key, uid, rebound, anyPorts }) => ({ id, key, uid, rebound, anyPorts }));
+  /** One record of all these launches. */
+  async write(record: string, launches: readonly Launch[]): Promise<void> {
+    const known = launches.flatMap(({ agent, tasks }) =>
+      tasks.map(({ id, key, uid, rebound, anyPorts }): Recorded => {
+        return { id, key, uid, rebound, anyPorts, agentId: agent.facts.id, node: agent.name };
+      }),
+    );
     await this.#client.create(ConfigMap, {
       metadata: { namespace, name: record, labels: { [launchLabel]: this.#framework } },
-      data: { agentId: agent.facts.id, node: agent.name, tasks: JSON.stringify(known) },
+      data: { tasks: JSON.stringify(known) },
     });
   }
 
@@ -94,8 +103,8 @@ export class Records {
       return tasks.map((task) => ({
         ...task,
         anyPorts: task.anyPorts ?? [],
-        node: data?.node ?? '',
-        agentId: data?.agentId ?? '',
+        node: task.node ?? data?.node ?? '',
+        agentId: task.agentId ?? data?.agentId ?? '',
         stage: 'launching' as const,
         record: name,
         pod: undefined,

@@ -58,6 +58,38 @@ describe('seats', () => {
     expect(new Set(tasks.map(({ executor }) => executor)).size).toBe(1);
   });
 
+  test('of many agents leave with one record, which goes with the last of them; of 200 tasks with two', () => {
+    const state = subscribed();
+    const agents = ['a1', 'a2', 'a3'];
+    state.offered(
+      agents.map((agent) => makeOffer(agent, { cpus: 100, mem: 100_000 })),
+      0,
+    );
+    register(state);
+    const reserve = (agent: string, count: number) => {
+      for (let i = 0; i < count; i++) state.reserve(makePod(`${agent}-${i}`), `host-${agent}`);
+    };
+    for (const agent of agents) reserve(agent, 1);
+    const launches = state.takeLaunches(0);
+    expect(new Set(launches.map(({ record }) => record)).size).toBe(1);
+    const settled = launches.flatMap((launch) => {
+      state.recorded(launch, 0);
+      return [state.bound(launch.tasks[0]!, 1)];
+    });
+    expect(settled).toEqual([[], [], [{ do: 'erase', record: launches[0]!.record }]]);
+
+    state.offered(
+      agents.map((agent) => makeOffer(agent, { cpus: 100, mem: 100_000 })),
+      2,
+    );
+    reserve('a1', 150);
+    reserve('a2', 51);
+    reserve('a3', 149);
+    const [first, second, third] = state.takeLaunches(3).map(({ record }) => record);
+    expect(first).not.toBe(second);
+    expect(second).toBe(third);
+  });
+
   test('pay for the executor once, and not at all where it runs', () => {
     const state = subscribed();
     state.offered([makeOffer('a1', { cpus: 0.6, mem: 1024 })], 0);
