@@ -21,8 +21,8 @@ export function connectCri(socket: string): CriClient {
     image: unary(image, cri.ImageService!),
     events(listener, ended) {
       const fromContainerd = stream(events, containerd.Events!, 'Subscribe', {
-        // `/tasks/delete` too: CRI learns the exit when containerd has cleaned up
-        filters: ['topic~="/tasks/"'],
+        // Starts are our own doing. `/tasks/delete` too: CRI learns the exit when containerd has cleaned up.
+        filters: ['topic~="/tasks/(exit|delete|oom)"'],
       });
       return follow(fromContainerd, listener, ended);
     },
