@@ -21,7 +21,7 @@ const tolerates = (seconds?: number) => [
 ];
 
 /** Pods that say their name by HTTP, and a Service before them. */
-const site = (name: string, replicas: number, toleration = tolerates(2)) => [
+const site = (name: string, replicas: number, toleration = tolerates(2), whenUnsatisfiable = 'ScheduleAnyway') => [
   {
     apiVersion: 'apps/v1',
     kind: 'Deployment',
@@ -38,7 +38,7 @@ const site = (name: string, replicas: number, toleration = tolerates(2)) => [
             {
               maxSkew: 1,
               topologyKey: 'kubernetes.io/hostname',
-              whenUnsatisfiable: 'ScheduleAnyway',
+              whenUnsatisfiable,
               labelSelector: { matchLabels: { app: name } },
             },
           ],
@@ -66,8 +66,10 @@ describeHere('a host that is cut off', () => {
   beforeAll(async () => {
     hosts = await Hosts.start('nftables');
     // One stays whatever happens, the others move after two seconds.
-    await put(...site('web', 4), ...site('loyal', 2, tolerates()), ...site('early', 2));
-    await rollout('web', 'loyal', 'early');
+    await put(...site('loyal', 2, tolerates(), 'DoNotSchedule'));
+    await rollout('loyal');
+    await put(...site('web', 4), ...site('early', 2));
+    await rollout('web', 'early');
     for (const host of ['host-1', 'host-2']) {
       await eventually(async () => expect(await answers(host, 'web', 24)).toEqual(await names('web')), 20_000);
       await eventually(() => expect(lookup(host, 'web')).toContain('10.'), 20_000);
