@@ -33,6 +33,7 @@ export class Demand {
   #unansweredSince = -Infinity;
   /** Launches that took offers and have not left. */
   #leaving = 0;
+  #used = false;
   /** Offers went into an ACCEPT since the last REVIVE. */
   #spent = false;
   /** When all agents are to be offered at once again; Infinity where each at its own moment will do. */
@@ -69,6 +70,14 @@ export class Demand {
   /** An offer was of use: the linger time starts anew. */
   used(): void {
     this.#idleSince = undefined;
+    this.#used = true;
+  }
+
+  /** Whether an offer was of use since this was asked last: the next pod may be about to use another. */
+  takeUsed(): boolean {
+    const used = this.#used;
+    this.#used = false;
+    return used;
   }
 
   /** An offer came. */

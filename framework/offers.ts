@@ -14,8 +14,11 @@ import type { Place } from './places.ts';
 import type { Roster } from './roster.ts';
 import type { Task } from './tasks.ts';
 
-/** How many times as long offers are kept of an agent that is about to be a node: no pod was really tried there. */
-const settlingLingers = 8;
+/**
+ * How many times as long offers are kept while not every pod was tried on them: those of an agent that is about to be a
+ * node, and all while one pod after the other finds its place.
+ */
+const untriedLingers = 8;
 
 export interface OffersOptions extends DemandsOptions {
   /** Marks volumes and reservations as ours. */
@@ -160,7 +163,8 @@ export class Offers {
     const { roles, linger, refuseIdle, refuseWaiting } = this.#options;
     return roles.flatMap((role) => {
       const demand = this.#demands.of(role);
-      const longest = (place: Place) => (place.isSettling ? settlingLingers : 1) * linger;
+      const isBusy = demand.takeUsed();
+      const longest = (place: Place) => (isBusy || place.isSettling ? untriedLingers : 1) * linger;
       const isOld = (place: Place) => now - place.heldSince >= longest(place);
       if (demand.waiting > 0) return this.#return(role, isOld, refuseWaiting);
       return demand.suppressed ? this.#return(role, () => true, refuseIdle) : [];

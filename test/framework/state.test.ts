@@ -368,6 +368,22 @@ describe('considerate of neighbours:', () => {
     expect(declined(is('True'))).toEqual([300]);
   });
 
+  test('offers are kept while one waiting pod after the other is placed, eight times as long at most', () => {
+    const declined = (uses: readonly number[]) => {
+      const state = subscribed();
+      state.offered([makeOffer('a1'), makeOffer('a2')], 0);
+      register(state);
+      state.want([makePod('waits')], 0);
+      return [250, 500, 1_750, 2_000].find((now) => {
+        if (uses.includes(now)) state.reserve(makePod(`p${now}`), 'host-a1');
+        return callTypes(state.tick(now)).includes('DECLINE');
+      });
+    };
+    expect(declined([])).toBe(250);
+    expect(declined([250])).toBe(500);
+    expect(declined([250, 500, 1_750, 2_000])).toBe(2_000);
+  });
+
   test('pods that come while a REVIVE has no answer make no further one', () => {
     const state = subscribed();
     state.tick(0);
