@@ -6,7 +6,7 @@ import { type ClusterDeps, type ClusterOptions, type LocalCluster, startCluster 
 import { Client } from '../../client/client.ts';
 import { readKubeconfig } from '../../client/kubeconfig.ts';
 import { silent } from '../../lib/log.ts';
-import { hasFailed } from '../jest/runtime.ts';
+import { outcome } from '../jest/failed.ts';
 import { Kubectl, newestKubectl } from './kubectl.ts';
 
 export interface TestCluster extends LocalCluster {
@@ -67,7 +67,7 @@ export async function startTestCluster(
     stop: async () => {
       await client.close();
       await Object.getPrototypeOf(cluster).stop.call(cluster);
-      if (hasFailed()) console.log(endsOfLogs(dir));
+      if (outcome.hasFailed) console.log(endsOfLogs(dir));
       if (!process.env.KM_KEEP && !overrides.dir) rmSync(dir, { recursive: true, force: true });
     },
   });

@@ -1,3 +1,4 @@
+import { outcome } from './failed.ts';
 import { settings } from './runtime.ts';
 
 /** The world of a test file: the worker's own. What the file sets in it is set back for the next one. */
@@ -12,6 +13,7 @@ export default class NativeEnvironment {
   setup(): Promise<void> {
     // jest asks for deep traces, and every error that is made would pay for them.
     Error.stackTraceLimit = this.#traced;
+    outcome.hasFailed = false;
     return Promise.resolve();
   }
 
@@ -27,7 +29,7 @@ export default class NativeEnvironment {
 
   /** Whoever keeps logs may tell them. */
   handleTestEvent({ name }: { name: string }): void {
-    if (name === 'test_fn_failure' || name === 'hook_failure') Reflect.set(globalThis, settings.failed, true);
+    if (name === 'test_fn_failure' || name === 'hook_failure') outcome.hasFailed = true;
   }
 
   /** There is no context but Node's own. */

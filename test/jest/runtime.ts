@@ -85,9 +85,8 @@ export default class NativeRuntime {
   }
 }
 
-/** Where jest-circus looks for what a file has set, and what we keep of it; the environment forgets it with the file. */
+/** Where jest-circus looks for what a file has set; the environment forgets it with the file. */
 export const settings = {
-  failed: Symbol.for('km.FAILED'),
   timeout: Symbol.for('TEST_TIMEOUT_SYMBOL'),
   retries: Symbol.for('RETRY_TIMES'),
   retriesAreLogged: Symbol.for('LOG_ERRORS_BEFORE_RETRY'),
@@ -102,6 +101,3 @@ const jest: Jest = {
     Reflect.set(globalThis, settings.retriesAreLogged, options?.logErrorsBeforeRetry);
   },
 };
-
-/** Whether a test or a hook of the file has failed. */
-export const hasFailed = (): boolean => Reflect.get(globalThis, settings.failed) === true;
