@@ -83,8 +83,6 @@ export class Agent {
   readonly quotas: Quotas;
   /** The place whose seats bring the executor, until they have left: until then no other place has seats. */
   starting: Place | undefined;
-  /** Not a node yet, or one that has not lost the taint that every new one has. */
-  isSettling = true;
   #executor: ExecutorInfo | undefined;
   #node: Node | undefined;
   #all = Pool.of([]);
@@ -129,15 +127,18 @@ export class Agent {
 
   set node(node: Node | undefined) {
     this.#node = node;
-    this.isSettling = !node || isNew(node);
     this.#resize();
     this.refresh();
+  }
+
+  /** Not a node yet, or one that has not lost the taint that every new one has. */
+  get isSettling(): boolean {
+    return !this.#node || isNew(this.#node);
   }
 
   /** An agent that came under a new id takes over what is known of its node. */
   inherit(before: Agent): void {
     this.#node = before.#node;
-    this.isSettling = before.isSettling;
     this.#resize();
     for (const pod of before.pods.values()) this.addPod(pod);
     this.refresh();

@@ -226,8 +226,8 @@ export class Scheduler {
     const waits = awaitsOffers(refusals.keys());
     const nodes = this.#parts.cluster.nodes(pod);
     // The first node of all, and a new one, are worth a try at once.
-    const isNear = nodes.length === 0 || nodes.some(({ isSettling }) => isSettling);
-    const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits || isNear);
+    const isNear = () => nodes.length === 0 || nodes.some(({ isSettling }) => isSettling);
+    const since = this.#queue.rest(keyOf(pod), this.#parts.now(), waits || isNear());
     return waits && since < patience ? undefined : explain(refusals, nodes.length);
   }
 
