@@ -15,10 +15,10 @@ import type { Roster } from './roster.ts';
 import type { Task } from './tasks.ts';
 
 /**
- * How many times as long offers are kept while not every pod was tried on them: those of an agent that is about to be a
- * node, and all while one pod after the other finds its place.
+ * Milliseconds that offers are kept, if they would not be longer, while not every pod was tried on them: those of an agent
+ * that is about to be a node, and all while one pod after the other finds its place.
  */
-const untriedLingers = 8;
+const untried = 2_000;
 
 export interface OffersOptions extends DemandsOptions {
   /** Marks volumes and reservations as ours. */
@@ -164,7 +164,7 @@ export class Offers {
     return roles.flatMap((role) => {
       const demand = this.#demands.of(role);
       const isBusy = demand.takeUsed();
-      const longest = (place: Place) => (isBusy || place.isSettling ? untriedLingers : 1) * linger;
+      const longest = (place: Place) => (isBusy || place.isSettling ? Math.max(untried, linger) : linger);
       const isOld = (place: Place) => now - place.heldSince >= longest(place);
       if (demand.waiting > 0) return this.#return(role, isOld, refuseWaiting);
       return demand.suppressed ? this.#return(role, () => true, refuseIdle) : [];

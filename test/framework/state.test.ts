@@ -352,7 +352,7 @@ describe('considerate of neighbours:', () => {
     for (let now = 1300; now < 60_000; now += 250) expect(callTypes(state.tick(now))).not.toContain('REVIVE');
   });
 
-  test('offers of an agent that is about to be a node are kept until pods were tried there, eight times as long at most', () => {
+  test('offers of an agent that is about to be a node are kept until pods were tried there, for two seconds at most', () => {
     const spec = { taints: [{ key: 'node.kubernetes.io/not-ready', effect: 'NoSchedule' as const }] };
     const is = (ready: 'True' | 'False') => ({ status: { conditions: [{ type: 'Ready', status: ready }] } });
     const declined = (node?: Omit<Node, 'metadata'>) => {
@@ -368,7 +368,7 @@ describe('considerate of neighbours:', () => {
     expect(declined(is('True'))).toEqual([300]);
   });
 
-  test('offers are kept while one waiting pod after the other is placed, eight times as long at most', () => {
+  test('offers are kept while one waiting pod after the other is placed, for two seconds at most', () => {
     const declined = (uses: readonly number[]) => {
       const state = subscribed();
       state.offered([makeOffer('a1'), makeOffer('a2')], 0);
