@@ -79,6 +79,11 @@ export class Informer<T extends KubeObject> {
     return this.#synced;
   }
 
+  /** True when it shows what was written with this version, or is past it: what came and went in between is not there. */
+  isAsNewAs(resourceVersion: string): boolean {
+    return this.#version !== '' && BigInt(this.#version) >= BigInt(resourceVersion);
+  }
+
   get size(): number {
     return this.#objects.size;
   }

@@ -11,6 +11,7 @@ import { isRevocable } from '../api/revocable.ts';
 import { belongs, daemonPod, nodeOf, planDaemons } from './common/daemons.ts';
 import { forgetHistory, keepHistory, revisionLabel } from './common/history.ts';
 import { byNamespace, claim, controllerReference, orphanKeys } from './common/ownership.ts';
+import { unseen } from './common/own-writes.ts';
 import { PodActions } from './common/pod-actions.ts';
 import { isAvailable, isReady } from './common/pods.ts';
 import { Retries } from './common/retries.ts';
@@ -66,7 +67,8 @@ export function daemonSets(world: World): Reconciler {
     ],
     async reconcile(key, signal) {
       const set = sets.get(key);
-      if (!set || !actions.settled(set)) return;
+      if (!set) return;
+      if (!actions.settled(set)) return unseen;
       const { namespace = '', deletionTimestamp } = set.metadata;
       const selection = { reference: controllerReference(DaemonSet, set), selector: set.spec.selector };
       const own = await claim(client, Pod, pods.by('namespace', namespace), set, selection, signal);

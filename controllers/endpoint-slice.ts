@@ -7,7 +7,7 @@ import { unlessNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { controllerReference } from './common/ownership.ts';
-import { OwnWrites } from './common/own-writes.ts';
+import { OwnWrites, unseen } from './common/own-writes.ts';
 import { type Backend, type Reach, backendsOf, byPorts, servicesOf, targetRef } from './common/service-pods.ts';
 import { type SlicePlan, planSlices } from './common/slice-plan.ts';
 import { hinted } from './common/topology-hints.ts';
@@ -19,9 +19,6 @@ const serviceLabel = 'kubernetes.io/service-name';
 const managedLabel = 'endpointslice.kubernetes.io/managed-by';
 const manager = 'endpointslice-controller.k8s.io';
 const headlessLabel = 'service.kubernetes.io/headless';
-
-/** Milliseconds; the change that is waited for names the key too. */
-const waitForCache = 500;
 
 /** EndpointSlices of services with a selector, of at most `perSlice` endpoints each. */
 export const endpointSlices =
@@ -43,11 +40,7 @@ export const endpointSlices =
       watches: [
         watching(services),
         watching(pods, servicesOf(services)),
-        watching(slices, ({ type, object }) => {
-          const keys = serviceKey(object);
-          if (type === 'deleted') keys.forEach((key) => own.forget(key, object));
-          return keys;
-        }),
+        watching(slices, ({ object }) => serviceKey(object)),
         // Endpoints tell the zone of their node.
         watching(nodes, (change) =>
           change.type === 'updated' &&
@@ -57,7 +50,7 @@ export const endpointSlices =
         ),
       ],
       async reconcile(key, signal) {
-        if (!own.seen(key)) return { again: waitForCache };
+        if (!own.seen(key)) return unseen;
         const service = services.get(key);
         if (!service) times.forget(key);
         const backends = service?.spec.selector

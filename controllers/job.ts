@@ -9,6 +9,7 @@ import { slowStart } from './common/batch.ts';
 import { isTracked, jobPod, tracking } from './common/job-pods.ts';
 import { type JobPlan, conditionOf, isFinished, planJob } from './common/job-plan.ts';
 import { byNamespace, claim, controllerReference, orphanKeys } from './common/ownership.ts';
+import { unseen } from './common/own-writes.ts';
 import { PodActions } from './common/pod-actions.ts';
 
 type StoredJob = Job & Stored;
@@ -111,7 +112,8 @@ export function jobs(world: World): Reconciler {
         return;
       }
       const { managedBy = 'kubernetes.io/job-controller', selector = {} } = job.spec;
-      if (managedBy !== 'kubernetes.io/job-controller' || !actions.settled(job)) return;
+      if (managedBy !== 'kubernetes.io/job-controller') return;
+      if (!actions.settled(job)) return unseen;
       if (job.metadata.deletionTimestamp || isFinished(job)) {
         const left = mine.filter((pod) => controllerOf(pod)?.uid === job.metadata.uid);
         await Promise.all(left.map((pod) => release(pod, signal)));

@@ -6,6 +6,7 @@ import type { PodTemplate } from '../api/pod-spec-defaults.ts';
 import { type Reconciler, type World, ownerKeys, watching } from '../client/reconcile.ts';
 import { slowStart } from './common/batch.ts';
 import { byNamespace, claim, controllerReference, orphanKeys } from './common/ownership.ts';
+import { unseen } from './common/own-writes.ts';
 import { PodActions } from './common/pod-actions.ts';
 import { deletionOrder, isActive, isAvailable, isReady, podFrom } from './common/pods.ts';
 
@@ -66,7 +67,8 @@ export function replicas<T extends Replicated>(
     watches: [watching(sets), watching(pods, ownerKeys(kind.kind)), watching(pods, orphanKeys(sets, selectorOf))],
     async reconcile(key, signal) {
       const set = sets.get(key);
-      if (!set || !actions.settled(set)) return;
+      if (!set) return;
+      if (!actions.settled(set)) return unseen;
       const candidates = pods.by('namespace', set.metadata.namespace!);
       const claims = { reference: controllerReference(kind, set), selector: selectorOf(set) };
       const own = await claim(client, Pod, candidates, set, claims, signal);

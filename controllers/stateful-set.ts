@@ -9,6 +9,7 @@ import { equal } from '../lib/equal.ts';
 import { slowStart } from './common/batch.ts';
 import { type History, forgetHistory, keepHistory, templateOf } from './common/history.ts';
 import { byNamespace, claim, controllerReference, orphanKeys } from './common/ownership.ts';
+import { unseen } from './common/own-writes.ts';
 import { PodActions } from './common/pod-actions.ts';
 import { isActive, isAvailable, isReady } from './common/pods.ts';
 import {
@@ -126,7 +127,8 @@ export function statefulSets(world: World): Reconciler {
     ],
     async reconcile(key, signal) {
       const set = sets.get(key);
-      if (!set || !actions.settled(set)) return;
+      if (!set) return;
+      if (!actions.settled(set)) return unseen;
       const { namespace = '', deletionTimestamp } = set.metadata;
       const candidates = pods.by('namespace', namespace).filter((pod) => ordinalOf(set, pod) !== undefined);
       const selection = { reference: controllerReference(StatefulSet, set), selector: set.spec.selector };

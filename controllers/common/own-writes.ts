@@ -1,42 +1,54 @@
 import { type KubeObject, type Stored, keyOf } from '../../api/meta.ts';
 import type { Informer } from '../../client/informer.ts';
 
-/** How long a cache is waited for, ms: an object that came and went between two looks is never seen. */
-const patience = 5_000;
+/** Milliseconds after which a write that the cache never showed is no longer waited for. */
+const patience = 30_000;
 
-/** What we wrote and the cache does not show yet: who decides by it in between makes things twice. */
+/** To be answered by a reconcile whose writes are not seen yet: their changes wake it, and this if one was never told. */
+export const unseen = { again: 1_000 } as const;
+
+/**
+ * What a controller has written that its cache does not show yet. While something is outstanding for a key the cache is known
+ * to be old, and who counts by it makes or deletes things twice.
+ */
 export class OwnWrites<T extends KubeObject> {
   readonly #cache: Informer<T>;
   readonly #now: () => number;
-  /** By what was worked on: the objects written, their versions and when. */
-  readonly #written = new Map<string, Map<string, { version: bigint; at: number }>>();
+  readonly #awaited = new Map<string, { isShown: () => boolean; until: number }[]>();
 
   constructor(cache: Informer<T>, now: () => number) {
     this.#cache = cache;
     this.#now = now;
   }
 
-  note(key: string, object: KubeObject & Stored): void {
-    const known = this.#written.get(key) ?? new Map<string, { version: bigint; at: number }>();
-    known.set(keyOf(object), { version: BigInt(object.metadata.resourceVersion), at: this.#now() });
-    this.#written.set(key, known);
+  /** `written` is the server's answer to a create or an update. By the time it is here others may have deleted it again. */
+  note(key: string, written: KubeObject & Stored): void {
+    const { resourceVersion } = written.metadata;
+    this.#await(key, () => this.#cache.isAsNewAs(resourceVersion));
+  }
+
+  noteDeleted(key: string, object: T & Stored): void {
+    this.#await(key, () => {
+      const cached = this.#cache.get(keyOf(object));
+      return cached?.metadata.uid !== object.metadata.uid || cached.metadata.deletionTimestamp !== undefined;
+    });
   }
 
   /** True when the cache shows everything that was written for the key, or it was waited for long enough. */
   seen(key: string): boolean {
-    const known = this.#written.get(key);
-    if (!known) return true;
-    for (const [name, { version, at }] of known) {
-      const cached = this.#cache.get(name);
-      const shown = cached && BigInt(cached.metadata.resourceVersion) >= version;
-      if (shown || this.#now() - at > patience) known.delete(name);
-    }
-    if (known.size === 0) this.#written.delete(key);
-    return known.size === 0;
+    const awaited = this.#awaited.get(key);
+    if (!awaited) return true;
+    const at = awaited.findIndex(({ isShown, until }) => !isShown() && this.#now() <= until);
+    if (at < 0) this.#awaited.delete(key);
+    else awaited.splice(0, at);
+    return at < 0;
   }
 
-  /** The object is gone: it will not be seen again. */
-  forget(key: string, object: KubeObject & Stored): void {
-    this.#written.get(key)?.delete(keyOf(object));
+  #await(key: string, isShown: () => boolean): void {
+    if (isShown()) return;
+    const one = { isShown, until: this.#now() + patience };
+    const others = this.#awaited.get(key);
+    if (others) others.push(one);
+    else this.#awaited.set(key, [one]);
   }
 }

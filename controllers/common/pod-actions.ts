@@ -4,8 +4,8 @@ import { type KubeObject, type Stored, keyOf } from '../../api/meta.ts';
 import { isNotFound } from '../../api/status.ts';
 import type { Informer } from '../../client/informer.ts';
 import type { World } from '../../client/reconcile.ts';
-import { Expectations } from './expectations.ts';
 import { controllerReference } from './ownership.ts';
+import { OwnWrites } from './own-writes.ts';
 
 type StoredPod = Pod & Stored;
 
@@ -13,24 +13,24 @@ type StoredPod = Pod & Stored;
 export class PodActions<O extends KubeObject> {
   readonly #world: World;
   readonly #kind: Kind<O>;
-  readonly #expectations: Expectations<Pod>;
+  readonly #own: OwnWrites<Pod>;
 
   constructor(world: World, kind: Kind<O>, pods: Informer<Pod>) {
     this.#world = world;
     this.#kind = kind;
-    this.#expectations = new Expectations(pods, world.now);
+    this.#own = new OwnWrites(pods, world.now);
   }
 
   /** True when the cache shows everything that was done for this owner. */
   settled(owner: O & Stored): boolean {
-    return this.#expectations.met(keyOf(owner));
+    return this.#own.seen(keyOf(owner));
   }
 
   async create(owner: O & Stored, pod: Pod, signal: AbortSignal): Promise<StoredPod> {
     pod.metadata.ownerReferences = [controllerReference(this.#kind, owner)];
     try {
       const created = await this.#world.client.create(Pod, pod, {}, signal);
-      this.#expectations.created(keyOf(owner), created);
+      this.#own.note(keyOf(owner), created);
       this.tell(owner, 'Normal', 'SuccessfulCreate', `Created pod: ${created.metadata.name}`);
       return created;
     } catch (error) {
@@ -43,7 +43,7 @@ export class PodActions<O extends KubeObject> {
   async remove(owner: O & Stored, pod: StoredPod, signal: AbortSignal): Promise<void> {
     try {
       await this.#world.client.delete(Pod, pod.metadata, { preconditions: { uid: pod.metadata.uid } }, signal);
-      this.#expectations.deleted(keyOf(owner), pod);
+      this.#own.noteDeleted(keyOf(owner), pod);
       this.tell(owner, 'Normal', 'SuccessfulDelete', `Deleted pod: ${pod.metadata.name}`);
     } catch (error) {
       if (!isNotFound(error)) throw error;
