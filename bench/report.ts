@@ -26,5 +26,8 @@ function rounded(value: number): number {
 export async function median(runs: number, measure: () => number | Promise<number>): Promise<number> {
   const values: number[] = [];
   for (let i = 0; i < runs; i++) values.push(await measure());
-  return values.sort((a, b) => a - b)[runs >> 1]!;
+  return middle(values);
 }
+
+/** The median. */
+export const middle = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1]!;

@@ -1,6 +1,6 @@
 /**
  * npm run bench              every bench, one after the other
- * npm run bench -- <name>    one of them
+ * npm run bench -- <name>    one of them, or all of a group: `scheduler`
  *
  * A bench is a file here that prints one JSON line per case; see report.ts.
  */
@@ -13,10 +13,12 @@ const names = readdirSync(import.meta.dirname)
   .filter((file) => file.endsWith('.ts') && !notBenches.has(file))
   .map((file) => file.slice(0, -3));
 
-const wanted = process.argv.slice(2);
+const groups = new Map([['scheduler', ['decide', 'placing', 'neighbour', 'failover', 'holding']]]);
+
+const wanted = process.argv.slice(2).flatMap((name) => groups.get(name) ?? [name]);
 for (const name of wanted)
   if (!names.includes(name)) {
-    process.stderr.write(`there is no bench "${name}"; there are ${names.join(', ')}\n`);
+    process.stderr.write(`there is no bench "${name}"; there are ${[...names, ...groups.keys()].join(', ')}\n`);
     process.exit(2);
   }
 let failed = 0;
