@@ -1,14 +1,15 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 import type { Container, Pod } from '../../api/kinds/pod.ts';
+import { podCgroup, removePodCgroup } from '../../executor/pod-cgroups.ts';
 import type { Runtime } from '../../executor/runtime.ts';
 import { containerConfig, sandboxConfig } from '../../executor/runtimes/cri-config.ts';
 import { type CriClient, connectCri } from '../../executor/runtimes/cri-client.ts';
 import { busyboxImage } from '../../test/executor/images.ts';
 import { type TestKubelet, testKubelet } from '../../test/executor/kubelet-for-tests.ts';
-import { kubeletOnContainerd } from '../../test/executor/kubelet-on.ts';
+import { type KubeletOn, kubeletOnContainerd } from '../../test/executor/kubelet-on.ts';
 import { aPod, containerFor, eventually, sandboxFor } from '../../test/executor/pods-for-tests.ts';
 import { median, report } from '../report.ts';
 
@@ -66,11 +67,11 @@ export async function onProcesses(): Promise<void> {
 export async function onContainerd(): Promise<void> {
   const on = await kubeletOnContainerd(19, 'bench');
   const cri = connectCri(`unix://${join(on.place.directory, 'containerd.sock')}`);
-  const raw = (name: string) => rawPod(cri, sleeper(name), on.directory);
+  const raw = (name: string) => rawPod(cri, sleeper(name), on);
   const one: Pair[] = [];
   for (let i = 0; i < runs; i++) {
     const bare = await raw(`bare-${i}`);
-    await removeRaw(cri, bare.sandbox);
+    await removeRaw(cri, bare, on);
     const pod = sleeper(`pod-${i}`);
     one.push([bare.took, await untilReady(on.kubelet, pod)]);
     await end(on.kubelet, [pod]);
@@ -82,7 +83,7 @@ export async function onContainerd(): Promise<void> {
   for (let round = 0; round < rounds; round++) {
     const names = Array.from({ length: together }, (_, i) => `${round}-${i}`);
     const bare = await Promise.all(names.map((name) => raw(`bare-${name}`)));
-    await Promise.all(bare.map(({ sandbox }) => removeRaw(cri, sandbox)));
+    await Promise.all(bare.map((one) => removeRaw(cri, one, on)));
     const pods = names.map((name) => sleeper(`pod-${name}`));
     const took = await Promise.all(pods.map((pod) => untilReady(on.kubelet, pod)));
     await end(on.kubelet, pods);
@@ -125,9 +126,22 @@ function tell(what: string, pairs: readonly Pair[]): void {
   report({ bench, case: `containerd, ${what}, km’s share`, value: value - raw, unit: 'ms', goal: 50, lower: true });
 }
 
-async function rawPod(cri: CriClient, pod: Pod, directory: string): Promise<{ took: number; sandbox: string }> {
-  const spec = sandboxFor(pod, join(directory, 'logs'));
+/** A pod that was started by nothing but calls of CRI. */
+interface Raw {
+  took: number;
+  sandbox: string;
+  uid: string;
+}
+
+/** The same sandbox and container as the kubelet's: below a cgroup, with a hosts file and one for last words. */
+async function rawPod(cri: CriClient, pod: Pod, { directory, place }: KubeletOn): Promise<Raw> {
+  const spec = { ...sandboxFor(pod, join(directory, 'logs')), cgroupParent: podCgroup(pod, place.cgroup) };
   mkdirSync(join(spec.logDirectory, 'c'), { recursive: true });
+  const mounts = ['/etc/hosts', '/dev/termination-log'].map((containerPath) => {
+    const hostPath = join(spec.logDirectory, basename(containerPath));
+    writeFileSync(hostPath, '');
+    return { hostPath, containerPath, readOnly: false };
+  });
   const config = sandboxConfig(spec, 'raw');
   const started = performance.now();
   const { pod_sandbox_id } = await cri.runtime<{ pod_sandbox_id: string }>('RunPodSandbox', {
@@ -135,17 +149,18 @@ async function rawPod(cri: CriClient, pod: Pod, directory: string): Promise<{ to
     runtime_handler: '',
   });
   const container: Container = pod.spec.containers[0]!;
-  const wanted = containerFor(pod, pod_sandbox_id, spec, { container, imageId: busyboxImage });
+  const wanted = containerFor(pod, pod_sandbox_id, spec, { container, imageId: busyboxImage, mounts });
   const { container_id } = await cri.runtime<{ container_id: string }>('CreateContainer', {
     pod_sandbox_id,
     config: containerConfig(wanted, 'raw'),
     sandbox_config: config,
   });
   await cri.runtime('StartContainer', { container_id });
-  return { took: performance.now() - started, sandbox: pod_sandbox_id };
+  return { took: performance.now() - started, sandbox: pod_sandbox_id, uid: pod.metadata.uid! };
 }
 
-async function removeRaw(cri: CriClient, pod_sandbox_id: string): Promise<void> {
+async function removeRaw(cri: CriClient, { sandbox: pod_sandbox_id, uid }: Raw, { place }: KubeletOn): Promise<void> {
   await cri.runtime('StopPodSandbox', { pod_sandbox_id });
   await cri.runtime('RemovePodSandbox', { pod_sandbox_id });
+  await removePodCgroup(uid, place.cgroup);
 }

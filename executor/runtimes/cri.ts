@@ -1,6 +1,7 @@
 import { existsSync, renameSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { type Duplex, PassThrough } from 'node:stream';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
@@ -103,6 +104,8 @@ export class CriRuntime implements Runtime {
   readonly #cri: CriClient;
   readonly images: CriImages;
   #known: Known = { addresses: new Map(), containers: new Map() };
+  /** Whom the next look is for. */
+  #asked: { uids: Set<string>; found: Promise<Map<string, RuntimePod>> } | undefined;
   readonly #changes: Changes;
   readonly #rotating: NodeJS.Timeout;
 
@@ -155,11 +158,21 @@ export class CriRuntime implements Runtime {
     return pods;
   }
 
+  /** Pods that are asked for in the same moment, as those that come together are, are looked for together. */
   async pod(uid: string): Promise<RuntimePod | undefined> {
-    const { pods, known } = await this.#list({ [labels.podUid]: uid });
+    const asked = (this.#asked ??= { uids: new Set(), found: nextTurn().then(() => this.#look()) });
+    asked.uids.add(uid);
+    return (await asked.found).get(uid);
+  }
+
+  async #look(): Promise<Map<string, RuntimePod>> {
+    const { uids } = this.#asked!;
+    this.#asked = undefined;
+    const [only] = uids;
+    const { pods, known } = await this.#list(uids.size === 1 ? { [labels.podUid]: only! } : {});
     for (const [id, address] of known.addresses) this.#known.addresses.set(id, address);
     for (const [key, container] of known.containers) this.#known.containers.set(key, container);
-    return pods[0];
+    return new Map(pods.map((pod) => [pod.uid, pod]));
   }
 
   async #list(wanted: Record<string, string>): Promise<{ pods: RuntimePod[]; known: Known }> {
@@ -203,7 +216,9 @@ export class CriRuntime implements Runtime {
       .catch((error: unknown) => {
         throw new StartError('FailedCreatePodSandBox', wordsOf(error), { cause: error });
       });
-    return { id, ip: await this.#address(id) };
+    const ip = await this.#address(id);
+    this.#known.addresses.set(id, ip);
+    return { id, ip };
   }
 
   async stopSandbox(id: string): Promise<void> {
