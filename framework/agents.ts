@@ -27,8 +27,6 @@ export interface AgentFacts {
   total: readonly Resource[] | undefined;
 }
 
-const podsPerNode = 110;
-
 /** What an offer tells of its agent. */
 export function factsOf(offer: Offer): AgentFacts {
   return {
@@ -48,6 +46,8 @@ export interface AgentOptions {
   /** Milliseconds before a machine is away that it gets no more pods. */
   lead: number;
   quotas: Quotas;
+  /** Pods that a node may have. */
+  maxPods: number;
   /** Of the class `revocable`. */
   isRevocable: boolean;
 }
@@ -77,6 +77,7 @@ export class Agent {
   #closing = false;
   /** Milliseconds before a machine is away that it gets no more pods. */
   readonly #lead: number;
+  readonly #maxPods: number;
   /** What an executor takes beside the pods. */
   readonly overhead: Want;
   /** Of roles, whatever the agent. */
@@ -89,13 +90,14 @@ export class Agent {
   readonly #places = new Map<string, Place>();
   readonly #siblings = new Map<string, number>();
 
-  constructor(name: string, facts: AgentFacts, { overhead, lead, quotas, isRevocable }: AgentOptions) {
+  constructor(name: string, facts: AgentFacts, { overhead, lead, quotas, maxPods, isRevocable }: AgentOptions) {
     this.name = name;
     this.isRevocable = isRevocable;
     this.facts = facts;
     this.overhead = overhead;
     this.quotas = quotas;
     this.#lead = lead;
+    this.#maxPods = maxPods;
     this.learn(facts);
   }
 
@@ -203,7 +205,7 @@ export class Agent {
       if (all[resource] !== undefined) all[resource] = Math.max(0, all[resource] - fromThousandths(name, thousandths));
     }
     this.#all = Pool.of(this.facts.total ?? [], this.isRevocable);
-    this.ofMesos = { ...all, [portCount]: this.#all.portCount(), pods: podsPerNode };
+    this.ofMesos = { ...all, [portCount]: this.#all.portCount(), pods: this.#maxPods };
     this.#resize();
   }
 

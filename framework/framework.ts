@@ -4,6 +4,7 @@ import type { Node } from '../api/kinds/node.ts';
 import { type Stored, keyOf } from '../api/meta.ts';
 import type { Change, Informer } from '../client/informer.ts';
 import type { MesosError } from '../mesos/errors.ts';
+import type { Offer } from '../mesos/offers.ts';
 import type { QuotaConfig, Schedule } from '../mesos/master.ts';
 import type { Call, Event, EventSubscribed } from '../mesos/scheduler.ts';
 import { type Session, schedulerApi } from '../mesos/session.ts';
@@ -136,15 +137,12 @@ export class Framework implements Cluster {
   // --- events of Mesos ----------------------------------------------------------------------------------------------
 
   #event(event: Event): void {
-    const { state, inventory, now } = this.#parts;
+    const { state, now } = this.#parts;
     switch (event.type) {
       case 'SUBSCRIBED':
         return this.#onSubscribed(event.subscribed);
       case 'OFFERS':
-        this.#runner.run(state.offered(event.offers.offers ?? [], now()));
-        inventory.seen((event.offers.offers ?? []).map((offer) => state.agent(offer.agent_id.value)?.name ?? ''));
-        this.#runner.launchSoon();
-        return this.#changed();
+        return this.#onOffers(event.offers.offers ?? []);
       case 'RESCIND':
         return this.#runner.run(state.rescinded(event.rescind.offer_id.value, now()));
       case 'INVERSE_OFFERS':
@@ -178,6 +176,18 @@ export class Framework implements Cluster {
       .then(({ done }) => {
         if (done) start();
       });
+  }
+
+  #onOffers(offers: readonly Offer[]): void {
+    const { state, inventory, now } = this.#parts;
+    const ids = new Set(offers.map(({ agent_id }) => agent_id.value));
+    // Where the operator API may not be read, this is the first that is heard of them.
+    const unknown = [...ids].filter((id) => !state.agent(id));
+    this.#runner.run(state.offered(offers, now()));
+    for (const id of unknown) this.agentAppeared(state.agent(id)?.name ?? '');
+    inventory.seen([...ids].map((id) => state.agent(id)?.name ?? ''));
+    this.#runner.launchSoon();
+    this.#changed();
   }
 
   #update(status: TaskStatus): void {
@@ -286,6 +296,11 @@ export class Framework implements Cluster {
   /** Mesos drains the agent. */
   drains(agentId: string): void {
     this.#looksAgain(this.#parts.state.machines.drains(agentId, this.#parts.now()));
+  }
+
+  /** Mesos drains none of these. */
+  drained(agentIds: readonly string[]): void {
+    this.#looksAgain(this.#parts.state.machines.drained(agentIds));
   }
 
   /** Mesos may have the node's machine. */

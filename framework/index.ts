@@ -81,7 +81,9 @@ export function watched(informers: Informers) {
     volumes: informers.of(PersistentVolume),
     namespaces: informers.of(Namespace),
     pods: informers.of(Pod, { indexes: { node: (pod) => (pod.spec.nodeName ? [pod.spec.nodeName] : []) } }),
-    nodes: informers.of(Node),
+    nodes: informers.of(Node, {
+      indexes: { agent: ({ metadata }) => [metadata.annotations?.[annotations.agentId] ?? ''] },
+    }),
   };
 }
 
@@ -141,6 +143,7 @@ async function startClass(
     volumes: claims,
     cluster,
     info,
+    nodeOf: (agentId: string) => nodes.by('agent', agentId).find((node) => isOurs(node))?.metadata.name,
     // Where the operator stream is not ours to read, offers are how agents become nodes.
     mayNarrow: () => o.offerConstraints && inventory.complete,
   };
@@ -183,8 +186,7 @@ async function startClass(
   };
   const leaving = new Set<string>();
   const removed = async (agentId: string) => {
-    const isIts = (node: Node) => isOurs(node) && node.metadata.annotations?.[annotations.agentId] === agentId;
-    const node = state.agent(agentId)?.name ?? [...nodes.list()].find(isIts)?.metadata.name;
+    const node = state.agent(agentId)?.name ?? settings.nodeOf(agentId);
     // Each of its tasks may tell of it.
     if (node === undefined || leaving.has(agentId)) return;
     leaving.add(agentId);
@@ -250,6 +252,11 @@ async function startClass(
     ask: async (master) => {
       const { get_maintenance_schedule } = await askMaster(master, { type: 'GET_MAINTENANCE_SCHEDULE' });
       framework.schedule(get_maintenance_schedule.schedule);
+      // No event tells that a drain is over, and offers may not come for long.
+      if (!state.agents.some(({ isDraining }) => isDraining)) return;
+      const { get_agents } = await askMaster(master, { type: 'GET_AGENTS' });
+      const whole = (get_agents.agents ?? []).filter(({ drain_info, deactivated }) => !drain_info && !deactivated);
+      framework.drained(whole.flatMap(({ agent_info }) => agent_info.id?.value ?? []));
     },
   });
   new Poll({
@@ -281,6 +288,7 @@ function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps
     launchTimeout: o.launchTimeout,
     maintenanceLead: o.maintenanceLead,
     isRevocable: o.revocable,
+    maxPods: Math.floor(o.maxPods),
     needs: needsOf({ cpu: o.defaultPodCpus * 1000, memory: o.defaultPodMem * mega }, o.portMapping),
     executor: {
       name: o.frameworkName,

@@ -39,6 +39,15 @@ export class Machines {
     return agent?.drains(now) ? [agent.name] : [];
   }
 
+  /** The master drains none of these. Those that have ended our executor, too, take pods again: answers their nodes. */
+  drained(agentIds: readonly string[]): string[] {
+    const over = agentIds
+      .flatMap((id) => this.#roster.agent(id) ?? [])
+      .filter(({ isDraining, executor }) => isDraining && !executor);
+    for (const agent of over) agent.drained();
+    return over.map(({ name }) => name);
+  }
+
   /** Answers the nodes of which it says something else than was known. */
   scheduled(schedule: Schedule, now: number): string[] {
     return this.#roster.agents

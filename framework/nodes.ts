@@ -129,7 +129,8 @@ function advertisedPatch({ status }: Node, agent: Agent): Record<string, string 
 
 /** The executor says what there is, but of what is taken back now and then. */
 const isUnsized = ({ status }: Node, agent: Agent): boolean =>
-  agent.isRevocable ? status?.capacity?.cpu !== capacityOf(agent).capacity?.cpu : !status?.capacity?.cpu;
+  status?.capacity?.pods !== capacityOf(agent).capacity?.pods ||
+  (agent.isRevocable ? status?.capacity?.cpu !== capacityOf(agent).capacity?.cpu : !status?.capacity?.cpu);
 
 function readyOf(reachable: boolean, now: number) {
   const time = timestamp(now);

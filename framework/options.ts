@@ -73,6 +73,7 @@ export const options = {
   gather: duration('How long seats of one agent are gathered into one launch', 10),
   launchTimeout: duration('After how long a launch without an answer is asked about', 60_000),
   maintenanceLead: duration('How long before its maintenance a node gets no more pods and is emptied', 3_600_000),
+  maxPods: number('Pods that a node may have', 110, { min: 1 }),
   maintenanceInterval: duration('Time between two looks at the maintenance schedule of the masters', 15_000),
   quotaInterval: duration(
     'Time between two looks, while pods wait, at the quota of our Mesos roles, so that pods can say that it is used up; and at what Mesos takes back',

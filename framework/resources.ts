@@ -1,3 +1,4 @@
+import { prefix } from '../api/kinds/names.ts';
 import { type Need, type Needs, portCount } from '../scheduler/index.ts';
 import type { OfferOperation } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
@@ -8,7 +9,8 @@ import { type VolumeWant, isForClaim, volumeOn, volumeResource } from './volumes
  * Mesos counts scalars in thousandths; so do we, in integers. Kubernetes' units are those of the Cluster port: cpu in
  * thousandths of a core, bytes, pieces.
  *
- *   cpu ↔ cpus      memory ↔ mem (MB)      ephemeral-storage ↔ disk (MB)      nvidia.com/gpu ↔ gpus      x ↔ x
+ *   cpu ↔ cpus      memory ↔ mem (MB)      ephemeral-storage ↔ disk (MB)      nvidia.com/gpu ↔ gpus
+ *   example.com/licence ↔ example.com/licence      k8s.mesosphere.io/bandwidth ↔ bandwidth: pods can ask for no name without a domain
  */
 const mega = 1024 * 1024;
 const names: Record<string, string> = {
@@ -19,8 +21,10 @@ const names: Record<string, string> = {
 };
 const kubernetesNames = Object.fromEntries(Object.entries(names).map(([k, m]) => [m, k]));
 
-export const mesosName = (resource: string): string => names[resource] ?? resource;
-export const kubernetesName = (name: string): string => kubernetesNames[name] ?? name;
+export const mesosName = (resource: string): string =>
+  names[resource] ?? (resource.startsWith(prefix) ? resource.slice(prefix.length) : resource);
+export const kubernetesName = (name: string): string =>
+  kubernetesNames[name] ?? (name.includes('/') ? name : `${prefix}${name}`);
 
 const isMegabytes = (name: string) => name === 'mem' || name === 'disk';
 

@@ -2,16 +2,21 @@ import { Agent, type AgentFacts, type AgentOptions } from './agents.ts';
 import { suffix } from './revocable.ts';
 import type { Place } from './places.ts';
 
+export interface RosterOptions extends AgentOptions {
+  /** The Node that an agent of that id was given, now or before a restart. */
+  nodeOf: (agentId: string) => string | undefined;
+}
+
 /** The agents there are, by id and by the name of their node. */
 export class Roster {
-  readonly #options: AgentOptions;
+  readonly #options: RosterOptions;
   readonly #byId = new Map<string, Agent>();
   readonly #byNode = new Map<string, Agent>();
   #agents: readonly Agent[] = [];
   /** By role. */
   readonly #places = new Map<string, readonly Place[]>();
 
-  constructor(options: AgentOptions) {
+  constructor(options: RosterOptions) {
     this.#options = options;
   }
 
@@ -61,10 +66,12 @@ export class Roster {
     this.#places.clear();
   }
 
-  /** The host's name; a second living agent on one host is told apart by its port. */
-  #nodeName({ hostname, port }: AgentFacts): string {
+  /** The one that it had, or the host's name; a second agent on one host is told apart by its port, also while the first is cut off. */
+  #nodeName({ id, hostname, port }: AgentFacts): string {
+    const before = this.#options.nodeOf(id);
+    if (before !== undefined) return before;
     const plain = `${hostname.toLowerCase()}${this.#options.isRevocable ? suffix : ''}`;
     const holder = this.#byNode.get(plain);
-    return holder?.reachable && holder.facts.port !== port ? `${plain}-${port}` : plain;
+    return holder && holder.facts.port !== port ? `${plain}-${port}` : plain;
   }
 }

@@ -31,6 +31,10 @@ import { isWhereabouts } from './whereabouts.ts';
 export interface StateOptions extends OffersOptions, SeatsOptions, LaunchesOptions {
   /** Milliseconds before a machine is away that its node gets no more pods. */
   maintenanceLead: number;
+  /** The Node that an agent of that id has in the apiserver. */
+  nodeOf: (agentId: string) => string | undefined;
+  /** Pods that a node may have. */
+  maxPods: number;
   /** Of the class `revocable`: only offers with such resources are of use. */
   isRevocable: boolean;
   /** Milliseconds after which a launch, or a KILL, without an answer is asked about. */
@@ -70,6 +74,8 @@ export class State {
       lead: options.maintenanceLead,
       quotas: this.quotas,
       isRevocable: options.isRevocable,
+      maxPods: options.maxPods,
+      nodeOf: options.nodeOf,
     });
     this.seats = new Seats(options, this.tasks);
     const { volumes, cluster } = options;
@@ -182,7 +188,11 @@ export class State {
   learnAgent(facts: AgentFacts): Agent {
     const { roles } = this.#options;
     const total = facts.total?.filter((resource) => roles.some((role) => isForRole(resource, role)));
-    return this.#roster.learn({ ...facts, total });
+    const isNew = !this.#roster.agent(facts.id);
+    const agent = this.#roster.learn({ ...facts, total });
+    // Launches from before a restart, whose pods need not be bound yet, count for whoever looks for a place.
+    if (isNew) for (const { pod } of this.tasks.onAgent(facts.id)) if (pod) agent.addPod(pod);
+    return agent;
   }
 
   /** Cut off; it may come back, and with it what runs there. */

@@ -57,6 +57,8 @@ export const stateOptions: StateOptions = {
   info: { user: 'root', name: 'test', roles: [role] },
   mayNarrow: () => true,
   isRevocable: false,
+  nodeOf: () => undefined,
+  maxPods: 110,
   maintenanceLead: 3_600_000,
   executor: {
     name: 'test',

@@ -110,6 +110,7 @@ describe('offers are asked of', () => {
           const agent = new Agent('host', facts, {
             overhead: wantOf([]),
             lead: 0,
+            maxPods: 110,
             quotas: new Quotas(),
             isRevocable: false,
           });

@@ -55,17 +55,21 @@ describe('the resources of a task', () => {
     expect(Object.fromEntries(scalars)).toEqual({ cpus: 1, mem: 1 });
   });
 
-  test('are the GPUs of Mesos and any other scalar by its name, on nodes that have them', () => {
+  test('are the GPUs of Mesos and any other scalar, below our domain where its name has none, on nodes that have them', () => {
     const state = subscribed();
-    const special = [scalar('gpus', 2), scalar('example.com/licence', 3)];
+    const special = [scalar('gpus', 2), scalar('example.com/licence', 3), scalar('bandwidth', 1000)];
     const offer = makeOffer('a1');
     state.learnAgent({ ...factsOf(offer), total: [...offer.resources!, ...special] });
     state.offered([{ ...offer, resources: [...offer.resources!, ...special] }], 0);
     register(state);
     const [node] = state.nodes;
     for (const amounts of [node!.free, node!.allocatable])
-      expect(amounts).toMatchObject({ 'nvidia.com/gpu': 2, 'example.com/licence': 3 });
-    const requests = { 'nvidia.com/gpu': '2', 'example.com/licence': '1' };
+      expect(amounts).toMatchObject({
+        'nvidia.com/gpu': 2,
+        'example.com/licence': 3,
+        'k8s.mesosphere.io/bandwidth': 1000,
+      });
+    const requests = { 'nvidia.com/gpu': '2', 'example.com/licence': '1', 'k8s.mesosphere.io/bandwidth': '100' };
     state.reserve(makePod('p', { containers: [{ name: 'c', image: 'x', resources: { requests } }] }), 'host-a1');
     expect(node!.free).toMatchObject({ 'nvidia.com/gpu': 0, 'example.com/licence': 2 });
     const [call] = state.takeLaunches(0).flatMap((launch) => callsOf(state.recorded(launch, 0)));
@@ -75,6 +79,7 @@ describe('the resources of a task', () => {
       expect.arrayContaining([
         ['gpus', 2],
         ['example.com/licence', 1],
+        ['bandwidth', 100],
       ]),
     );
   });
@@ -94,6 +99,25 @@ test('a second living agent of one host is a node of its own, told apart by its 
     'host-a1 again',
     'host-a1-5052 second',
   ]);
+});
+
+test('agents of one host have the nodes that they had, in whatever order they come back, and nobody takes that of one that is cut off', () => {
+  const names = new Map([
+    ['first', 'host-a1'],
+    ['second', 'host-a1-5052'],
+  ]);
+  const state = subscribed({ nodeOf: (id) => names.get(id) });
+  const facts = factsOf(makeOffer('a1'));
+  for (const [id, port] of [
+    ['second', 5052],
+    ['first', 5051],
+  ] as const)
+    state.learnAgent({ ...facts, id, port });
+  state.agentLost('first', 0);
+  state.learnAgent({ ...facts, id: 'third', port: 5053 });
+  expect(new Map(state.agents.map(({ name, facts: { id } }) => [id, name]))).toEqual(
+    new Map([...names, ['third', 'host-a1-5053']]),
+  );
 });
 
 describe('the executor of a task', () => {

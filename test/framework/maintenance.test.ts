@@ -45,6 +45,21 @@ describe('an agent that Mesos drains', () => {
     expect(state.agent('a1')).toMatchObject({ closing: false, closedFrom: undefined });
   });
 
+  test('takes pods again though nobody waits and it is offered to nobody, once the master drains it no more and our executor has ended', () => {
+    const state = subscribed();
+    state.offered([running('a1')], 0);
+    register(state);
+    state.executors.runs('a1', { executor_id: { value: 'km-test' } }, 'f-0001');
+    state.machines.drains('a1', 1);
+    expect(state.machines.drained(['a1', 'unknown'])).toEqual([]);
+    state.executors.lost('a1');
+    expect(state.machines.drained([])).toEqual([]);
+    expect(state.agent('a1')).toMatchObject({ closing: true });
+    expect(state.machines.drained(['a1'])).toEqual(['host-a1']);
+    expect(state.agent('a1')).toMatchObject({ closing: false });
+    expect(state.machines.drained(['a1'])).toEqual([]);
+  });
+
   test('is not asked to end its executor for maintenance alone', () => {
     const state = subscribed();
     state.offered([{ ...makeOffer('a1'), unavailability: at(1000) }], 0);

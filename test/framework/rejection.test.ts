@@ -25,6 +25,7 @@ function agentWith(...pods: Pod[]): Agent {
   const agent = new Agent('n', facts, {
     overhead: wantOf([]),
     lead: 0,
+    maxPods: 110,
     isRevocable: false,
     quotas: new Quotas(),
   });
@@ -72,6 +73,7 @@ describe('a pod that somebody bound to a node', () => {
     const agent = new Agent('n', factsOf(makeOffer('a1')), {
       overhead: wantOf([]),
       lead: 0,
+      maxPods: 110,
       isRevocable: false,
       quotas: new Quotas(),
     });

@@ -497,6 +497,19 @@ test('of the launches recorded before a restart, those whose pods are bound alre
   expect([...state.tasks.all()].map(({ id }) => id)).toEqual(['pod.open.0']);
 });
 
+test('a launch from before a restart counts on its node before its pod is bound', () => {
+  const state = subscribed();
+  const pod = makePod('under-way');
+  const { uid } = pod.metadata;
+  const known = { id: `pod.${uid}.0`, uid: uid!, key: keyOf(pod), agentId: 'a1', node: 'host-a1', record: 'l1' };
+  const more = { stage: 'launching' as const, pod: undefined, rebound: false, anyPorts: [] };
+  state.seats.recovered([{ ...known, ...more }], () => pod);
+  state.offered([makeOffer('a1')], 0);
+  expect([...state.nodes[0]!.pods.keys()]).toEqual([uid]);
+  state.updated(statusOf(known.id, 'a1', 'TASK_DROPPED'), 1);
+  expect([...state.nodes[0]!.pods.keys()]).toEqual([]);
+});
+
 test('a task id tells which of two attempts at a pod is the later one', () => {
   expect(isLater('pod.u.2', 'pod.u.1')).toBe(true);
   expect(isLater('pod.u.10', 'pod.u.9')).toBe(true);
