@@ -102,6 +102,11 @@ export class EffectRunner {
     });
   }
 
+  #acknowledge(ack: Call | undefined): void {
+    this.#parts.state.acknowledged(ack);
+    this.#call(ack);
+  }
+
   async #launch(record: string, launches: readonly Launch[]): Promise<void> {
     const { records, state, log, now } = this.#parts;
     const session = this.#session;
@@ -130,7 +135,7 @@ export class EffectRunner {
     figures.bound(now() - began);
     const refusal = outcome.done ? outcome.value : 'the apiserver refused the binding';
     this.run(refusal === undefined ? state.bound(task, now()) : state.bindFailed(task, refusal));
-    this.#call(ack);
+    this.#acknowledge(ack);
   }
 
   /** The pod itself says whether its end is as it should be, or its task was lost under it. */
@@ -146,7 +151,7 @@ export class EffectRunner {
       this.run(state.addHomeless(pod, now()));
     });
     if (!seen.done && seen.stopped) return;
-    this.#call(ack);
+    this.#acknowledge(ack);
     this.#changed();
   }
 }

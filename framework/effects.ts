@@ -6,9 +6,9 @@ import type { Task } from './tasks.ts';
 /** What the shell must do, in this order. */
 export type Effect =
   | { do: 'call'; call: Call }
-  /** Bind the pod (one that is bound gets its new task id written), tell `bound` or `bindFailed`, then send `ack`. */
+  /** Bind the pod (one that is bound gets its new task id written), tell `bound` or `bindFailed`, then `acknowledged`, and send `ack`. */
   | { do: 'bind'; task: Task; ack: Call | undefined }
-  /** The task of a bound pod is over: see what became of the pod, then send `ack`. */
+  /** The task of a bound pod is over: see what became of the pod, then tell `acknowledged`, and send `ack`. */
   | { do: 'ended'; task: Task; status: TaskStatus; ack: Call | undefined }
   /** Nothing depends on this launch record any more. */
   | { do: 'erase'; record: string };

@@ -334,7 +334,13 @@ export class State {
     if (!isStarted(status.state)) return acked;
     if (task.stage !== 'launching') return acked;
     task.stage = 'binding';
+    this.#repeats.hold(status);
     return [{ do: 'bind', task, ack }];
+  }
+
+  /** What waited for something to be written down is acknowledged now. */
+  acknowledged(ack: Call | undefined): void {
+    if (ack?.type === 'ACKNOWLEDGE') this.#repeats.release(ack.acknowledge);
   }
 
   /** Time passes: idle offers go back, silent launches are asked about, homeless pods try again. */
@@ -408,8 +414,9 @@ export class State {
       task.seat.resolve();
       // A bound task is cancelled when its pod has gone: nobody need look for it.
       const isGone = task.stage === 'bound' && task.cancelled;
-      const last: Effect[] = isGone ? send(ack) : [{ do: 'ended', task, status, ack }];
-      return [...this.#settled(task), ...last];
+      if (isGone) return [...this.#settled(task), ...send(ack)];
+      this.#repeats.hold(status);
+      return [...this.#settled(task), { do: 'ended', task, status, ack }];
     }
     const why = whyNot(status);
     this.#log.info({ task: task.id, pod: task.key, why }, 'launch did not happen');

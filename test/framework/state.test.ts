@@ -1,5 +1,4 @@
 import { describe, expect, test } from '@jest/globals';
-import fc from 'fast-check';
 import { annotations } from '../../api/kinds/names.ts';
 import type { Node } from '../../api/kinds/node.ts';
 import { keyOf } from '../../api/meta.ts';
@@ -515,93 +514,4 @@ test('a task id tells which of two attempts at a pod is the later one', () => {
   expect(isLater('pod.u.10', 'pod.u.9')).toBe(true);
   expect(isLater('pod.u.1', 'pod.u.1')).toBe(false);
   expect(isLater(undefined, 'pod.u.0')).toBe(false);
-});
-
-/** Anything may happen in any order; the books must balance. */
-test('no offer is spent twice and no task takes more than was offered, whatever happens', () => {
-  type Step = {
-    do: 'offer' | 'rescind' | 'reserve' | 'launch' | 'tick' | 'lose' | 'disconnect';
-    agent: number;
-    size: number;
-  };
-  const step: fc.Arbitrary<Step> = fc.record({
-    do: fc.constantFrom(
-      'offer',
-      'offer',
-      'rescind',
-      'reserve',
-      'reserve',
-      'reserve',
-      'launch',
-      'tick',
-      'lose',
-      'disconnect',
-    ),
-    agent: fc.integer({ min: 0, max: 2 }),
-    size: fc.integer({ min: 1, max: 4 }),
-  });
-  fc.assert(
-    fc.property(fc.array(step, { maxLength: 60 }), (steps) => {
-      const state = subscribed();
-      const offers = new Map<string, { agent: string; cpus: number }>();
-      const spent = new Set<string>();
-      let now = 0;
-      let serial = 0;
-      const spend = (ids: readonly { value: string }[]) =>
-        ids.reduce((sum, { value }) => {
-          expect(spent.has(value)).toBe(false);
-          spent.add(value);
-          return sum + (offers.get(value)?.cpus ?? 0);
-        }, 0);
-      const check = (effects: Parameters<typeof callsOf>[0]) => {
-        for (const call of callsOf(effects)) {
-          if (call.type === 'DECLINE') spend(call.decline.offer_ids ?? []);
-          if (call.type !== 'ACCEPT') continue;
-          const had = spend(call.accept.offer_ids ?? []);
-          const tasks = call.accept.operations![0]!.launch!.task_infos!;
-          const cpus = (resources: (typeof tasks)[number]['resources']) =>
-            (resources ?? [])
-              .filter(({ name }) => name === 'cpus')
-              .reduce((sum, { scalar }) => sum + Math.round(scalar!.value * 1000), 0);
-          const taken = tasks.reduce((sum, task) => sum + cpus(task.resources), 0);
-          expect(taken).toBeLessThanOrEqual(Math.round(had * 1000));
-          expect(new Set(tasks.map(({ task_id }) => task_id.value)).size).toBe(tasks.length);
-        }
-      };
-      for (const { do: what, agent, size } of steps) {
-        now += 97;
-        const id = `a${agent}`;
-        if (what === 'offer') {
-          const offer = makeOffer(id, { cpus: size, mem: size * 1024 });
-          offers.set(offer.id.value, { agent: id, cpus: size });
-          check(state.offered([offer], now));
-          register(state);
-        } else if (what === 'rescind') {
-          const live = [...offers.keys()].filter((offer) => !spent.has(offer));
-          const victim = live[size % Math.max(1, live.length)];
-          if (victim) {
-            spent.add(victim);
-            check(state.rescinded(victim, now));
-          }
-        } else if (what === 'reserve') {
-          const pod = makePod(`p${serial++}`, {
-            containers: [{ name: 'c', resources: { requests: { cpu: `${size * 300}m` } } }],
-          });
-          state.reserve(pod, `host-${id}`);
-        } else if (what === 'launch') {
-          for (const launch of state.takeLaunches(now)) check(state.recorded(launch, now));
-        } else if (what === 'tick') check(state.tick(now));
-        else if (what === 'lose') check(state.agentRemoved(id, now));
-        else {
-          for (const offer of offers.keys()) spent.add(offer);
-          state.disconnected(now);
-          offers.clear();
-          spent.clear();
-        }
-        for (const node of state.nodes)
-          for (const amount of Object.values(node.free)) expect(amount).toBeGreaterThanOrEqual(0);
-      }
-    }),
-    { numRuns: 300 },
-  );
 });
