@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Call, Event } from '../../mesos/scheduler.ts';
 import { type Session, openSession, schedulerApi } from '../../mesos/session.ts';
+import { Framework, task } from '../devcluster/builders.ts';
 import { eventually } from '../eventually.ts';
 import { type TestCluster, talkers } from './harness.ts';
 
@@ -83,6 +84,24 @@ class Neighbour {
   }
 }
 
+/** Takes all of every offer for a task of a second, again and again; answers how many it has launched. */
+async function takesAll(url: string, signal: AbortSignal): Promise<number> {
+  const greedy = await Framework.open(url, { name: 'greedy' });
+  let launched = 0;
+  try {
+    while (!signal.aborted) {
+      const offer = await greedy.offer().catch(() => undefined);
+      if (!offer) continue;
+      const resources = (offer.resources ?? []).filter(({ name }) => name === 'cpus' || name === 'mem');
+      await greedy.launch(offer, task(`greedy-${launched++}`, offer, { command: { value: 'sleep 1' }, resources }));
+    }
+  } finally {
+    await greedy.call({ type: 'TEARDOWN' }).catch(() => undefined);
+    greedy.session.close();
+  }
+  return launched;
+}
+
 const limit = 5_000;
 
 export function describeNeighbour(cluster: () => TestCluster): void {
@@ -129,6 +148,19 @@ export function describeNeighbour(cluster: () => TestCluster): void {
       );
       expect(condition).toBe('Unschedulable');
     });
+
+    test('and km gets its share where the neighbour takes all that it is offered', async () => {
+      const over = new AbortController();
+      const neighbour = takesAll(cluster().masterUrl, over.signal);
+      try {
+        await cluster().kubectl.feed(talkers('share', 6), 'apply', '-f', '-');
+        await cluster().kubectl.run('rollout', 'status', 'deployment/share', '--timeout=60s');
+      } finally {
+        over.abort();
+      }
+      expect(await neighbour).toBeGreaterThan(3);
+      await cluster().kubectl.run('delete', 'deployment/share', '--wait=false');
+    }, 90_000);
 
     test('and km still places a pod that does fit, at once, beside those that do not', async () => {
       const started = performance.now();
