@@ -45,7 +45,7 @@ export function planPod(pod: Pod, runtime: RuntimePod | undefined, facts: PlanFa
   const latest = latestOf(runtime);
   const running = [...latest.values()].filter((c) => c.state === 'running');
   const end = () => {
-    plan.stop = running.map((container) => ({ container }));
+    plan.stop = nextToEnd(pod, running).map((container) => ({ container }));
     plan.done = running.length === 0;
     return plan;
   };
@@ -61,10 +61,19 @@ export function planPod(pod: Pod, runtime: RuntimePod | undefined, facts: PlanFa
   }
   for (const container of pod.spec.ephemeralContainers ?? [])
     if (!latest.has(container.name)) plan.start.push({ container, attempt: 0, endedAt: undefined });
-  if (!planInit(plan, pod, latest, facts)) return plan;
+  if (!planInit(plan, pod, runtime, facts)) return plan;
   for (const container of pod.spec.containers)
     planStart(plan, pod, container, latest, facts, pod.spec.restartPolicy ?? 'Always');
   return plan;
+}
+
+/** Of a pod that is over: its containers, then the sidecars, the last one first. */
+function nextToEnd({ spec }: Pod, running: readonly RuntimeContainer[]): readonly RuntimeContainer[] {
+  const sidecars = (spec.initContainers ?? []).filter(isSidecar).map(({ name }) => name);
+  const others = running.filter(({ name }) => !sidecars.includes(name));
+  if (others.length > 0) return others;
+  const last = sidecars.findLast((sidecar) => running.some(({ name }) => name === sidecar));
+  return running.filter(({ name }) => name === last);
 }
 
 /** The newest try of each container. */
@@ -96,17 +105,20 @@ function isOver(pod: Pod, latest: ReadonlyMap<string, RuntimeContainer>): boolea
 const restarts = (policy: string, ended: RuntimeContainer): boolean =>
   policy === 'Always' || (policy === 'OnFailure' && ended.exitCode !== 0);
 
-/** True when the containers proper may run. */
-function planInit(plan: Plan, pod: Pod, latest: ReadonlyMap<string, RuntimeContainer>, facts: PlanFacts): boolean {
+/** True when the containers proper may run. What init containers did in an earlier sandbox, to its network say, is to be done anew. */
+function planInit(plan: Plan, pod: Pod, runtime: RuntimePod, facts: PlanFacts): boolean {
+  const latest = latestOf(runtime);
+  const here = new Set(runtime.containers.filter((c) => c.sandboxId === runtime.sandbox.id).map(({ name }) => name));
   // A container that was ever started shows that everything before it was done.
-  const initialised = pod.spec.containers.some(({ name }) => latest.has(name));
+  const initialised = pod.spec.containers.some(({ name }) => here.has(name));
   for (const init of pod.spec.initContainers ?? []) {
     const last = latest.get(init.name);
     if (isSidecar(init)) {
       if (last?.state !== 'running') planStart(plan, pod, init, latest, facts, 'Always');
       if (!initialised && !(last && facts.health.isStarted(last))) return false;
-    } else if (!initialised && !(last?.state === 'exited' && last.exitCode === 0)) {
-      if (last?.state !== 'running') planStart(plan, pod, init, latest, facts, pod.spec.restartPolicy ?? 'Always');
+    } else if (!initialised && !(here.has(init.name) && last?.state === 'exited' && last.exitCode === 0)) {
+      const policy = here.has(init.name) ? (pod.spec.restartPolicy ?? 'Always') : 'Always';
+      if (last?.state !== 'running') planStart(plan, pod, init, latest, facts, policy);
       return false;
     }
   }

@@ -136,6 +136,8 @@ export interface RuntimePod {
 
 export interface RuntimeContainer {
   id: string;
+  /** In which it was started: an earlier one of its pod, perhaps. */
+  sandboxId: string;
   name: string;
   attempt: number;
   state: 'created' | 'running' | 'exited';

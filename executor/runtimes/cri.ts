@@ -369,9 +369,9 @@ export class CriRuntime implements Runtime {
     const known: Known = { addresses: new Map(), containers: new Map() };
     await Promise.all([
       ...sandboxes.map(async ({ id }) => known.addresses.set(id, addresses.get(id) || (await this.#address(id)))),
-      ...listed.map(async ({ id, state }) => {
+      ...listed.map(async ({ id, pod_sandbox_id, state }) => {
         const key = `${id} ${state}`;
-        const container = containers.get(key) ?? (await this.#status(id));
+        const container = containers.get(key) ?? (await this.#status(id, pod_sandbox_id));
         if (container) known.containers.set(key, container);
       }),
     ]);
@@ -392,9 +392,9 @@ export class CriRuntime implements Runtime {
     }
   }
 
-  async #status(id: string): Promise<RuntimeContainer | undefined> {
+  async #status(id: string, sandboxId: string): Promise<RuntimeContainer | undefined> {
     const answer = await this.#orMissing<{ status: Status }>('ContainerStatus', { container_id: id });
-    return answer && containerOf(answer.status);
+    return answer && containerOf(answer.status, sandboxId);
   }
 
   async #isOver(id: string): Promise<boolean> {
@@ -427,10 +427,11 @@ const wanted = ({ stdin, stdout, stderr, tty }: Omit<ExecRequest, 'command'>) =>
   stderr: stderr !== undefined && !tty,
 });
 
-function containerOf(status: Status): RuntimeContainer {
+function containerOf(status: Status, sandboxId: string): RuntimeContainer {
   const exited = status.state === 'CONTAINER_EXITED' || status.state === 'CONTAINER_UNKNOWN';
   return {
     id: status.id,
+    sandboxId,
     name: status.metadata.name,
     attempt: status.metadata.attempt,
     state: exited ? 'exited' : status.state === 'CONTAINER_RUNNING' ? 'running' : 'created',

@@ -60,6 +60,7 @@ function containerOf(info: Docker.ContainerInspectInfo, reference: string): Runt
   const finishedAt = Math.max(startedAt, time(failed ? info.Created : State.FinishedAt));
   return {
     id,
+    sandboxId: label(dockerLabels.sandboxId),
     name: label(labels.containerName),
     attempt: Number(label(dockerLabels.attempt)),
     state: exited ? 'exited' : State.Running ? 'running' : 'created',

@@ -10,7 +10,6 @@ export interface SandboxRecord extends Omit<RuntimePod, 'containers'> {
 
 /** A container whose command is a process of this machine. */
 export interface ContainerRecord extends RuntimeContainer {
-  sandboxId: string;
   process?: ProcessId;
   /** What exec repeats: the environment, the working directory, and whether there are namespaces to enter. */
   env: Record<string, string>;

@@ -74,8 +74,15 @@ export function describeKubeletOver(name: string, place: () => { cgroup: string;
       expect(existsSync(cgroupAt(podCgroup(pod, place().cgroup)))).toBe(false);
     });
 
-    test('a sandbox that is lost is made again, and its containers with it', async () => {
-      const pod = run('phoenix', { command: ['sleep', '300'], image: busyboxImage });
+    test('a sandbox that is lost is made again, and its containers with it, init containers first', async () => {
+      const mounts = { image: busyboxImage, volumeMounts: [{ name: 'v', mountPath: '/v' }] };
+      const init = { ...mounts, name: 'init', command: ['sh', '-c', 'hostname >> /v/runs'] };
+      const main = { ...mounts, name: 'c', command: ['sh', '-c', 'wc -l < /v/runs; sleep 300'] };
+      const pod = run(
+        'phoenix',
+        {},
+        { containers: [main], initContainers: [init], volumes: [{ name: 'v', emptyDir: {} }] },
+      );
       await until(pod, 'Running', (s) => s.phase === 'Running' && s.podIP);
       const { sandbox } = (await kubelet.runtime.pods()).find((p) => p.uid === pod.metadata.uid)!;
       await kubelet.runtime.stopSandbox(sandbox.id);
@@ -93,6 +100,9 @@ export function describeKubeletOver(name: string, place: () => { cgroup: string;
         return c!.restartCount >= 1 && c!.ready && s.podIP;
       });
       expect(again.phase).toBe('Running');
+      const container = await kubelet.pods.container(pod.metadata.uid!, 'c');
+      const said = () => recordOf(Buffer.from(readFileSync(container!.logPath, 'utf8').split('\n')[0]!));
+      await eventually(() => said()?.text.toString().trim() === '2', 'two runs of the init container');
     });
 
     test('an image that cannot be had is told of, and waits with ImagePullBackOff', async () => {

@@ -8,6 +8,7 @@ import { aPod } from './pods-for-tests.ts';
 
 const container = (name: string, attempt: number, more: Partial<RuntimeContainer>): RuntimeContainer => ({
   id: `${name}${attempt}`,
+  sandboxId: 's',
   name,
   attempt,
   state: 'running',
