@@ -59,7 +59,7 @@ export class Executor {
     const { tasks, act } = this.#options;
     for (const action of tasks.on(event, Date.now())) {
       if (action.type === 'update') this.#send(action.status);
-      else if (action.type === 'exit') this.#ending.abort('all tasks have ended after a shutdown');
+      else if (action.type === 'exit') this.#ending.abort(action.why);
       else act(action);
     }
   }

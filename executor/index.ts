@@ -38,7 +38,8 @@ export async function start(o: Options, { log, signal, env }: Deps): Promise<{ c
   const mesos = mesosEnv(env);
   unsafeSysctls(o.allowedUnsafeSysctls); // what is wrong with it is said before anything runs
   const ending = new AbortController();
-  const tasks = new Tasks({ executorId: mesos.executorId, agentId: mesos.agentId, launchGrace: o.launchGrace });
+  const { launchGrace, idleTimeout } = o;
+  const tasks = new Tasks({ executorId: mesos.executorId, agentId: mesos.agentId, launchGrace, idleTimeout });
   /** What Mesos asked of pods before there was anybody to do it. */
   const waiting: PodAction[] = [];
   let given: NodeAgentOptions | undefined;

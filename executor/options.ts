@@ -38,6 +38,7 @@ export const options = {
   ),
   allowedUnsafeSysctls: list('Unsafe sysctls that pods may set: names, or prefixes with a star', [], '<name,name*>'),
   launchGrace: duration('How long a task waits for its pod to be bound', 5 * 60_000),
+  idleTimeout: duration('How long an executor without pods stays on its agent; 0: for ever', 20 * 60_000),
   podMaxPids: number('Most processes and threads of a pod; 0: as many as the machine takes', 0),
   clusterDns: list('DNS servers of the cluster, for pods', [], '<ip,ip>'),
   clusterDomain: text('Domain of the cluster, for pods', 'cluster.local', '<domain>'),

@@ -29,8 +29,8 @@ export type TaskAction =
   | { type: 'admit'; uid: string }
   | { type: 'dismiss'; uid: string }
   | { type: 'end'; uid: string; graceSeconds: number | undefined; remove: boolean }
-  /** Everything is told and acknowledged after a shutdown. */
-  | { type: 'exit' };
+  /** Everything is told and acknowledged, after a shutdown or when nothing has been here for long. */
+  | { type: 'exit'; why: string };
 
 interface Task {
   id: string;
@@ -49,6 +49,8 @@ export interface TasksOptions {
   agentId: string;
   /** How long a task waits for its pod to be bound to this node, ms. */
   launchGrace: number;
+  /** How long an executor without pods stays, ms; 0: for ever. */
+  idleTimeout: number;
 }
 
 /**
@@ -70,6 +72,8 @@ export class Tasks {
   readonly #updates = new Map<string, TaskStatus>();
   #knowsKilling = false;
   #isShuttingDown = false;
+  /** When it was seen that nothing is here. */
+  #idleSince: number | undefined;
 
   constructor(options: TasksOptions) {
     this.#options = options;
@@ -196,9 +200,19 @@ export class Tasks {
   #tick(now: number): TaskAction[] {
     const late = [...this.#tasks.values()].filter((t) => !t.isBound && now - t.launchedAt > this.#options.launchGrace);
     const seconds = Math.round(this.#options.launchGrace / 1000);
-    return late.flatMap((task) =>
+    const given = late.flatMap((task) =>
       this.#end(task, 'TASK_FAILED', now, `the pod was not bound to this node within ${seconds} s`),
     );
+    return [...given, ...this.#exitIfIdle(now)];
+  }
+
+  /** What it has of the agent is for others then; the next launch brings another executor. Pods that have ended have logs, and are served. */
+  #exitIfIdle(now: number): TaskAction[] {
+    const { idleTimeout } = this.#options;
+    const isIdle = this.live + this.#bound.size + this.#updates.size + this.#unacknowledgedTasks.size === 0;
+    this.#idleSince = isIdle ? (this.#idleSince ?? now) : undefined;
+    if (idleTimeout === 0 || this.#idleSince === undefined || now - this.#idleSince < idleTimeout) return [];
+    return [{ type: 'exit', why: `no pod has been here for ${Math.round(idleTimeout / 1000)} s` }];
   }
 
   #end(task: Task, state: TaskState, now: number, message?: string): TaskAction[] {
@@ -208,7 +222,9 @@ export class Tasks {
   }
 
   #exitIfDone(): TaskAction[] {
-    return this.#isShuttingDown && this.live === 0 && this.#updates.size === 0 ? [{ type: 'exit' }] : [];
+    return this.#isShuttingDown && this.live === 0 && this.#updates.size === 0
+      ? [{ type: 'exit', why: 'all tasks have ended after a shutdown' }]
+      : [];
   }
 
   #update({ id }: { id: string }, state: TaskState, now: number, message?: string, running?: PodReport): TaskAction {

@@ -10,8 +10,10 @@ const task = (uid: string, attempt = 0): TaskInfo => ({
   data: Buffer.from(JSON.stringify({ namespace: 'default', name: uid, uid })),
 });
 
-function ledger() {
-  const tasks = new Tasks({ executorId: 'e', agentId: 'a', launchGrace: 1000 });
+const options = { executorId: 'e', agentId: 'a', launchGrace: 1000, idleTimeout: 60_000 };
+
+function ledger(more: Partial<typeof options> = {}) {
+  const tasks = new Tasks({ ...options, ...more });
   const on = (event: TaskEvent, now = 0) => tasks.on(event, now).map(brief);
   on({ type: 'subscribed', knowsKilling: true });
   return { tasks, on };
@@ -37,6 +39,35 @@ describe('tasks', () => {
       'dismiss p',
     ]);
     expect(on({ type: 'report', uid: 'p', report: { phase: 'Succeeded', gone: true } })).toEqual([]);
+  });
+
+  test('an executor leaves when no pod has been on it for long, not even one that has ended', () => {
+    const { tasks, on } = ledger();
+    const tick = (now: number) => on({ type: 'tick' }, now);
+    const acknowledge = () =>
+      tasks
+        .subscription()
+        .unacknowledged_updates?.forEach(({ status }) =>
+          on({ type: 'acknowledged', taskId: status.task_id.value, uuid: status.uuid! }),
+        );
+    expect([tick(0), tick(59_000)]).toEqual([[], []]);
+    on({ type: 'bound', uid: 'p', taskId: 'pod.p.0' });
+    on({ type: 'launch', task: task('p') });
+    expect(tick(100_000)).toEqual([]);
+    on({ type: 'report', uid: 'p', report: { phase: 'Succeeded' } });
+    acknowledge();
+    expect(tick(200_000)).toEqual([]);
+    on({ type: 'report', uid: 'p', report: { phase: 'Succeeded', gone: true } });
+    expect([tick(300_000), tick(359_000), tick(360_000)]).toEqual([[], [], ['exit']]);
+  });
+
+  test('an executor stays while an update of its is not acknowledged, or where it is to stay for ever', () => {
+    const { on } = ledger();
+    on({ type: 'launch', task: task('p') });
+    on({ type: 'kill', taskId: 'pod.p.0', graceSeconds: 1 });
+    expect([on({ type: 'tick' }, 1), on({ type: 'tick' }, 100_000)]).toEqual([[], []]);
+    const forEver = ledger({ idleTimeout: 0 });
+    expect([forEver.on({ type: 'tick' }, 0), forEver.on({ type: 'tick' }, 1e9)]).toEqual([[], []]);
   });
 
   test('readiness is told as health, where the pod tells it, and each change of it', () => {
@@ -133,7 +164,7 @@ describe('tasks', () => {
     );
     fc.assert(
       fc.property(events, (all) => {
-        const tasks = new Tasks({ executorId: 'e', agentId: 'a', launchGrace: 1000 });
+        const tasks = new Tasks(options);
         const ends = new Map<string, number>();
         const told = new Map<string, string>();
         let now = 0;
