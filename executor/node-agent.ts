@@ -313,6 +313,7 @@ export class NodeAgent {
         fingerprint,
         runtimeVersion,
         images: () => runtime.images.list(),
+        unready: async () => runtime.unready?.(),
         volumesInUse: async () => (await csi?.inUse()) ?? [],
         size: () => (this.#isRevocable ? undefined : this.#size()),
         directory,

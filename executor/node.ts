@@ -23,6 +23,8 @@ export interface NodeOptions {
   fingerprint: string;
   runtimeVersion: string;
   images(): Promise<RuntimeImage[]>;
+  /** Why no pod can run here now, if so. */
+  unready(): Promise<string | undefined>;
   /** `kubernetes.io/csi/<driver>^<handle>` of what nobody may detach. */
   volumesInUse(): Promise<string[]>;
   /** As it is now. Undefined where the framework keeps it: what Mesos takes back is no fixed amount. */
@@ -96,6 +98,7 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
   let written: NodeStatus | undefined;
   let writtenAt = -Infinity;
   let cidr = '';
+  let images: RuntimeImage[] = [];
   const writeOne = async () => {
     const node = await adopt(options, signal);
     const given = node.spec?.podCIDRs?.join(',') ?? '';
@@ -104,13 +107,17 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
       cidr = given;
     }
     const now = Date.now();
+    const unready = await options.unready();
+    if (unready === undefined) images = await options.images();
+    const readings = { ...(await machineReadings(options.directory)), unready };
     const status = {
-      ...nodeStatus(node, options, machineInfo(), await machineReadings(options.directory), now),
-      images: imagesOf(await options.images()),
+      ...nodeStatus(node, options, machineInfo(), readings, now),
+      images: imagesOf(images),
       volumesInUse: await options.volumesInUse(),
     };
     const stable = withoutTimes(status);
-    const drifted = node.status?.conditions?.find(({ type }) => type === 'Ready')?.reason !== 'KubeletReady';
+    const readiness = ({ conditions: all }: NodeStatus) => all?.find(({ type }) => type === 'Ready')?.reason;
+    const drifted = readiness(node.status ?? {}) !== readiness(status);
     if (!drifted && equal(stable, written) && performance.now() - writtenAt < heartbeat) return options.said();
     await options.client.patch(
       Node,
@@ -194,7 +201,7 @@ export function nodeStatus(
   node: Node,
   { ip, port, runtimeVersion, size, name }: Pick<NodeOptions, 'ip' | 'port' | 'runtimeVersion' | 'size' | 'name'>,
   info: MachineInfo,
-  readings: MachineReadings,
+  readings: NodeReadings,
   now: number,
 ): NodeStatus {
   const pods = node.status?.allocatable?.pods ?? '110';
@@ -228,7 +235,11 @@ export function nodeStatus(
   };
 }
 
-function conditions(node: Node, readings: MachineReadings, now: number): NonNullable<NodeStatus['conditions']> {
+interface NodeReadings extends MachineReadings {
+  unready: string | undefined;
+}
+
+function conditions(node: Node, readings: NodeReadings, now: number): NonNullable<NodeStatus['conditions']> {
   const short = pressuresIn(readings);
   const pressure = (type: string, isLow: boolean, bad: [string, string], good: [string, string]) => ({
     type,
@@ -255,7 +266,9 @@ function conditions(node: Node, readings: MachineReadings, now: number): NonNull
       ['KubeletHasInsufficientPID', 'kubelet has insufficient PID available'],
       ['KubeletHasSufficientPID', 'kubelet has sufficient PID available'],
     ),
-    { type: 'Ready', status: 'True' as const, reason: 'KubeletReady', message: 'kubelet is posting ready status' },
+    readings.unready === undefined
+      ? { type: 'Ready', status: 'True' as const, reason: 'KubeletReady', message: 'kubelet is posting ready status' }
+      : { type: 'Ready', status: 'False' as const, reason: 'KubeletNotReady', message: readings.unready },
   ];
   const time = timestamp(now);
   return found.map((condition) => {

@@ -17,6 +17,8 @@ export interface Runtime {
   readonly cgroupDriver?: CgroupDriver | undefined;
   readonly images: Images;
   version(): Promise<RuntimeVersion>;
+  /** What keeps it from running pods, in its words; undefined when nothing does. Where it runs with us there is nothing to ask. */
+  unready?(): Promise<string | undefined>;
   /** Every pod of ours that the runtime has, running or not. */
   pods(): Promise<RuntimePod[]>;
   /** That one alone, which costs less. */

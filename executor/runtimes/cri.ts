@@ -53,6 +53,12 @@ interface Sandbox {
   state: 'SANDBOX_READY' | 'SANDBOX_NOTREADY';
   created_at: number;
 }
+interface SandboxStatus {
+  status: {
+    network?: { ip: string } | null;
+    linux?: { namespaces?: { options?: { network: 'POD' | 'NODE' } | null } | null } | null;
+  };
+}
 interface Listed {
   id: string;
   pod_sandbox_id: string;
@@ -80,6 +86,14 @@ interface Known {
   containers: Map<string, RuntimeContainer>;
 }
 
+/** Of the runtime itself: RuntimeReady, NetworkReady. */
+interface Condition {
+  type: string;
+  status: boolean;
+  reason: string;
+  message: string;
+}
+
 interface ExecSync {
   stdout: Buffer;
   stderr: Buffer;
@@ -90,6 +104,7 @@ interface ExecSync {
 const longestCommand = 24 * 3_600_000;
 const longestOutput = 16 * 1024;
 const stopTries = 5;
+const soon = { timeoutMs: 10_000 };
 
 /**
  * Pods on a runtime that speaks CRI v1 (containerd, CRI-O). Containers and sandboxes belong to the runtime and outlive
@@ -113,7 +128,7 @@ export class CriRuntime implements Runtime {
   static async open(options: CriRuntimeOptions): Promise<CriRuntime> {
     const cri = connectCri(options.socket);
     try {
-      const version = await cri.runtime<Named>('Version', {}, { timeoutMs: 10_000 });
+      const version = await cri.runtime<Named>('Version', {}, soon);
       return new CriRuntime(options, cri, version, await cgroupDriverOf(cri));
     } catch (error) {
       cri.close();
@@ -146,6 +161,17 @@ export class CriRuntime implements Runtime {
 
   version(): Promise<RuntimeVersion> {
     return Promise.resolve({ containerRuntimeVersion: `${this.name}://${this.#version}` });
+  }
+
+  async unready(): Promise<string | undefined> {
+    try {
+      const { status } = await this.#cri.runtime<{ status: { conditions: Condition[] } }>('Status', {}, soon);
+      const bad = status.conditions.filter((one) => !one.status);
+      const words = bad.map(({ type, reason, message }) => `${type}=false reason:${reason} message:${message}`);
+      return words.length > 0 ? `container runtime is not ready: ${words.join(', ')}` : undefined;
+    } catch (error) {
+      return `container runtime is down: ${wordsOf(error)}`;
+    }
   }
 
   async setPodCidr(cidr: string): Promise<void> {
@@ -403,10 +429,10 @@ export class CriRuntime implements Runtime {
   }
 
   async #address(id: string): Promise<string> {
-    const answer = await this.#orMissing<{ status: { network?: { ip: string } } }>('PodSandboxStatus', {
-      pod_sandbox_id: id,
-    });
-    return answer?.status.network?.ip || (answer ? this.#options.nodeIp : '');
+    const { status } = (await this.#orMissing<SandboxStatus>('PodSandboxStatus', { pod_sandbox_id: id })) ?? {};
+    // One that is on its way to a network of its own has none yet.
+    const isOnHost = status?.linux?.namespaces?.options?.network === 'NODE';
+    return isOnHost ? this.#options.nodeIp : (status?.network?.ip ?? '');
   }
 
   async #orMissing<A>(method: string, request: object, timeoutMs?: number): Promise<A | undefined> {

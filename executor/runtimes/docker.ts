@@ -1,6 +1,7 @@
 import { writeFile } from 'node:fs/promises';
 import type { Duplex } from 'node:stream';
 import type Docker from 'dockerode';
+import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
   type CgroupDriver,
@@ -110,6 +111,21 @@ export class DockerRuntime implements Runtime {
 
   version(): Promise<RuntimeVersion> {
     return Promise.resolve({ containerRuntimeVersion: `docker://${this.#version}` });
+  }
+
+  async unready(): Promise<string | undefined> {
+    const over = new AbortController();
+    const late = delay(10_000, over.signal).then(() => {
+      throw new Error('it does not answer');
+    });
+    try {
+      await Promise.race([this.#docker.ping(), late]);
+      return undefined;
+    } catch (error) {
+      return `Docker is down: ${(error as Error).message}`;
+    } finally {
+      over.abort();
+    }
   }
 
   async pods(): Promise<RuntimePod[]> {

@@ -38,16 +38,30 @@ describeHere('a node with a part of the addresses of pods', () => {
     await containerd?.stop();
   }, 60_000);
 
-  test('tells the runtime, which makes a network of them: a pod that waited for one starts, with one of them', async () => {
+  test('tells the runtime, which makes a network of them: a pod that waited for one starts, with one of them; until then, and while the runtime is away, it is not ready', async () => {
     const spec = { restartPolicy: 'Never' as const, terminationGracePeriodSeconds: 1 };
     await place.place(aPod({ image: busyboxImage, command: ['sleep', '1000'] }, spec, 'waits'));
     const pod = { namespace: 'default', name: 'waits' };
     const { status } = await place.client.get(Pod, pod);
     expect(status?.podIP).toBeUndefined();
+    const readiness = async () => {
+      const { status: node } = await place.client.get(Node, { name: testNode });
+      const ready = node?.conditions?.find(({ type }) => type === 'Ready');
+      return `${ready?.status} ${ready?.reason}: ${ready?.message}`;
+    };
+    // As any kubelet says it: no network, no pods.
+    const isWithout = /^False KubeletNotReady: container runtime is not ready: NetworkReady=false reason:Net/;
+    await eventually(async () => isWithout.test(await readiness()), 'the node to say that it has no network');
     await place.client.patch(Node, { name: testNode }, { spec: { podCIDR: '10.89.27.64/26' } });
     const ip = await eventually(async () => (await place.client.get(Pod, pod)).status?.podIP, 'its address', 30_000);
+    await eventually(async () => (await readiness()).startsWith('True KubeletReady'), 'the node to be ready');
     expect(ip).toMatch(/^10\.89\.27\.(6[5-9]|[7-9]\d|1[01]\d|12[0-6])$/);
     await place.client.delete(Pod, pod);
+    await containerd.kill();
+    const isDown = /^False KubeletNotReady: container runtime is down: /;
+    await eventually(async () => isDown.test(await readiness()), 'the node to be not ready');
+    await containerd.start();
+    await eventually(async () => (await readiness()).startsWith('True KubeletReady'), 'the node to be ready again');
     await eventually(
       () =>
         place.client.get(Pod, pod).then(
