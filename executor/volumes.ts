@@ -5,7 +5,7 @@ import { StatusError } from '../api/status.ts';
 import { ConfigError, expand } from './env.ts';
 import type { BlockDevice, ContainerSpec, PullPolicy } from './runtime.ts';
 import { containerDevices } from './volumes/block.ts';
-import { ephemeral, isReadOnlyClaim, persistentVolumeClaim } from './volumes/claim.ts';
+import { ephemeral, persistentVolumeClaim } from './volumes/claim.ts';
 import { configMap } from './volumes/config-map.ts';
 import { inlineCsi } from './volumes/csi.ts';
 import { downwardApi } from './volumes/downward-api.ts';
@@ -94,7 +94,7 @@ export async function containerMounts(
   env: ReadonlyMap<string, string>,
   directory: string | undefined,
 ): Promise<ContainerSpec['mounts']> {
-  const readOnly = readOnlyClaims(pod);
+  const readOnly = readOnlyVolumes(pod);
   const images = imageVolumes(pod);
   const mounts = (container.volumeMounts ?? []).filter(({ name }) => !images.has(name));
   return Promise.all(
@@ -124,10 +124,10 @@ const subPathOf = ({ subPath, subPathExpr }: VolumeMount, env: ReadonlyMap<strin
 
 /** The block devices that a container sees, as `containerMounts` does its file systems. */
 export const devicesOf = (pod: Pod, container: Container, volumes: ReadonlyMap<string, string>): BlockDevice[] =>
-  containerDevices(container, volumes, readOnlyClaims(pod));
+  containerDevices(container, volumes, readOnlyVolumes(pod));
 
-const readOnlyClaims = ({ spec }: Pod): Set<string> =>
-  new Set((spec.volumes ?? []).filter(isReadOnlyClaim).map(({ name }) => name));
+const readOnlyVolumes = ({ spec }: Pod): Set<string> =>
+  new Set((spec.volumes ?? []).filter((volume) => typeOf(volume).isReadOnly?.(volume)).map(({ name }) => name));
 
 function typeOf(volume: Volume): VolumeType {
   const type = types.find(({ source }) => volume[source] !== undefined);

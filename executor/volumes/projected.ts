@@ -1,7 +1,7 @@
 import type { KeyToPath } from '../../api/kinds/pod.ts';
 import { configMapFiles } from './config-map.ts';
 import { type DownwardItem, downwardFiles } from './downward-api.ts';
-import { type VolumeFile, fileAt, writeFiles } from './files.ts';
+import { type VolumeFile, fileAt, writeVolume } from './files.ts';
 import { secretFiles } from './secret.ts';
 import { VolumeError, type VolumePlace, type VolumeType } from './volume.ts';
 
@@ -15,12 +15,12 @@ interface Source {
 /** Several sources in one directory. A token is asked for anew when a fifth of its life is left. */
 export const projected: VolumeType = {
   source: 'projected',
+  isReadOnly: () => true,
   async prepare(volume, place) {
     const { sources = [], defaultMode = 0o644 } = volume.projected as { sources?: Source[]; defaultMode?: number };
     const files: VolumeFile[] = [];
     for (const source of sources) files.push(...(await filesOf(source, defaultMode, place)));
-    await writeFiles(place.path, files, place.pod.spec.securityContext?.fsGroup);
-    return place.path;
+    return writeVolume(volume, place, files);
   },
   remove(path) {
     for (const key of tokens.keys()) if (key.startsWith(`${path}/`)) tokens.delete(key);
