@@ -114,6 +114,39 @@ onContainerd('as volumes on containerd', 22, (pods) => {
       expect(await use(medium, `${isTmpfs}; stat -c %a /v`)).toBe(`${medium}\n777\n`),
     );
 
+    /* Not part of conformance, but what a kubelet does. */
+    test.each<Medium>(['default', 'tmpfs'])(
+      'what a container makes of the mode stays when it is restarted: %s',
+      async (medium) => {
+        const script = 'stat -c "%a %g" /v; [ -e /v/once ] && exit 0; touch /v/once; chmod 700 /v; chgrp 9 /v; exit 1';
+        expect(await use(medium, script, { restartPolicy: 'OnFailure', securityContext: { fsGroup: 1234 } })).toBe(
+          '700 9\n',
+        );
+      },
+    );
+    test.each<Medium>(['default', 'tmpfs'])('it is the group’s of the pod: %s', async (medium) =>
+      expect(await use(medium, 'stat -c "%a %g" /v', { securityContext: { fsGroup: 1234 } })).toBe('2777 1234\n'),
+    );
+
+    test.each([
+      ['what the node has', undefined, undefined, 4 << 20],
+      ['what the pod may have', undefined, '64Mi', 64 << 10],
+      ['what the pod may have, though the volume may be larger', '1Gi', '64Mi', 64 << 10],
+      ['what the volume may have', '1Mi', '64Mi', 1 << 10],
+    ])('a volume of memory holds no more than %s', async (_, sizeLimit, memory, kilobytes) => {
+      const resources = memory === undefined ? {} : { limits: { memory } };
+      const volumes = [{ name: 'v', emptyDir: { medium: 'Memory', ...(sizeLimit ? { sizeLimit } : {}) } }];
+      const said = await pods.outputOf('grep " /v tmpfs " /proc/mounts', { ...mounted, resources }, { volumes });
+      expect(said).toContain(`,size=${kilobytes}k`);
+    });
+
+    test('other media are refused in words', async () => {
+      pods.run(mounted, { volumes: [{ name: 'v', emptyDir: { medium: 'HugePages-2Mi' } }] });
+      await pods.told(
+        /FailedMount .*this node cannot provide an emptyDir of the medium HugePages-2Mi, only of disk or Memory/,
+      );
+    });
+
     test('EmptyDir volumes pod should support shared volumes between containers', async () => {
       const other = {
         name: 'd',
