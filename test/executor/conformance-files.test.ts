@@ -258,4 +258,18 @@ onContainerd('as files on containerd', 21, (pods) => {
     set('configMap', 'nesting', { 'data-1': 'value-2' });
     await seen(pod, 'cat /v/data-1 /v/cache/w/file', 'value-2kept\n');
   });
+
+  test('a token that is given anew is what containers read from then on', async () => {
+    const { apiserver } = pods.kubelet;
+    let given = 0;
+    apiserver.token = () => Promise.resolve({ token: `token-${++given}`, expiresAt: Date.now() });
+    const volumes = [{ name: 'v', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } }];
+    const pod = pods.run(mounted, { volumes, securityContext: { runAsUser: 1000 } });
+    const look = () => pods.ask(pod, 'cat /v/token; stat -Lc " %u %a" /v/token');
+    const first = await look();
+    expect(first).toMatch(/^token-\d+ 1000 600\n$/);
+    pods.kubelet.pods.bound({ ...pod, metadata: { ...pod.metadata, labels: { has: 'changed' } } });
+    await eventually(async () => (await look()) !== first || undefined, 'another token', 20_000);
+    expect(await look()).toMatch(/^token-\d+ 1000 600\n$/);
+  });
 });
