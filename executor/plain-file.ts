@@ -1,5 +1,5 @@
 import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { lstat, open, rm, writeFile } from 'node:fs/promises';
 
 /**
  * So many bytes of a plain file, from where `from` says by its size; undefined where there is none. For files that a container may have
@@ -29,3 +29,11 @@ export async function readPlain(
 /** Whether that is what is in it. */
 export const holds = async (path: string, data: Buffer): Promise<boolean> =>
   (await readPlain(path, data.length + 1))?.equals(data) ?? false;
+
+/** Makes that what is in a plain file, which containers may have open. Whatever else has its name goes. */
+export async function writePlain(path: string, data: Buffer, mode: number): Promise<void> {
+  const found = await lstat(path).catch(() => undefined);
+  if (found && !found.isFile()) await rm(path, { recursive: true, force: true });
+  const { O_WRONLY, O_CREAT, O_TRUNC, O_NOFOLLOW, O_NONBLOCK } = constants;
+  await writeFile(path, data, { mode, flag: O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_NONBLOCK });
+}
