@@ -72,6 +72,10 @@ onContainerd('as volumes on containerd', 22, (pods) => {
       '%s should provide node allocatable (memory) as default memory limit if the limit is not set',
       async (_, kind) => expect(await amount(kind, 'limits.memory', '1Mi')).toBe('4096'),
     );
+    // Not part of conformance.
+    test.each(kinds)('%s should provide node allocatable (ephemeral-storage) likewise', async (_, kind) =>
+      expect(await amount(kind, 'limits.ephemeral-storage', '1Gi')).toBe('8'),
+    );
 
     const follows = async (kind: Kind, field: 'labels' | 'annotations') => {
       const volumes = [kind([{ path: 'field', fieldRef: { fieldPath: `metadata.${field}` } }])];
