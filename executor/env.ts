@@ -65,7 +65,7 @@ async function addAll(
 }
 
 async function valueOf(
-  { value, valueFrom }: EnvVar,
+  { name: variable, value, valueFrom }: EnvVar,
   pod: Pod,
   container: Container,
   facts: EnvFacts,
@@ -96,7 +96,10 @@ async function valueOf(
       );
     return found === undefined ? undefined : Buffer.from(found, 'base64').toString('utf8');
   }
-  throw new ConfigError('an environment variable takes its value from something this kubelet does not know');
+  const [source = 'nothing'] = Object.keys(valueFrom);
+  throw new ConfigError(
+    `environment variable "${variable}" has its value from ${source}, which this node cannot provide yet`,
+  );
 }
 
 type FieldFacts = Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIp'>;

@@ -85,7 +85,8 @@ export function imageMounts(pod: Pod, container: Container, env: ReadonlyMap<str
 
 /**
  * A container's mounts on paths of this machine; `directory` is that of the pod's volumes, undefined where nothing is gained
- * by binding because containers may go anywhere. Throws VolumeError for a subPath that leaves its volume.
+ * by binding because containers may go anywhere. Throws VolumeError for a subPath that leaves its volume, and for a mount that
+ * cannot be had.
  */
 export async function containerMounts(
   pod: Pod,
@@ -96,6 +97,7 @@ export async function containerMounts(
 ): Promise<ContainerSpec['mounts']> {
   const readOnly = readOnlyVolumes(pod);
   const images = imageVolumes(pod);
+  container.volumeMounts?.forEach(checkRecursion);
   const mounts = (container.volumeMounts ?? []).filter(({ name }) => !images.has(name));
   return Promise.all(
     mounts.map(async (mount, i) => {
@@ -112,6 +114,23 @@ export async function containerMounts(
       };
     }),
   );
+}
+
+/** Runtimes make one mount read-only; those below it stay as they are. */
+function checkRecursion({
+  name,
+  readOnly,
+  recursiveReadOnly = 'Disabled',
+  mountPropagation = 'None',
+}: VolumeMount): void {
+  if (recursiveReadOnly === 'Disabled') return;
+  const refuse = (why: string) => new VolumeError(`volume "${name}" requested recursive read-only mode, but ${why}`);
+  if (!readOnly) throw refuse('it is not read-only');
+  if (mountPropagation !== 'None') throw refuse(`it is not compatible with propagation "${mountPropagation}"`);
+  if (recursiveReadOnly === 'Enabled')
+    throw refuse(
+      'this node cannot provide it yet; with IfPossible the volume is read-only, but not what is mounted below it',
+    );
 }
 
 const imageVolumes = ({ spec }: Pod): Map<string, NonNullable<Volume['image']>> =>

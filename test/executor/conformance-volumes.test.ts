@@ -1,5 +1,5 @@
 import { describe, expect, test as one } from '@jest/globals';
-import type { Container, Pod, PodSpec, Volume } from '../../api/kinds/pod.ts';
+import type { Container, Pod, PodSpec, Volume, VolumeMount } from '../../api/kinds/pod.ts';
 import { busyboxImage, echoImage } from './images.ts';
 import { onContainerd } from './on-containerd.ts';
 import { eventually } from './pods-for-tests.ts';
@@ -161,6 +161,39 @@ onContainerd('as volumes on containerd', 22, (pods) => {
       const pod: Pod = pods.run(mounted, { volumes: [{ name: 'v', emptyDir: {} }], containers: [other] });
       await eventually(async () => (await pods.ask(pod, 'cat /v/note')) === 'hello\n' || undefined, 'the note', 20_000);
     });
+  });
+
+  /* Not part of conformance: https://kubernetes.io/docs/concepts/storage/volumes/#recursive-read-only-mounts */
+  describe('a mount that is to be read-only with all below it', () => {
+    const mount = (more: Partial<VolumeMount>): Partial<Container> => ({
+      volumeMounts: [{ name: 'v', mountPath: '/v', readOnly: true, ...more }],
+    });
+    const volumes = [{ name: 'v', emptyDir: {} }];
+
+    test.each<[string, Partial<VolumeMount>]>([
+      ['it is not read-only', { recursiveReadOnly: 'IfPossible', readOnly: false }],
+      [
+        'it is not compatible with propagation "HostToContainer"',
+        { recursiveReadOnly: 'IfPossible', mountPropagation: 'HostToContainer' },
+      ],
+      ['this node cannot provide it yet;', { recursiveReadOnly: 'Enabled' }],
+    ])('is refused in words: %s', async (words, more) => {
+      const pod = pods.run(mount(more), { volumes });
+      const { containerStatuses } = await pods.until(
+        pod,
+        'the refusal',
+        (s) => s.containerStatuses?.[0]?.state.waiting?.message,
+      );
+      const { reason, message } = containerStatuses![0]!.state.waiting!;
+      expect(reason).toBe('CreateContainerConfigError');
+      expect(message).toContain(`volume "v" requested recursive read-only mode, but ${words}`);
+    });
+
+    test.each(['Disabled', 'IfPossible'] as const)('is read-only itself where it need not be more: %s', async (how) =>
+      expect(await pods.outputOf('echo x > /v/x || exit 0', mount({ recursiveReadOnly: how }), { volumes })).toContain(
+        'Read-only file system',
+      ),
+    );
   });
 
   /* Not part of conformance: https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/ */

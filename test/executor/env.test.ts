@@ -99,6 +99,10 @@ describe('the environment of a container', () => {
     await expect(env({ env: [{ name: 'X', valueFrom: { fieldRef: { fieldPath: 'constructor' } } }] })).rejects.toThrow(
       'unsupported fieldPath',
     );
+    const fileKeyRef = { volumeName: 'v', path: 'p', key: 'k' };
+    await expect(env({ env: [{ name: 'X', valueFrom: { fileKeyRef } as object }] })).rejects.toThrow(
+      'environment variable "X" has its value from fileKeyRef, which this node cannot provide yet',
+    );
   });
 });
 
