@@ -2,8 +2,9 @@
  * Persistent volumes on an agent's disk, where Mesos keeps them, and the links that bring them into sandboxes; and the
  * file in which the agent remembers what was reserved and created while it ran.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
+import { replaceFile } from '../lib/replace-file.ts';
 import type { Resource } from '../mesos/types.ts';
 import { add, contains, isCheckpointed, reservedRole, subtract } from './resources.ts';
 import { stripVolume } from './operations.ts';
@@ -31,8 +32,7 @@ export function recallResources(workDir: string, flags: readonly Resource[]): Re
 export function keepResources(workDir: string, before: readonly Resource[], after: readonly Resource[]): void {
   const file = checkpointOf(workDir);
   mkdirSync(join(file, '..'), { recursive: true });
-  writeFileSync(`${file}.new`, JSON.stringify(after.filter(isCheckpointed), fromBigInt));
-  renameSync(`${file}.new`, file);
+  replaceFile(file, JSON.stringify(after.filter(isCheckpointed), fromBigInt));
   const paths = new Set(after.filter(isVolume).map((volume) => volumePath(workDir, volume)));
   for (const path of paths) mkdirSync(path, { recursive: true });
   for (const volume of before.filter(isVolume)) {

@@ -17,8 +17,8 @@ export interface EnvFacts {
   nodeName: string;
   hostIp: string;
   podIp: string;
-  /** What the node gives a container that has no limit. `cpu` in thousandths, `memory` in bytes. */
-  allocatable: { cpu: number; memory: number };
+  /** What the node gives a container that has no limit. `cpu` in thousandths, the others in bytes. */
+  allocatable: { cpu: number; memory: number; disk: number };
   /** Services of the pod's namespace, and `kubernetes` of the namespace default. */
   services: readonly Service[];
   configMap(name: string): Promise<ConfigMap | undefined>;
@@ -65,7 +65,7 @@ async function addAll(
 }
 
 async function valueOf(
-  { value, valueFrom }: EnvVar,
+  { name: variable, value, valueFrom }: EnvVar,
   pod: Pod,
   container: Container,
   facts: EnvFacts,
@@ -96,7 +96,10 @@ async function valueOf(
       );
     return found === undefined ? undefined : Buffer.from(found, 'base64').toString('utf8');
   }
-  throw new ConfigError('an environment variable takes its value from something this kubelet does not know');
+  const [source = 'nothing'] = Object.keys(valueFrom);
+  throw new ConfigError(
+    `environment variable "${variable}" has its value from ${source}, which this node cannot provide yet`,
+  );
 }
 
 type FieldFacts = Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIp'>;
@@ -129,7 +132,7 @@ const formatMap = (map: Record<string, string> = {}): string =>
     .map(([key, value]) => `${key}=${JSON.stringify(value)}`)
     .join('\n');
 
-/** `limits.cpu` and the like, in units of the divisor, rounded up; a limit that is not set is what the node has. */
+/** `limits.cpu` and the like, in units of the divisor, rounded up; a limit that is not set, or none, is what the node has. */
 export function resourceField(
   pod: Pod,
   container: Container,
@@ -143,8 +146,10 @@ export function resourceField(
   const resource = rest.join('.');
   if (kind !== 'limits' && kind !== 'requests')
     throw new ConfigError(`unsupported container resource: ${ref.resource}`);
-  const fallback = { cpu: `${allocatable.cpu}m`, memory: String(allocatable.memory) }[resource];
-  const text = of.resources?.[kind]?.[resource] ?? (kind === 'limits' ? fallback : undefined) ?? '0';
+  const { cpu, memory, disk } = allocatable;
+  const ofNode = { cpu: `${cpu}m`, memory: String(memory), 'ephemeral-storage': String(disk) }[resource];
+  const own = of.resources?.[kind]?.[resource] ?? '0';
+  const text = kind === 'limits' && parseNano(own) === 0n ? (ofNode ?? '0') : own;
   const divisor = ref.divisor && quantity(ref.divisor) !== 0 ? ref.divisor : '1';
   const [amount, unit] =
     resource === 'cpu' ? [BigInt(milli(text)), BigInt(milli(divisor))] : [parseNano(text), parseNano(divisor)];

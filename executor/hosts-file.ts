@@ -1,6 +1,7 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Container, Pod } from '../api/kinds/pod.ts';
+import { holds, writePlain } from './plain-file.ts';
 import type { ContainerSpec, Runtime } from './runtime.ts';
 import { type SandboxFacts, fullName, hostnameOf } from './sandbox.ts';
 
@@ -30,7 +31,7 @@ export function hostsText(pod: Pod, ip: string, facts: SandboxFacts, host: strin
 
 /**
  * /etc/hosts of a container, unless it mounts one of its own. Where containers share the machine's files it is needed only for
- * the names that the pod adds.
+ * the names that the pod adds. Containers write to it, too: however much is in it, it is not read further than it should be.
  */
 export async function hostsMount(
   pod: Pod,
@@ -50,8 +51,7 @@ export async function hostsMount(
     shares ? await readFile(path, 'utf8').catch(() => usual.join('\n')) : undefined,
   );
   const hostPath = join(directory, 'etc-hosts');
-  // Containers that run already have it open.
-  if ((await readFile(hostPath, 'utf8').catch(() => undefined)) !== text)
-    await writeFile(hostPath, text, { mode: 0o644 });
+  const data = Buffer.from(text);
+  if (!(await holds(hostPath, data))) await writePlain(hostPath, data, 0o644);
   return [{ hostPath, containerPath: path, readOnly: container.securityContext?.readOnlyRootFilesystem ?? false }];
 }

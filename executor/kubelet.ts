@@ -22,8 +22,8 @@ export interface Kubelet extends SandboxFacts {
   retries: CrashBackoff;
   probeCounts: ProbeCounts;
   nodeIp: string;
-  /** cpu in thousandths, memory in bytes: what a container without limits is told it has. */
-  allocatable: { cpu: number; memory: number };
+  /** cpu in thousandths, the others in bytes: what a container without limits is told it has. */
+  allocatable: { cpu: number; memory: number; disk: number };
   /** Of the executor in Mesos. */
   sandbox: string;
   /** Volumes of all pods, one directory a pod. */

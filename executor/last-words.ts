@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import type { Container, Pod } from '../api/kinds/pod.ts';
 import { containersOf } from './containers.ts';
 import { asWritten, recordOf } from './log-record.ts';
+import { readPlain } from './plain-file.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
 
 /** Bytes of one container's message, of all messages of a pod, and of a message taken from a log; lines of the last. */
@@ -53,7 +54,7 @@ export class LastWords {
   }
 
   async #wordsOf(container: RuntimeContainer, specs: readonly Container[], most: number): Promise<string> {
-    const left = await beginning(this.#path(container.name, container.attempt), most);
+    const left = textOf(await readPlain(this.#path(container.name, container.attempt), most));
     const policy = specs.find(({ name }) => name === container.name)?.terminationMessagePolicy;
     if (left !== '' || policy !== 'FallbackToLogsOnError' || container.exitCode === 0) return left;
     return lastLines(container.logPath);
@@ -64,32 +65,14 @@ export class LastWords {
   }
 }
 
-/** Only of a plain file, and never through a link. */
-const beginning = (path: string, bytes: number): Promise<string> => slice(path, () => 0, bytes);
+const textOf = (bytes: Buffer | undefined): string => bytes?.toString('utf8') ?? '';
 
 /** The text of the last lines of a log. */
 async function lastLines(path: string): Promise<string> {
   const window = 4 * longestFromLog + linesFromLog * 64;
-  const text = await slice(path, (size) => Math.max(0, size - window), window);
+  const text = textOf(await readPlain(path, window, (size) => Math.max(0, size - window)));
   const lines = text.trimEnd().split('\n').slice(-linesFromLog);
   // The first one may be cut.
   const shown = lines.flatMap((line) => recordOf(Buffer.from(line)) ?? []).map(asWritten);
   return Buffer.concat(shown).subarray(-longestFromLog).toString('utf8');
-}
-
-async function slice(path: string, from: (size: number) => number, bytes: number): Promise<string> {
-  try {
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    try {
-      const found = await file.stat();
-      if (!found.isFile()) return '';
-      const { buffer, bytesRead } = await file.read(Buffer.alloc(bytes), 0, bytes, from(found.size));
-      return buffer.toString('utf8', 0, bytesRead);
-    } finally {
-      await file.close();
-    }
-  } catch (error) {
-    if (['ENOENT', 'ELOOP', 'ENOTDIR'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
-    throw error;
-  }
 }

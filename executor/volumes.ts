@@ -5,7 +5,7 @@ import { StatusError } from '../api/status.ts';
 import { ConfigError, expand } from './env.ts';
 import type { BlockDevice, ContainerSpec, PullPolicy } from './runtime.ts';
 import { containerDevices } from './volumes/block.ts';
-import { ephemeral, isReadOnlyClaim, persistentVolumeClaim } from './volumes/claim.ts';
+import { ephemeral, persistentVolumeClaim } from './volumes/claim.ts';
 import { configMap } from './volumes/config-map.ts';
 import { inlineCsi } from './volumes/csi.ts';
 import { downwardApi } from './volumes/downward-api.ts';
@@ -85,7 +85,8 @@ export function imageMounts(pod: Pod, container: Container, env: ReadonlyMap<str
 
 /**
  * A container's mounts on paths of this machine; `directory` is that of the pod's volumes, undefined where nothing is gained
- * by binding because containers may go anywhere. Throws VolumeError for a subPath that leaves its volume.
+ * by binding because containers may go anywhere. Throws VolumeError for a subPath that leaves its volume, and for a mount that
+ * cannot be had.
  */
 export async function containerMounts(
   pod: Pod,
@@ -94,8 +95,9 @@ export async function containerMounts(
   env: ReadonlyMap<string, string>,
   directory: string | undefined,
 ): Promise<ContainerSpec['mounts']> {
-  const readOnly = readOnlyClaims(pod);
+  const readOnly = readOnlyVolumes(pod);
   const images = imageVolumes(pod);
+  container.volumeMounts?.forEach(checkRecursion);
   const mounts = (container.volumeMounts ?? []).filter(({ name }) => !images.has(name));
   return Promise.all(
     mounts.map(async (mount, i) => {
@@ -114,6 +116,23 @@ export async function containerMounts(
   );
 }
 
+/** Runtimes make one mount read-only; those below it stay as they are. */
+function checkRecursion({
+  name,
+  readOnly,
+  recursiveReadOnly = 'Disabled',
+  mountPropagation = 'None',
+}: VolumeMount): void {
+  if (recursiveReadOnly === 'Disabled') return;
+  const refuse = (why: string) => new VolumeError(`volume "${name}" requested recursive read-only mode, but ${why}`);
+  if (!readOnly) throw refuse('it is not read-only');
+  if (mountPropagation !== 'None') throw refuse(`it is not compatible with propagation "${mountPropagation}"`);
+  if (recursiveReadOnly === 'Enabled')
+    throw refuse(
+      'this node cannot provide it yet; with IfPossible the volume is read-only, but not what is mounted below it',
+    );
+}
+
 const imageVolumes = ({ spec }: Pod): Map<string, NonNullable<Volume['image']>> =>
   new Map((spec.volumes ?? []).flatMap(({ name, image }) => (image ? [[name, image]] : [])));
 
@@ -124,10 +143,10 @@ const subPathOf = ({ subPath, subPathExpr }: VolumeMount, env: ReadonlyMap<strin
 
 /** The block devices that a container sees, as `containerMounts` does its file systems. */
 export const devicesOf = (pod: Pod, container: Container, volumes: ReadonlyMap<string, string>): BlockDevice[] =>
-  containerDevices(container, volumes, readOnlyClaims(pod));
+  containerDevices(container, volumes, readOnlyVolumes(pod));
 
-const readOnlyClaims = ({ spec }: Pod): Set<string> =>
-  new Set((spec.volumes ?? []).filter(isReadOnlyClaim).map(({ name }) => name));
+const readOnlyVolumes = ({ spec }: Pod): Set<string> =>
+  new Set((spec.volumes ?? []).filter((volume) => typeOf(volume).isReadOnly?.(volume)).map(({ name }) => name));
 
 function typeOf(volume: Volume): VolumeType {
   const type = types.find(({ source }) => volume[source] !== undefined);

@@ -191,6 +191,7 @@ export interface VolumeMount {
   subPath?: string;
   subPathExpr?: string;
   readOnly?: boolean;
+  recursiveReadOnly?: 'Disabled' | 'IfPossible' | 'Enabled';
   mountPropagation?: 'None' | 'HostToContainer' | 'Bidirectional';
 }
 

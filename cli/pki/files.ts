@@ -1,5 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
-import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { KeyPair } from '../../lib/certs.ts';
@@ -9,14 +9,7 @@ export const filesOf = (directory: string, name: string): { cert: string; key: s
   key: join(directory, `${name}.key`),
 });
 
-/** Writes a file that only its owner reads: all of it, or, when that fails, nothing. */
-export function writeSecret(path: string, text: string): void {
-  const beside = `${path}.${process.pid}.new`;
-  writeFileSync(beside, text, { mode: 0o600 });
-  renameSync(beside, path);
-}
-
-/** Makes such a file; throws when there is one. */
+/** Makes a file that only its owner reads; throws when there is one. */
 export const makeSecret = (path: string, text: string): void => writeFileSync(path, text, { mode: 0o600, flag: 'wx' });
 
 /** What is kept in the file; made once. */

@@ -19,7 +19,8 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { firstAddress, parseCidr } from '../../api/cidr.ts';
 import { type KeyPair, createAuthority, issue } from '../../lib/certs.ts';
-import { filesOf, hostsIn, isFor, keptText, makeSecret, readCertificate, readPair, writeSecret } from './files.ts';
+import { replaceFile } from '../../lib/replace-file.ts';
+import { filesOf, hostsIn, isFor, keptText, makeSecret, readCertificate, readPair } from './files.ts';
 import { kubeconfigOf } from './kubeconfig.ts';
 
 export interface Pki {
@@ -129,7 +130,7 @@ export async function ensurePki(
     `${executorToken},system:bootstrap:executor,executor,"system:nodes"`,
     `${pageToken},km:page,page,"km:page"`,
   ];
-  writeSecret(tokenFile, `${lines.join('\n')}\n`);
+  replaceFile(tokenFile, `${lines.join('\n')}\n`);
   const tokenKeyFile = join(directory, 'service-account.key');
   keptText(tokenKeyFile, newKey);
   return {
@@ -151,7 +152,7 @@ export async function ensurePki(
 export function writeKubeconfigs(directory: string, server: string, pki: Pki): string[] {
   return withKubeconfig.map((name) => {
     const path = join(directory, `${name}.kubeconfig`);
-    writeSecret(path, kubeconfigOf(server, pki.ca, holders[name].commonName, pki.pair(name)));
+    replaceFile(path, kubeconfigOf(server, pki.ca, holders[name].commonName, pki.pair(name)));
     return path;
   });
 }
@@ -209,8 +210,8 @@ async function renewed(
   const { cert, key } = filesOf(directory, name);
   const hosts = subject.hosts.length === 0 && name === 'apiserver' ? hostsIn(readCertificate(cert)) : subject.hosts;
   const pair = await issue(authority, { ...subject, hosts });
-  writeSecret(key, pair.key);
-  writeSecret(cert, pair.cert);
+  replaceFile(key, pair.key);
+  replaceFile(cert, pair.cert);
   return pair;
 }
 

@@ -15,7 +15,8 @@ import { existsSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { createAuthority } from '../../lib/certs.ts';
 import { readCertificates } from '../../lib/read-certificates.ts';
-import { filesOf, readPair, writeSecret } from './files.ts';
+import { replaceFile } from '../../lib/replace-file.ts';
+import { filesOf, readPair } from './files.ts';
 import { type AuthorityName, holders, readAuthority, titles } from './pki.ts';
 
 export const steps = ['trust', 'renew', 'drop'] as const;
@@ -36,8 +37,8 @@ export async function trustNext(directory: string, name: AuthorityName, now = Da
   const { trusted, files } = read(directory, name);
   const next = await createAuthority(`${titles[name]} of ${new Date(now).toISOString()}`, now);
   // Without its certificate the key is nothing: a step that ends here is begun anew.
-  writeSecret(nextKey(directory, name), next.key);
-  writeSecret(files.cert, pemOf([...trusted, new X509Certificate(next.cert)]));
+  replaceFile(nextKey(directory, name), next.key);
+  replaceFile(files.cert, pemOf([...trusted, new X509Certificate(next.cert)]));
 }
 
 /** The next CA signs from now on. Certificates are still the old one's. */
@@ -45,7 +46,7 @@ export function signByNext(directory: string, name: AuthorityName): void {
   expectStep(directory, name, 'renew');
   const { trusted, files, next } = read(directory, name);
   const isNext = (certificate: X509Certificate) => next !== undefined && certificate.checkPrivateKey(next);
-  writeSecret(files.cert, pemOf([...trusted.filter(isNext), ...trusted.filter((one) => !isNext(one))]));
+  replaceFile(files.cert, pemOf([...trusted.filter(isNext), ...trusted.filter((one) => !isNext(one))]));
   renameSync(nextKey(directory, name), files.key);
 }
 
@@ -63,7 +64,7 @@ export function dropOld(directory: string, name: AuthorityName): void {
     });
   if (old.length > 0)
     throw new Error(`${old.join(', ')} are not of the new CA yet: km pki renew --dir ${directory} makes them anew`);
-  writeSecret(files.cert, pemOf(trusted.slice(0, 1)));
+  replaceFile(files.cert, pemOf(trusted.slice(0, 1)));
 }
 
 const sentences: Readonly<Record<Step, string>> = {

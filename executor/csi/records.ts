@@ -1,5 +1,6 @@
-import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, readdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { replaceFile } from '../../lib/replace-file.ts';
 
 /** What is kept beside a volume, so that it can be taken away without its pod's object. */
 export interface Kept {
@@ -19,10 +20,10 @@ export interface Found extends Kept {
 
 const record = 'vol_data.json';
 
-/** Written before a driver is asked for anything: a crash then leaves nothing that nobody knows of. */
+/** Written before a driver is asked for anything: then not even the power's failing leaves something that nobody knows of. */
 export async function keep(directory: string, kept: Kept): Promise<void> {
   await mkdir(directory, { recursive: true, mode: 0o750 });
-  await writeFile(join(directory, record), JSON.stringify(kept));
+  replaceFile(join(directory, record), JSON.stringify(kept));
 }
 
 export const forget = (directory: string): Promise<void> => rm(join(directory, record), { force: true });
@@ -31,7 +32,7 @@ export async function readKept(directory: string): Promise<Kept | undefined> {
   try {
     return JSON.parse(await readFile(join(directory, record), 'utf8')) as Kept;
   } catch {
-    return undefined; // written half, or not at all: then nothing was asked of a driver
+    return undefined; // not written: then nothing was asked of a driver
   }
 }
 

@@ -172,19 +172,23 @@ export class CsiVolumes {
     checkMode(volume, driver);
     const directory = this.#directory(volume);
     const target = join(directory, 'mount');
-    if ((await isMounted(target)) && !driver?.spec.requiresRepublish) return target;
     const isAttached = !volume.isEphemeral && driver?.spec.attachRequired !== false;
+    const isStaged = !volume.isEphemeral && plugin.can.has('STAGE_UNSTAGE_VOLUME');
+    const staging = isStaged ? this.#staging(volume) : '';
+    const { driver: name, handle } = volume;
+    const keepAll = async () => {
+      const kept = { driver: name, handle, isStaged, isAttached, node: this.#options.nodeName };
+      await keep(directory, kept);
+      if (isStaged) await keep(dirname(staging), kept);
+    };
+    if ((await isMounted(target)) && !driver?.spec.requiresRepublish) {
+      await keepAll(); // a record may have got lost, as with the power
+      return target;
+    }
     if (isAttached) await this.#tell(volume);
     const context = isAttached ? await this.#attached(volume) : {};
-    const isStaged = !volume.isEphemeral && plugin.can.has('STAGE_UNSTAGE_VOLUME');
-    const { driver: name, handle } = volume;
-    const kept = { driver: name, handle, isStaged, isAttached, node: this.#options.nodeName };
-    await keep(directory, kept);
-    const staging = isStaged ? this.#staging(volume) : '';
-    if (isStaged) {
-      await keep(dirname(staging), kept);
-      await this.#stage(plugin, volume, staging, context);
-    }
+    await keepAll();
+    if (isStaged) await this.#stage(plugin, volume, staging, context);
     await ask(plugin, 'NodePublishVolume', {
       volume_id: volume.handle,
       publish_context: context,

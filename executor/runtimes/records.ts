@@ -1,6 +1,7 @@
-import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
+import { replaceFile } from '../../lib/replace-file.ts';
 import type { ContainerSpec, RuntimeContainer, RuntimePod, SandboxSpec } from '../runtime.ts';
 import type { ProcessId } from './process-table.ts';
 
@@ -132,10 +133,7 @@ export function recordOf(spec: ContainerSpec): Omit<ContainerRecord, 'id' | 'env
   };
 }
 
-function writeRecord(path: string, record: unknown): void {
-  writeFileSync(`${path}.new`, JSON.stringify(record), { mode: 0o600 });
-  renameSync(`${path}.new`, path);
-}
+const writeRecord = (path: string, record: unknown): void => replaceFile(path, JSON.stringify(record));
 
 function readRecord<T>(path: string): T | undefined {
   try {

@@ -1,4 +1,3 @@
-import type { Volume } from '../../api/kinds/pod.ts';
 import { checkUse, deviceAt, isBlock } from './block.ts';
 import { persistentCsi } from './csi.ts';
 import { hostPath } from './host-path.ts';
@@ -24,6 +23,7 @@ const types: readonly PersistentType[] = [
 /** A volume that outlives the pod, by the claim that the pod names. */
 export const persistentVolumeClaim: VolumeType = {
   source: 'persistentVolumeClaim',
+  isReadOnly: ({ persistentVolumeClaim: source }) => (source as ClaimSource).readOnly === true,
   remove: unmount,
   prepare: ({ name, persistentVolumeClaim: source }, place) =>
     prepareClaim(name, (source as ClaimSource).claimName, place),
@@ -40,10 +40,6 @@ interface ClaimSource {
   claimName: string;
   readOnly?: boolean;
 }
-
-/** Whether the pod may only read the volume, whatever its containers ask for. */
-export const isReadOnlyClaim = ({ persistentVolumeClaim: source }: Volume): boolean =>
-  (source as ClaimSource | undefined)?.readOnly === true;
 
 async function prepareClaim(own: string, name: string, place: VolumePlace, isOwned = false): Promise<string> {
   const { pod, facts } = place;

@@ -1,6 +1,6 @@
 import type { ConfigMap } from '../../api/kinds/config-map.ts';
 import type { KeyToPath } from '../../api/kinds/pod.ts';
-import { type VolumeFile, selectFiles, writeFiles } from './files.ts';
+import { type VolumeFile, selectFiles, writeVolume } from './files.ts';
 import { type VolumeFacts, VolumeError, type VolumeType } from './volume.ts';
 
 export interface ConfigMapSource {
@@ -11,10 +11,10 @@ export interface ConfigMapSource {
 
 export const configMap: VolumeType = {
   source: 'configMap',
-  async prepare({ configMap: source }, { pod, path, facts }) {
-    const files = await configMapFiles(source!, source!.defaultMode ?? 0o644, facts);
-    await writeFiles(path, files, pod.spec.securityContext?.fsGroup);
-    return path;
+  isReadOnly: () => true,
+  async prepare(volume, place) {
+    const source = volume.configMap!;
+    return writeVolume(volume, place, await configMapFiles(source, source.defaultMode ?? 0o644, place.facts));
   },
 };
 

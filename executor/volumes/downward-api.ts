@@ -1,6 +1,6 @@
 import type { Pod } from '../../api/kinds/pod.ts';
 import { podField, resourceField } from '../env.ts';
-import { type VolumeFile, fileAt, writeFiles } from './files.ts';
+import { type VolumeFile, fileAt, writeVolume } from './files.ts';
 import type { VolumeFacts, VolumeType } from './volume.ts';
 
 export interface DownwardItem {
@@ -12,10 +12,10 @@ export interface DownwardItem {
 
 export const downwardApi: VolumeType = {
   source: 'downwardAPI',
-  async prepare(volume, { pod, path, facts }) {
+  isReadOnly: () => true,
+  prepare(volume, place) {
     const { items = [], defaultMode = 0o644 } = volume.downwardAPI as { items?: DownwardItem[]; defaultMode?: number };
-    await writeFiles(path, downwardFiles(items, defaultMode, pod, facts), pod.spec.securityContext?.fsGroup);
-    return path;
+    return writeVolume(volume, place, downwardFiles(items, defaultMode, place.pod, place.facts));
   },
 };
 

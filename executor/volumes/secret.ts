@@ -1,15 +1,15 @@
 import type { KeyToPath } from '../../api/kinds/pod.ts';
-import { type VolumeFile, selectFiles, writeFiles } from './files.ts';
+import { type VolumeFile, selectFiles, writeVolume } from './files.ts';
 import { type VolumeFacts, VolumeError, type VolumeType } from './volume.ts';
 
 /** Files of a secret lie on this machine's disk below a directory that only the executor's user may enter. */
 export const secret: VolumeType = {
   source: 'secret',
-  async prepare({ secret: source }, { pod, path, facts }) {
-    const { secretName = '', items, optional, defaultMode = 0o644 } = source!;
+  isReadOnly: () => true,
+  async prepare(volume, place) {
+    const { secretName = '', items, optional, defaultMode = 0o644 } = volume.secret!;
     const wanted = { name: secretName, ...(items ? { items } : {}), ...(optional === undefined ? {} : { optional }) };
-    await writeFiles(path, await secretFiles(wanted, defaultMode, facts), pod.spec.securityContext?.fsGroup);
-    return path;
+    return writeVolume(volume, place, await secretFiles(wanted, defaultMode, place.facts));
   },
 };
 

@@ -11,6 +11,8 @@ import type { Images } from '../runtime.ts';
 export interface VolumeType {
   /** The field of the volume that names its source. */
   source: string;
+  /** Whether containers may only read it, whatever they ask for. */
+  isReadOnly?(volume: Volume): boolean;
   /**
    * Makes the volume ready and answers where it is on this machine. Called again while the pod runs, to bring it up to
    * date; must then change nothing else. Throws VolumeError in words for the user.

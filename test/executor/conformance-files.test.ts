@@ -221,4 +221,55 @@ onContainerd('as files on containerd', 21, (pods) => {
     const items = [{ path: 'data-1', fieldRef: { fieldPath: 'metadata.name' } }];
     expect(await alone({ name: 'v', downwardAPI: { items } }, '/deep/file')).toBe('p a file\n');
   });
+
+  /* Not part of conformance: a kubelet mounts them so since 1.9.6, and makes places for what is mounted below them. */
+  const readOnly: [string, Volume][] = [
+    ['configMap', volume(configMap, 'ro')],
+    ['secret', volume(secrets, 'ro')],
+    [
+      'downwardAPI',
+      { name: 'v', downwardAPI: { items: [{ path: 'data-1', fieldRef: { fieldPath: 'metadata.uid' } }] } },
+    ],
+    ['projected', volume(projectedConfigMap, 'ro')],
+  ];
+  test.each(readOnly)(
+    'a %s volume is never written by a container, though it does not say readOnly',
+    async (_, source) => {
+      for (const kind of ['configMap', 'secret'] as const) set(kind, 'ro', { 'data-1': 'value-1' });
+      const volumeMounts = [
+        { name: 'v', mountPath: '/v' },
+        { name: 'v', mountPath: '/part', subPath: 'data-1' },
+      ];
+      const script = 'for f in /v/new /v/data-1 /v/..data/data-1 /part; do echo x > $f; done; rm /v/..data; exit 0';
+      const said = await pods.outputOf(script, { volumeMounts }, { volumes: [source] });
+      expect(said.match(/Read-only file system/g)).toHaveLength(5);
+    },
+  );
+
+  test('volumes are mounted below a configMap volume, and stay when it changes', async () => {
+    set('configMap', 'nesting', { 'data-1': 'value-1' });
+    const volumeMounts = [
+      { name: 'v', mountPath: '/v' },
+      { name: 'w', mountPath: '/v/cache/w' },
+    ];
+    const volumes = [volume(configMap, 'nesting'), { name: 'w', emptyDir: {} }];
+    const pod = pods.run({ volumeMounts }, { volumes });
+    await seen(pod, 'cat /v/data-1; echo kept > /v/cache/w/file', 'value-1');
+    set('configMap', 'nesting', { 'data-1': 'value-2' });
+    await seen(pod, 'cat /v/data-1 /v/cache/w/file', 'value-2kept\n');
+  });
+
+  test('a token that is given anew is what containers read from then on', async () => {
+    const { apiserver } = pods.kubelet;
+    let given = 0;
+    apiserver.token = () => Promise.resolve({ token: `token-${++given}`, expiresAt: Date.now() });
+    const volumes = [{ name: 'v', projected: { sources: [{ serviceAccountToken: { path: 'token' } }] } }];
+    const pod = pods.run(mounted, { volumes, securityContext: { runAsUser: 1000 } });
+    const look = () => pods.ask(pod, 'cat /v/token; stat -Lc " %u %a" /v/token');
+    const first = await look();
+    expect(first).toMatch(/^token-\d+ 1000 600\n$/);
+    pods.kubelet.pods.bound({ ...pod, metadata: { ...pod.metadata, labels: { has: 'changed' } } });
+    await eventually(async () => (await look()) !== first || undefined, 'another token', 20_000);
+    expect(await look()).toMatch(/^token-\d+ 1000 600\n$/);
+  });
 });

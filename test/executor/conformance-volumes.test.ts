@@ -1,5 +1,5 @@
 import { describe, expect, test as one } from '@jest/globals';
-import type { Container, Pod, PodSpec, Volume } from '../../api/kinds/pod.ts';
+import type { Container, Pod, PodSpec, Volume, VolumeMount } from '../../api/kinds/pod.ts';
 import { busyboxImage, echoImage } from './images.ts';
 import { onContainerd } from './on-containerd.ts';
 import { eventually } from './pods-for-tests.ts';
@@ -72,6 +72,10 @@ onContainerd('as volumes on containerd', 22, (pods) => {
       '%s should provide node allocatable (memory) as default memory limit if the limit is not set',
       async (_, kind) => expect(await amount(kind, 'limits.memory', '1Mi')).toBe('4096'),
     );
+    // Not part of conformance.
+    test.each(kinds)('%s should provide node allocatable (ephemeral-storage) likewise', async (_, kind) =>
+      expect(await amount(kind, 'limits.ephemeral-storage', '1Gi')).toBe('8'),
+    );
 
     const follows = async (kind: Kind, field: 'labels' | 'annotations') => {
       const volumes = [kind([{ path: 'field', fieldRef: { fieldPath: `metadata.${field}` } }])];
@@ -114,6 +118,39 @@ onContainerd('as volumes on containerd', 22, (pods) => {
       expect(await use(medium, `${isTmpfs}; stat -c %a /v`)).toBe(`${medium}\n777\n`),
     );
 
+    /* Not part of conformance, but what a kubelet does. */
+    test.each<Medium>(['default', 'tmpfs'])(
+      'what a container makes of the mode stays when it is restarted: %s',
+      async (medium) => {
+        const script = 'stat -c "%a %g" /v; [ -e /v/once ] && exit 0; touch /v/once; chmod 700 /v; chgrp 9 /v; exit 1';
+        expect(await use(medium, script, { restartPolicy: 'OnFailure', securityContext: { fsGroup: 1234 } })).toBe(
+          '700 9\n',
+        );
+      },
+    );
+    test.each<Medium>(['default', 'tmpfs'])('it is the group’s of the pod: %s', async (medium) =>
+      expect(await use(medium, 'stat -c "%a %g" /v', { securityContext: { fsGroup: 1234 } })).toBe('2777 1234\n'),
+    );
+
+    test.each([
+      ['what the node has', undefined, undefined, 4 << 20],
+      ['what the pod may have', undefined, '64Mi', 64 << 10],
+      ['what the pod may have, though the volume may be larger', '1Gi', '64Mi', 64 << 10],
+      ['what the volume may have', '1Mi', '64Mi', 1 << 10],
+    ])('a volume of memory holds no more than %s', async (_, sizeLimit, memory, kilobytes) => {
+      const resources = memory === undefined ? {} : { limits: { memory } };
+      const volumes = [{ name: 'v', emptyDir: { medium: 'Memory', ...(sizeLimit ? { sizeLimit } : {}) } }];
+      const said = await pods.outputOf('grep " /v tmpfs " /proc/mounts', { ...mounted, resources }, { volumes });
+      expect(said).toContain(`,size=${kilobytes}k`);
+    });
+
+    test('other media are refused in words', async () => {
+      pods.run(mounted, { volumes: [{ name: 'v', emptyDir: { medium: 'HugePages-2Mi' } }] });
+      await pods.told(
+        /FailedMount .*this node cannot provide an emptyDir of the medium HugePages-2Mi, only of disk or Memory/,
+      );
+    });
+
     test('EmptyDir volumes pod should support shared volumes between containers', async () => {
       const other = {
         name: 'd',
@@ -124,6 +161,39 @@ onContainerd('as volumes on containerd', 22, (pods) => {
       const pod: Pod = pods.run(mounted, { volumes: [{ name: 'v', emptyDir: {} }], containers: [other] });
       await eventually(async () => (await pods.ask(pod, 'cat /v/note')) === 'hello\n' || undefined, 'the note', 20_000);
     });
+  });
+
+  /* Not part of conformance: https://kubernetes.io/docs/concepts/storage/volumes/#recursive-read-only-mounts */
+  describe('a mount that is to be read-only with all below it', () => {
+    const mount = (more: Partial<VolumeMount>): Partial<Container> => ({
+      volumeMounts: [{ name: 'v', mountPath: '/v', readOnly: true, ...more }],
+    });
+    const volumes = [{ name: 'v', emptyDir: {} }];
+
+    test.each<[string, Partial<VolumeMount>]>([
+      ['it is not read-only', { recursiveReadOnly: 'IfPossible', readOnly: false }],
+      [
+        'it is not compatible with propagation "HostToContainer"',
+        { recursiveReadOnly: 'IfPossible', mountPropagation: 'HostToContainer' },
+      ],
+      ['this node cannot provide it yet;', { recursiveReadOnly: 'Enabled' }],
+    ])('is refused in words: %s', async (words, more) => {
+      const pod = pods.run(mount(more), { volumes });
+      const { containerStatuses } = await pods.until(
+        pod,
+        'the refusal',
+        (s) => s.containerStatuses?.[0]?.state.waiting?.message,
+      );
+      const { reason, message } = containerStatuses![0]!.state.waiting!;
+      expect(reason).toBe('CreateContainerConfigError');
+      expect(message).toContain(`volume "v" requested recursive read-only mode, but ${words}`);
+    });
+
+    test.each(['Disabled', 'IfPossible'] as const)('is read-only itself where it need not be more: %s', async (how) =>
+      expect(await pods.outputOf('echo x > /v/x || exit 0', mount({ recursiveReadOnly: how }), { volumes })).toContain(
+        'Read-only file system',
+      ),
+    );
   });
 
   /* Not part of conformance: https://kubernetes.io/docs/tasks/configure-pod-container/image-volumes/ */

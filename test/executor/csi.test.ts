@@ -274,6 +274,26 @@ describeHere('a CSI driver', () => {
     await nothingMounted();
   }, 30_000);
 
+  test('takes its volume back though the power cut its records off', async () => {
+    mkdirSync(join(driver.volumes, 'cut'));
+    const { pod: cut } = await pod('cut', 'exec sleep 1000', [await claim('cut', {})]);
+    await phase('cut', 'Running');
+    const published = join(root, 'pods', cut.metadata.uid!, 'volumes/kubernetes.io~csi/cut');
+    const hash = createHash('sha256').update('cut').digest('hex');
+    const records = [published, join(root, 'plugins/kubernetes.io/csi', driverName, hash)];
+    const before = records.map((one) => readFileSync(join(one, 'vol_data.json'), 'utf8'));
+    for (const one of records) writeFileSync(join(one, 'vol_data.json'), '');
+    // A pod is looked at again when its labels change, or after a while.
+    await place.client.patch(Pod, { namespace: 'default', name: 'cut' }, { metadata: { labels: { n: '1' } } });
+    await eventually(
+      () => records.every((one, i) => readFileSync(join(one, 'vol_data.json'), 'utf8') === before[i]),
+      'the records to be whole',
+    );
+    await remove('cut');
+    expect(driver.methods('cut').slice(-2)).toEqual(['NodeUnpublishVolume', 'NodeUnstageVolume']);
+    await nothingMounted();
+  }, 60_000);
+
   test('has its volume given to the group of the pod, if it has a file system that one node writes', async () => {
     const group = async (name: string, csi: object) => {
       mkdirSync(join(driver.volumes, name));

@@ -20,7 +20,7 @@ const facts: EnvFacts = {
   nodeName: 'node-1',
   hostIp: '10.0.0.1',
   podIp: '10.1.0.5',
-  allocatable: { cpu: 3900, memory: 2 * 1024 ** 3 },
+  allocatable: { cpu: 3900, memory: 2 * 1024 ** 3, disk: 5 * 1024 ** 3 },
   services: [
     service('kubernetes', 'default', '10.96.0.1', [{ name: 'https', port: 443 }]),
     service('my-db', 'shop', '10.96.0.9', [
@@ -99,6 +99,10 @@ describe('the environment of a container', () => {
     await expect(env({ env: [{ name: 'X', valueFrom: { fieldRef: { fieldPath: 'constructor' } } }] })).rejects.toThrow(
       'unsupported fieldPath',
     );
+    const fileKeyRef = { volumeName: 'v', path: 'p', key: 'k' };
+    await expect(env({ env: [{ name: 'X', valueFrom: { fileKeyRef } as object }] })).rejects.toThrow(
+      'environment variable "X" has its value from fileKeyRef, which this node cannot provide yet',
+    );
   });
 });
 
@@ -118,4 +122,15 @@ test('resource fields are rounded up in units of the divisor', () => {
     of('requests.cpu'),
     of('requests.memory'),
   ]).toEqual(['1', '250', '96', '1', '0']);
+});
+
+test.each(['unset', '0'])('a limit that is %s is what pods can have of the node; a request is none', (amount) => {
+  const names = ['cpu', 'memory', 'ephemeral-storage', 'hugepages-2Mi'];
+  const limits = amount === 'unset' ? {} : Object.fromEntries(names.map((name) => [name, amount]));
+  const pod = aPod({ resources: { limits, requests: limits } });
+  const of = (resource: string, divisor: string) =>
+    resourceField(pod, pod.spec.containers[0]!, { resource, divisor }, facts.allocatable);
+  const all = (kind: string) => names.map((name) => of(`${kind}.${name}`, name === 'cpu' ? '1m' : '1Gi'));
+  expect(all('limits')).toEqual(['3900', '2', '5', '0']);
+  expect(all('requests')).toEqual(['0', '0', '0', '0']);
 });

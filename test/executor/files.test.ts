@@ -1,6 +1,9 @@
 import { afterAll, describe, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
 import {
   chmodSync,
+  existsSync,
+  mkdirSync,
   mkdtempSync,
   readFileSync,
   readdirSync,
@@ -10,7 +13,7 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { type LogOptions, readLog } from '../../executor/logs.ts';
 import { LogFile } from '../../executor/runtimes/log-file.ts';
 import { selectFiles, writeFiles } from '../../executor/volumes/files.ts';
@@ -19,6 +22,11 @@ const directory = mkdtempSync('/dev/shm/km-files-');
 afterAll(() => rmSync(directory, { recursive: true, force: true }));
 const bytes = (data: Record<string, string>) =>
   Object.fromEntries(Object.entries(data).map(([key, text]) => [key, Buffer.from(text)]));
+
+const pipe = (path: string) => {
+  rmSync(path);
+  execFileSync('mkfifo', [path]);
+};
 
 describe('the files of a config map', () => {
   test.each(['../x', 'a/../../x', '/etc/passwd', '..', '..data', 'a//b', ''])('never leave the volume: %j', (path) => {
@@ -46,6 +54,68 @@ describe('the files of a config map', () => {
         .sort(),
     ).toEqual(['a', 'c']);
     expect(readdirSync(volume).filter((name) => name.startsWith('..'))).toHaveLength(2);
+  });
+
+  const files = (data: Record<string, string>) => selectFiles('c', bytes(data), undefined, 0o644, false);
+  const hostile = async (name: string, change: (volume: string, current: string, outside: string) => void) => {
+    const [volume, outside] = [join(directory, name), join(directory, `${name}-outside`)];
+    mkdirSync(outside);
+    writeFileSync(join(outside, 'a'), 'precious');
+    await writeFiles(volume, files({ a: '1' }));
+    change(volume, readlinkSync(join(volume, '..data')), outside);
+    await writeFiles(volume, files({ a: '2' }));
+    expect(readFileSync(join(volume, 'a'), 'utf8')).toBe('2');
+    expect(readdirSync(volume).sort()).toEqual([readlinkSync(join(volume, '..data')), '..data', 'a'].sort());
+    expect(readdirSync(outside)).toEqual(['a']);
+    expect(readFileSync(join(outside, 'a'), 'utf8')).toBe('precious');
+  };
+  const put = (target: string, path: string) => {
+    rmSync(path, { recursive: true, force: true });
+    symlinkSync(target, path);
+  };
+
+  test.each<[string, (volume: string, current: string, outside: string) => void]>([
+    ['a link out of it for the current ones', (volume, _, outside) => put(outside, join(volume, '..data'))],
+    ['such a link with dots', (volume, _, outside) => put(`../${basename(outside)}`, join(volume, '..data'))],
+    ['a link for their directory', (volume, current, outside) => put(outside, join(volume, current))],
+    ['a link for a name', (volume, _, outside) => put(join(outside, 'a'), join(volume, 'a'))],
+    ['a link for a file', (volume, current, outside) => put(join(outside, 'a'), join(volume, current, 'a'))],
+    ['a pipe for a file', (volume, current) => pipe(join(volume, current, 'a'))],
+    ['a pipe for the current ones', (volume) => pipe(join(volume, '..data'))],
+    [
+      'directories for all',
+      (volume) =>
+        ['..data', 'a'].forEach(
+          (name) => (rmSync(join(volume, name)), mkdirSync(join(volume, name, 'x'), { recursive: true })),
+        ),
+    ],
+    ['something beside', (volume, _, outside) => put(outside, join(volume, 'b'))],
+  ])('get right again after somebody put in %s, and nothing outside is touched', (what, change) =>
+    hostile(what.replaceAll(' ', '-'), change),
+  );
+
+  test('stay what they are while nothing changes, but not when somebody changed them', async () => {
+    const volume = join(directory, 'twisted');
+    const outside = join(directory, 'equal');
+    mkdirSync(outside);
+    writeFileSync(join(outside, 'a'), '1');
+    await writeFiles(volume, files({ a: '1' }));
+    const current = readlinkSync(join(volume, '..data'));
+    put(outside, join(volume, current));
+    await writeFiles(volume, files({ a: '1' }));
+    expect(readlinkSync(join(volume, '..data'))).not.toBe(current);
+    expect(existsSync(join(volume, current))).toBe(false);
+  });
+
+  test('leave room for what is mounted below them, which stays', async () => {
+    const volume = join(directory, 'nesting');
+    for (const text of ['1', '2']) {
+      await writeFiles(volume, files({ a: text }), undefined, ['cache', 'deep/er', 'a/no']);
+      writeFileSync(join(volume, 'cache', text), '');
+    }
+    expect(readdirSync(join(volume, 'cache'))).toEqual(['1', '2']);
+    expect(readdirSync(join(volume, 'deep'))).toEqual(['er']);
+    expect(readFileSync(join(volume, 'a'), 'utf8')).toBe('2');
   });
 });
 

@@ -123,7 +123,7 @@ export function testKubelet({
     probeCounts: new ProbeCounts(),
     nodeIp: '127.0.0.1',
     nodeName: 'node-1',
-    allocatable: { cpu: 4000, memory: 4 * 1024 ** 3 },
+    allocatable: { cpu: 4000, memory: 4 * 1024 ** 3, disk: 8 * 1024 ** 3 },
     volumes: join(directory, 'volumes'),
     logs: join(directory, 'logs'),
     cgroupParent,

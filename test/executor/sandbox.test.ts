@@ -1,5 +1,18 @@
-import { describe, expect, test } from '@jest/globals';
-import { hostsText } from '../../executor/hosts-file.ts';
+import { execFileSync } from 'node:child_process';
+import {
+  lstatSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeEach, describe, expect, test } from '@jest/globals';
+import { hostsMount, hostsText } from '../../executor/hosts-file.ts';
+import type { Runtime } from '../../executor/runtime.ts';
 import { sandboxSpec } from '../../executor/sandbox.ts';
 import { aPod } from './pods-for-tests.ts';
 
@@ -64,4 +77,46 @@ test('the hosts file names the pod, and the aliases it asks for', () => {
   expect(hostsText(aPod({}, { hostAliases }), '10.0.0.5', facts, '1.2.3.4 machine\n')).toBe(
     '# Kubernetes-managed hosts file (host network).\n1.2.3.4 machine\n\n# Entries added by HostAliases.\n10.1.1.1\tone\ttwo\n10.1.1.2\n',
   );
+});
+
+describe('the hosts file of a pod, when somebody has been at it,', () => {
+  const directory = mkdtempSync('/dev/shm/km-hosts-');
+  afterAll(() => rmSync(directory, { recursive: true, force: true }));
+  const [file, outside] = [join(directory, 'etc-hosts'), join(directory, 'outside')];
+  const pod = aPod();
+  const provide = () =>
+    hostsMount(pod, pod.spec.containers[0]!, '10.0.0.5', directory, facts, { isolates: true } as Runtime);
+  const text = hostsText(pod, '10.0.0.5', facts, undefined);
+  beforeEach(async () => {
+    await provide();
+    writeFileSync(outside, 'precious');
+  });
+
+  test('is as it should be, and the same one', async () => {
+    const { ino } = statSync(file);
+    writeFileSync(file, `${text}10.9.9.9\tours\n`);
+    expect(await provide()).toMatchObject([{ hostPath: file, containerPath: '/etc/hosts' }]);
+    expect(readFileSync(file, 'utf8')).toBe(text);
+    expect(statSync(file).ino).toBe(ino);
+  });
+
+  test('is not read whole', async () => {
+    truncateSync(file, 400 << 20);
+    const before = process.resourceUsage().maxRSS;
+    await provide();
+    expect(readFileSync(file, 'utf8')).toBe(text);
+    expect(process.resourceUsage().maxRSS - before).toBeLessThan(100 << 10); // kilobytes
+  });
+
+  test.each<[string, () => void]>([
+    ['a link', () => symlinkSync(outside, file)],
+    ['a pipe', () => execFileSync('mkfifo', [file])],
+  ])('is not %s', async (_, put) => {
+    rmSync(file);
+    put();
+    await provide();
+    expect(lstatSync(file).isFile()).toBe(true);
+    expect(readFileSync(file, 'utf8')).toBe(text);
+    expect(readFileSync(outside, 'utf8')).toBe('precious');
+  });
 });
