@@ -1,7 +1,8 @@
-import type { Pod } from '../api/kinds/pod.ts';
+import type { Container, Pod } from '../api/kinds/pod.ts';
 import { formatBytes, quantity } from '../api/quantity.ts';
 import { isStatic } from './static-pod.ts';
 import { containersOf } from './containers.ts';
+import type { DiskUse } from './pod-disk.ts';
 
 export type Scarce = 'memory' | 'ephemeral-storage' | 'pids';
 
@@ -44,19 +45,26 @@ export function shortageWords({ pod, used }: Candidate, what: Scarce): string {
   return `${low}The pod was using ${formatBytes(used)}, request is ${formatBytes(requested)}${more}. `;
 }
 
-/** A volume or a pod that has outgrown its own limit, as words for the user; undefined while none has. Bytes by volume name. */
-export function overLimit(pod: Pod, volumes: ReadonlyMap<string, number>, total: number): string | undefined {
+/** A volume, a container or a pod that has outgrown its limit, as words for the user; undefined while none has. */
+export function overLimit(pod: Pod, { volumes, containers, total }: DiskUse): string | undefined {
   for (const { name, emptyDir } of pod.spec.volumes ?? []) {
     const limit = emptyDir?.sizeLimit;
-    if (limit && emptyDir.medium !== 'Memory' && (volumes.get(name) ?? 0) > quantity(limit))
+    if (limit && (volumes.get(name) ?? 0) > quantity(limit))
       return `Usage of EmptyDir volume "${name}" exceeds the limit "${limit}". `;
   }
-  const limits = pod.spec.containers.map(({ resources }) => resources?.limits?.['ephemeral-storage']);
-  if (limits.some((limit) => limit === undefined)) return undefined;
-  const limit = limits.reduce((sum, text) => sum + quantity(text!), 0);
-  return total > limit
-    ? `Pod ephemeral local storage usage exceeds the total limit of containers ${formatBytes(limit)}. `
-    : undefined;
+  const limits = new Map(containersOf(pod).flatMap(({ name, resources }) => limitOf(name, resources)));
+  const ofPod = pod.spec.containers.reduce((sum, { name }) => sum + (limits.get(name) ?? 0), 0);
+  if (ofPod > 0 && total > ofPod)
+    return `Pod ephemeral local storage usage exceeds the total limit of containers ${formatBytes(ofPod)}. `;
+  for (const [name, limit] of limits)
+    if ((containers.get(name) ?? 0) > limit)
+      return `Container ${name} exceeded its local ephemeral storage limit "${formatBytes(limit)}". `;
+  return undefined;
+}
+
+function limitOf(name: string, resources: Container['resources']): [name: string, limit: number][] {
+  const limit = resources?.limits?.['ephemeral-storage'];
+  return limit === undefined ? [] : [[name, quantity(limit)]];
 }
 
 /** Whether it is worth to measure what a pod keeps on disk. */

@@ -1,4 +1,4 @@
-import { readFileSync, statfsSync } from 'node:fs';
+import { type StatsFs, readFileSync, statfsSync } from 'node:fs';
 import { statfs } from 'node:fs/promises';
 import { arch, release } from 'node:os';
 
@@ -13,8 +13,10 @@ export interface MachineInfo {
 
 export interface MachineReadings {
   memoryAvailable: number;
-  /** Shares between 0 and 1. */
+  /** Shares between 0 and 1: of the disk, of its inodes, and of the disk where images are. */
   diskFree: number;
+  inodesFree: number;
+  imagesFree: number;
   pidsUsed: number;
 }
 
@@ -29,28 +31,62 @@ export function machineInfo(): MachineInfo {
   };
 }
 
-export async function machineReadings(directory: string): Promise<MachineReadings> {
+/** `images` is where these are, if anywhere. */
+export async function machineReadings(directory: string, images?: string): Promise<MachineReadings> {
   const disk = await statfs(directory);
+  const ofImages = images === undefined ? disk : await statfs(images).catch(() => disk);
   const available = /^MemAvailable:\s+(\d+) kB/m.exec(text('/proc/meminfo'))?.[1];
   const threads = /\/(\d+) /.exec(text('/proc/loadavg'))?.[1];
   const most = Number(text('/proc/sys/kernel/pid_max')) || Infinity;
   return {
     memoryAvailable: available === undefined ? Infinity : Number(available) * 1024,
-    diskFree: disk.blocks === 0 ? 1 : disk.bavail / disk.blocks,
+    diskFree: freeOf(disk),
+    // A file system may have as many as it likes.
+    inodesFree: disk.files === 0 ? 1 : disk.ffree / disk.files,
+    imagesFree: freeOf(ofImages),
     pidsUsed: Number(threads ?? 0) / most,
   };
 }
 
+const freeOf = ({ blocks, bavail }: StatsFs): number => (blocks === 0 ? 1 : bavail / blocks);
+
 const memoryLow = 100 * 1024 * 1024;
 const diskLow = 0.1;
+const inodesLow = 0.05;
+const imagesLow = 0.15;
 const pidsHigh = 0.9;
 
 /** What the machine is short of, by the thresholds that a kubelet has unless told otherwise. */
-export const pressuresIn = ({ memoryAvailable, diskFree, pidsUsed }: MachineReadings) => ({
+export const pressuresIn = ({
+  memoryAvailable,
+  diskFree,
+  inodesFree,
+  imagesFree,
+  pidsUsed,
+}: MachineReadings): Pressures => ({
   memory: memoryAvailable < memoryLow,
-  disk: diskFree < diskLow,
+  disk: diskFree < diskLow || inodesFree < inodesLow || imagesFree < imagesLow,
   pids: pidsUsed > pidsHigh,
 });
+
+export type Pressures = Record<'memory' | 'disk' | 'pids', boolean>;
+
+/** How long a node says that it is short of something after it was last so, ms: it would otherwise say one thing and then another. */
+const transition = 5 * 60_000;
+
+/** Pressures as a node tells them. */
+export class ToldPressures {
+  readonly #lastAt = new Map<string, number>();
+
+  /** `now` in milliseconds of any clock that only goes forward. */
+  told(short: Pressures, now: number): Pressures {
+    const isTold = (what: keyof Pressures): boolean => {
+      if (short[what]) this.#lastAt.set(what, now);
+      return now - (this.#lastAt.get(what) ?? -Infinity) < transition;
+    };
+    return { memory: isTold('memory'), disk: isTold('disk'), pids: isTold('pids') };
+  }
+}
 
 /** What the whole machine uses. Bytes, nanoseconds of processor time since boot; times are ms since the epoch. */
 export interface MachineUse {

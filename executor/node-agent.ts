@@ -23,7 +23,7 @@ import { machineReadings, machineUse } from './machine.ts';
 import type { MesosEnv } from './mesos-env.ts';
 import { type Amounts, type KeptNode, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
 import type { Options } from './options.ts';
-import { cgroupParentOf } from './pod-cgroups.ts';
+import { cgroupParentOf, processesOf } from './pod-cgroups.ts';
 import { Pods } from './pods.ts';
 import { watchPressure } from './pressure.ts';
 import { ProbeCounts } from './probes/probe-counts.ts';
@@ -304,6 +304,7 @@ export class NodeAgent {
     const { port } = server;
     const { fingerprint } = certificate;
     const { nodeStatusInterval: statusInterval, leaseInterval } = o;
+    const readings = async () => machineReadings(directory, await runtime.images.directory().catch(() => undefined));
     const kept = await keepNode(
       {
         client,
@@ -314,9 +315,9 @@ export class NodeAgent {
         runtimeVersion,
         images: () => runtime.images.list(),
         unready: async () => runtime.unready?.(),
+        readings,
         volumesInUse: async () => (await csi?.inUse()) ?? [],
         size: () => (this.#isRevocable ? undefined : this.#size()),
-        directory,
         statusInterval,
         leaseInterval,
         podCidr: async (cidr) => runtime.setPodCidr?.(cidr),
@@ -328,10 +329,10 @@ export class NodeAgent {
     this.#closers.push(() => kept.closed);
     this.#node.resolve(kept);
     const images = new ImageCollector(runtime.images, log);
-    const readings = () => machineReadings(directory);
+    const processes = (pod: Pod) => processesOf(pod, kubelet.cgroupParent);
     // Without isolation it cannot be told who uses the machine up: there only a pod's own limits count.
     const watched = watchPressure(
-      { pods, meter, images, readings, evicts: runtime.isolates, volumes, logs, log },
+      { pods, meter, images, readings, evicts: runtime.isolates, volumes, logs, processesOf: processes, log },
       this.#signal,
     );
     this.#closers.push(() => watched);

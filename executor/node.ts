@@ -12,7 +12,14 @@ import type { Logger } from '../lib/log.ts';
 import type { Resource } from '../mesos/types.ts';
 import { renewLease } from './node-lease.ts';
 import type { RuntimeImage } from './runtime.ts';
-import { type MachineInfo, type MachineReadings, machineInfo, machineReadings, pressuresIn } from './machine.ts';
+import {
+  type MachineInfo,
+  type MachineReadings,
+  type Pressures,
+  ToldPressures,
+  machineInfo,
+  pressuresIn,
+} from './machine.ts';
 
 export interface NodeOptions {
   client: Client;
@@ -25,12 +32,12 @@ export interface NodeOptions {
   images(): Promise<RuntimeImage[]>;
   /** Why no pod can run here now, if so. */
   unready(): Promise<string | undefined>;
+  /** What the machine has left. */
+  readings(): Promise<MachineReadings>;
   /** `kubernetes.io/csi/<driver>^<handle>` of what nobody may detach. */
   volumesInUse(): Promise<string[]>;
   /** As it is now. Undefined where the framework keeps it: what Mesos takes back is no fixed amount. */
   size: () => { total: Amounts; allocatable: Amounts } | undefined;
-  /** Whose free space counts. */
-  directory: string;
   /** Milliseconds between looks at the machine, and between renewals of the lease. */
   statusInterval: number;
   leaseInterval: number;
@@ -99,6 +106,7 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
   let writtenAt = -Infinity;
   let cidr = '';
   let images: RuntimeImage[] = [];
+  const pressures = new ToldPressures();
   const writeOne = async () => {
     const node = await adopt(options, signal);
     const given = node.spec?.podCIDRs?.join(',') ?? '';
@@ -109,9 +117,9 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
     const now = Date.now();
     const unready = await options.unready();
     if (unready === undefined) images = await options.images();
-    const readings = { ...(await machineReadings(options.directory)), unready };
+    const health = { unready, short: pressures.told(pressuresIn(await options.readings()), performance.now()) };
     const status = {
-      ...nodeStatus(node, options, machineInfo(), readings, now),
+      ...nodeStatus(node, options, machineInfo(), health, now),
       images: imagesOf(images),
       volumesInUse: await options.volumesInUse(),
     };
@@ -201,7 +209,7 @@ export function nodeStatus(
   node: Node,
   { ip, port, runtimeVersion, size, name }: Pick<NodeOptions, 'ip' | 'port' | 'runtimeVersion' | 'size' | 'name'>,
   info: MachineInfo,
-  readings: NodeReadings,
+  health: NodeHealth,
   now: number,
 ): NodeStatus {
   const pods = node.status?.allocatable?.pods ?? '110';
@@ -231,16 +239,16 @@ export function nodeStatus(
       operatingSystem: 'linux',
       architecture: info.architecture,
     },
-    conditions: conditions(node, readings, now),
+    conditions: conditions(node, health, now),
   };
 }
 
-interface NodeReadings extends MachineReadings {
+export interface NodeHealth {
   unready: string | undefined;
+  short: Pressures;
 }
 
-function conditions(node: Node, readings: NodeReadings, now: number): NonNullable<NodeStatus['conditions']> {
-  const short = pressuresIn(readings);
+function conditions(node: Node, { unready, short }: NodeHealth, now: number): NonNullable<NodeStatus['conditions']> {
   const pressure = (type: string, isLow: boolean, bad: [string, string], good: [string, string]) => ({
     type,
     status: isLow ? ('True' as const) : ('False' as const),
@@ -266,9 +274,9 @@ function conditions(node: Node, readings: NodeReadings, now: number): NonNullabl
       ['KubeletHasInsufficientPID', 'kubelet has insufficient PID available'],
       ['KubeletHasSufficientPID', 'kubelet has sufficient PID available'],
     ),
-    readings.unready === undefined
+    unready === undefined
       ? { type: 'Ready', status: 'True' as const, reason: 'KubeletReady', message: 'kubelet is posting ready status' }
-      : { type: 'Ready', status: 'False' as const, reason: 'KubeletNotReady', message: readings.unready },
+      : { type: 'Ready', status: 'False' as const, reason: 'KubeletNotReady', message: unready },
   ];
   const time = timestamp(now);
   return found.map((condition) => {

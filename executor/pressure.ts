@@ -5,7 +5,7 @@ import type { Logger } from '../lib/log.ts';
 import { type Candidate, type Scarce, hasDiskLimit, overLimit, shortageWords, victim } from './eviction.ts';
 import type { ImageCollector } from './image-collector.ts';
 import { type MachineReadings, pressuresIn } from './machine.ts';
-import { podDisk } from './pod-disk.ts';
+import { type DiskUse, podDisk } from './pod-disk.ts';
 import type { Pods } from './pods.ts';
 import type { UsageMeter } from './usage.ts';
 
@@ -18,6 +18,8 @@ export interface PressureOptions {
   evicts: boolean;
   volumes: string;
   logs: string;
+  /** How many processes and threads a pod has. */
+  processesOf(pod: Pod): number;
   log: Logger;
 }
 
@@ -49,21 +51,19 @@ export async function relieve(options: PressureOptions, now: number): Promise<vo
   await endOvergrown(options);
   if (!options.evicts) return;
   const { memory, disk, pids } = pressuresIn(await options.readings());
-  if (memory) evictFor('memory', await users(options, ({ workingSet }) => workingSet), options);
-  else if (pids) evictFor('pids', await users(options, () => 1), options);
+  if (memory) evictFor('memory', await users(options), options);
+  else if (pids) evictFor('pids', forkers(options), options);
   // Images that nobody uses go first; whether that was enough is seen at the next look.
   else if (disk && (await options.images.collect(now, true)) === 0)
     evictFor('ephemeral-storage', await keepers(options), options);
 }
 
-async function endOvergrown({ pods, volumes, logs, meter }: PressureOptions): Promise<void> {
+async function endOvergrown(options: PressureOptions): Promise<void> {
+  const { pods } = options;
   const limited = living(pods).filter(hasDiskLimit);
   if (limited.length === 0) return;
-  const usages = Map.groupBy(await meter.now(), ({ podUid }) => podUid);
-  for (const pod of limited) {
-    const disk = await podDisk(pod, { volumes, logs });
-    const layers = (usages.get(pod.metadata.uid!) ?? []).reduce((sum, usage) => sum + (usage.disk ?? 0), 0);
-    const words = overLimit(pod, disk.volumes, disk.total + layers);
+  for (const [pod, use] of await disksOf(limited, options)) {
+    const words = overLimit(pod, use);
     if (words) pods.evict(pod.metadata.uid!, words);
   }
 }
@@ -78,20 +78,27 @@ function evictFor(what: Scarce, candidates: readonly Candidate[], { pods, log }:
   pods.evict(found.pod.metadata.uid!, shortageWords(found, what));
 }
 
-async function users(
-  { pods, meter }: PressureOptions,
-  value: (usage: { workingSet: number }) => number,
-): Promise<Candidate[]> {
+async function users({ pods, meter }: PressureOptions): Promise<Candidate[]> {
   const usages = Map.groupBy(await meter.now(), ({ podUid }) => podUid);
   return living(pods).map((pod) => ({
     pod,
-    used: (usages.get(pod.metadata.uid!) ?? []).reduce((sum, usage) => sum + value(usage), 0),
+    used: (usages.get(pod.metadata.uid!) ?? []).reduce((sum, { workingSet }) => sum + workingSet, 0),
   }));
 }
 
-async function keepers({ pods, volumes, logs }: PressureOptions): Promise<Candidate[]> {
-  const found: Candidate[] = [];
-  for (const pod of living(pods)) found.push({ pod, used: (await podDisk(pod, { volumes, logs })).total });
+const forkers = ({ pods, processesOf }: PressureOptions): Candidate[] =>
+  living(pods).map((pod) => ({ pod, used: processesOf(pod) }));
+
+const keepers = async (options: PressureOptions): Promise<Candidate[]> =>
+  [...(await disksOf(living(options.pods), options))].map(([pod, { total }]) => ({ pod, used: total }));
+
+async function disksOf(of: readonly Pod[], { meter, volumes, logs }: PressureOptions): Promise<Map<Pod, DiskUse>> {
+  const usages = Map.groupBy(await meter.now(), ({ podUid }) => podUid);
+  const found = new Map<Pod, DiskUse>();
+  for (const pod of of) {
+    const layers = new Map((usages.get(pod.metadata.uid!) ?? []).map(({ name, disk = 0 }) => [name, disk]));
+    found.set(pod, await podDisk(pod, { volumes, logs }, layers));
+  }
   return found;
 }
 

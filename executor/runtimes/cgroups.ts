@@ -56,6 +56,12 @@ export function cpuSharesOf(path: string, at = root): number | undefined {
   return isUnified(at) ? sharesOf(value) : value;
 }
 
+/** Processes and threads in one and below it; 0 where there is none. */
+export function pidsOf(path: string, at = root): number {
+  const file = join(isUnified(at) ? at : hierarchy(at, 'pids'), path, 'pids.current');
+  return existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
+}
+
 /** What those right below one have together. */
 export function sharesBelow(path: string, at = root): number {
   const groups = readdirSync(cgroupAt(path, at), { withFileTypes: true }).filter((entry) => entry.isDirectory());

@@ -1,10 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Pod, PodSpec } from '../../api/kinds/pod.ts';
+import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { type Candidate, type Scarce, overLimit, shortageWords, victim } from '../../executor/eviction.ts';
 import { ImageCollector, imagesToRemove } from '../../executor/image-collector.ts';
-import { pressuresIn } from '../../executor/machine.ts';
+import { type MachineReadings, ToldPressures, pressuresIn } from '../../executor/machine.ts';
+import type { DiskUse } from '../../executor/pod-disk.ts';
 import { relieve } from '../../executor/pressure.ts';
 import type { RuntimeImage } from '../../executor/runtime.ts';
 import { UsageMeter } from '../../executor/usage.ts';
@@ -50,41 +51,74 @@ describe('who is evicted', () => {
 });
 
 describe('the limit of a pod on disk', () => {
-  const pod = (limit?: string, more: Partial<PodSpec> = {}): Pod =>
-    aPod({ ...(limit ? { resources: { limits: { 'ephemeral-storage': limit } } } : {}) }, more);
-  const volumes = [
-    { name: 'v', emptyDir: { sizeLimit: '1Mi' } },
-    { name: 'm', emptyDir: { sizeLimit: '1', medium: 'Memory' } },
-  ];
-  test('is that of a volume, and that of its containers together', () => {
-    expect(overLimit(pod(undefined, { volumes }), new Map([['v', 2 << 20]]), 0)).toContain(
-      'EmptyDir volume "v" exceeds the limit "1Mi"',
+  const of = (limit: string | undefined): NonNullable<Container['resources']> =>
+    limit === undefined ? {} : { limits: { 'ephemeral-storage': limit } };
+  const podOf = (a?: string, b?: string, spec: Partial<PodSpec> = {}): Pod =>
+    aPod(
+      {},
+      {
+        ...spec,
+        containers: [
+          { name: 'a', resources: of(a) },
+          { name: 'b', resources: of(b) },
+        ],
+      },
     );
-    expect(
-      overLimit(
-        pod(undefined, { volumes }),
-        new Map([
-          ['v', 1 << 20],
-          ['m', 5],
-        ]),
-        0,
-      ),
-    ).toBeUndefined();
-    expect(overLimit(pod('1Mi'), new Map(), 2 << 20)).toContain('total limit of containers 1Mi');
-    expect(overLimit(pod(), new Map(), 2 << 20)).toBeUndefined();
+  const mega = 1 << 20;
+  const use = (total: number, containers: object = {}, volumes: object = {}): DiskUse => ({
+    ...{ total, containers: new Map(Object.entries(containers)), volumes: new Map(Object.entries(volumes)) },
+  });
+  const volume = { volumes: [{ name: 'v', emptyDir: { sizeLimit: '1Mi' } }] };
+  const cases: [string, Pod, DiskUse, string | undefined][] = [
+    [
+      'of a volume',
+      podOf(undefined, undefined, volume),
+      use(0, {}, { v: 2 * mega }),
+      'EmptyDir volume "v" exceeds the limit "1Mi"',
+    ],
+    ['of a volume, kept', podOf(undefined, undefined, volume), use(9 * mega, {}, { v: mega }), undefined],
+    ['of all containers together', podOf('1Mi', '1Mi'), use(2 * mega + 1, {}), 'total limit of containers 2Mi'],
+    ['of those that have one', podOf('1Mi'), use(2 * mega, { b: 2 * mega }), 'total limit of containers 1Mi'],
+    [
+      'of one container',
+      podOf('1Mi', '4Mi'),
+      use(3 * mega, { a: 2 * mega }),
+      'Container a exceeded its local ephemeral storage limit "1Mi"',
+    ],
+    ['of all, kept', podOf('1Mi', '1Mi'), use(2 * mega, { a: mega, b: mega }), undefined],
+    ['of none', podOf(), use(9 * mega, { a: 9 * mega }), undefined],
+  ];
+  test.each(cases)('%s', (_what, pod, found, words) => {
+    const said = overLimit(pod, found);
+    if (words === undefined) expect(said).toBeUndefined();
+    else expect(said).toContain(words);
   });
 });
 
-test('what a machine is short of', () => {
-  expect(pressuresIn({ memoryAvailable: 1 << 20, diskFree: 0.5, pidsUsed: 0.1 })).toEqual({
-    memory: true,
-    disk: false,
-    pids: false,
+const well = { memoryAvailable: 1e12, diskFree: 1, inodesFree: 1, imagesFree: 1, pidsUsed: 0 };
+
+describe('what a machine is short of', () => {
+  const cases: [Partial<MachineReadings>, string[]][] = [
+    [{}, []],
+    [{ memoryAvailable: 1 << 20 }, ['memory']],
+    [{ diskFree: 0.05 }, ['disk']],
+    [{ inodesFree: 0.04 }, ['disk']],
+    [{ imagesFree: 0.14 }, ['disk']],
+    [{ diskFree: 0.11, inodesFree: 0.06, imagesFree: 0.16 }, []],
+    [{ pidsUsed: 0.95, memoryAvailable: 0 }, ['memory', 'pids']],
+  ];
+  test.each(cases)('%j', (readings, short) => {
+    const found = Object.entries(pressuresIn({ ...well, ...readings })).filter(([, isShort]) => isShort);
+    expect(found.map(([what]) => what)).toEqual(short);
   });
-  expect(pressuresIn({ memoryAvailable: 1 << 30, diskFree: 0.05, pidsUsed: 0.95 })).toEqual({
-    memory: false,
-    disk: true,
-    pids: true,
+
+  test('is told for five minutes more, so that its node does not waver', () => {
+    const told = new ToldPressures();
+    const [none, some] = [pressuresIn(well), pressuresIn({ ...well, memoryAvailable: 0 })];
+    expect(told.told(none, 0).memory).toBe(false);
+    expect(told.told(some, 1_000).memory).toBe(true);
+    expect(told.told(none, 300_999)).toEqual({ memory: true, disk: false, pids: false });
+    expect(told.told(none, 301_000).memory).toBe(false);
   });
 });
 
@@ -138,7 +172,6 @@ describe('a kubelet whose machine is short of something', () => {
   };
   const running = (pod: Pod) => eventually(() => kubelet.status(pod)?.phase === 'Running', 'the pod to run');
   const look = (evicts: boolean, readings: object = {}) => {
-    const well = { memoryAvailable: 1e12, diskFree: 1, pidsUsed: 0 };
     const { pods, runtime, directory } = kubelet;
     const given = {
       pods,
@@ -148,6 +181,7 @@ describe('a kubelet whose machine is short of something', () => {
       evicts,
       volumes: join(directory, 'volumes'),
       logs: join(directory, 'logs'),
+      processesOf: ({ metadata }: Pod) => (metadata.name === 'forks' ? 1000 : 3),
       log: silent,
     };
     return relieve(given, Date.now());
@@ -179,6 +213,15 @@ describe('a kubelet whose machine is short of something', () => {
     expect(kubelet.apiserver.events).toContainEqual(expect.stringMatching(/^Warning Evicted The node was low/));
     expect(kubelet.reports.get(humble.metadata.uid!)).toMatchObject({ phase: 'Failed' });
     expect(kubelet.status(proud)!.phase).toBe('Running');
+  });
+
+  test('of processes it ends the pod that has the most', async () => {
+    const [few, forks] = [run('few', 'sleep 1000'), run('forks', 'sleep 1000')];
+    await Promise.all([running(few), running(forks)]);
+    await look(true, { pidsUsed: 1 });
+    const words = 'The node was low on resource: pids. The pod had 1000 processes. ';
+    await eventually(() => kubelet.status(forks)?.message === words, 'its end');
+    expect(kubelet.status(few)!.phase).toBe('Running');
   });
 
   test('ends a pod whose emptyDir has outgrown its limit, whatever the machine has', async () => {

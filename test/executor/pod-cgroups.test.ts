@@ -3,7 +3,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { podLimits } from '../../executor/resources.ts';
-import { cgroupParentOf, makePodCgroup, removePodCgroup } from '../../executor/pod-cgroups.ts';
+import { cgroupParentOf, makePodCgroup, processesOf, removePodCgroup } from '../../executor/pod-cgroups.ts';
 import type { CgroupDriver } from '../../executor/runtime.ts';
 import { cgroupAt, cpuSharesOf, ownCgroup, setCgroup, sharesBelow } from '../../executor/runtimes/cgroups.ts';
 import { driverIn } from '../../executor/runtimes/cri-cgroup-driver.ts';
@@ -185,6 +185,7 @@ describeHere.each(drivers)('a pod on containerd with the cgroup driver %s', (dri
       const container = await kubelet.pods.container(pod.metadata.uid!, 'c0');
       return container && existsSync(container.logPath) ? readFileSync(container.logPath, 'utf8') : '';
     };
+    await eventually(() => processesOf(pod, containerd.cgroup) > 50, 'its processes to be counted', 20_000);
     await eventually(async () => /can't fork/.test(await file()), 'the kernel to refuse a process', 20_000);
     expect(kernelLimits(below('besteffort', nameOf(pod))).pids).toBe(200);
     expect(statuses(pod)?.[1]).toMatchObject({ ready: true });
