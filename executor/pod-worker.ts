@@ -9,7 +9,7 @@ import type { Kubelet } from './kubelet.ts';
 import { LastWords } from './last-words.ts';
 import { type Start, planPod } from './plan.ts';
 import { Probes } from './probes.ts';
-import { whyNotHere } from './rejection.ts';
+import { refuseOwnUsers, whyNotHere } from './rejection.ts';
 import type { RuntimePod } from './runtime.ts';
 import { runtimeHandler } from './runtime-handler.ts';
 import { Resizes } from './resizes.ts';
@@ -242,6 +242,7 @@ export class PodWorker {
       const refused = cgroupParent ? await makePodCgroup(this.#pod, cgroupParent, podMaxPids) : undefined;
       if (refused)
         this.#warn(refused, 'the pod has no limits as a whole, only its containers have: its cgroup cannot be made');
+      refuseOwnUsers(this.#pod, runtime);
       const handler = await runtimeHandler(this.#kubelet, this.#pod);
       const spec = sandboxSpec(this.#pod, attempt, this.#kubelet, handler);
       made = await runtime.createSandbox(spec, this.#step.signal);

@@ -136,6 +136,7 @@ export interface PodSecurityContext {
   fsGroup?: number;
   fsGroupChangePolicy?: 'OnRootMismatch' | 'Always';
   supplementalGroups?: number[];
+  supplementalGroupsPolicy?: 'Merge' | 'Strict';
   sysctls?: { name: string; value: string }[];
   seccompProfile?: SeccompProfile;
   appArmorProfile?: AppArmorProfile;

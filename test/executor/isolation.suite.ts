@@ -219,6 +219,13 @@ export function describeIsolation(name: string, open: () => Promise<KubeletOn>):
       );
       kubelet.apiserver.handlers.set('usual', 'runc').set('odd', 'no-such-handler');
       await ask(run({}, { runtimeClassName: 'usual' }), 'true');
+      run({}, { hostUsers: false });
+      await eventually(() => kubelet.apiserver.events.find((e) => e.includes('spec.hostUsers=false')), 'the event');
+      const strict = run({}, { securityContext: { supplementalGroupsPolicy: 'Strict' } });
+      await eventually(
+        () => kubelet.status(strict)?.reason === 'SupplementalGroupsPolicyNotSupported',
+        'the refusal of strict groups',
+      );
       run({}, { runtimeClassName: 'odd' });
       await eventually(() => kubelet.apiserver.events.find((e) => e.includes('no-such-handler')), 'the event');
     });
