@@ -62,8 +62,7 @@ export function planPod(pod: Pod, runtime: RuntimePod | undefined, facts: PlanFa
   for (const container of pod.spec.ephemeralContainers ?? [])
     if (!latest.has(container.name)) plan.start.push({ container, attempt: 0, endedAt: undefined });
   if (!planInit(plan, pod, runtime, facts)) return plan;
-  for (const container of pod.spec.containers)
-    planStart(plan, pod, container, latest, facts, pod.spec.restartPolicy ?? 'Always');
+  for (const container of pod.spec.containers) planStart(plan, pod, container, latest, facts, byPolicy(pod, container));
   return plan;
 }
 
@@ -88,22 +87,40 @@ export const isSidecar = (container: Container): boolean => container.restartPol
 
 /** An init container failed for good, or every container ended for good. */
 function isOver(pod: Pod, latest: ReadonlyMap<string, RuntimeContainer>): boolean {
-  const policy = pod.spec.restartPolicy ?? 'Always';
-  const failedInit = (pod.spec.initContainers ?? []).some((init) => {
-    const last = latest.get(init.name);
-    return policy === 'Never' && !isSidecar(init) && last?.state === 'exited' && last.exitCode !== 0;
-  });
-  return (
-    failedInit ||
-    pod.spec.containers.every(({ name }) => {
-      const last = latest.get(name);
-      return last?.state === 'exited' && !restarts(policy, last);
-    })
+  const isForGood = (container: Container) => {
+    const last = latest.get(container.name);
+    return last?.state === 'exited' && !byPolicy(pod, container)(last);
+  };
+  const failedInit = (pod.spec.initContainers ?? []).some(
+    (init) => !isSidecar(init) && latest.get(init.name)?.exitCode !== 0 && isForGood(init),
   );
+  return failedInit || pod.spec.containers.every(isForGood);
 }
 
-const restarts = (policy: string, ended: RuntimeContainer): boolean =>
-  policy === 'Always' || (policy === 'OnFailure' && ended.exitCode !== 0);
+/**
+ * Whether a container that ended with this code is started again: the first of its own rules that is of the code says so, else
+ * its own policy, else that of its pod.
+ */
+export function restarts(
+  { spec }: Pod,
+  { restartPolicy, restartPolicyRules = [] }: Container,
+  exitCode: number,
+): boolean {
+  const isOf = ({ operator, values = [] }: { operator: string; values?: number[] }) =>
+    values.includes(exitCode) === (operator === 'In');
+  if (restartPolicyRules.some(({ action, exitCodes }) => action === 'Restart' && exitCodes && isOf(exitCodes)))
+    return true;
+  const policy = restartPolicy ?? spec.restartPolicy ?? 'Always';
+  return policy === 'Always' || (policy === 'OnFailure' && exitCode !== 0);
+}
+
+type Again = (ended: RuntimeContainer) => boolean;
+
+const byPolicy =
+  (pod: Pod, container: Container): Again =>
+  ({ exitCode = 0 }) =>
+    restarts(pod, container, exitCode);
+const always: Again = () => true;
 
 /** True when the containers proper may run. What init containers did in an earlier sandbox, to its network say, is to be done anew. */
 function planInit(plan: Plan, pod: Pod, runtime: RuntimePod, facts: PlanFacts): boolean {
@@ -114,11 +131,11 @@ function planInit(plan: Plan, pod: Pod, runtime: RuntimePod, facts: PlanFacts): 
   for (const init of pod.spec.initContainers ?? []) {
     const last = latest.get(init.name);
     if (isSidecar(init)) {
-      if (last?.state !== 'running') planStart(plan, pod, init, latest, facts, 'Always');
+      if (last?.state !== 'running') planStart(plan, pod, init, latest, facts, always);
       if (!initialised && !(last && facts.health.isStarted(last))) return false;
     } else if (!initialised && !(here.has(init.name) && last?.state === 'exited' && last.exitCode === 0)) {
-      const policy = here.has(init.name) ? (pod.spec.restartPolicy ?? 'Always') : 'Always';
-      if (last?.state !== 'running') planStart(plan, pod, init, latest, facts, policy);
+      const again = here.has(init.name) ? byPolicy(pod, init) : always;
+      if (last?.state !== 'running') planStart(plan, pod, init, latest, facts, again);
       return false;
     }
   }
@@ -131,7 +148,7 @@ function planStart(
   container: Container,
   latest: ReadonlyMap<string, RuntimeContainer>,
   facts: PlanFacts,
-  policy: string,
+  again: Again,
 ): void {
   const last = latest.get(container.name);
   if (last?.state === 'running') {
@@ -139,7 +156,7 @@ function planStart(
     return;
   }
   const endedAt = last && (last.finishedAt || last.startedAt || undefined);
-  if (last?.state === 'exited' && !restarts(policy, last)) return;
+  if (last?.state === 'exited' && !again(last)) return;
   const remaining = endedAt === undefined ? 0 : facts.remaining(container, endedAt);
   if (remaining > 0) plan.waiting.push({ container, failedAt: endedAt!, remaining });
   else plan.start.push({ container, attempt: last ? last.attempt + 1 : firstAttempt(pod, container), endedAt });

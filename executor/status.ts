@@ -1,7 +1,8 @@
 import type { Container, ContainerState, ContainerStatus, Pod, PodCondition, PodStatus } from '../api/kinds/pod.ts';
 import { qosClass } from '../api/qos-class.ts';
 import { timestamp } from '../api/meta.ts';
-import { isSidecar } from './plan.ts';
+import { containersOf } from './containers.ts';
+import { isSidecar, restarts } from './plan.ts';
 import type { Health } from './probes.ts';
 import type { Resizes } from './resizes.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
@@ -171,37 +172,24 @@ function containerState(
 
 /** https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#pod-phase */
 export function phaseOf(pod: Pod, init: ContainerStatus[], containers: ContainerStatus[], ended: boolean): Phase {
-  const policy = pod.spec.restartPolicy ?? 'Always';
-  const specs = new Map((pod.spec.initContainers ?? []).map((c) => [c.name, c]));
+  const specs = new Map(containersOf(pod).map((c) => [c.name, c]));
   const once = init.filter(({ name }) => !isSidecar(specs.get(name)!));
-  const failedInit = once.some(({ state }) => state.terminated !== undefined && state.terminated.exitCode !== 0);
+  const isForGood = ({ name, state: { terminated } }: ContainerStatus) =>
+    terminated !== undefined && !restarts(pod, specs.get(name)!, terminated.exitCode);
+  const failedInit = once.filter(({ state }) => state.terminated !== undefined && state.terminated.exitCode !== 0);
   const started = containers.some(({ state, lastState }) => state.running ?? state.terminated ?? lastState.terminated);
   const pendingInit =
     !started &&
     init.some(({ name, state, started: up }) =>
       isSidecar(specs.get(name)!) ? !up && !state.terminated : state.terminated?.exitCode !== 0,
     );
-  if (failedInit && (policy === 'Never' || ended)) return 'Failed';
+  if (failedInit.some((one) => ended || isForGood(one))) return 'Failed';
   if (pendingInit) return ended ? 'Failed' : 'Pending';
-
-  const ran = containers.map(({ state, lastState }) =>
-    state.running
-      ? 'running'
-      : state.terminated
-        ? state.terminated.exitCode === 0
-          ? 'succeeded'
-          : 'failed'
-        : lastState.terminated
-          ? 'failed'
-          : 'waiting',
-  );
-  if (ran.includes('waiting')) return ended ? 'Failed' : 'Pending';
-  if (ran.includes('running')) return 'Running';
-  const allSucceeded = ran.every((end) => end === 'succeeded');
-  if (ended) return allSucceeded ? 'Succeeded' : 'Failed';
-  if (policy === 'Always') return 'Running';
-  if (allSucceeded) return 'Succeeded';
-  return policy === 'Never' ? 'Failed' : 'Running';
+  if (containers.some(({ state, lastState }) => !(state.running ?? state.terminated ?? lastState.terminated)))
+    return ended ? 'Failed' : 'Pending';
+  const isOver = containers.every(isForGood);
+  if (!isOver && !(ended && containers.every(({ state }) => !state.running))) return 'Running';
+  return containers.every(({ state }) => state.terminated?.exitCode === 0) ? 'Succeeded' : 'Failed';
 }
 
 /** Conditions that are taken away when they hold no longer. */

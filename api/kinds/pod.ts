@@ -81,8 +81,13 @@ export interface Container {
   stdin?: boolean;
   stdinOnce?: boolean;
   tty?: boolean;
-  /** On an init container, Always makes it a sidecar. */
-  restartPolicy?: 'Always';
+  /** Instead of the pod's. On an init container, Always makes it a sidecar. */
+  restartPolicy?: 'Always' | 'OnFailure' | 'Never';
+  /** Asked first; https://kubernetes.io/docs/concepts/workloads/pods/pod-lifecycle/#container-restart-rules */
+  restartPolicyRules?: {
+    action: string;
+    exitCodes?: { operator: 'In' | 'NotIn'; values?: number[] };
+  }[];
 }
 
 /** A container for looking into a running pod: started once, never again. */

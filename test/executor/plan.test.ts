@@ -62,6 +62,44 @@ test('in the sandbox that they ran in they do not run again, whatever becomes of
   expect(startsOf(podOf([init('one')]), runtimeOf(seen))).toEqual(['main 1']);
 });
 
+describe('a container that has ended', () => {
+  const rule = (operator: 'In' | 'NotIn', ...values: number[]) => ({
+    action: 'Restart',
+    exitCodes: { operator, values },
+  });
+  const cases: [string, 'Always' | 'OnFailure' | 'Never', Partial<Container>, Record<number, boolean>][] = [
+    ['by the policy of its pod', 'OnFailure', {}, { 0: false, 1: true }],
+    ['by its own policy', 'Never', { restartPolicy: 'OnFailure' }, { 0: false, 1: true }],
+    ['never, whatever its pod says', 'Always', { restartPolicy: 'Never' }, { 0: false, 1: false }],
+    [
+      'after one of these codes',
+      'Always',
+      { restartPolicy: 'Never', restartPolicyRules: [rule('In', 42, 0)] },
+      { 0: true, 1: false, 42: true },
+    ],
+    [
+      'after other codes than these',
+      'Never',
+      { restartPolicy: 'Never', restartPolicyRules: [rule('NotIn', 42)] },
+      { 0: true, 42: false },
+    ],
+    [
+      'by its policy where no rule is of the code',
+      'Never',
+      { restartPolicy: 'OnFailure', restartPolicyRules: [rule('In', 0)] },
+      { 0: true, 7: true },
+    ],
+  ];
+  test.each(cases)('is started again %s', (_words, policy, more, codes) => {
+    const pod = aPod({}, { containers: [{ name: 'main', image: 'i', ...more }], restartPolicy: policy });
+    for (const [code, isAgain] of Object.entries(codes)) {
+      const runtime = runtimeOf([container('main', Number(code))]);
+      expect([code, startsOf(pod, runtime)]).toEqual([code, isAgain ? ['main 1'] : []]);
+      expect([code, planPod(pod, runtime, facts).done]).toEqual([code, !isAgain]);
+    }
+  });
+});
+
 describe('a pod that is over', () => {
   const pod = podOf([sidecar('first'), sidecar('second')], 'Never');
 

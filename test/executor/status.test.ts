@@ -82,6 +82,13 @@ describe('the phase of a pod', () => {
   });
 });
 
+test('the phase of a pod follows the policies and rules of its containers', () => {
+  const rules = [{ action: 'Restart', exitCodes: { operator: 'In' as const, values: [42] } }];
+  const pod = aPod({}, { containers: [{ name: 'a', restartPolicy: 'Never', restartPolicyRules: rules }] });
+  const phase = (code: number) => status(pod, runtime([exit('a', 0, code)])).phase;
+  expect([phase(42), phase(0), phase(1)]).toEqual(['Running', 'Succeeded', 'Failed']);
+});
+
 test('a container that crashed shows its wait, and how the last try ended', () => {
   const waiting = new Map([['a', { reason: 'CrashLoopBackOff', message: 'back-off 10s' }]]);
   const [a] = status(two(), runtime([exit('a', 1, 1), exit('a', 0, 2), container('b', 0, {})]), {
