@@ -5,12 +5,12 @@
  *   of the nodes: the one where that hurts least
  */
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
-import { hostPortsOf } from '../api/host-ports.ts';
 import { matchesLabelSelector } from '../api/selector.ts';
-import { type Needs, type NodeView, noOffer, portCount } from './cluster.ts';
-import { refusal } from './decide.ts';
+import type { Needs } from './cluster.ts';
+import { filtersOf, refusal } from './decide.ts';
 import type { Ask, Budget, Weighted } from './plugin.ts';
 import { namespaceOf } from './pod-selection.ts';
+import { without } from './what-if.ts';
 
 export interface Preemption {
   node: string;
@@ -37,7 +37,7 @@ export function preempt(ask: Ask, profile: readonly Weighted[], needsOf: (pod: P
   const { pod, nodes } = ask;
   if (pod.spec.preemptionPolicy === 'Never') return `not eligible due to preemptionPolicy=Never.`;
   const candidates: Candidate[] = [];
-  const present = filtersOf(ask, profile, nodes);
+  const present = filtersOf(ask, profile);
   let hopeless = 0;
   for (const [i, node] of nodes.entries()) {
     const reason = refusal(node, present);
@@ -57,9 +57,6 @@ export function preempt(ask: Ask, profile: readonly Weighted[], needsOf: (pod: P
   return `0/${nodes.length} nodes are available: ${reasons.join(', ')}.`;
 }
 
-const filtersOf = (ask: Ask, profile: readonly Weighted[], nodes: readonly NodeView[]) =>
-  profile.flatMap(({ plugin }) => plugin.filter?.({ ...ask, nodes }) ?? []);
-
 function victimsOn(
   ask: Ask,
   profile: readonly Weighted[],
@@ -74,8 +71,7 @@ function victimsOn(
   if (lower.length === 0) return undefined;
   const fits = (gone: ReadonlySet<Pod>) => {
     const view = without(node, gone, needsOf);
-    const nodes = ask.nodes.with(place, view);
-    return refusal(view, filtersOf(ask, profile, nodes)) === undefined;
+    return refusal(view, filtersOf({ ...ask, nodes: ask.nodes.with(place, view) }, profile)) === undefined;
   };
   const gone = new Set(lower);
   if (!fits(gone)) return undefined;
@@ -91,35 +87,6 @@ function victimsOn(
     if (violating.includes(other)) violations += 1;
   }
   return { node: node.name, victims: victims.sort(moreImportant), violations };
-}
-
-let views = 0;
-
-/** The node as it will be when these pods have ended. */
-function without(node: NodeView, gone: ReadonlySet<Pod>, needsOf: (pod: Pod) => Needs): NodeView {
-  const free: Record<string, number> = { ...node.free };
-  const ports = new Set<number>();
-  for (const pod of gone) {
-    for (const { resource, amount } of needsOf(pod)) free[resource] = (free[resource] ?? 0) + amount;
-    for (const port of hostPortsOf(pod)) {
-      ports.add(port);
-      free[portCount] = (free[portCount] ?? 0) + 1;
-    }
-  }
-  const pods = new Map([...node.pods].filter(([, pod]) => !gone.has(pod)));
-  return {
-    name: node.name,
-    node: node.node,
-    free,
-    allocatable: node.allocatable,
-    pods,
-    generation: --views,
-    siblings: (owner) => node.siblings(owner),
-    hasPort: (port) => ports.has(port) || node.hasPort(port),
-    awaitsPort: (port) => node.awaitsPort(port),
-    // What they leave is offered when they are gone.
-    unavailable: node.unavailable === noOffer ? undefined : node.unavailable,
-  };
 }
 
 /** Those that their budgets do not let go, in the order in which they would be asked. */

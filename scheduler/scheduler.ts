@@ -7,13 +7,14 @@ import type { EventRecorder } from '../client/events.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
-import { type Decision, type Search, decide, explain } from './decide.ts';
+import { type Decision, type Search, decide, explain, filtersOf, refusal } from './decide.ts';
 import type { Profile } from './configuration.ts';
 import { Evictor } from './evictor.ts';
 import { type Explanation, explainNodes } from './explain.ts';
 import type { Figures } from './figures.ts';
 import { Groups, groupOf, shortOf } from './groups.ts';
-import type { Ask, World } from './plugin.ts';
+import { Nominations } from './nominations.ts';
+import type { Ask, Weighted, World } from './plugin.ts';
 import { preempt } from './preemption.ts';
 import { awaitsOffers } from './plugins/resources-fit.ts';
 import { type QueuePart, SchedulingQueue } from './queue.ts';
@@ -44,6 +45,7 @@ const burst = 200;
 export class Scheduler {
   readonly #parts: SchedulerParts;
   readonly #queue = new SchedulingQueue();
+  readonly #nominations: Nominations;
   readonly #evictor: Evictor;
   readonly #groups: Groups;
   /** Seats we wait for, by pod uid: these pods are not in the queue. */
@@ -67,7 +69,8 @@ export class Scheduler {
         this.#soon();
       },
     });
-    this.#evictor = new Evictor(parts);
+    this.#nominations = new Nominations((pod) => parts.cluster.needs(pod));
+    this.#evictor = new Evictor({ ...parts, nominations: this.#nominations });
   }
 
   /** Call when the informer is in sync and the cluster knows what is under way. */
@@ -110,13 +113,12 @@ export class Scheduler {
     const pod = this.#parts.pods.get(key);
     const profile = pod && this.#profileOf(pod);
     if (!profile) return undefined;
-    const { cluster, world } = this.#parts;
     const placedOn = pod.spec.nodeName ?? this.#seats.get(pod.metadata.uid)?.node;
     return {
       pod: key,
       schedulerName: profile.schedulerName,
       ...(placedOn ? { placedOn } : {}),
-      ...explainNodes({ pod, needs: cluster.needs(pod), nodes: cluster.nodes(pod), world }, profile.plugins),
+      ...explainNodes(this.#ask(pod), this.#nominations.heeded(profile.plugins)),
     };
   }
 
@@ -134,6 +136,7 @@ export class Scheduler {
     if (!this.#waits(pod)) return this.#forget(pod);
     this.#parts.figures.came(pod.metadata.uid);
     if (this.#seats.has(pod.metadata.uid)) return;
+    this.#nominations.see(pod);
     const seat = this.#parts.cluster.seatOf(pod);
     if (seat) return this.#follow(pod, seat);
     this.#queue.put(pod);
@@ -159,6 +162,8 @@ export class Scheduler {
     this.#said.delete(pod.metadata.uid);
     if (!this.#seats.has(pod.metadata.uid)) this.#parts.figures.left(pod.metadata.uid);
     this.#evictor.forget(pod);
+    // What was kept for it is for others.
+    if (this.#nominations.forget(pod)) this.wake(() => true);
     if (this.#queue.size === 0) this.#soon();
   }
 
@@ -192,31 +197,42 @@ export class Scheduler {
     this.#timer = setTimeout(() => this.#soon(), Math.max(0, time - this.#parts.now()));
   }
 
+  #ask(pod: StoredPod): Ask {
+    const { cluster, world } = this.#parts;
+    return { pod, needs: cluster.needs(pod), nodes: cluster.nodes(pod), world };
+  }
+
   #decide(pod: StoredPod): Decision {
-    const { cluster, figures, random, world } = this.#parts;
+    const { figures, random } = this.#parts;
     const { percentageOfNodesToScore, plugins, schedulerName } = this.#profileOf(pod)!;
     const search: Search = { percentageOfNodesToScore, next: this.#next };
     const began = performance.now();
-    const ask = { pod, needs: cluster.needs(pod), nodes: cluster.nodes(pod), world };
-    const decision = decide(ask, plugins, random, search);
+    const ask = this.#ask(pod);
+    const heeded = this.#nominations.heeded(plugins);
+    const decision = this.#nominated(ask, heeded) ?? decide(ask, heeded, random, search);
     this.#next = search.next;
     const result = 'refusals' in decision ? 'unschedulable' : 'scheduled';
     figures.tried(pod.metadata.uid, schedulerName, result, performance.now() - began);
     return decision;
   }
 
+  /** The node where room was made for the pod comes first, as soon as it fits there. */
+  #nominated(ask: Ask, plugins: readonly Weighted[]): Decision | undefined {
+    const name = this.#nominations.nodeOf(ask.pod);
+    const node = name === undefined ? undefined : ask.nodes.find((one) => one.name === name);
+    if (!node || refusal(node, filtersOf(ask, plugins)) !== undefined) return undefined;
+    return { node, score: 0 };
+  }
+
   #place(pod: StoredPod): void {
-    const { cluster, world } = this.#parts;
-    const profile = this.#profileOf(pod)!;
     const decision = this.#decide(pod);
-    const nodes = cluster.nodes(pod);
     if ('refusals' in decision) {
       const why = this.#refuse(pod, decision.refusals);
       if (why === undefined) return;
-      const tried = this.#preempt(pod, { pod, needs: cluster.needs(pod), nodes, world }, profile);
+      const tried = this.#preempt(pod);
       return this.#explain(pod, tried === undefined ? why : `${why} preemption: ${tried}`);
     }
-    const seat = cluster.reserve(pod, decision.node.name);
+    const seat = this.#parts.cluster.reserve(pod, decision.node.name);
     if (seat) this.#follow(pod, seat);
     else this.#queue.retry(pod, this.#parts.now());
   }
@@ -267,11 +283,16 @@ export class Scheduler {
   }
 
   /** Makes room for the pod if it may. Answers in words why it could not. */
-  #preempt(pod: StoredPod, ask: Ask, { preempts, plugins, schedulerName }: Profile): string | undefined {
+  #preempt(pod: StoredPod): string | undefined {
+    const { preempts, plugins, schedulerName } = this.#profileOf(pod)!;
     if (!preempts) return undefined;
+    const ask = this.#ask(pod);
     if (this.#evictor.awaits(pod, ask.nodes)) return 'not eligible due to a terminating pod on the nominated node.';
-    const found = preempt(ask, plugins, (other) => this.#parts.cluster.needs(other));
-    if (typeof found === 'string') return found;
+    const found = preempt(ask, this.#nominations.heeded(plugins), (other) => this.#parts.cluster.needs(other));
+    if (typeof found === 'string') {
+      this.#evictor.withdraw(pod);
+      return found;
+    }
     this.#parts.figures.preempted(found.victims.length);
     this.#evictor.evict(pod, found, schedulerName);
     // What they leave is for this pod: it is asked first at every change, without a pause.
@@ -282,6 +303,7 @@ export class Scheduler {
   #follow(pod: StoredPod, seat: Seat): void {
     const { events, figures, log, pods, now } = this.#parts;
     this.#queue.delete(keyOf(pod));
+    this.#nominations.forget(pod);
     this.#seats.set(pod.metadata.uid, seat);
     const settled = () => this.#seats.delete(pod.metadata.uid);
     seat.launched.then(
@@ -302,6 +324,7 @@ export class Scheduler {
           'FailedScheduling',
           `not launched on ${seat.node}: ${(err as Error).message}`,
         );
+        this.#nominations.see(current);
         this.#queue.retry(current, now());
         this.#soon();
       },

@@ -14,6 +14,8 @@ beforeAll(async () => {
     resources: `cpus:2;mem:2048;disk:4096;ports:[${31 + i}000-${31 + i}099]`,
   }));
   cluster = await startTestCluster({ flags: { devcluster: ['--agents', JSON.stringify(agents)] } });
+  const urgent = { metadata: { name: 'urgent' }, value: 1000 };
+  await cluster.client.raw('POST', '/apis/scheduling.k8s.io/v1/priorityclasses', urgent);
 }, 90_000);
 afterAll(() => cluster?.stop());
 
@@ -56,6 +58,11 @@ const pod = (name: string) => cluster.client.get(Pod, { namespace: 'default', na
 const nodeOf = async (name: string) => (await pod(name)).spec.nodeName;
 const messageOf = async (name: string) =>
   (await pod(name)).status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message ?? '';
+/** Names of those who had to go so far. */
+const preempted = async () => {
+  const { items } = await cluster.client.list(Event, { namespace: 'default' });
+  return items.filter(({ reason }) => reason === 'Preempted').map(({ involvedObject }) => involvedObject?.name);
+};
 
 test('pods that want to be apart are, and the one too many is told why', async () => {
   const podAntiAffinity = {
@@ -107,15 +114,30 @@ test('an urgent pod takes the place of one that is not', async () => {
   await eventually(async () => {
     for (const name of ['humble-1', 'humble-2']) expect((await pod(name)).status?.phase).toBe('Running');
   }, 60_000);
-  // Where there are priority classes, only they may give a priority.
-  const name = await cluster.client
-    .raw('POST', '/apis/scheduling.k8s.io/v1/priorityclasses', { metadata: { name: 'urgent' }, value: 1000 })
-    .then(
-      () => ({ priorityClassName: 'urgent' }),
-      () => ({ priority: 1000 }),
-    );
-  await run('urgent', name, '1400m');
+  await run('urgent', { priorityClassName: 'urgent' }, '1400m');
   await eventually(async () => expect((await pod('urgent')).status?.phase).toBe('Running'), 75_000);
-  const { items } = await cluster.client.list(Event, { namespace: 'default' });
-  expect(items.filter(({ reason }) => reason === 'Preempted')).toHaveLength(1);
+  expect(await preempted()).toHaveLength(1);
+  for (const name of ['humble-1', 'humble-2', 'urgent'])
+    await cluster.client.delete(Pod, { namespace: 'default', name }, { gracePeriodSeconds: 0 }).catch(() => undefined);
+}, 150_000);
+
+test('room that is made for an urgent pod is not given to a lesser one that is asked before all of it is there', async () => {
+  const there = { nodeSelector: { 'k8s.mesosphere.io/attribute-rack': 'r1' } };
+  const stubborn = 'trap "sleep 8; exit 0" TERM; while true; do sleep 0.2; done';
+  await run('quick', there, '600m');
+  await run('slow', {
+    ...there,
+    terminationGracePeriodSeconds: 30,
+    containers: [
+      { name: 'c', image: 'busybox', command: ['sh', '-c', stubborn], resources: { requests: { cpu: '600m' } } },
+    ],
+  });
+  await eventually(async () => {
+    for (const name of ['quick', 'slow']) expect((await pod(name)).status?.phase).toBe('Running');
+  }, 60_000);
+  const before = (await preempted()).length;
+  await run('lesser', there, '800m');
+  await run('urgent', { ...there, priorityClassName: 'urgent' }, '1500m');
+  await eventually(async () => expect((await pod('urgent')).status?.phase).toBe('Running'), 75_000);
+  expect((await preempted()).slice(before).sort()).toEqual(['quick', 'slow']);
 }, 150_000);
