@@ -1,3 +1,4 @@
+import type { CSIStorageCapacity } from '../api/kinds/csi-storage-capacity.ts';
 import type { PersistentVolume } from '../api/kinds/persistent-volume.ts';
 import type { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import type { Pod } from '../api/kinds/pod.ts';
@@ -50,6 +51,8 @@ export interface Storage {
   /** The smaller first. */
   volumes(): readonly PersistentVolume[];
   storageClass(name: string): StorageClass | undefined;
+  /** Where its driver has room for volumes of the class; undefined where it does not say. */
+  capacities(storageClass: StorageClass): readonly CSIStorageCapacity[] | undefined;
   /** CSI driver → how many of its volumes the node can have. */
   attachLimits(node: string): ReadonlyMap<string, number>;
 }

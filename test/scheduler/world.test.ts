@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { CSIDriver } from '../../api/kinds/csi-driver.ts';
+import { CSIStorageCapacity } from '../../api/kinds/csi-storage-capacity.ts';
 import { Namespace } from '../../api/kinds/namespace.ts';
 import { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import type { Pod } from '../../api/kinds/pod.ts';
@@ -7,12 +9,14 @@ import type { Client } from '../../client/client.ts';
 import { Informers } from '../../client/informer.ts';
 import { silent } from '../../lib/log.ts';
 import { followWorld, worldOf } from '../../scheduler/world.ts';
+import type { World } from '../../scheduler/plugin.ts';
 import { type TestServer, startServer } from '../apiserver/harness.ts';
 import { eventually } from '../eventually.ts';
 import { makePod } from './builders.ts';
 
 let server: TestServer;
 let client: Client;
+let world: World;
 const stopping = new AbortController();
 /** Which of the pods each change may help. */
 const helped: string[][] = [];
@@ -34,7 +38,7 @@ beforeAll(async () => {
   server = await startServer();
   client = server.client();
   const informers = new Informers(client, silent);
-  worldOf(informers);
+  world = worldOf(informers);
   followWorld(informers, (helps: (pod: Pod) => boolean) =>
     helped.push(pods.filter(helps).map(({ metadata }) => metadata.name)),
   );
@@ -66,4 +70,15 @@ test('a claim may help who names it, a class whoever has claims, labels of a nam
     await client.patch(Namespace, { name: 'default' }, { metadata: { labels: { a: 'b' } } });
   };
   expect(await after(label)).toEqual([['near']]);
+});
+
+test('room for volumes is known of drivers that tell of it', async () => {
+  const fast: StorageClass = { metadata: { name: 'fast' }, provisioner: 'fast.example.com' };
+  const room = { metadata: { name: 'room', namespace: 'default' }, storageClassName: 'fast', capacity: '1Gi' };
+  expect(await after(() => client.create(CSIStorageCapacity, room))).toEqual([['mine', 'other']]);
+  expect(world.storage!.capacities(fast)).toBeUndefined();
+  const driver = { metadata: { name: 'fast.example.com' }, spec: { storageCapacity: true } };
+  expect(await after(() => client.create(CSIDriver, driver))).toEqual([['mine', 'other']]);
+  expect(world.storage!.capacities(fast)).toMatchObject([room]);
+  expect(world.storage!.capacities({ ...fast, metadata: { name: 'slow' } })).toEqual([]);
 });
