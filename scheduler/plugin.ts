@@ -37,6 +37,8 @@ export interface Ask {
 export interface World {
   /** Labels of a namespace. */
   namespaceLabels(name: string): Readonly<Record<string, string>> | undefined;
+  /** Another number whenever labels of some namespace changed. */
+  namespaceChanges?(): number;
   /** The selectors of the services in a namespace. */
   serviceSelectors?(namespace: string): readonly Readonly<Record<string, string>>[];
   /** Every PodDisruptionBudget. */

@@ -11,7 +11,7 @@ import { StorageClass } from '../api/kinds/storage-class.ts';
 import type { Stored } from '../api/meta.ts';
 import { compareQuantities } from '../api/quantity.ts';
 import { claimNames } from '../api/volume-claims.ts';
-import type { Informers } from '../client/informer.ts';
+import type { Change, Informers } from '../client/informer.ts';
 import { equal } from '../lib/equal.ts';
 import type { Storage, World } from './plugin.ts';
 
@@ -21,6 +21,10 @@ export function worldOf(informers: Informers): World {
   const services = informers.of(Service);
   const budgets = informers.of(PodDisruptionBudget);
   const storage = storageOf(informers);
+  let namespaceChanges = 0;
+  namespaces.on((change) => {
+    if (isRelabelled(change)) namespaceChanges += 1;
+  });
   return {
     storage,
     budgets: () =>
@@ -31,6 +35,7 @@ export function worldOf(informers: Informers): World {
         disrupted: new Set(Object.keys(status?.disruptedPods ?? {})),
       })),
     namespaceLabels: (name) => namespaces.get(name)?.metadata.labels,
+    namespaceChanges: () => namespaceChanges,
     serviceSelectors: (namespace) =>
       [...services.list()].flatMap(({ metadata, spec }) =>
         metadata.namespace === namespace && spec?.selector ? [spec.selector] : [],
@@ -52,10 +57,12 @@ export function followWorld(informers: Informers, changed: (helps: (pod: Pod) =>
   informers.of(CSIDriver).on(anyVolume);
   informers.of(CSIStorageCapacity).on(anyVolume);
   informers.of(Namespace).on((change) => {
-    if (change.type !== 'updated' || !equal(change.object.metadata.labels, change.old.metadata.labels))
-      changed(namesNamespaces);
+    if (isRelabelled(change)) changed(namesNamespaces);
   });
 }
+
+const isRelabelled = (change: Change<Namespace>): boolean =>
+  change.type !== 'updated' || !equal(change.object.metadata.labels, change.old.metadata.labels);
 
 /** By their labels, in what it wants to be near to or away from. */
 const namesNamespaces = ({ spec: { affinity = {} } }: Pod): boolean =>

@@ -212,7 +212,16 @@ function termOf(pod: Pod, term: PodAffinityTerm, world: World): Term {
   const name = `${topologyKey} ${key}`;
   const known = interned.get(name);
   if (known) return known;
-  const made: Term = { key, has, topologyKey };
+  const made: Term = namespaceSelector
+    ? // Which namespaces it means changes with their labels.
+      {
+        get key() {
+          return `${key} ${world.namespaceChanges?.() ?? 0}`;
+        },
+        has,
+        topologyKey,
+      }
+    : { key, has, topologyKey };
   if (interned.size >= mostInterned) interned.clear();
   interned.set(name, made);
   return made;

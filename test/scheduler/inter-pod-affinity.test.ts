@@ -90,6 +90,20 @@ describe('a pod goes', () => {
   });
 });
 
+test('which namespaces are meant follows their labels', () => {
+  let team = 'shop';
+  let changes = 0;
+  const moving: World = { namespaceLabels: () => ({ team }), namespaceChanges: () => changes };
+  const nodes = [inZone('a', 'x', [pod('moved', {}, { namespace: 'else' })])];
+  const web = () => pod('web', near(term('moved', { namespaceSelector: { matchLabels: { team: 'kiosk' } } })));
+  const reason = (one: Pod) =>
+    interPodAffinity().filter!({ pod: one, needs: small, nodes, world: moving })?.(nodes[0]!);
+  const waiting = web();
+  expect(reason(waiting)).toBe("node(s) didn't match pod affinity rules");
+  [team, changes] = ['kiosk', 1];
+  expect([reason(waiting), reason(web())]).toEqual([undefined, undefined]);
+});
+
 describe('a pod prefers', () => {
   test('domains with pods it likes, and not those with pods it dislikes', () => {
     const nodes = [inZone('a', 'x', [pod('db')]), inZone('b', 'y'), inZone('c', 'z', [pod('noisy')])];

@@ -69,7 +69,9 @@ test('a claim may help who names it, a class whoever has claims, labels of a nam
     await client.patch(Namespace, { name: 'default' }, { metadata: { annotations: { said: 'yes' } } });
     await client.patch(Namespace, { name: 'default' }, { metadata: { labels: { a: 'b' } } });
   };
+  const before = world.namespaceChanges!();
   expect(await after(label)).toEqual([['near']]);
+  expect(world.namespaceChanges!()).toBe(before + 1);
 });
 
 test('room for volumes is known of drivers that tell of it', async () => {
