@@ -1,5 +1,5 @@
 import { LRUCache } from 'lru-cache';
-import type { Pod } from '../api/kinds/pod.ts';
+import { type Pod, isTerminal } from '../api/kinds/pod.ts';
 import type { Stored } from '../api/meta.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
@@ -47,7 +47,9 @@ export class Groups {
     this.#parts = parts;
   }
 
+  /** A pod as it is now; one that has ended, or is about to, counts no more. */
   see(pod: StoredPod): void {
+    if (pod.metadata.deletionTimestamp || isTerminal(pod)) return this.forget(pod);
     const group = groupOf(pod);
     if (group === undefined) return;
     const members = this.#members.get(group) ?? new Map<string, StoredPod>();

@@ -129,7 +129,7 @@ export class Scheduler {
   }
 
   #see(pod: StoredPod): void {
-    if (pod.metadata.deletionTimestamp || isGated(pod)) this.#groups.forget(pod);
+    if (isGated(pod)) this.#groups.forget(pod);
     else this.#groups.see(pod);
     if (isGated(pod)) this.#gated.add(pod.metadata.uid);
     else this.#gated.delete(pod.metadata.uid);

@@ -30,5 +30,13 @@ test('a group without an object needs as many as its pods say, and says how many
   groups.forget(pods[1]!);
   expect(groups.atLeast('default/train')).toBe(2);
   expect(groups.members('default/train')).toEqual([pods[0], pods[2]]);
+  // Those of a run before do not count.
+  groups.see({ ...pods[0]!, status: { phase: 'Succeeded' } });
+  expect(groups.atLeast('default/train')).toBe(1);
+  groups.see(pods[0]!);
+  expect(groups.atLeast('default/train')).toBe(2);
+  groups.see({ ...pods[0]!, metadata: { ...pods[0]!.metadata, deletionTimestamp: '2026-01-01T00:00:00Z' } });
+  groups.see({ ...pods[2]!, status: { phase: 'Failed' } });
+  expect(groups.members('default/train')).toEqual([]);
   await client.close();
 });
