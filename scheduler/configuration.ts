@@ -19,6 +19,8 @@ export interface Profile {
   percentageOfNodesToScore: number;
   /** Whether pods may displace others of lower priority. */
   preempts: boolean;
+  /** What the file asks for to no effect. */
+  warnings?: readonly string[];
 }
 
 export interface Configuration {

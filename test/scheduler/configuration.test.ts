@@ -117,6 +117,91 @@ describe('a policy file of old', () => {
     ]);
   });
 
+  test.each<[predicate: string, filters: string[]]>([
+    ['PodFitsResources', ['NodeResourcesFit']],
+    ['PodFitsHost', ['NodeName']],
+    ['HostName', ['NodeName']],
+    ['PodFitsPorts', ['NodePorts']],
+    ['PodFitsHostPorts', ['NodePorts']],
+    ['PodSelectorMatches', ['NodeAffinity']],
+    ['MatchNodeSelector', ['NodeAffinity']],
+    ['GeneralPredicates', ['NodeResourcesFit', 'NodeName', 'NodePorts', 'NodeAffinity']],
+    ['NoDiskConflict', ['VolumeRestrictions']],
+    ['NoVolumeZoneConflict', ['VolumeZone']],
+    ['NoVolumeNodeConflict', ['VolumeBinding']],
+    ['CheckVolumeBinding', ['VolumeBinding']],
+    ['MaxCSIVolumeCountPred', ['NodeVolumeLimits']],
+    ['MaxEBSVolumeCount', ['NodeVolumeLimits']],
+    ['MaxGCEPDVolumeCount', ['NodeVolumeLimits']],
+    ['MaxAzureDiskVolumeCount', ['NodeVolumeLimits']],
+    ['MaxCinderVolumeCount', ['NodeVolumeLimits']],
+    ['MatchInterPodAffinity', ['InterPodAffinity']],
+    ['EvenPodsSpread', ['PodTopologySpread']],
+    // These are asked always.
+    ['PodToleratesNodeTaints', []],
+    ['CheckNodeUnschedulable', []],
+    ['CheckNodeCondition', []],
+    ['CheckNodeMemoryPressure', []],
+    ['CheckNodeDiskPressure', []],
+    ['CheckNodePIDPressure', []],
+  ])('the predicate %s is %j', async (name, filters) => {
+    const always = ['NodeUnschedulable', 'TaintToleration', 'DynamicResources'];
+    const { plugins } = await policy({ predicates: [{ name }], priorities: [] });
+    expect(plugins.map(({ plugin }) => plugin.name)).toEqual([...always, ...filters]);
+    for (const { plugin } of plugins) expect(plugin).toEqual({ name: plugin.name, filter: expect.any(Function) });
+  });
+
+  test.each<[priority: string, score: string]>([
+    ['LeastRequestedPriority', 'NodeResourcesFit'],
+    ['MostRequestedPriority', 'NodeResourcesFit'],
+    ['BalancedResourceAllocation', 'NodeResourcesBalancedAllocation'],
+    ['SelectorSpreadPriority', 'SelectorSpread'],
+    ['ServiceSpreadingPriority', 'SelectorSpread'],
+    ['EqualPriority', 'EqualPriority'],
+    ['NodeAffinityPriority', 'NodeAffinity'],
+    ['TaintTolerationPriority', 'TaintToleration'],
+    ['InterPodAffinityPriority', 'InterPodAffinity'],
+    ['ImageLocalityPriority', 'ImageLocality'],
+    ['EvenPodsSpreadPriority', 'PodTopologySpread'],
+  ])('the priority %s is %s', async (name, score) => {
+    const { plugins, warnings } = await policy({ predicates: [], priorities: [{ name, weight: 4 }] });
+    const { plugin, weight } = plugins.at(-1)!;
+    expect([plugin, weight]).toEqual([{ name: score, score: expect.any(Function) }, 4]);
+    expect(warnings).toEqual([]);
+  });
+
+  test('a priority that nothing serves any more is left out, and told', async () => {
+    const { plugins, warnings } = await policy({
+      predicates: [],
+      priorities: [{ name: 'NodePreferAvoidPodsPriority', weight: 10_000 }],
+    });
+    expect(plugins.filter(({ plugin }) => plugin.score)).toEqual([]);
+    expect(warnings).toEqual([expect.stringMatching(/^the priority NodePreferAvoidPodsPriority does nothing: /)]);
+  });
+
+  test('the emptier node or the fuller one, as its priority says', async () => {
+    const nodes = [makeNode('full', { free: { cpu: 1000, memory: 2 * 1024 ** 3 } }), makeNode('empty')];
+    const chosen = async (name: string) => place(await policy({ predicates: [], priorities: [{ name }] }), nodes);
+    expect(await chosen('LeastRequestedPriority')).toBe('empty');
+    expect(await chosen('MostRequestedPriority')).toBe('full');
+  });
+
+  test('keeps the pods of a service on nodes with different values of a label', async () => {
+    const labels = { app: 'web' };
+    const nodes = [
+      makeNode('a', { labels: { rack: '1' }, pods: [makePod('other', {}, { labels })] }),
+      makeNode('b', { labels: { rack: '2' } }),
+      makeNode('c', { labels: { rack: '1' } }),
+    ];
+    const { plugins } = await policy({
+      predicates: [],
+      priorities: [{ name: 'RackSpread', weight: 1, argument: { serviceAntiAffinity: { label: 'rack' } } }],
+    });
+    const world = { namespaceLabels: () => ({}), serviceSelectors: () => [labels] };
+    const decision = decide({ pod: makePod('p', {}, { labels }), needs: small, nodes, world }, plugins, seeded(1));
+    expect('node' in decision && decision.node.name).toBe('b');
+  });
+
   test('refuses by the presence of labels and prefers by it', async () => {
     const nodes = [
       makeNode('a', { labels: { retiring: 'x' } }),
