@@ -1,4 +1,5 @@
 import type { Profile } from './configuration.ts';
+import { checkShape } from './configuration-schema.ts';
 import type { Plugin, Weighted } from './plugin.ts';
 import { plugins } from './plugins/index.ts';
 import type { ShapePoint } from './plugins/resources-fit.ts';
@@ -151,6 +152,7 @@ function scoreOf({ name, argument }: Priority): [plugin: string, args?: object] 
   const ratio = argument?.requestedToCapacityRatioArguments;
   if (ratio) {
     const { shape = [], resources } = ratio;
+    checkShape(shape, `${name}: requestedToCapacityRatioArguments.shape`);
     const strategy = {
       type: 'RequestedToCapacityRatio',
       requestedToCapacityRatio: { shape },

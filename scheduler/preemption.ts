@@ -29,15 +29,24 @@ export const priorityOf = (pod: Pod): number => pod.spec.priority ?? 0;
 const lasting =
   /^node\(s\) (were unschedulable|didn't match (the requested node name|Pod's node|scheduler-enforced)|had (untolerated|an unreachable)|were being)/;
 
-/** A node is enough to look at when this part of them, or this number, would do. */
-const enoughCandidates = (nodes: number): number => Math.max(100, Math.floor(nodes / 10));
+/** Among how many nodes that would do the best is looked for: a part of all, in percent, and at least a number. */
+export interface PreemptionArgs {
+  minCandidateNodesPercentage?: number;
+  minCandidateNodesAbsolute?: number;
+}
 
 /** The victims, or in words why nobody's going would help. `needsOf` is what a pod is accounted with. */
-export function preempt(ask: Ask, profile: readonly Weighted[], needsOf: (pod: Pod) => Needs): Preemption | string {
+export function preempt(
+  ask: Ask,
+  profile: readonly Weighted[],
+  needsOf: (pod: Pod) => Needs,
+  { minCandidateNodesPercentage: percentage = 10, minCandidateNodesAbsolute: absolute = 100 }: PreemptionArgs = {},
+): Preemption | string {
   const { pod, nodes } = ask;
   if (pod.spec.preemptionPolicy === 'Never') return `not eligible due to preemptionPolicy=Never.`;
   const candidates: Candidate[] = [];
   const present = filtersOf(ask, profile);
+  const enough = Math.max(1, absolute, Math.floor((nodes.length * percentage) / 100));
   let hopeless = 0;
   for (const [i, node] of nodes.entries()) {
     const reason = refusal(node, present);
@@ -46,7 +55,7 @@ export function preempt(ask: Ask, profile: readonly Weighted[], needsOf: (pod: P
       const found = victimsOn(ask, profile, needsOf, i);
       if (found) candidates.push(found);
     }
-    if (candidates.length === enoughCandidates(nodes.length)) break;
+    if (candidates.length === enough) break;
   }
   if (candidates.length > 0) return candidates.reduce((best, one) => (hurtsLess(one, best) ? one : best));
   const vain = nodes.length - hopeless;

@@ -284,11 +284,12 @@ export class Scheduler {
 
   /** Makes room for the pod if it may. Answers in words why it could not. */
   #preempt(pod: StoredPod): string | undefined {
-    const { preempts, plugins, schedulerName } = this.#profileOf(pod)!;
+    const { preemption, preempts, plugins, schedulerName } = this.#profileOf(pod)!;
     if (!preempts) return undefined;
     const ask = this.#ask(pod);
     if (this.#evictor.awaits(pod, ask.nodes)) return 'not eligible due to a terminating pod on the nominated node.';
-    const found = preempt(ask, this.#nominations.heeded(plugins), (other) => this.#parts.cluster.needs(other));
+    const needsOf = (other: PodObject) => this.#parts.cluster.needs(other);
+    const found = preempt(ask, this.#nominations.heeded(plugins), needsOf, preemption);
     if (typeof found === 'string') {
       this.#evictor.withdraw(pod);
       return found;

@@ -77,6 +77,143 @@ describe('a KubeSchedulerConfiguration', () => {
     await expect(configuration({ plugins })).rejects.toThrow(/no policy "Nope"; there are NodeUnschedulable, /);
   });
 
+  const given = (name: string, args: object) => ({ profiles: [{ pluginConfig: [{ name, args }] }] });
+  const strategy = (scoringStrategy: object) => given('NodeResourcesFit', { scoringStrategy });
+  const shape = (...utilizations: number[]) => utilizations.map((utilization) => ({ utilization, score: 1 }));
+  const ratio = (...utilizations: number[]) =>
+    strategy({ type: 'RequestedToCapacityRatio', requestedToCapacityRatio: { shape: shape(...utilizations) } });
+  const args = 'profiles[0].pluginConfig[0].args';
+  const strategyAt = `${args}.scoringStrategy`;
+  test.each<[string, object, string]>([
+    ['a field that is not known', { profils: [] }, 'profils: there is no such field'],
+    ['one of a profile', { profiles: [{ plugin: {} }] }, 'profiles[0].plugin: there is no such field'],
+    [
+      'a point that is not known',
+      { profiles: [{ plugins: { filters: { enabled: [] } } }] },
+      'profiles[0].plugins.filters: there is no such field',
+    ],
+    [
+      'a part of a hundred that is none',
+      { profiles: [{ percentageOfNodesToScore: 500 }] },
+      'profiles[0].percentageOfNodesToScore: Invalid value: 500',
+    ],
+    ['one for all profiles', { percentageOfNodesToScore: -1 }, 'percentageOfNodesToScore: Invalid value: -1'],
+    ['a number as text', { percentageOfNodesToScore: '5' }, 'percentageOfNodesToScore: Invalid value: "string"'],
+    ['a profile that is no list', { profiles: {} }, 'profiles: Invalid value: "object"'],
+    [
+      'args of a policy that does not exist',
+      given('Nope', {}),
+      'there is no policy "Nope"; there are NodeUnschedulable, ',
+    ],
+    ['args of a policy that has none', given('NodeName', { x: 1 }), `${args}.x: there is no such field`],
+    [
+      'args that are not known',
+      given('InterPodAffinity', { hardWeight: 1 }),
+      `${args}.hardWeight: there is no such field`,
+    ],
+    [
+      'args that are too much',
+      given('InterPodAffinity', { hardPodAffinityWeight: 101 }),
+      `${args}.hardPodAffinityWeight: Invalid value: 101`,
+    ],
+    [
+      'two of the args of one policy',
+      { profiles: [{ pluginConfig: [{ name: 'NodeName' }, { name: 'NodeName' }] }] },
+      'profiles[0].pluginConfig[1]: Duplicate value',
+    ],
+    [
+      'a strategy that is not known',
+      strategy({ type: 'MostAlocated' }),
+      `${strategyAt}.type: Unsupported value: "MostAlocated": supported values: "LeastAllocated"`,
+    ],
+    [
+      'a strategy without its shape',
+      strategy({ type: 'RequestedToCapacityRatio' }),
+      `${strategyAt}.requestedToCapacityRatio: Required value`,
+    ],
+    ['a shape of no points', ratio(), `${strategyAt}.requestedToCapacityRatio.shape: Invalid value: 0`],
+    [
+      'a shape that goes back',
+      ratio(0, 50, 50),
+      `${strategyAt}.requestedToCapacityRatio.shape[2].utilization: Invalid value: 50`,
+    ],
+    [
+      'a weight of nothing',
+      strategy({ resources: [{ name: 'cpu', weight: 0 }] }),
+      `${strategyAt}.resources[0].weight: Invalid value: 0`,
+    ],
+    [
+      'an operator that is not known',
+      given('NodeAffinity', {
+        addedAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: {
+            nodeSelectorTerms: [{ matchExpressions: [{ key: 'a', operator: 'Is' }] }],
+          },
+        },
+      }),
+      '.nodeSelectorTerms[0].matchExpressions[0].operator: Unsupported value: "Is"',
+    ],
+    [
+      'constraints beside those of the system',
+      given('PodTopologySpread', {
+        defaultConstraints: [{ maxSkew: 1, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway' }],
+      }),
+      `${args}.defaultConstraints: Forbidden: they need the defaultingType List`,
+    ],
+    [
+      'a policy of a point that km has no part in',
+      { profiles: [{ plugins: { bind: { enabled: [{ name: 'MyBinder' }] } } }] },
+      'there is no policy "MyBinder"',
+    ],
+    [
+      'servers to be asked',
+      { extenders: [{ urlPrefix: 'http://x' }] },
+      'extenders: Forbidden: km asks no other servers',
+    ],
+  ])('is refused for %s', async (_words, body, message) => {
+    const refused = profilesOf({ kind: 'KubeSchedulerConfiguration', ...body }, nothing);
+    await expect(refused).rejects.toThrow(message);
+  });
+
+  test('may hold what is null, or of kube-scheduler as a process, which is told', async () => {
+    const file = {
+      apiVersion: 'kubescheduler.config.k8s.io/v1',
+      kind: 'KubeSchedulerConfiguration',
+      extenders: [],
+      leaderElection: { leaderElect: true },
+      parallelism: 16,
+      profiles: [{ schedulerName: null, pluginConfig: [{ name: 'VolumeBinding', args: { bindTimeoutSeconds: 600 } }] }],
+    };
+    const [profile] = await profilesOf(file, nothing);
+    expect(profile).toMatchObject({
+      schedulerName: 'default-scheduler',
+      warnings: [
+        'leaderElection does nothing here',
+        'parallelism does nothing here',
+        'the args of VolumeBinding do nothing here',
+      ],
+    });
+  });
+
+  const disabled = (name: string) => ({ disabled: [{ name }] });
+  const enabled = { enabled: [{ name: 'DefaultPreemption' }] };
+  test.each<[string, object, boolean]>([
+    ['as usual', {}, true],
+    ['taken out', { postFilter: disabled('DefaultPreemption') }, false],
+    ['taken out with all of its kind', { postFilter: disabled('*') }, false],
+    ['taken out everywhere', { multiPoint: disabled('DefaultPreemption') }, false],
+    ['taken out with all and put back', { multiPoint: { ...disabled('*'), ...enabled } }, true],
+    ['taken out with all and put back in its place', { multiPoint: disabled('*'), postFilter: enabled }, true],
+    ['put in everywhere, taken out in its place', { multiPoint: enabled, postFilter: disabled('*') }, false],
+  ])('has preemption %s', async (_words, plugins, preempts) => {
+    expect((await configuration({ plugins }))[0]!.preempts).toBe(preempts);
+  });
+
+  test('says of how many nodes preemption takes the best', async () => {
+    const pluginConfig = [{ name: 'DefaultPreemption', args: { minCandidateNodesAbsolute: 7 } }];
+    expect((await configuration({ pluginConfig }))[0]!.preemption).toEqual({ minCandidateNodesAbsolute: 7 });
+  });
+
   test("loads a user's own policy from a module beside it", async () => {
     writeFileSync(
       join(dir, 'odd.mjs'),
@@ -243,6 +380,47 @@ describe('a policy file of old', () => {
     const free = (part: number) => ({ free: { cpu: 4000 * part, memory: part * 8 * 1024 ** 3 } });
     const nodes = [makeNode('full', free(0.1)), makeNode('half', free(0.53)), makeNode('empty')];
     expect(place(profile, nodes)).toBe('half');
+  });
+
+  test.each<[string, object, string]>([
+    ['a field that is not known', { predicate: [] }, 'predicate: there is no such field'],
+    [
+      'an argument that is not known',
+      { predicates: [{ name: 'X', argument: { labels: [] } }] },
+      'predicates[0].argument.labels: there',
+    ],
+    [
+      'a weight of nothing',
+      { priorities: [{ name: 'EqualPriority', weight: 0 }] },
+      'priorities[0].weight: Invalid value: 0',
+    ],
+    ['no name', { priorities: [{ weight: 1 }] }, 'priorities[0].name: Required value'],
+    [
+      'a shape that goes back',
+      {
+        priorities: [
+          {
+            name: 'Ratio',
+            argument: {
+              requestedToCapacityRatioArguments: {
+                shape: [
+                  { utilization: 9, score: 1 },
+                  { utilization: 1, score: 1 },
+                ],
+              },
+            },
+          },
+        ],
+      },
+      'Ratio: requestedToCapacityRatioArguments.shape[1].utilization: Invalid value: 1',
+    ],
+    [
+      'servers to be asked',
+      { extenders: [{ urlPrefix: 'http://x' }] },
+      'extenders: Forbidden: km asks no other servers',
+    ],
+  ])('is refused for %s', async (_words, body, message) => {
+    await expect(policy(body)).rejects.toThrow(message);
   });
 
   test('without lists applies the default ones, and refuses names it does not know', async () => {

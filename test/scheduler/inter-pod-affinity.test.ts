@@ -121,6 +121,14 @@ describe('a pod prefers', () => {
     expect(scores(pod('web'), nodes, 0)).toEqual([100, 50, 0]);
   });
 
+  test('nobody, where what others prefer is not to count', () => {
+    const nodes = [inZone('a', 'x', [pod('db', { podAffinity: preferred(1, term('web')) })]), inZone('b', 'y')];
+    const plugin = interPodAffinity({ ignorePreferredTermsOfExistingPods: true });
+    const scoreOf = (one: Pod) => plugin.score!({ pod: one, needs: small, nodes, world })?.(nodes[0]!);
+    expect(scoreOf(pod('web'))).toBeUndefined();
+    expect(scoreOf(pod('web', { podAffinity: preferred(1, term('other')) }))).toBe(100);
+  });
+
   test('nothing where nobody has a say', () => {
     expect(interPodAffinity().score!({ pod: pod('web'), needs: small, nodes: [inZone('a', 'x')] })).toBeUndefined();
   });

@@ -196,6 +196,16 @@ describe('the victims are what trying every set of pods on every node finds best
   });
 });
 
+test('the best of as many nodes as are looked for', () => {
+  const nodes = [1, 2, 3, 4].map((n) => nodeWith(`n${n}`, [running('x', 5 - n, 4)]));
+  const pod = asks(4);
+  const found = (args: object) => preempt({ pod, needs: needsOf(pod), nodes }, defaultProfile, needsOf, args);
+  expect(found({})).toMatchObject({ node: 'n4' });
+  expect(found({ minCandidateNodesAbsolute: 2 })).toMatchObject({ node: 'n2' });
+  expect(found({ minCandidateNodesAbsolute: 1, minCandidateNodesPercentage: 75 })).toMatchObject({ node: 'n3' });
+  expect(found({ minCandidateNodesAbsolute: 0, minCandidateNodesPercentage: 0 })).toMatchObject({ node: 'n1' });
+});
+
 test('a port that a pod has been given is one for whoever wants one of any number', () => {
   const taken = { 'k8s.mesosphere.io/port_TCP_80': '31000' };
   const given = makePod('given', {
