@@ -62,13 +62,7 @@ export class Scheduler {
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
-    this.#groups = new Groups({
-      ...parts,
-      changed: () => {
-        this.#queue.wake();
-        this.#soon();
-      },
-    });
+    this.#groups = new Groups({ ...parts, changed: (helps) => this.wake(helps) });
     this.#nominations = new Nominations((pod) => parts.cluster.needs(pod));
     this.#evictor = new Evictor({ ...parts, nominations: this.#nominations });
   }
@@ -76,6 +70,7 @@ export class Scheduler {
   /** Call when the informer is in sync and the cluster knows what is under way. */
   start(signal: AbortSignal): void {
     this.#parts.figures.countPending(() => this.#pending());
+    this.#groups.start(signal);
     this.#parts.pods.on(({ type, object }) => {
       if (type !== 'deleted') return this.#see(object);
       this.#gated.delete(object.metadata.uid);
@@ -254,8 +249,9 @@ export class Scheduler {
     const waiting = members.filter((pod) => this.#queue.has(keyOf(pod)));
     const atLeast = this.#groups.atLeast(group);
     if (typeof atLeast === 'string') {
+      // No node was asked: the next change may try them at once.
       for (const pod of waiting) {
-        this.#queue.rest(keyOf(pod), now(), false);
+        this.#queue.rest(keyOf(pod), now(), true);
         this.#explain(pod, `${atLeast}.`);
       }
       return;

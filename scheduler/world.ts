@@ -14,6 +14,7 @@ import { claimNames } from '../api/volume-claims.ts';
 import type { Change, Informers } from '../client/informer.ts';
 import { equal } from '../lib/equal.ts';
 import type { Storage, World } from './plugin.ts';
+import { selects } from './pod-selection.ts';
 
 /** What policies look up beside pods and nodes, from the informers' copies. */
 export function worldOf(informers: Informers): World {
@@ -56,6 +57,13 @@ export function followWorld(informers: Informers, changed: (helps: (pod: Pod) =>
   informers.of(CSINode).on(anyVolume);
   informers.of(CSIDriver).on(anyVolume);
   informers.of(CSIStorageCapacity).on(anyVolume);
+  informers.of(Service).on((change) => {
+    const old = change.type === 'updated' ? change.old.spec?.selector : undefined;
+    const { metadata, spec } = change.object;
+    if (equal(spec?.selector, old)) return;
+    const selectors = [spec?.selector, old].filter((selector) => selector !== undefined);
+    changed((pod) => pod.metadata.namespace === metadata.namespace && selectors.some((one) => selects(one, pod)));
+  });
   informers.of(Namespace).on((change) => {
     if (isRelabelled(change)) changed(namesNamespaces);
   });

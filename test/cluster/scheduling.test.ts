@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Event } from '../../api/kinds/event.ts';
 import { Pod, type PodSpec } from '../../api/kinds/pod.ts';
 import { eventually } from '../eventually.ts';
+import { podGroups } from '../pod-groups.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
 
 let cluster: TestCluster;
@@ -18,32 +19,6 @@ beforeAll(async () => {
   await cluster.client.raw('POST', '/apis/scheduling.k8s.io/v1/priorityclasses', urgent);
 }, 90_000);
 afterAll(() => cluster?.stop());
-
-/** What the CRD of the coscheduling plugin says, as far as it matters here. */
-const podGroups = {
-  metadata: {
-    name: 'podgroups.scheduling.x-k8s.io',
-    annotations: { 'api-approved.kubernetes.io': 'unapproved, a test' },
-  },
-  spec: {
-    group: 'scheduling.x-k8s.io',
-    names: { plural: 'podgroups', kind: 'PodGroup' },
-    scope: 'Namespaced',
-    versions: [
-      {
-        name: 'v1alpha1',
-        served: true,
-        storage: true,
-        schema: {
-          openAPIV3Schema: {
-            type: 'object',
-            properties: { spec: { type: 'object', properties: { minMember: { type: 'integer' } } } },
-          },
-        },
-      },
-    ],
-  },
-};
 
 const run = (name: string, spec: Partial<PodSpec>, cpu = '100m', labels: Record<string, string> = {}) =>
   cluster.client.create(Pod, {

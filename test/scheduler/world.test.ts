@@ -4,6 +4,7 @@ import { CSIStorageCapacity } from '../../api/kinds/csi-storage-capacity.ts';
 import { Namespace } from '../../api/kinds/namespace.ts';
 import { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import type { Pod } from '../../api/kinds/pod.ts';
+import { Service } from '../../api/kinds/service.ts';
 import { StorageClass } from '../../api/kinds/storage-class.ts';
 import type { Client } from '../../client/client.ts';
 import { Informers } from '../../client/informer.ts';
@@ -32,7 +33,8 @@ const near = makePod('near', {
     },
   },
 });
-const pods = [makePod('plain'), claiming('mine', 'data'), claiming('other', 'else'), near];
+const served = makePod('served', {}, { labels: { app: 'web', rev: '2' } });
+const pods = [makePod('plain'), served, claiming('mine', 'data'), claiming('other', 'else'), near];
 
 beforeAll(async () => {
   server = await startServer();
@@ -83,4 +85,17 @@ test('room for volumes is known of drivers that tell of it', async () => {
   expect(await after(() => client.create(CSIDriver, driver))).toEqual([['mine', 'other']]);
   expect(world.storage!.capacities(fast)).toMatchObject([room]);
   expect(world.storage!.capacities({ ...fast, metadata: { name: 'slow' } })).toEqual([]);
+});
+
+test('a service may help the pods it selects, those it selected before, too', async () => {
+  const selector = { app: 'web' };
+  const service = { metadata: { name: 'web', namespace: 'default' }, spec: { selector, ports: [{ port: 80 }] } };
+  expect(await after(() => client.create(Service, service))).toEqual([['served']]);
+  const change = async () => {
+    // What only says something else changes nothing.
+    await client.patch(Service, service.metadata, { metadata: { annotations: { said: 'yes' } } });
+    await client.patch(Service, service.metadata, { spec: { selector: { rev: '1' } } });
+  };
+  expect(await after(change)).toEqual([['served']]);
+  expect(await after(() => client.delete(Service, service.metadata))).toEqual([[]]);
 });
