@@ -323,6 +323,20 @@ describe('a policy file of old', () => {
     expect(await chosen('MostRequestedPriority')).toBe('full');
   });
 
+  test('spreads by services alone, or by controllers, too', async () => {
+    const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'r', uid: 'r', controller: true };
+    const sibling = (name: string) => makePod(name, {}, { ownerReferences: [owner] });
+    const nodes = [makeNode('a', { pods: [sibling('other')] }), makeNode('b')];
+    const scoreOf = async (name: string) =>
+      (await policy({ predicates: [], priorities: [{ name }] })).plugins.at(-1)!.plugin.score!({
+        pod: sibling('p'),
+        needs: small,
+        nodes,
+      })?.(nodes[0]!);
+    expect(await scoreOf('SelectorSpreadPriority')).toBe(0);
+    expect(await scoreOf('ServiceSpreadingPriority')).toBeUndefined();
+  });
+
   test('keeps the pods of a service on nodes with different values of a label', async () => {
     const labels = { app: 'web' };
     const nodes = [
