@@ -6,7 +6,17 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { parse } from 'yaml';
+import {
+  check,
+  checkArgs,
+  configurationSchema,
+  idleArgs,
+  idleFields,
+  policySchema,
+  refuseExtenders,
+} from './configuration-schema.ts';
 import type { Plugin, Weighted } from './plugin.ts';
+import type { PreemptionArgs } from './preemption.ts';
 import { type MakePlugin, plugins } from './plugins/index.ts';
 import { type Policy, fromPolicy } from './policy.ts';
 import { defaultProfile } from './profile.ts';
@@ -19,6 +29,9 @@ export interface Profile {
   percentageOfNodesToScore: number;
   /** Whether pods may displace others of lower priority. */
   preempts: boolean;
+  preemption?: PreemptionArgs;
+  /** What the file asks for to no effect. */
+  warnings?: readonly string[];
 }
 
 export interface Configuration {
@@ -63,24 +76,60 @@ export async function readConfiguration(path: string): Promise<Profile[]> {
 }
 
 export async function profilesOf(given: unknown, load: Load): Promise<Profile[]> {
-  const { kind } = (given ?? {}) as { kind?: string };
-  if (kind === 'Policy') return [fromPolicy(given as Policy)];
-  if (kind !== 'KubeSchedulerConfiguration')
+  // What is null is not there, as for Kubernetes.
+  const file = JSON.parse(JSON.stringify(given ?? {}), (_name, value: unknown) => value ?? undefined) as {
+    kind?: string;
+    extenders?: unknown;
+  };
+  const { kind } = file;
+  if (kind !== 'Policy' && kind !== 'KubeSchedulerConfiguration')
     throw new Error(`expected kind KubeSchedulerConfiguration or Policy, got ${JSON.stringify(kind)}`);
-  const { profiles = [{}], percentageOfNodesToScore = 0 } = given as Configuration;
+  check(file, kind === 'Policy' ? policySchema : configurationSchema);
+  refuseExtenders(file);
+  if (kind === 'Policy') return [fromPolicy(file as Policy)];
+  const { profiles = [{}], percentageOfNodesToScore = 0 } = file as Configuration;
   const made: Profile[] = [];
-  for (const one of profiles) {
-    const { schedulerName = 'default-scheduler' } = one;
+  for (const [i, one] of profiles.entries()) {
+    const { schedulerName = 'default-scheduler', plugins: sets = {}, pluginConfig = [] } = one;
     if (made.some((other) => other.schedulerName === schedulerName))
       throw new Error(`two profiles are for schedulerName "${schedulerName}"`);
+    const warnings =
+      i === 0 ? idleFields.filter((field) => field in file).map((field) => `${field} does nothing here`) : [];
+    checkNames(sets);
+    for (const [j, { name, args = {} }] of pluginConfig.entries()) {
+      if (isPath(name)) continue;
+      checkName(name);
+      checkArgs(name, args, `profiles[${i}].pluginConfig[${j}].args`);
+      if (idleArgs.has(name)) warnings.push(`the args of ${name} do nothing here`);
+    }
     made.push({
       schedulerName,
       plugins: await pluginsOf(one, load),
       percentageOfNodesToScore: one.percentageOfNodesToScore ?? percentageOfNodesToScore,
-      preempts: !isDisabled(one.plugins?.['postFilter'], 'DefaultPreemption'),
+      preempts: preempts(sets),
+      preemption: pluginConfig.find(({ name }) => name === 'DefaultPreemption')?.args ?? {},
+      warnings,
     });
   }
   return made;
+}
+
+type PluginSets = NonNullable<ProfileConfiguration['plugins']>;
+
+function preempts({ multiPoint, postFilter }: PluginSets): boolean {
+  const name = 'DefaultPreemption';
+  const isEnabled = (set: PluginSet | undefined) => (set?.enabled ?? []).some((one) => one.name === name);
+  if (isEnabled(postFilter) || isDisabled(postFilter, name)) return isEnabled(postFilter);
+  return isEnabled(multiPoint) || !isDisabled(multiPoint, name);
+}
+
+function checkNames(sets: PluginSets): void {
+  for (const { name } of Object.values(sets).flatMap((set) => set?.enabled ?? [])) if (!isPath(name)) checkName(name);
+}
+
+function checkName(name: string): void {
+  if (!plugins.has(name) && !elsewhere.has(name))
+    throw new Error(`there is no policy "${name}"; there are ${[...plugins.keys()].join(', ')}`);
 }
 
 interface Choice {
@@ -105,8 +154,7 @@ async function pluginsOf(
   const made: Weighted[] = [];
   for (const { name, weight, filters, scores } of choices) {
     if (elsewhere.has(name)) continue;
-    const make = plugins.get(name) ?? (isPath(name) ? await load(name) : undefined);
-    if (!make) throw new Error(`there is no policy "${name}"; there are ${[...plugins.keys()].join(', ')}`);
+    const make = plugins.get(name) ?? (await load(name));
     made.push({ plugin: part(make(args.get(name)), filters, scores), weight: scores ? weight : 0 });
   }
   return made.filter(({ plugin }) => plugin.filter !== undefined || plugin.score !== undefined);
@@ -115,7 +163,7 @@ async function pluginsOf(
 const isPath = (name: string): boolean => /^\.{0,2}\//.test(name);
 
 /** What stays of the default policies and what is added, in order. */
-function chosen(sets: NonNullable<ProfileConfiguration['plugins']>): Choice[] {
+function chosen(sets: PluginSets): Choice[] {
   const of = (...points: string[]) => points.flatMap((point) => sets[point] ?? []);
   const choices = new Map<string, Choice>();
   const usual = new Map(defaultProfile.map(({ plugin, weight }) => [plugin.name, weight]));

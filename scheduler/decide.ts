@@ -27,8 +27,7 @@ export function enoughOf(nodes: number, percentage: number): number {
  * chance, which `random` makes repeatable. Without a search it looks at every node.
  */
 export function decide(ask: Ask, profile: readonly Weighted[], random: () => number, search?: Search): Decision {
-  const filters = profile.flatMap(({ plugin }) => plugin.filter?.(ask) ?? []);
-  const { fitting, places, refusals } = filterNodes(ask.nodes, filters, search);
+  const { fitting, places, refusals } = filterNodes(ask.nodes, filtersOf(ask, profile), search);
   if (fitting.length === 0) return { refusals };
   const scores = profile.flatMap(({ plugin, weight }) => {
     const score = weight > 0 ? plugin.score?.({ ...ask, nodes: fitting, all: ask.nodes, places }) : undefined;
@@ -58,6 +57,10 @@ function filterNodes(nodes: readonly NodeView[], filters: readonly NodeFilter[],
   }
   return { fitting, places, refusals };
 }
+
+/** What each policy asks a node for this pod. */
+export const filtersOf = (ask: Ask, profile: readonly Weighted[]): NodeFilter[] =>
+  profile.flatMap(({ plugin }) => plugin.filter?.(ask) ?? []);
 
 /** The first reason against a node, or undefined. */
 export function refusal(node: NodeView, filters: readonly NodeFilter[]): string | undefined {

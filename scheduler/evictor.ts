@@ -6,10 +6,19 @@ import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/events.ts';
 import type { Logger } from '../lib/log.ts';
 import type { NodeView } from './cluster.ts';
+import type { Nominations } from './nominations.ts';
 import { type Preemption, priorityOf } from './preemption.ts';
 
 /** Milliseconds. */
 const patience = 5000;
+
+export interface EvictorParts {
+  client: Client;
+  events: EventRecorder;
+  log: Logger;
+  now: () => number;
+  nominations: Nominations;
+}
 
 /** Ends the victims of a preemption and writes down for whom their node is meant. */
 export class Evictor {
@@ -17,10 +26,12 @@ export class Evictor {
   readonly #events: EventRecorder;
   readonly #log: Logger;
   readonly #now: () => number;
-  /** Pod uid → where room is being made for it, when who had to go was last seen, and who that is. */
-  readonly #nominated = new Map<string, { node: string; since: number; victims: readonly PodObject[] }>();
+  readonly #nominations: Nominations;
+  /** Pod uid → who has to go for it, and when one of them was last seen. */
+  readonly #made = new Map<string, { since: number; victims: readonly PodObject[] }>();
 
-  constructor({ client, events, log, now }: { client: Client; events: EventRecorder; log: Logger; now: () => number }) {
+  constructor({ client, events, log, now, nominations }: EvictorParts) {
+    this.#nominations = nominations;
     this.#client = client;
     this.#events = events;
     this.#log = log;
@@ -29,8 +40,8 @@ export class Evictor {
 
   /** Room is being made for it already: who has to go is still there. */
   awaits(pod: PodObject, nodes: readonly NodeView[]): boolean {
-    const told = this.#nominated.get(pod.metadata.uid!);
-    const name = told?.node ?? pod.status?.nominatedNodeName;
+    const told = this.#made.get(pod.metadata.uid!);
+    const name = this.#nominations.nodeOf(pod);
     const node = name ? nodes.find((one) => one.name === name) : undefined;
     if (!node) return false;
     if (told) {
@@ -45,24 +56,37 @@ export class Evictor {
 
   evict(pod: PodObject & Stored, { node, victims }: Preemption, schedulerName: string): void {
     const { uid } = pod.metadata;
-    this.#nominated.set(uid, { node, since: this.#now(), victims });
+    this.#made.set(uid, { since: this.#now(), victims });
     this.#log.info({ pod: keyOf(pod), node, victims: victims.map((victim) => keyOf(victim)) }, 'making room');
-    const ended = victims.map((victim) => this.#end(victim, uid, node, schedulerName));
-    const nominated = this.#client.patch(
-      Pod,
-      pod.metadata,
-      { status: { nominatedNodeName: node } },
-      { type: 'strategic', subresource: 'status' },
-    );
-    for (const done of [...ended, nominated])
-      done.catch((err: unknown) => {
-        // It went by itself, or is another by now.
-        if (!isNotFound(err) && !isConflict(err)) this.#log.warn({ err, pod: keyOf(pod), node }, 'could not make room');
-      });
+    for (const victim of victims) this.#try(this.#end(victim, uid, node, schedulerName), pod, node);
+    // Who is less important must look for a place anew.
+    for (const other of this.#nominations.on(node))
+      if (priorityOf(other) < priorityOf(pod)) this.withdraw(other as PodObject & Stored);
+    this.#nominate(pod, node);
+  }
+
+  /** No room is made for it any more. */
+  withdraw(pod: PodObject & Stored): void {
+    this.#made.delete(pod.metadata.uid);
+    if (this.#nominations.nodeOf(pod) !== undefined) this.#nominate(pod, undefined);
   }
 
   forget(pod: PodObject & Stored): void {
-    this.#nominated.delete(pod.metadata.uid);
+    this.#made.delete(pod.metadata.uid);
+  }
+
+  #nominate(pod: PodObject & Stored, node: string | undefined): void {
+    this.#nominations.set(pod, node);
+    const status = { nominatedNodeName: node ?? null };
+    const options = { type: 'strategic', subresource: 'status' } as const;
+    this.#try(this.#client.patch(Pod, pod.metadata, { status }, options), pod, node);
+  }
+
+  #try(done: Promise<unknown>, pod: PodObject & Stored, node: string | undefined): void {
+    done.catch((err: unknown) => {
+      // It went by itself, or is another by now.
+      if (!isNotFound(err) && !isConflict(err)) this.#log.warn({ err, pod: keyOf(pod), node }, 'could not make room');
+    });
   }
 
   async #end(victim: PodObject, preemptor: string, node: string, schedulerName: string): Promise<void> {

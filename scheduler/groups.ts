@@ -1,8 +1,9 @@
-import { LRUCache } from 'lru-cache';
-import type { Pod } from '../api/kinds/pod.ts';
-import type { Stored } from '../api/meta.ts';
+import { kind } from '../api/kind.ts';
+import { type Pod, isTerminal } from '../api/kinds/pod.ts';
+import { type KubeObject, type Stored, keyOf } from '../api/meta.ts';
 import { isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
+import { Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 
 type StoredPod = Pod & Stored;
@@ -13,7 +14,20 @@ const groupLabel = 'scheduling.x-k8s.io/pod-group';
 const nameLabel = 'pod-group.scheduling.sigs.k8s.io/name';
 const minLabel = 'pod-group.scheduling.sigs.k8s.io/min-available';
 
-/** Milliseconds after which a PodGroup is read again, when somebody asks about it. */
+interface PodGroup extends KubeObject {
+  spec?: { minMember?: number };
+}
+
+/** Enough of it to list and watch; the definition is the coscheduling plugin's. */
+const PodGroup = kind<PodGroup>({
+  group: 'scheduling.x-k8s.io',
+  version: 'v1alpha1',
+  kind: 'PodGroup',
+  plural: 'podgroups',
+  namespaced: true,
+});
+
+/** Milliseconds after which it is looked again whether PodGroups are served, when somebody asks about one. */
 const fresh = 5_000;
 
 /** The group of a pod as `namespace/name`; undefined where it goes alone. */
@@ -22,32 +36,35 @@ export function groupOf({ metadata: { namespace, labels = {} } }: Pod): string |
   return name ? `${namespace}/${name}` : undefined;
 }
 
-interface Read {
-  /** In words, why it could not be read. */
-  minMember: number | string;
-  at: number;
-}
-
 export interface GroupsParts {
   client: Client;
   log: Logger;
   now: () => number;
-  /** A PodGroup is there, or says something else: its pods may be tried. */
-  changed: () => void;
+  /** A PodGroup is there, or says something else: these pods may be tried. */
+  changed: (helps: (pod: Pod) => boolean) => void;
 }
 
 /** Which pods are placed together or not at all, and how many they must be. */
 export class Groups {
   readonly #parts: GroupsParts;
   readonly #members = new Map<string, Map<string, StoredPod>>();
-  readonly #read = new LRUCache<string, Read>({ max: 10_000 });
-  readonly #reading = new Set<string>();
+  /** From when their definition is served on. */
+  #podGroups: Informer<PodGroup> | undefined;
+  #asked = -Infinity;
+  #signal: AbortSignal | undefined;
 
   constructor(parts: GroupsParts) {
     this.#parts = parts;
   }
 
+  /** PodGroups are followed until the signal aborts, as soon as somebody names one. */
+  start(signal: AbortSignal): void {
+    this.#signal = signal;
+  }
+
+  /** A pod as it is now; one that has ended, or is about to, counts no more. */
   see(pod: StoredPod): void {
+    if (pod.metadata.deletionTimestamp || isTerminal(pod)) return this.forget(pod);
     const group = groupOf(pod);
     if (group === undefined) return;
     const members = this.#members.get(group) ?? new Map<string, StoredPod>();
@@ -78,34 +95,28 @@ export class Groups {
     const labels = this.members(group).flatMap(({ metadata }) => (metadata.labels ? [metadata.labels] : []));
     if (!labels.some((all) => groupLabel in all))
       return Math.max(1, ...labels.map((all) => Math.trunc(Number(all[minLabel])) || 1));
-    const read = this.#read.get(group);
-    if (!read || this.#parts.now() - read.at > fresh) void this.#readAgain(group);
-    if (!read) return `the PodGroup ${group} was not read yet`;
-    return read.minMember;
+    if (!this.#podGroups) void this.#follow();
+    if (!this.#podGroups?.synced) return `there is no PodGroup ${group} yet`;
+    const found = this.#podGroups.get(group);
+    return found ? (found.spec?.minMember ?? 1) : `there is no PodGroup ${group}`;
   }
 
-  async #readAgain(group: string): Promise<void> {
-    if (this.#reading.has(group)) return;
-    this.#reading.add(group);
+  /** Looks whether there are such objects; from then on every change of one is told to its pods. */
+  async #follow(): Promise<void> {
     const { client, log, now, changed } = this.#parts;
-    const [namespace, name] = group.split('/');
-    const path = `/apis/scheduling.x-k8s.io/v1alpha1/namespaces/${namespace}/podgroups/${name}`;
+    if (now() - this.#asked < fresh || !this.#signal) return;
+    this.#asked = now();
     try {
-      const { spec } = await client.raw<{ spec?: { minMember?: number } }>('GET', path);
-      this.#keep(group, { minMember: spec?.minMember ?? 1, at: now() }, changed);
+      await client.list(PodGroup, { limit: 1 }, this.#signal);
+      const podGroups = new Informer(client, PodGroup, {}, log);
+      podGroups.on(({ object }) => changed((pod) => groupOf(pod) === keyOf(object)));
+      this.#podGroups = podGroups;
+      await podGroups.start(this.#signal);
+      // Those of whom there is none are told so.
+      changed((pod) => groupLabel in (pod.metadata.labels ?? {}));
     } catch (err) {
-      if (!isNotFound(err)) log.warn({ err, group }, 'could not read a PodGroup; its pods wait');
-      const why = isNotFound(err) ? `there is no PodGroup ${group}` : `the PodGroup ${group} could not be read`;
-      this.#keep(group, { minMember: why, at: now() }, changed);
-    } finally {
-      this.#reading.delete(group);
+      if (!isNotFound(err) && !this.#signal.aborted) log.warn({ err }, 'could not read PodGroups; their pods wait');
     }
-  }
-
-  #keep(group: string, read: Read, changed: () => void): void {
-    const before = this.#read.get(group);
-    this.#read.set(group, read);
-    if (!before || before.minMember !== read.minMember) changed();
   }
 }
 

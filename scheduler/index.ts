@@ -85,6 +85,7 @@ export async function start(
   const own = log.child({ component: 'scheduler' });
   const usual: Profile = { schedulerName, plugins: defaultProfile, percentageOfNodesToScore, preempts: true };
   const profiles = config === '' ? [usual] : await readConfiguration(config);
+  for (const warning of profiles.flatMap(({ warnings = [] }) => warnings)) own.warn({ config }, warning);
   const placing = new Scheduler({
     client,
     cluster,

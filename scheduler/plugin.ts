@@ -1,3 +1,4 @@
+import type { CSIStorageCapacity } from '../api/kinds/csi-storage-capacity.ts';
 import type { PersistentVolume } from '../api/kinds/persistent-volume.ts';
 import type { PersistentVolumeClaim } from '../api/kinds/persistent-volume-claim.ts';
 import type { Pod } from '../api/kinds/pod.ts';
@@ -36,6 +37,8 @@ export interface Ask {
 export interface World {
   /** Labels of a namespace. */
   namespaceLabels(name: string): Readonly<Record<string, string>> | undefined;
+  /** Another number whenever labels of some namespace changed. */
+  namespaceChanges?(): number;
   /** The selectors of the services in a namespace. */
   serviceSelectors?(namespace: string): readonly Readonly<Record<string, string>>[];
   /** Every PodDisruptionBudget. */
@@ -50,6 +53,8 @@ export interface Storage {
   /** The smaller first. */
   volumes(): readonly PersistentVolume[];
   storageClass(name: string): StorageClass | undefined;
+  /** Where its driver has room for volumes of the class; undefined where it does not say. */
+  capacities(storageClass: StorageClass): readonly CSIStorageCapacity[] | undefined;
   /** CSI driver → how many of its volumes the node can have. */
   attachLimits(node: string): ReadonlyMap<string, number>;
 }

@@ -2,12 +2,15 @@ import type { Pod } from '../api/kinds/pod.ts';
 import type { LabelSelector } from '../api/meta.ts';
 import { type Requirement, fromLabelSelector, matches } from '../api/selector.ts';
 import { type Column, Columns, podColumn } from './column.ts';
+import type { World } from './plugin.ts';
 
 /** Which pods a term or a constraint means. Equal ones have equal keys. */
 export interface PodSelection {
   key: string;
   has(pod: Pod): boolean;
 }
+
+type Labels = Readonly<Record<string, string>>;
 
 export const namespaceOf = (pod: Pod): string => pod.metadata.namespace ?? 'default';
 
@@ -38,6 +41,19 @@ export function selection(
     has: (pod) => requirements !== undefined && isIn(namespaceOf(pod)) && matches(requirements, pod.metadata.labels),
   };
 }
+
+/** Without those that are about to end. */
+export const alive = ({ key, has }: PodSelection): PodSelection => ({
+  key: `alive ${key}`,
+  has: (pod) => !pod.metadata.deletionTimestamp && has(pod),
+});
+
+/** The selectors of the services that the pod belongs to. */
+export const servicesOf = (pod: Pod, world: World | undefined): Labels[] =>
+  (world?.serviceSelectors?.(namespaceOf(pod)) ?? []).filter((selector) => selects(selector, pod));
+
+export const selects = (selector: Labels, pod: Pod): boolean =>
+  Object.entries(selector).every(([key, value]) => pod.metadata.labels?.[key] === value);
 
 const counts = new Columns<number>();
 

@@ -1,4 +1,5 @@
 import type { Profile } from './configuration.ts';
+import { checkShape } from './configuration-schema.ts';
 import type { Plugin, Weighted } from './plugin.ts';
 import { plugins } from './plugins/index.ts';
 import type { ShapePoint } from './plugins/resources-fit.ts';
@@ -24,6 +25,7 @@ interface Priority {
   weight?: number;
   argument?: {
     labelPreference?: { label: string; presence: boolean };
+    serviceAntiAffinity?: { label: string };
     requestedToCapacityRatioArguments?: { shape?: ShapePoint[]; resources?: { name: string; weight?: number }[] };
   };
 }
@@ -48,7 +50,18 @@ const predicates: Readonly<Record<string, string[]>> = {
   NoDiskConflict: ['VolumeRestrictions'],
   NoVolumeZoneConflict: ['VolumeZone'],
   CheckVolumeBinding: ['VolumeBinding'],
+  NoVolumeNodeConflict: ['VolumeBinding'],
   MaxCSIVolumeCountPred: ['NodeVolumeLimits'],
+  // Such disks are volumes of CSI drivers by now.
+  MaxEBSVolumeCount: ['NodeVolumeLimits'],
+  MaxGCEPDVolumeCount: ['NodeVolumeLimits'],
+  MaxAzureDiskVolumeCount: ['NodeVolumeLimits'],
+  MaxCinderVolumeCount: ['NodeVolumeLimits'],
+  // A node says by taints how it is.
+  CheckNodeCondition: ['TaintToleration'],
+  CheckNodeMemoryPressure: ['TaintToleration'],
+  CheckNodeDiskPressure: ['TaintToleration'],
+  CheckNodePIDPressure: ['TaintToleration'],
 };
 
 const usualPredicates = [
@@ -68,13 +81,18 @@ const priorities: Readonly<Record<string, [plugin: string, args?: object]>> = {
   BalancedResourceAllocation: ['NodeResourcesBalancedAllocation'],
   SelectorSpread: ['SelectorSpread'],
   SelectorSpreadPriority: ['SelectorSpread'],
-  ServiceSpreadingPriority: ['SelectorSpread'],
+  ServiceSpreadingPriority: ['SelectorSpread', { servicesOnly: true }],
   EqualPriority: ['EqualPriority'],
   NodeAffinityPriority: ['NodeAffinity'],
   TaintTolerationPriority: ['TaintToleration'],
   InterPodAffinityPriority: ['InterPodAffinity'],
   ImageLocalityPriority: ['ImageLocality'],
   EvenPodsSpreadPriority: ['PodTopologySpread'],
+};
+
+/** Those that other parts of a cluster would have to serve, and nobody does. */
+const idle: Readonly<Record<string, string>> = {
+  NodePreferAvoidPodsPriority: 'nodes do not say any more which pods they would rather not have',
 };
 
 const usualPriorities: Priority[] = [
@@ -95,15 +113,19 @@ export function fromPolicy(policy: Policy): Profile {
   const asked = (policy.predicates ?? usualPredicates.map((name) => ({ name }))).flatMap(filterOf);
   const all = [...mandatory.map((name): [string, object?] => [name]), ...asked];
   const filters = new Map(all.map(([name, args]) => [JSON.stringify([name, args]), only(make(name, args), 'filter')]));
-  const scores = (policy.priorities ?? usualPriorities).map((priority): Weighted => {
-    const [name, args] = scoreOf(priority);
-    return { plugin: only(make(name, args), 'score'), weight: priority.weight ?? 1 };
-  });
+  const wanted = policy.priorities ?? usualPriorities;
+  const scores = wanted
+    .filter(({ name }) => !(name in idle))
+    .map((priority): Weighted => {
+      const [name, args] = scoreOf(priority);
+      return { plugin: only(make(name, args), 'score'), weight: priority.weight ?? 1 };
+    });
   return {
     schedulerName: 'default-scheduler',
     plugins: [...[...filters.values()].map((plugin) => ({ plugin, weight: 0 })), ...scores],
     percentageOfNodesToScore: 0,
     preempts: true,
+    warnings: wanted.flatMap(({ name }) => (name in idle ? [`the priority ${name} does nothing: ${idle[name]}`] : [])),
   };
 }
 
@@ -125,9 +147,12 @@ function scoreOf({ name, argument }: Priority): [plugin: string, args?: object] 
   const label = argument?.labelPreference;
   if (label)
     return ['NodeLabel', { [label.presence ? 'presentLabelsPreference' : 'absentLabelsPreference']: [label.label] }];
+  const spread = argument?.serviceAntiAffinity;
+  if (spread) return ['ServiceAffinity', { antiAffinityLabelsPreference: [spread.label] }];
   const ratio = argument?.requestedToCapacityRatioArguments;
   if (ratio) {
     const { shape = [], resources } = ratio;
+    checkShape(shape, `${name}: requestedToCapacityRatioArguments.shape`);
     const strategy = {
       type: 'RequestedToCapacityRatio',
       requestedToCapacityRatio: { shape },
@@ -136,7 +161,10 @@ function scoreOf({ name, argument }: Priority): [plugin: string, args?: object] 
     return ['NodeResourcesFit', { scoringStrategy: strategy }];
   }
   const known = priorities[name];
-  if (!known) throw new Error(unknown('priority', name, [...Object.keys(priorities), 'CalculateNodeLabelPriority']));
+  if (!known)
+    throw new Error(
+      unknown('priority', name, [...Object.keys(priorities), ...Object.keys(idle), 'CalculateNodeLabelPriority']),
+    );
   return known;
 }
 

@@ -5,12 +5,12 @@
  *   of the nodes: the one where that hurts least
  */
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
-import { hostPortsOf } from '../api/host-ports.ts';
 import { matchesLabelSelector } from '../api/selector.ts';
-import { type Needs, type NodeView, noOffer, portCount } from './cluster.ts';
-import { refusal } from './decide.ts';
+import type { Needs } from './cluster.ts';
+import { filtersOf, refusal } from './decide.ts';
 import type { Ask, Budget, Weighted } from './plugin.ts';
 import { namespaceOf } from './pod-selection.ts';
+import { without } from './what-if.ts';
 
 export interface Preemption {
   node: string;
@@ -29,15 +29,24 @@ export const priorityOf = (pod: Pod): number => pod.spec.priority ?? 0;
 const lasting =
   /^node\(s\) (were unschedulable|didn't match (the requested node name|Pod's node|scheduler-enforced)|had (untolerated|an unreachable)|were being)/;
 
-/** A node is enough to look at when this part of them, or this number, would do. */
-const enoughCandidates = (nodes: number): number => Math.max(100, Math.floor(nodes / 10));
+/** Among how many nodes that would do the best is looked for: a part of all, in percent, and at least a number. */
+export interface PreemptionArgs {
+  minCandidateNodesPercentage?: number;
+  minCandidateNodesAbsolute?: number;
+}
 
 /** The victims, or in words why nobody's going would help. `needsOf` is what a pod is accounted with. */
-export function preempt(ask: Ask, profile: readonly Weighted[], needsOf: (pod: Pod) => Needs): Preemption | string {
+export function preempt(
+  ask: Ask,
+  profile: readonly Weighted[],
+  needsOf: (pod: Pod) => Needs,
+  { minCandidateNodesPercentage: percentage = 10, minCandidateNodesAbsolute: absolute = 100 }: PreemptionArgs = {},
+): Preemption | string {
   const { pod, nodes } = ask;
   if (pod.spec.preemptionPolicy === 'Never') return `not eligible due to preemptionPolicy=Never.`;
   const candidates: Candidate[] = [];
-  const present = filtersOf(ask, profile, nodes);
+  const present = filtersOf(ask, profile);
+  const enough = Math.max(1, absolute, Math.floor((nodes.length * percentage) / 100));
   let hopeless = 0;
   for (const [i, node] of nodes.entries()) {
     const reason = refusal(node, present);
@@ -46,7 +55,7 @@ export function preempt(ask: Ask, profile: readonly Weighted[], needsOf: (pod: P
       const found = victimsOn(ask, profile, needsOf, i);
       if (found) candidates.push(found);
     }
-    if (candidates.length === enoughCandidates(nodes.length)) break;
+    if (candidates.length === enough) break;
   }
   if (candidates.length > 0) return candidates.reduce((best, one) => (hurtsLess(one, best) ? one : best));
   const vain = nodes.length - hopeless;
@@ -56,9 +65,6 @@ export function preempt(ask: Ask, profile: readonly Weighted[], needsOf: (pod: P
   ];
   return `0/${nodes.length} nodes are available: ${reasons.join(', ')}.`;
 }
-
-const filtersOf = (ask: Ask, profile: readonly Weighted[], nodes: readonly NodeView[]) =>
-  profile.flatMap(({ plugin }) => plugin.filter?.({ ...ask, nodes }) ?? []);
 
 function victimsOn(
   ask: Ask,
@@ -74,8 +80,7 @@ function victimsOn(
   if (lower.length === 0) return undefined;
   const fits = (gone: ReadonlySet<Pod>) => {
     const view = without(node, gone, needsOf);
-    const nodes = ask.nodes.with(place, view);
-    return refusal(view, filtersOf(ask, profile, nodes)) === undefined;
+    return refusal(view, filtersOf({ ...ask, nodes: ask.nodes.with(place, view) }, profile)) === undefined;
   };
   const gone = new Set(lower);
   if (!fits(gone)) return undefined;
@@ -91,35 +96,6 @@ function victimsOn(
     if (violating.includes(other)) violations += 1;
   }
   return { node: node.name, victims: victims.sort(moreImportant), violations };
-}
-
-let views = 0;
-
-/** The node as it will be when these pods have ended. */
-function without(node: NodeView, gone: ReadonlySet<Pod>, needsOf: (pod: Pod) => Needs): NodeView {
-  const free: Record<string, number> = { ...node.free };
-  const ports = new Set<number>();
-  for (const pod of gone) {
-    for (const { resource, amount } of needsOf(pod)) free[resource] = (free[resource] ?? 0) + amount;
-    for (const port of hostPortsOf(pod)) {
-      ports.add(port);
-      free[portCount] = (free[portCount] ?? 0) + 1;
-    }
-  }
-  const pods = new Map([...node.pods].filter(([, pod]) => !gone.has(pod)));
-  return {
-    name: node.name,
-    node: node.node,
-    free,
-    allocatable: node.allocatable,
-    pods,
-    generation: --views,
-    siblings: (owner) => node.siblings(owner),
-    hasPort: (port) => ports.has(port) || node.hasPort(port),
-    awaitsPort: (port) => node.awaitsPort(port),
-    // What they leave is offered when they are gone.
-    unavailable: node.unavailable === noOffer ? undefined : node.unavailable,
-  };
 }
 
 /** Those that their budgets do not let go, in the order in which they would be asked. */

@@ -7,13 +7,14 @@ import type { EventRecorder } from '../client/events.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
-import { type Decision, type Search, decide, explain } from './decide.ts';
+import { type Decision, type Search, decide, explain, filtersOf, refusal } from './decide.ts';
 import type { Profile } from './configuration.ts';
 import { Evictor } from './evictor.ts';
 import { type Explanation, explainNodes } from './explain.ts';
 import type { Figures } from './figures.ts';
 import { Groups, groupOf, shortOf } from './groups.ts';
-import type { Ask, World } from './plugin.ts';
+import { Nominations } from './nominations.ts';
+import type { Ask, Weighted, World } from './plugin.ts';
 import { preempt } from './preemption.ts';
 import { awaitsOffers } from './plugins/resources-fit.ts';
 import { type QueuePart, SchedulingQueue } from './queue.ts';
@@ -44,6 +45,7 @@ const burst = 200;
 export class Scheduler {
   readonly #parts: SchedulerParts;
   readonly #queue = new SchedulingQueue();
+  readonly #nominations: Nominations;
   readonly #evictor: Evictor;
   readonly #groups: Groups;
   /** Seats we wait for, by pod uid: these pods are not in the queue. */
@@ -60,19 +62,15 @@ export class Scheduler {
 
   constructor(parts: SchedulerParts) {
     this.#parts = parts;
-    this.#groups = new Groups({
-      ...parts,
-      changed: () => {
-        this.#queue.wake();
-        this.#soon();
-      },
-    });
-    this.#evictor = new Evictor(parts);
+    this.#groups = new Groups({ ...parts, changed: (helps) => this.wake(helps) });
+    this.#nominations = new Nominations((pod) => parts.cluster.needs(pod));
+    this.#evictor = new Evictor({ ...parts, nominations: this.#nominations });
   }
 
   /** Call when the informer is in sync and the cluster knows what is under way. */
   start(signal: AbortSignal): void {
     this.#parts.figures.countPending(() => this.#pending());
+    this.#groups.start(signal);
     this.#parts.pods.on(({ type, object }) => {
       if (type !== 'deleted') return this.#see(object);
       this.#gated.delete(object.metadata.uid);
@@ -110,13 +108,12 @@ export class Scheduler {
     const pod = this.#parts.pods.get(key);
     const profile = pod && this.#profileOf(pod);
     if (!profile) return undefined;
-    const { cluster, world } = this.#parts;
     const placedOn = pod.spec.nodeName ?? this.#seats.get(pod.metadata.uid)?.node;
     return {
       pod: key,
       schedulerName: profile.schedulerName,
       ...(placedOn ? { placedOn } : {}),
-      ...explainNodes({ pod, needs: cluster.needs(pod), nodes: cluster.nodes(pod), world }, profile.plugins),
+      ...explainNodes(this.#ask(pod), this.#nominations.heeded(profile.plugins)),
     };
   }
 
@@ -127,13 +124,14 @@ export class Scheduler {
   }
 
   #see(pod: StoredPod): void {
-    if (pod.metadata.deletionTimestamp || isGated(pod)) this.#groups.forget(pod);
+    if (isGated(pod)) this.#groups.forget(pod);
     else this.#groups.see(pod);
     if (isGated(pod)) this.#gated.add(pod.metadata.uid);
     else this.#gated.delete(pod.metadata.uid);
     if (!this.#waits(pod)) return this.#forget(pod);
     this.#parts.figures.came(pod.metadata.uid);
     if (this.#seats.has(pod.metadata.uid)) return;
+    this.#nominations.see(pod);
     const seat = this.#parts.cluster.seatOf(pod);
     if (seat) return this.#follow(pod, seat);
     this.#queue.put(pod);
@@ -159,6 +157,8 @@ export class Scheduler {
     this.#said.delete(pod.metadata.uid);
     if (!this.#seats.has(pod.metadata.uid)) this.#parts.figures.left(pod.metadata.uid);
     this.#evictor.forget(pod);
+    // What was kept for it is for others.
+    if (this.#nominations.forget(pod)) this.wake(() => true);
     if (this.#queue.size === 0) this.#soon();
   }
 
@@ -192,31 +192,42 @@ export class Scheduler {
     this.#timer = setTimeout(() => this.#soon(), Math.max(0, time - this.#parts.now()));
   }
 
+  #ask(pod: StoredPod): Ask {
+    const { cluster, world } = this.#parts;
+    return { pod, needs: cluster.needs(pod), nodes: cluster.nodes(pod), world };
+  }
+
   #decide(pod: StoredPod): Decision {
-    const { cluster, figures, random, world } = this.#parts;
+    const { figures, random } = this.#parts;
     const { percentageOfNodesToScore, plugins, schedulerName } = this.#profileOf(pod)!;
     const search: Search = { percentageOfNodesToScore, next: this.#next };
     const began = performance.now();
-    const ask = { pod, needs: cluster.needs(pod), nodes: cluster.nodes(pod), world };
-    const decision = decide(ask, plugins, random, search);
+    const ask = this.#ask(pod);
+    const heeded = this.#nominations.heeded(plugins);
+    const decision = this.#nominated(ask, heeded) ?? decide(ask, heeded, random, search);
     this.#next = search.next;
     const result = 'refusals' in decision ? 'unschedulable' : 'scheduled';
     figures.tried(pod.metadata.uid, schedulerName, result, performance.now() - began);
     return decision;
   }
 
+  /** The node where room was made for the pod comes first, as soon as it fits there. */
+  #nominated(ask: Ask, plugins: readonly Weighted[]): Decision | undefined {
+    const name = this.#nominations.nodeOf(ask.pod);
+    const node = name === undefined ? undefined : ask.nodes.find((one) => one.name === name);
+    if (!node || refusal(node, filtersOf(ask, plugins)) !== undefined) return undefined;
+    return { node, score: 0 };
+  }
+
   #place(pod: StoredPod): void {
-    const { cluster, world } = this.#parts;
-    const profile = this.#profileOf(pod)!;
     const decision = this.#decide(pod);
-    const nodes = cluster.nodes(pod);
     if ('refusals' in decision) {
       const why = this.#refuse(pod, decision.refusals);
       if (why === undefined) return;
-      const tried = this.#preempt(pod, { pod, needs: cluster.needs(pod), nodes, world }, profile);
+      const tried = this.#preempt(pod);
       return this.#explain(pod, tried === undefined ? why : `${why} preemption: ${tried}`);
     }
-    const seat = cluster.reserve(pod, decision.node.name);
+    const seat = this.#parts.cluster.reserve(pod, decision.node.name);
     if (seat) this.#follow(pod, seat);
     else this.#queue.retry(pod, this.#parts.now());
   }
@@ -238,8 +249,9 @@ export class Scheduler {
     const waiting = members.filter((pod) => this.#queue.has(keyOf(pod)));
     const atLeast = this.#groups.atLeast(group);
     if (typeof atLeast === 'string') {
+      // No node was asked: the next change may try them at once.
       for (const pod of waiting) {
-        this.#queue.rest(keyOf(pod), now(), false);
+        this.#queue.rest(keyOf(pod), now(), true);
         this.#explain(pod, `${atLeast}.`);
       }
       return;
@@ -267,11 +279,17 @@ export class Scheduler {
   }
 
   /** Makes room for the pod if it may. Answers in words why it could not. */
-  #preempt(pod: StoredPod, ask: Ask, { preempts, plugins, schedulerName }: Profile): string | undefined {
+  #preempt(pod: StoredPod): string | undefined {
+    const { preemption, preempts, plugins, schedulerName } = this.#profileOf(pod)!;
     if (!preempts) return undefined;
+    const ask = this.#ask(pod);
     if (this.#evictor.awaits(pod, ask.nodes)) return 'not eligible due to a terminating pod on the nominated node.';
-    const found = preempt(ask, plugins, (other) => this.#parts.cluster.needs(other));
-    if (typeof found === 'string') return found;
+    const needsOf = (other: PodObject) => this.#parts.cluster.needs(other);
+    const found = preempt(ask, this.#nominations.heeded(plugins), needsOf, preemption);
+    if (typeof found === 'string') {
+      this.#evictor.withdraw(pod);
+      return found;
+    }
     this.#parts.figures.preempted(found.victims.length);
     this.#evictor.evict(pod, found, schedulerName);
     // What they leave is for this pod: it is asked first at every change, without a pause.
@@ -282,6 +300,7 @@ export class Scheduler {
   #follow(pod: StoredPod, seat: Seat): void {
     const { events, figures, log, pods, now } = this.#parts;
     this.#queue.delete(keyOf(pod));
+    this.#nominations.forget(pod);
     this.#seats.set(pod.metadata.uid, seat);
     const settled = () => this.#seats.delete(pod.metadata.uid);
     seat.launched.then(
@@ -302,6 +321,7 @@ export class Scheduler {
           'FailedScheduling',
           `not launched on ${seat.node}: ${(err as Error).message}`,
         );
+        this.#nominations.see(current);
         this.#queue.retry(current, now());
         this.#soon();
       },

@@ -1,6 +1,6 @@
 import type { NodeView } from '../cluster.ts';
 import type { Plugin } from '../plugin.ts';
-import { amountIn, freeShare } from './resources-fit.ts';
+import { amountIn, freeShare, matters } from './resources-fit.ts';
 
 export interface BalancedAllocationArgs {
   resources?: { name: string }[];
@@ -13,17 +13,17 @@ export function balancedAllocation({ resources }: BalancedAllocationArgs = {}): 
     name: 'NodeResourcesBalancedAllocation',
     score: ({ needs }) => {
       const amounts = names.map((name) => amountIn(needs, name));
-      const [first, second] = amounts;
+      const [cpu, memory] = amounts;
       // Of two, the deviation is half their distance.
-      if (names.length === 2)
-        return (node) => 100 - Math.abs(freeShare(node, names[0]!, first!) - freeShare(node, names[1]!, second!)) / 2;
+      if (!resources?.length)
+        return (node) => 100 - Math.abs(freeShare(node, 'cpu', cpu!) - freeShare(node, 'memory', memory!)) / 2;
       return (node) => 100 - deviation(shares(node, names, amounts));
     },
   };
 }
 
 const shares = (node: NodeView, names: readonly string[], amounts: readonly number[]): number[] =>
-  names.flatMap((name, i) => (node.allocatable[name] ? [freeShare(node, name, amounts[i]!)] : []));
+  names.flatMap((name, i) => (matters(node, name, amounts[i]!) ? [freeShare(node, name, amounts[i]!)] : []));
 
 function deviation(values: readonly number[]): number {
   if (values.length === 0) return 0;

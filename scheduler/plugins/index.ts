@@ -41,6 +41,6 @@ export const plugins: ReadonlyMap<string, MakePlugin> = new Map<string, MakePlug
   ['InterPodAffinity', interPodAffinity],
   ['NodeResourcesBalancedAllocation', balancedAllocation],
   ['ImageLocality', () => imageLocality],
-  ['SelectorSpread', () => selectorSpread],
+  ['SelectorSpread', selectorSpread],
   ['EqualPriority', () => equal],
 ]);

@@ -9,6 +9,8 @@ import { type PodSelection, countColumn, namespaceOf, narrowed, selection } from
 export interface InterPodAffinityArgs {
   /** How much a required affinity of a pod that runs counts for those it wants near; 0 to 100. */
   hardPodAffinityWeight?: number;
+  /** Where a pod itself prefers nobody, what others want near does not count. */
+  ignorePreferredTermsOfExistingPods?: boolean;
 }
 
 /** A term as it stands for the pod that has it. */
@@ -28,8 +30,8 @@ type Counted = Map<string, { term: Term; times: number }>;
 
 const nobody: Demands = { near: [], apart: [], preferred: [] };
 
-export function interPodAffinity({ hardPodAffinityWeight = 1 }: InterPodAffinityArgs = {}): Plugin {
-  return { name: 'InterPodAffinity', filter, score: (ask) => score(ask, hardPodAffinityWeight) };
+export function interPodAffinity(args: InterPodAffinityArgs = {}): Plugin {
+  return { name: 'InterPodAffinity', filter, score: (ask) => score(ask, args) };
 }
 
 function filter(ask: Ask) {
@@ -104,8 +106,10 @@ function memo(pod: Pod): (term: Term) => boolean {
   };
 }
 
-function score({ pod, nodes, all = nodes, world }: Ask, hardWeight: number) {
+function score({ pod, nodes, all = nodes, world }: Ask, args: InterPodAffinityArgs) {
+  const { hardPodAffinityWeight = 1, ignorePreferredTermsOfExistingPods = false } = args;
   const { preferred } = demandsOf(pod, world);
+  if (ignorePreferredTermsOfExistingPods && preferred.length === 0) return undefined;
   const meant = memo(pod);
   const byKey = new Map<string, Map<string, number>>();
   const add = (key: string, value: string, amount: number) => {
@@ -123,7 +127,7 @@ function score({ pod, nodes, all = nodes, world }: Ask, hardWeight: number) {
       for (const { term, times } of terms.values())
         if (term.topologyKey in labels && meant(term)) add(term.topologyKey, labels[term.topologyKey]!, weight * times);
     };
-    if (hardWeight > 0) count(others.near, hardWeight);
+    if (hardPodAffinityWeight > 0) count(others.near, hardPodAffinityWeight);
     count(others.preferred, 1);
   }
   return byKey.size === 0 ? undefined : normalized(nodes, [...byKey]);
@@ -212,7 +216,16 @@ function termOf(pod: Pod, term: PodAffinityTerm, world: World): Term {
   const name = `${topologyKey} ${key}`;
   const known = interned.get(name);
   if (known) return known;
-  const made: Term = { key, has, topologyKey };
+  const made: Term = namespaceSelector
+    ? // Which namespaces it means changes with their labels.
+      {
+        get key() {
+          return `${key} ${world.namespaceChanges?.() ?? 0}`;
+        },
+        has,
+        topologyKey,
+      }
+    : { key, has, topologyKey };
   if (interned.size >= mostInterned) interned.clear();
   interned.set(name, made);
   return made;

@@ -65,8 +65,7 @@ function strategyScore(needs: Needs, { type, resources, requestedToCapacityRatio
     let [sum, weights] = [0, 0];
     for (let i = 0; i < weighted.length; i++) {
       const { name, weight, amount } = weighted[i]!;
-      // What a node has none of says nothing, unless there is nothing else.
-      if (!node.allocatable[name]) continue;
+      if (!matters(node, name, amount)) continue;
       sum += weight * worth(freeShare(node, name, amount));
       weights += weight;
     }
@@ -120,6 +119,12 @@ export const awaitsOffers = (reasons: Iterable<string>): boolean => {
 
 export const amountIn = (needs: Needs, resource: string): number =>
   needs.find((n) => n.resource === resource)?.amount ?? 0;
+
+const common = new Set(['cpu', 'memory', 'ephemeral-storage']);
+
+/** A score is about what the node has, and about devices and the like only where the pod takes some. */
+export const matters = ({ allocatable }: NodeView, resource: string, amount: number): boolean =>
+  Boolean(allocatable[resource]) && (amount > 0 || common.has(resource));
 
 /** Percent of the node's allocatable that would be left after taking `amount`. */
 export function freeShare({ allocatable, free }: NodeView, resource: string, amount: number): number {

@@ -1,19 +1,62 @@
+import { type Node, zoneLabel } from '../../api/kinds/node.ts';
+import type { Pod } from '../../api/kinds/pod.ts';
 import { controllerOf } from '../../api/meta.ts';
-import type { Plugin } from '../plugin.ts';
+import type { Plugin, World } from '../plugin.ts';
+import { type PodSelection, alive, countColumn, namespaceOf, selects, servicesOf } from '../pod-selection.ts';
 
-/** Prefers nodes that have fewer pods of the same controller, so that one node's loss costs little. */
-export const selectorSpread: Plugin = {
-  name: 'SelectorSpread',
-  score: ({ pod, nodes }) => {
-    const owner = controllerOf(pod)?.uid;
-    if (!owner) return undefined;
-    const counts = new Map<string, number>();
-    let most = 0;
-    for (const node of nodes) {
-      const count = node.siblings(owner);
-      if (count > 0) counts.set(node.name, count);
-      most = Math.max(most, count);
-    }
-    return most === 0 ? undefined : ({ name }) => 100 - (100 * (counts.get(name) ?? 0)) / most;
-  },
-};
+export interface SelectorSpreadArgs {
+  /** Only pods of one service are kept apart, as the ServiceSpreadingPriority of old did, not those of one controller. */
+  servicesOnly?: boolean;
+}
+
+const controllers = new Set(['ReplicationController', 'ReplicaSet', 'StatefulSet']);
+const regionLabel = 'topology.kubernetes.io/region';
+/** How much of the score is about zones, where nodes say theirs. */
+const zoneShare = 2 / 3;
+
+/** Prefers nodes and zones that have fewer pods of the same services and controller, so that the loss of one costs little. */
+export function selectorSpread({ servicesOnly = false }: SelectorSpreadArgs = {}): Plugin {
+  return {
+    name: 'SelectorSpread',
+    score: ({ pod, nodes, all = nodes, places = nodes.map((_, i) => i), world }) => {
+      if (pod.spec.topologySpreadConstraints?.length) return undefined;
+      const others = alike(pod, world, servicesOnly);
+      if (!others) return undefined;
+      const everywhere = countColumn(others).of(all);
+      const counts = new Map(nodes.map((node, i) => [node.name, everywhere[places[i]!]!]));
+      const most = Math.max(...counts.values());
+      if (most === 0) return undefined;
+      const byZone = new Map<string, number>();
+      for (const { name, node } of nodes) {
+        const zone = zoneOf(node);
+        if (zone) byZone.set(zone, (byZone.get(zone) ?? 0) + counts.get(name)!);
+      }
+      const mostInZone = Math.max(1, ...byZone.values());
+      return ({ name, node }) => {
+        const score = 100 - (100 * counts.get(name)!) / most;
+        const zone = zoneOf(node);
+        if (!zone) return score;
+        return (1 - zoneShare) * score + zoneShare * (100 - (100 * byZone.get(zone)!) / mostInZone);
+      };
+    },
+  };
+}
+
+const zoneOf = ({ metadata: { labels = {} } }: Node): string =>
+  labels[zoneLabel] ? `${labels[regionLabel] ?? ''} ${labels[zoneLabel]}` : '';
+
+/** Pods that all services of the pod select and its controller has made; undefined where it has neither. */
+function alike(pod: Pod, world: World | undefined, servicesOnly: boolean): PodSelection | undefined {
+  const namespace = namespaceOf(pod);
+  const services = servicesOf(pod, world);
+  const controller = servicesOnly ? undefined : controllerOf(pod);
+  const owner = controller && controllers.has(controller.kind) ? controller.uid : undefined;
+  if (services.length === 0 && owner === undefined) return undefined;
+  return alive({
+    key: `alike ${namespace} ${owner ?? ''} ${JSON.stringify(services)}`,
+    has: (other) =>
+      namespaceOf(other) === namespace &&
+      (owner === undefined || controllerOf(other)?.uid === owner) &&
+      services.every((selector) => selects(selector, other)),
+  });
+}

@@ -1,47 +1,83 @@
-import type { Pod } from '../../api/kinds/pod.ts';
-import { matchesLabelSelector } from '../../api/selector.ts';
 import type { NodeView } from '../cluster.ts';
-import type { Ask, Plugin } from '../plugin.ts';
-import { namespaceOf } from '../pod-selection.ts';
+import { labelColumn } from '../column.ts';
+import type { Ask, NodeScore, Plugin } from '../plugin.ts';
+import { type PodSelection, alive, countColumn, namespaceOf, selects, servicesOf } from '../pod-selection.ts';
 
 export interface ServiceAffinityArgs {
   /** Pods of one service go to nodes with the same values of these labels. */
   affinityLabels?: string[];
+  /** Pods of one service rather go to nodes with different values of these. */
+  antiAffinityLabelsPreference?: string[];
 }
 
-/** The CheckServiceAffinity of old. What the pod's own nodeSelector says of a label comes first. */
-export function serviceAffinity({ affinityLabels = [] }: ServiceAffinityArgs): Plugin {
+/** The CheckServiceAffinity and ServiceAntiAffinity of old. What the pod's own nodeSelector says of a label comes first. */
+export function serviceAffinity(args: ServiceAffinityArgs): Plugin {
+  const { affinityLabels = [], antiAffinityLabelsPreference = [] } = args;
   return {
     name: 'ServiceAffinity',
-    filter: (ask) => {
-      const wanted: Record<string, string> = {};
-      for (const label of affinityLabels) {
-        const own = ask.pod.spec.nodeSelector?.[label];
-        if (own !== undefined) wanted[label] = own;
-      }
-      const open = affinityLabels.filter((label) => !(label in wanted));
-      const companion = open.length > 0 ? nodeOfCompanion(ask) : undefined;
-      for (const label of open) {
-        const value = companion?.node.metadata.labels?.[label];
-        if (value !== undefined) wanted[label] = value;
-      }
-      const pairs = Object.entries(wanted);
-      if (pairs.length === 0) return undefined;
-      return ({ node }) =>
-        pairs.every(([label, value]) => node.metadata.labels?.[label] === value)
-          ? undefined
-          : "node(s) didn't match service affinity";
-    },
+    filter: (ask) => sameValues(ask, affinityLabels),
+    score: (ask) => otherValues(ask, antiAffinityLabelsPreference),
+  };
+}
+
+function sameValues(ask: Ask, labels: readonly string[]) {
+  const wanted: Record<string, string> = {};
+  for (const label of labels) {
+    const own = ask.pod.spec.nodeSelector?.[label];
+    if (own !== undefined) wanted[label] = own;
+  }
+  const open = labels.filter((label) => !(label in wanted));
+  const companion = open.length > 0 ? nodeOfCompanion(ask) : undefined;
+  for (const label of open) {
+    const value = companion?.node.metadata.labels?.[label];
+    if (value !== undefined) wanted[label] = value;
+  }
+  const pairs = Object.entries(wanted);
+  if (pairs.length === 0) return undefined;
+  return ({ node }: NodeView) =>
+    pairs.every(([label, value]) => node.metadata.labels?.[label] === value)
+      ? undefined
+      : "node(s) didn't match service affinity";
+}
+
+/** The smaller the part of the service's pods that nodes with the same value have the better; without a value there is nothing to win. */
+function otherValues(ask: Ask, labels: readonly string[]): NodeScore | undefined {
+  const { nodes, all = nodes, places = nodes.map((_, i) => i) } = ask;
+  const companions = companionsOf(ask);
+  if (labels.length === 0 || !companions) return undefined;
+  const everywhere = countColumn(alive(companions)).of(all);
+  const counts = places.map((place) => everywhere[place]!);
+  const sum = counts.reduce((one, other) => one + other, 0);
+  const scores = new Map(nodes.map((node) => [node, 0]));
+  for (const label of labels) {
+    const column = labelColumn(label).of(all);
+    const values = places.map((place) => column[place]);
+    const byValue = new Map<string, number>();
+    for (const [i, value] of values.entries())
+      if (value !== undefined) byValue.set(value, (byValue.get(value) ?? 0) + counts[i]!);
+    for (const [i, value] of values.entries()) {
+      if (value === undefined) continue;
+      const part = sum === 0 ? 0 : byValue.get(value)! / sum;
+      scores.set(nodes[i]!, scores.get(nodes[i]!)! + (100 * (1 - part)) / labels.length);
+    }
+  }
+  return (node) => scores.get(node)!;
+}
+
+/** The pods of the pod's services. */
+function companionsOf({ pod, world }: Ask): PodSelection | undefined {
+  const namespace = namespaceOf(pod);
+  const mine = servicesOf(pod, world);
+  if (mine.length === 0) return undefined;
+  return {
+    key: `companions ${namespace} ${JSON.stringify(mine)}`,
+    has: (other) => namespaceOf(other) === namespace && mine.some((selector) => selects(selector, other)),
   };
 }
 
 /** Where some pod of the same service runs. */
-function nodeOfCompanion({ pod, nodes, world }: Ask): NodeView | undefined {
-  const selectors = world?.serviceSelectors?.(namespaceOf(pod)) ?? [];
-  const mine = selectors.filter((matchLabels) => matchesLabelSelector({ matchLabels }, pod.metadata.labels));
-  if (mine.length === 0) return undefined;
-  const isOne = (other: Pod) =>
-    namespaceOf(other) === namespaceOf(pod) &&
-    mine.some((matchLabels) => matchesLabelSelector({ matchLabels }, other.metadata.labels));
-  return nodes.find(({ pods }) => [...pods.values()].some(isOne));
+function nodeOfCompanion(ask: Ask): NodeView | undefined {
+  const companions = companionsOf(ask);
+  const counts = companions && countColumn(companions).of(ask.nodes);
+  return counts && ask.nodes[counts.findIndex((count) => count > 0)];
 }

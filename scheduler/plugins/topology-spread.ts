@@ -4,7 +4,7 @@ import { controllerOf } from '../../api/meta.ts';
 import type { NodeView } from '../cluster.ts';
 import { type Column, Columns, labelColumn, podColumn } from '../column.ts';
 import type { Ask, Plugin } from '../plugin.ts';
-import { type PodSelection, countColumn, namespaceOf, narrowed, selection } from '../pod-selection.ts';
+import { alive, countColumn, namespaceOf, narrowed, selection } from '../pod-selection.ts';
 import { tolerates } from '../tolerations.ts';
 import { fitsAffinity } from './node-affinity.ts';
 
@@ -66,11 +66,10 @@ function ownSpread(pod: Pod, constraint: TopologySpreadConstraint): Spread {
   const { labelSelector, matchLabelKeys } = constraint;
   const all = selection(
     narrowed(labelSelector, pod, matchLabelKeys ? { matchLabelKeys } : {}),
-    `alive ${namespace}`,
+    namespace,
     (other) => other === namespace,
   );
-  const chosen: PodSelection = { key: all.key, has: (one) => !one.metadata.deletionTimestamp && all.has(one) };
-  return { constraint, counts: (nodes) => countColumn(chosen).of(nodes), self: all.has(pod) ? 1 : 0 };
+  return { constraint, counts: (nodes) => countColumn(alive(all)).of(nodes), self: all.has(pod) ? 1 : 0 };
 }
 
 /** Without constraints of its own a pod is spread among those of its controller. */

@@ -1,23 +1,27 @@
+import type { CSIStorageCapacity } from '../../api/kinds/csi-storage-capacity.ts';
 import type { Node } from '../../api/kinds/node.ts';
-import type { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
 import type { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import type { StorageClass } from '../../api/kinds/storage-class.ts';
-import type { Plugin, Storage } from '../plugin.ts';
+import { compareQuantities } from '../../api/quantity.ts';
+import { matchesLabelSelector } from '../../api/selector.ts';
+import type { Ask, Plugin, Storage } from '../plugin.ts';
 import { namespaceOf } from '../pod-selection.ts';
-import { matches } from './node-affinity.ts';
-import { claimNames, serves } from './volumes.ts';
+import { promised, reaches, volumeFor } from './promised-volumes.ts';
+import { claimNames } from './volumes.ts';
 
 const conflict = 'node(s) had volume node affinity conflict';
 const none = "node(s) didn't find available persistent volumes to bind";
+const selectedNode = 'volume.kubernetes.io/selected-node';
 const noProvisioner = 'kubernetes.io/no-provisioner';
 
 /**
  * The pod's claims must be bound to volumes that the node can reach; those that wait for their first consumer must find a
- * volume for the node, or a provisioner that makes one there.
+ * volume for the node that no pod before them will have, or a provisioner that makes one there and has the room.
  */
 export const volumeBinding: Plugin = {
   name: 'VolumeBinding',
-  filter: ({ pod, world }) => {
+  filter: (ask) => {
+    const { pod, world } = ask;
     const storage = world?.storage;
     const names = claimNames(pod);
     if (names.length === 0 || !storage) return undefined;
@@ -36,15 +40,13 @@ export const volumeBinding: Plugin = {
     if (waiting.some((claim) => classOf(claim, storage)?.volumeBindingMode !== 'WaitForFirstConsumer'))
       return () => 'pod has unbound immediate PersistentVolumeClaims';
     const bound = claims.filter(isBound);
-    return ({ node }) => boundReason(bound, storage, node) ?? unboundReason(waiting, storage, node);
+    const placeable = waiting.length > 0 ? binder(ask, storage, waiting) : () => undefined;
+    return ({ node }) => boundReason(bound, storage, node) ?? placeable(node);
   },
 };
 
 const classOf = ({ spec }: PersistentVolumeClaim, storage: Storage): StorageClass | undefined =>
   spec.storageClassName ? storage.storageClass(spec.storageClassName) : undefined;
-
-const reaches = ({ spec }: PersistentVolume, node: Node): boolean =>
-  spec.nodeAffinity?.required?.nodeSelectorTerms.some((term) => matches(term, node)) ?? true;
 
 function boundReason(claims: readonly PersistentVolumeClaim[], storage: Storage, node: Node): string | undefined {
   for (const { spec } of claims) {
@@ -55,24 +57,45 @@ function boundReason(claims: readonly PersistentVolumeClaim[], storage: Storage,
   return undefined;
 }
 
-/** Each claim takes the smallest volume that serves it here, so that no two take the same. */
-function unboundReason(claims: readonly PersistentVolumeClaim[], storage: Storage, node: Node): string | undefined {
-  const taken = new Set<PersistentVolume>();
-  for (const claim of claims) {
-    const volume = storage.volumes().find((one) => !taken.has(one) && serves(one, claim) && reaches(one, node));
-    if (volume) taken.add(volume);
-    else if (!canProvision(classOf(claim, storage), node)) return none;
-  }
-  return undefined;
+/** Each claim takes a volume that is promised to nobody else, or one is made for it here. */
+function binder(ask: Ask, storage: Storage, claims: readonly PersistentVolumeClaim[]) {
+  const volumes = storage.volumes();
+  const others = promised(ask, storage, volumes);
+  return (node: Node): string | undefined => {
+    const taken = new Set(others.taken);
+    for (const claim of claims) {
+      const chosen = claim.metadata.annotations?.[selectedNode];
+      if (chosen && chosen !== node.metadata.name) return none;
+      const promise = others.of(claim);
+      const isHere = promise?.volume
+        ? reaches(promise.volume, node)
+        : promise?.node.metadata.name === node.metadata.name;
+      if (promise && isHere) continue;
+      if (promise) return none;
+      const volume = volumeFor(claim, node, volumes, taken);
+      const why = volume ? undefined : provisionReason(claim, storage, node);
+      if (why !== undefined) return why;
+      if (volume) taken.add(volume);
+    }
+    return undefined;
+  };
 }
 
-function canProvision(storageClass: StorageClass | undefined, { metadata }: Node): boolean {
-  if (!storageClass || storageClass.provisioner === noProvisioner) return false;
+function provisionReason(claim: PersistentVolumeClaim, storage: Storage, node: Node): string | undefined {
+  const storageClass = classOf(claim, storage);
+  if (!storageClass || storageClass.provisioner === noProvisioner) return none;
+  const { labels = {} } = node.metadata;
   const topologies = storageClass.allowedTopologies ?? [];
-  return (
-    topologies.length === 0 ||
-    topologies.some(({ matchLabelExpressions = [] }) =>
-      matchLabelExpressions.every(({ key, values }) => values.includes(metadata.labels?.[key] ?? '')),
-    )
+  const isAllowed = topologies.some(({ matchLabelExpressions = [] }) =>
+    matchLabelExpressions.every(({ key, values }) => values.includes(labels[key] ?? '')),
   );
+  if (topologies.length > 0 && !isAllowed) return none;
+  const size = claim.spec.resources?.requests?.['storage'];
+  const capacities = size === undefined ? undefined : storage.capacities(storageClass);
+  const suffices = ({ nodeTopology, capacity, maximumVolumeSize = capacity }: CSIStorageCapacity) =>
+    maximumVolumeSize !== undefined &&
+    compareQuantities(maximumVolumeSize, size!) >= 0 &&
+    nodeTopology !== undefined &&
+    matchesLabelSelector(nodeTopology, labels);
+  return !capacities || capacities.some(suffices) ? undefined : 'node(s) did not have enough free storage';
 }

@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { Event } from '../../api/kinds/event.ts';
 import { Pod, type PodSpec } from '../../api/kinds/pod.ts';
 import { eventually } from '../eventually.ts';
+import { podGroups } from '../pod-groups.ts';
 import { type TestCluster, startTestCluster } from './harness.ts';
 
 let cluster: TestCluster;
@@ -14,34 +15,10 @@ beforeAll(async () => {
     resources: `cpus:2;mem:2048;disk:4096;ports:[${31 + i}000-${31 + i}099]`,
   }));
   cluster = await startTestCluster({ flags: { devcluster: ['--agents', JSON.stringify(agents)] } });
+  const urgent = { metadata: { name: 'urgent' }, value: 1000 };
+  await cluster.client.raw('POST', '/apis/scheduling.k8s.io/v1/priorityclasses', urgent);
 }, 90_000);
 afterAll(() => cluster?.stop());
-
-/** What the CRD of the coscheduling plugin says, as far as it matters here. */
-const podGroups = {
-  metadata: {
-    name: 'podgroups.scheduling.x-k8s.io',
-    annotations: { 'api-approved.kubernetes.io': 'unapproved, a test' },
-  },
-  spec: {
-    group: 'scheduling.x-k8s.io',
-    names: { plural: 'podgroups', kind: 'PodGroup' },
-    scope: 'Namespaced',
-    versions: [
-      {
-        name: 'v1alpha1',
-        served: true,
-        storage: true,
-        schema: {
-          openAPIV3Schema: {
-            type: 'object',
-            properties: { spec: { type: 'object', properties: { minMember: { type: 'integer' } } } },
-          },
-        },
-      },
-    ],
-  },
-};
 
 const run = (name: string, spec: Partial<PodSpec>, cpu = '100m', labels: Record<string, string> = {}) =>
   cluster.client.create(Pod, {
@@ -56,6 +33,11 @@ const pod = (name: string) => cluster.client.get(Pod, { namespace: 'default', na
 const nodeOf = async (name: string) => (await pod(name)).spec.nodeName;
 const messageOf = async (name: string) =>
   (await pod(name)).status?.conditions?.find(({ type }) => type === 'PodScheduled')?.message ?? '';
+/** Names of those who had to go so far. */
+const preempted = async () => {
+  const { items } = await cluster.client.list(Event, { namespace: 'default' });
+  return items.filter(({ reason }) => reason === 'Preempted').map(({ involvedObject }) => involvedObject?.name);
+};
 
 test('pods that want to be apart are, and the one too many is told why', async () => {
   const podAntiAffinity = {
@@ -107,15 +89,30 @@ test('an urgent pod takes the place of one that is not', async () => {
   await eventually(async () => {
     for (const name of ['humble-1', 'humble-2']) expect((await pod(name)).status?.phase).toBe('Running');
   }, 60_000);
-  // Where there are priority classes, only they may give a priority.
-  const name = await cluster.client
-    .raw('POST', '/apis/scheduling.k8s.io/v1/priorityclasses', { metadata: { name: 'urgent' }, value: 1000 })
-    .then(
-      () => ({ priorityClassName: 'urgent' }),
-      () => ({ priority: 1000 }),
-    );
-  await run('urgent', name, '1400m');
+  await run('urgent', { priorityClassName: 'urgent' }, '1400m');
   await eventually(async () => expect((await pod('urgent')).status?.phase).toBe('Running'), 75_000);
-  const { items } = await cluster.client.list(Event, { namespace: 'default' });
-  expect(items.filter(({ reason }) => reason === 'Preempted')).toHaveLength(1);
+  expect(await preempted()).toHaveLength(1);
+  for (const name of ['humble-1', 'humble-2', 'urgent'])
+    await cluster.client.delete(Pod, { namespace: 'default', name }, { gracePeriodSeconds: 0 }).catch(() => undefined);
+}, 150_000);
+
+test('room that is made for an urgent pod is not given to a lesser one that is asked before all of it is there', async () => {
+  const there = { nodeSelector: { 'k8s.mesosphere.io/attribute-rack': 'r1' } };
+  const stubborn = 'trap "sleep 8; exit 0" TERM; while true; do sleep 0.2; done';
+  await run('quick', there, '600m');
+  await run('slow', {
+    ...there,
+    terminationGracePeriodSeconds: 30,
+    containers: [
+      { name: 'c', image: 'busybox', command: ['sh', '-c', stubborn], resources: { requests: { cpu: '600m' } } },
+    ],
+  });
+  await eventually(async () => {
+    for (const name of ['quick', 'slow']) expect((await pod(name)).status?.phase).toBe('Running');
+  }, 60_000);
+  const before = (await preempted()).length;
+  await run('lesser', there, '800m');
+  await run('urgent', { ...there, priorityClassName: 'urgent' }, '1500m');
+  await eventually(async () => expect((await pod('urgent')).status?.phase).toBe('Running'), 75_000);
+  expect((await preempted()).slice(before).sort()).toEqual(['quick', 'slow']);
 }, 150_000);

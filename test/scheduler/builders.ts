@@ -2,6 +2,7 @@ import type { Node } from '../../api/kinds/node.ts';
 import type { Pod, PodSpec } from '../../api/kinds/pod.ts';
 import type { Stored } from '../../api/meta.ts';
 import type { Needs, NodeView, Quota } from '../../scheduler/index.ts';
+import type { Plugin, World } from '../../scheduler/plugin.ts';
 
 let serial = 0;
 
@@ -31,6 +32,8 @@ export interface NodeWish {
   /** Free now; all of it unless told. */
   free?: Record<string, number>;
   quota?: Quota;
+  /** What pods could use at most; cpu, memory and 110 pods unless told. */
+  allocatable?: Record<string, number>;
 }
 
 const gibi = 1024 ** 3;
@@ -49,12 +52,13 @@ export function makeNode(
     unavailable,
     free,
     quota,
+    allocatable = { cpu, memory, pods: 110 },
   }: NodeWish = {},
 ): NodeView {
   return {
     name,
     node: { metadata: { name, labels: { 'kubernetes.io/hostname': name, ...labels } }, spec },
-    allocatable: { cpu, memory, pods: 110 },
+    allocatable,
     free: free ?? { cpu, memory },
     pods: new Map(pods.map((pod) => [pod.metadata.uid!, pod])),
     generation: 0,
@@ -70,3 +74,30 @@ export const small: Needs = [
   { resource: 'cpu', amount: 250 },
   { resource: 'memory', amount: 64 * 1024 * 1024 },
 ];
+
+interface Circumstances {
+  needs?: Needs;
+  world?: World;
+}
+
+/** Why a policy refuses each node; undefined where it does not. */
+export function refusals(
+  plugin: Plugin,
+  pod: Pod,
+  nodes: readonly NodeView[],
+  { needs = small, world }: Circumstances = {},
+): (string | undefined)[] {
+  const test = plugin.filter?.({ pod, needs, nodes, ...(world ? { world } : {}) });
+  return nodes.map((node) => test?.(node));
+}
+
+/** What a policy thinks of each node, rounded; undefined where it makes no difference between them. */
+export function scores(
+  plugin: Plugin,
+  pod: Pod,
+  nodes: readonly NodeView[],
+  { needs = small, world }: Circumstances = {},
+): number[] | undefined {
+  const score = plugin.score?.({ pod, needs, nodes, ...(world ? { world } : {}) });
+  return score && nodes.map((node) => Math.round(score(node)));
+}

@@ -77,6 +77,143 @@ describe('a KubeSchedulerConfiguration', () => {
     await expect(configuration({ plugins })).rejects.toThrow(/no policy "Nope"; there are NodeUnschedulable, /);
   });
 
+  const given = (name: string, args: object) => ({ profiles: [{ pluginConfig: [{ name, args }] }] });
+  const strategy = (scoringStrategy: object) => given('NodeResourcesFit', { scoringStrategy });
+  const shape = (...utilizations: number[]) => utilizations.map((utilization) => ({ utilization, score: 1 }));
+  const ratio = (...utilizations: number[]) =>
+    strategy({ type: 'RequestedToCapacityRatio', requestedToCapacityRatio: { shape: shape(...utilizations) } });
+  const args = 'profiles[0].pluginConfig[0].args';
+  const strategyAt = `${args}.scoringStrategy`;
+  test.each<[string, object, string]>([
+    ['a field that is not known', { profils: [] }, 'profils: there is no such field'],
+    ['one of a profile', { profiles: [{ plugin: {} }] }, 'profiles[0].plugin: there is no such field'],
+    [
+      'a point that is not known',
+      { profiles: [{ plugins: { filters: { enabled: [] } } }] },
+      'profiles[0].plugins.filters: there is no such field',
+    ],
+    [
+      'a part of a hundred that is none',
+      { profiles: [{ percentageOfNodesToScore: 500 }] },
+      'profiles[0].percentageOfNodesToScore: Invalid value: 500',
+    ],
+    ['one for all profiles', { percentageOfNodesToScore: -1 }, 'percentageOfNodesToScore: Invalid value: -1'],
+    ['a number as text', { percentageOfNodesToScore: '5' }, 'percentageOfNodesToScore: Invalid value: "string"'],
+    ['a profile that is no list', { profiles: {} }, 'profiles: Invalid value: "object"'],
+    [
+      'args of a policy that does not exist',
+      given('Nope', {}),
+      'there is no policy "Nope"; there are NodeUnschedulable, ',
+    ],
+    ['args of a policy that has none', given('NodeName', { x: 1 }), `${args}.x: there is no such field`],
+    [
+      'args that are not known',
+      given('InterPodAffinity', { hardWeight: 1 }),
+      `${args}.hardWeight: there is no such field`,
+    ],
+    [
+      'args that are too much',
+      given('InterPodAffinity', { hardPodAffinityWeight: 101 }),
+      `${args}.hardPodAffinityWeight: Invalid value: 101`,
+    ],
+    [
+      'two of the args of one policy',
+      { profiles: [{ pluginConfig: [{ name: 'NodeName' }, { name: 'NodeName' }] }] },
+      'profiles[0].pluginConfig[1]: Duplicate value',
+    ],
+    [
+      'a strategy that is not known',
+      strategy({ type: 'MostAlocated' }),
+      `${strategyAt}.type: Unsupported value: "MostAlocated": supported values: "LeastAllocated"`,
+    ],
+    [
+      'a strategy without its shape',
+      strategy({ type: 'RequestedToCapacityRatio' }),
+      `${strategyAt}.requestedToCapacityRatio: Required value`,
+    ],
+    ['a shape of no points', ratio(), `${strategyAt}.requestedToCapacityRatio.shape: Invalid value: 0`],
+    [
+      'a shape that goes back',
+      ratio(0, 50, 50),
+      `${strategyAt}.requestedToCapacityRatio.shape[2].utilization: Invalid value: 50`,
+    ],
+    [
+      'a weight of nothing',
+      strategy({ resources: [{ name: 'cpu', weight: 0 }] }),
+      `${strategyAt}.resources[0].weight: Invalid value: 0`,
+    ],
+    [
+      'an operator that is not known',
+      given('NodeAffinity', {
+        addedAffinity: {
+          requiredDuringSchedulingIgnoredDuringExecution: {
+            nodeSelectorTerms: [{ matchExpressions: [{ key: 'a', operator: 'Is' }] }],
+          },
+        },
+      }),
+      '.nodeSelectorTerms[0].matchExpressions[0].operator: Unsupported value: "Is"',
+    ],
+    [
+      'constraints beside those of the system',
+      given('PodTopologySpread', {
+        defaultConstraints: [{ maxSkew: 1, topologyKey: 'a', whenUnsatisfiable: 'ScheduleAnyway' }],
+      }),
+      `${args}.defaultConstraints: Forbidden: they need the defaultingType List`,
+    ],
+    [
+      'a policy of a point that km has no part in',
+      { profiles: [{ plugins: { bind: { enabled: [{ name: 'MyBinder' }] } } }] },
+      'there is no policy "MyBinder"',
+    ],
+    [
+      'servers to be asked',
+      { extenders: [{ urlPrefix: 'http://x' }] },
+      'extenders: Forbidden: km asks no other servers',
+    ],
+  ])('is refused for %s', async (_words, body, message) => {
+    const refused = profilesOf({ kind: 'KubeSchedulerConfiguration', ...body }, nothing);
+    await expect(refused).rejects.toThrow(message);
+  });
+
+  test('may hold what is null, or of kube-scheduler as a process, which is told', async () => {
+    const file = {
+      apiVersion: 'kubescheduler.config.k8s.io/v1',
+      kind: 'KubeSchedulerConfiguration',
+      extenders: [],
+      leaderElection: { leaderElect: true },
+      parallelism: 16,
+      profiles: [{ schedulerName: null, pluginConfig: [{ name: 'VolumeBinding', args: { bindTimeoutSeconds: 600 } }] }],
+    };
+    const [profile] = await profilesOf(file, nothing);
+    expect(profile).toMatchObject({
+      schedulerName: 'default-scheduler',
+      warnings: [
+        'leaderElection does nothing here',
+        'parallelism does nothing here',
+        'the args of VolumeBinding do nothing here',
+      ],
+    });
+  });
+
+  const disabled = (name: string) => ({ disabled: [{ name }] });
+  const enabled = { enabled: [{ name: 'DefaultPreemption' }] };
+  test.each<[string, object, boolean]>([
+    ['as usual', {}, true],
+    ['taken out', { postFilter: disabled('DefaultPreemption') }, false],
+    ['taken out with all of its kind', { postFilter: disabled('*') }, false],
+    ['taken out everywhere', { multiPoint: disabled('DefaultPreemption') }, false],
+    ['taken out with all and put back', { multiPoint: { ...disabled('*'), ...enabled } }, true],
+    ['taken out with all and put back in its place', { multiPoint: disabled('*'), postFilter: enabled }, true],
+    ['put in everywhere, taken out in its place', { multiPoint: enabled, postFilter: disabled('*') }, false],
+  ])('has preemption %s', async (_words, plugins, preempts) => {
+    expect((await configuration({ plugins }))[0]!.preempts).toBe(preempts);
+  });
+
+  test('says of how many nodes preemption takes the best', async () => {
+    const pluginConfig = [{ name: 'DefaultPreemption', args: { minCandidateNodesAbsolute: 7 } }];
+    expect((await configuration({ pluginConfig }))[0]!.preemption).toEqual({ minCandidateNodesAbsolute: 7 });
+  });
+
   test("loads a user's own policy from a module beside it", async () => {
     writeFileSync(
       join(dir, 'odd.mjs'),
@@ -115,6 +252,105 @@ describe('a policy file of old', () => {
       'NodeResourcesFit  2',
       'EqualPriority  1',
     ]);
+  });
+
+  test.each<[predicate: string, filters: string[]]>([
+    ['PodFitsResources', ['NodeResourcesFit']],
+    ['PodFitsHost', ['NodeName']],
+    ['HostName', ['NodeName']],
+    ['PodFitsPorts', ['NodePorts']],
+    ['PodFitsHostPorts', ['NodePorts']],
+    ['PodSelectorMatches', ['NodeAffinity']],
+    ['MatchNodeSelector', ['NodeAffinity']],
+    ['GeneralPredicates', ['NodeResourcesFit', 'NodeName', 'NodePorts', 'NodeAffinity']],
+    ['NoDiskConflict', ['VolumeRestrictions']],
+    ['NoVolumeZoneConflict', ['VolumeZone']],
+    ['NoVolumeNodeConflict', ['VolumeBinding']],
+    ['CheckVolumeBinding', ['VolumeBinding']],
+    ['MaxCSIVolumeCountPred', ['NodeVolumeLimits']],
+    ['MaxEBSVolumeCount', ['NodeVolumeLimits']],
+    ['MaxGCEPDVolumeCount', ['NodeVolumeLimits']],
+    ['MaxAzureDiskVolumeCount', ['NodeVolumeLimits']],
+    ['MaxCinderVolumeCount', ['NodeVolumeLimits']],
+    ['MatchInterPodAffinity', ['InterPodAffinity']],
+    ['EvenPodsSpread', ['PodTopologySpread']],
+    // These are asked always.
+    ['PodToleratesNodeTaints', []],
+    ['CheckNodeUnschedulable', []],
+    ['CheckNodeCondition', []],
+    ['CheckNodeMemoryPressure', []],
+    ['CheckNodeDiskPressure', []],
+    ['CheckNodePIDPressure', []],
+  ])('the predicate %s is %j', async (name, filters) => {
+    const always = ['NodeUnschedulable', 'TaintToleration', 'DynamicResources'];
+    const { plugins } = await policy({ predicates: [{ name }], priorities: [] });
+    expect(plugins.map(({ plugin }) => plugin.name)).toEqual([...always, ...filters]);
+    for (const { plugin } of plugins) expect(plugin).toEqual({ name: plugin.name, filter: expect.any(Function) });
+  });
+
+  test.each<[priority: string, score: string]>([
+    ['LeastRequestedPriority', 'NodeResourcesFit'],
+    ['MostRequestedPriority', 'NodeResourcesFit'],
+    ['BalancedResourceAllocation', 'NodeResourcesBalancedAllocation'],
+    ['SelectorSpreadPriority', 'SelectorSpread'],
+    ['ServiceSpreadingPriority', 'SelectorSpread'],
+    ['EqualPriority', 'EqualPriority'],
+    ['NodeAffinityPriority', 'NodeAffinity'],
+    ['TaintTolerationPriority', 'TaintToleration'],
+    ['InterPodAffinityPriority', 'InterPodAffinity'],
+    ['ImageLocalityPriority', 'ImageLocality'],
+    ['EvenPodsSpreadPriority', 'PodTopologySpread'],
+  ])('the priority %s is %s', async (name, score) => {
+    const { plugins, warnings } = await policy({ predicates: [], priorities: [{ name, weight: 4 }] });
+    const { plugin, weight } = plugins.at(-1)!;
+    expect([plugin, weight]).toEqual([{ name: score, score: expect.any(Function) }, 4]);
+    expect(warnings).toEqual([]);
+  });
+
+  test('a priority that nothing serves any more is left out, and told', async () => {
+    const { plugins, warnings } = await policy({
+      predicates: [],
+      priorities: [{ name: 'NodePreferAvoidPodsPriority', weight: 10_000 }],
+    });
+    expect(plugins.filter(({ plugin }) => plugin.score)).toEqual([]);
+    expect(warnings).toEqual([expect.stringMatching(/^the priority NodePreferAvoidPodsPriority does nothing: /)]);
+  });
+
+  test('the emptier node or the fuller one, as its priority says', async () => {
+    const nodes = [makeNode('full', { free: { cpu: 1000, memory: 2 * 1024 ** 3 } }), makeNode('empty')];
+    const chosen = async (name: string) => place(await policy({ predicates: [], priorities: [{ name }] }), nodes);
+    expect(await chosen('LeastRequestedPriority')).toBe('empty');
+    expect(await chosen('MostRequestedPriority')).toBe('full');
+  });
+
+  test('spreads by services alone, or by controllers, too', async () => {
+    const owner = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'r', uid: 'r', controller: true };
+    const sibling = (name: string) => makePod(name, {}, { ownerReferences: [owner] });
+    const nodes = [makeNode('a', { pods: [sibling('other')] }), makeNode('b')];
+    const scoreOf = async (name: string) =>
+      (await policy({ predicates: [], priorities: [{ name }] })).plugins.at(-1)!.plugin.score!({
+        pod: sibling('p'),
+        needs: small,
+        nodes,
+      })?.(nodes[0]!);
+    expect(await scoreOf('SelectorSpreadPriority')).toBe(0);
+    expect(await scoreOf('ServiceSpreadingPriority')).toBeUndefined();
+  });
+
+  test('keeps the pods of a service on nodes with different values of a label', async () => {
+    const labels = { app: 'web' };
+    const nodes = [
+      makeNode('a', { labels: { rack: '1' }, pods: [makePod('other', {}, { labels })] }),
+      makeNode('b', { labels: { rack: '2' } }),
+      makeNode('c', { labels: { rack: '1' } }),
+    ];
+    const { plugins } = await policy({
+      predicates: [],
+      priorities: [{ name: 'RackSpread', weight: 1, argument: { serviceAntiAffinity: { label: 'rack' } } }],
+    });
+    const world = { namespaceLabels: () => ({}), serviceSelectors: () => [labels] };
+    const decision = decide({ pod: makePod('p', {}, { labels }), needs: small, nodes, world }, plugins, seeded(1));
+    expect('node' in decision && decision.node.name).toBe('b');
   });
 
   test('refuses by the presence of labels and prefers by it', async () => {
@@ -158,6 +394,47 @@ describe('a policy file of old', () => {
     const free = (part: number) => ({ free: { cpu: 4000 * part, memory: part * 8 * 1024 ** 3 } });
     const nodes = [makeNode('full', free(0.1)), makeNode('half', free(0.53)), makeNode('empty')];
     expect(place(profile, nodes)).toBe('half');
+  });
+
+  test.each<[string, object, string]>([
+    ['a field that is not known', { predicate: [] }, 'predicate: there is no such field'],
+    [
+      'an argument that is not known',
+      { predicates: [{ name: 'X', argument: { labels: [] } }] },
+      'predicates[0].argument.labels: there',
+    ],
+    [
+      'a weight of nothing',
+      { priorities: [{ name: 'EqualPriority', weight: 0 }] },
+      'priorities[0].weight: Invalid value: 0',
+    ],
+    ['no name', { priorities: [{ weight: 1 }] }, 'priorities[0].name: Required value'],
+    [
+      'a shape that goes back',
+      {
+        priorities: [
+          {
+            name: 'Ratio',
+            argument: {
+              requestedToCapacityRatioArguments: {
+                shape: [
+                  { utilization: 9, score: 1 },
+                  { utilization: 1, score: 1 },
+                ],
+              },
+            },
+          },
+        ],
+      },
+      'Ratio: requestedToCapacityRatioArguments.shape[1].utilization: Invalid value: 1',
+    ],
+    [
+      'servers to be asked',
+      { extenders: [{ urlPrefix: 'http://x' }] },
+      'extenders: Forbidden: km asks no other servers',
+    ],
+  ])('is refused for %s', async (_words, body, message) => {
+    await expect(policy(body)).rejects.toThrow(message);
   });
 
   test('without lists applies the default ones, and refuses names it does not know', async () => {

@@ -90,6 +90,20 @@ describe('a pod goes', () => {
   });
 });
 
+test('which namespaces are meant follows their labels', () => {
+  let team = 'shop';
+  let changes = 0;
+  const moving: World = { namespaceLabels: () => ({ team }), namespaceChanges: () => changes };
+  const nodes = [inZone('a', 'x', [pod('moved', {}, { namespace: 'else' })])];
+  const web = () => pod('web', near(term('moved', { namespaceSelector: { matchLabels: { team: 'kiosk' } } })));
+  const reason = (one: Pod) =>
+    interPodAffinity().filter!({ pod: one, needs: small, nodes, world: moving })?.(nodes[0]!);
+  const waiting = web();
+  expect(reason(waiting)).toBe("node(s) didn't match pod affinity rules");
+  [team, changes] = ['kiosk', 1];
+  expect([reason(waiting), reason(web())]).toEqual([undefined, undefined]);
+});
+
 describe('a pod prefers', () => {
   test('domains with pods it likes, and not those with pods it dislikes', () => {
     const nodes = [inZone('a', 'x', [pod('db')]), inZone('b', 'y'), inZone('c', 'z', [pod('noisy')])];
@@ -105,6 +119,14 @@ describe('a pod prefers', () => {
     ];
     expect(scores(pod('web'), nodes)).toEqual([100, 100, 0]);
     expect(scores(pod('web'), nodes, 0)).toEqual([100, 50, 0]);
+  });
+
+  test('nobody, where what others prefer is not to count', () => {
+    const nodes = [inZone('a', 'x', [pod('db', { podAffinity: preferred(1, term('web')) })]), inZone('b', 'y')];
+    const plugin = interPodAffinity({ ignorePreferredTermsOfExistingPods: true });
+    const scoreOf = (one: Pod) => plugin.score!({ pod: one, needs: small, nodes, world })?.(nodes[0]!);
+    expect(scoreOf(pod('web'))).toBeUndefined();
+    expect(scoreOf(pod('web', { podAffinity: preferred(1, term('other')) }))).toBe(100);
   });
 
   test('nothing where nobody has a say', () => {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
+import type { CSIStorageCapacity } from '../../api/kinds/csi-storage-capacity.ts';
 import type { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
 import type { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import type { Pod, Volume } from '../../api/kinds/pod.ts';
@@ -48,12 +49,14 @@ interface Stock {
   volumes?: PersistentVolume[];
   storageClass?: StorageClass;
   limits?: Record<string, number>;
+  capacities?: CSIStorageCapacity[];
 }
-const storageOf = ({ claims = [], volumes = [], storageClass, limits = {} }: Stock): Storage => ({
+const storageOf = ({ claims = [], volumes = [], storageClass, limits = {}, capacities }: Stock): Storage => ({
   claim: (_namespace, name) => claims.find(({ metadata }) => metadata.name === name),
   volume: (name) => volumes.find(({ metadata }) => metadata.name === name),
   volumes: () => volumes,
   storageClass: () => storageClass,
+  capacities: () => capacities,
   attachLimits: () => new Map(Object.entries(limits)),
 });
 
@@ -120,6 +123,95 @@ describe('VolumeBinding', () => {
       [none, undefined],
     ],
   ])('%s', (_words, stock, expected) => {
+    expect(reasons(volumeBinding, mounting('c'), stock)).toEqual(expected);
+  });
+
+  const local = late('kubernetes.io/no-provisioner');
+  const selected = (node: string): PersistentVolumeClaim => {
+    const one = claim('c');
+    return { ...one, metadata: { ...one.metadata, annotations: { 'volume.kubernetes.io/selected-node': node } } };
+  };
+  test.each<[string, Stock, string[], (string | undefined)[]]>([
+    [
+      'a volume that another pod will have',
+      { claims: [claim('c'), claim('d')], volumes: [volume('v', only('x'))], storageClass: local },
+      ['d'],
+      [none, none],
+    ],
+    [
+      'a volume that another pod leaves',
+      { claims: [claim('c'), claim('d')], volumes: [volume('v'), volume('w', only('y'))], storageClass: local },
+      ['d'],
+      [none, undefined],
+    ],
+    [
+      'a volume that is bound to the claim of another pod, and does not say so yet',
+      { claims: [claim('c'), claim('d', { volumeName: 'v' })], volumes: [volume('v')], storageClass: local },
+      ['d'],
+      [none, none],
+    ],
+    [
+      'a claim that another pod brings with it, and a volume of one node',
+      { claims: [claim('c')], volumes: [volume('v', only('x')), volume('w', only('y'))], storageClass: local },
+      ['c'],
+      [undefined, none],
+    ],
+    [
+      'a claim that another pod brings with it, and a volume of all nodes',
+      { claims: [claim('c')], volumes: [volume('v')], storageClass: local },
+      ['c'],
+      [undefined, undefined],
+    ],
+    [
+      'a claim of another pod for which a volume will be made',
+      { claims: [claim('c')], storageClass: late('disks') },
+      ['c'],
+      [undefined, none],
+    ],
+    [
+      'a claim for which one is being made elsewhere',
+      { claims: [selected('b')], storageClass: late('disks') },
+      [],
+      [none, undefined],
+    ],
+    [
+      'a volume that is meant for the claim, rather than a smaller one',
+      {
+        claims: [claim('c')],
+        volumes: [volume('v'), volume('w', { ...only('y'), claimRef: { name: 'c', namespace: 'default' } })],
+        storageClass: local,
+      },
+      [],
+      [none, undefined],
+    ],
+  ])('%s', (_words, stock, elsewhere, expected) => {
+    const busy = elsewhere.map((name) => makePod(`has-${name}`, mounting(name).spec));
+    const views = [makeNode('a', { labels: { [zone]: 'x' }, pods: busy }), nodes[1]!];
+    expect(reasons(volumeBinding, mounting('c'), stock, views)).toEqual(expected);
+  });
+
+  const room = (capacity: string, more: Partial<CSIStorageCapacity> = {}): CSIStorageCapacity => ({
+    metadata: { name: 'room', namespace: 'disks' },
+    storageClassName: 'late',
+    nodeTopology: { matchLabels: { [zone]: 'x' } },
+    capacity,
+    ...more,
+  });
+  const full = 'node(s) did not have enough free storage';
+  test.each<[string, CSIStorageCapacity[] | undefined, (string | undefined)[]]>([
+    ['a driver that does not tell', undefined, [undefined, undefined]],
+    ['none that was told', [], [full, full]],
+    ['enough near one node', [room('1Gi')], [undefined, full]],
+    ['enough near one, too little near the other', [room('5Gi'), room('1Mi', { nodeTopology: {} })], [undefined, full]],
+    ['enough everywhere', [room('1Gi', { nodeTopology: {} })], [undefined, undefined]],
+    ['enough in sum, but not for one volume', [room('5Gi', { maximumVolumeSize: '1Mi' })], [full, full]],
+    [
+      'enough of nodes that nobody names',
+      [{ metadata: { name: 'room' }, storageClassName: 'late', capacity: '5Gi' }],
+      [full, full],
+    ],
+  ])('a waiting claim, a provisioner and room: %s', (_words, capacities, expected) => {
+    const stock = { claims: [claim('c')], storageClass: late('disks'), ...(capacities ? { capacities } : {}) };
     expect(reasons(volumeBinding, mounting('c'), stock)).toEqual(expected);
   });
 

@@ -130,7 +130,7 @@ km:framework
   create delete : persistentvolumes
   create : storageclasses.storage.k8s.io
   get update : leases.coordination.k8s.io @ km-scheduler
-  get : podgroups.scheduling.x-k8s.io
+  read : podgroups.scheduling.x-k8s.io
 km:page
   get : /ui/*
 km:dns
