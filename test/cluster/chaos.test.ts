@@ -71,7 +71,7 @@ describeWhereZooKeeperIs('masters, agents and schedulers that come and go under 
       expect(there.filter(({ spec }) => !spec.nodeName).map(({ metadata }) => metadata.name)).toEqual([]);
       // No orphan, and nobody without.
       expect((await liveTasks(elected)).map(({ task_id }) => task_id.value).sort()).toEqual(there.map(taskOf).sort());
-    }, 60_000);
+    }, 150_000);
     await eventually(async () => {
       const { get_agents } = await askMaster({ url: elected.leader ?? '' }, { type: 'GET_AGENTS' });
       const kept = (get_agents.agents ?? []).flatMap(({ total_resources = [] }) =>

@@ -18,6 +18,8 @@ export const agents = 40;
 /** Only these are ever declared gone, and no volume is on them: what it holds would be gone, too. */
 const doomed = ['simulated-1', 'simulated-2'];
 const sets = 6;
+/** Pods of one set at most: of all of them some thousand. */
+const crowd = 340;
 const namespace = 'default';
 
 const podSpec = (more: object = {}) => ({
@@ -145,7 +147,7 @@ export class Chaos {
 
   /** Two wishes and one fault. */
   async step(): Promise<void> {
-    await this.#scale(`crowd-${this.#upTo(sets)}`, this.#upTo(80));
+    await this.#scale(`crowd-${this.#upTo(sets)}`, this.#upTo(crowd));
     await (this.#upTo(3) === 0 ? this.#scale('keeper', this.#upTo(8)) : this.#deleteSome());
     const [name, action] = this.#pick(this.#faults);
     const began = performance.now();
