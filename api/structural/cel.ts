@@ -1,3 +1,4 @@
+import { Script, createContext } from 'node:vm';
 import { Environment } from '@marcbachmann/cel-js';
 import { registerKubernetesFunctions } from './cel-functions.ts';
 
@@ -25,7 +26,30 @@ const environment = registerKubernetesFunctions(
  */
 export function compileCel(expression: string): CelProgram {
   const parsed = environment.parse(expression);
-  return (variables) => parsed(variables as Record<string, unknown>);
+  const program: CelProgram = (variables) => parsed(variables as Record<string, unknown>);
+  const loops = expression.match(/\.(all|exists|exists_one|existsOne|map|filter|transform\w+)\s*\(/g) ?? [];
+  return loops.length < 2 ? program : (variables) => withinBudget(() => program(variables));
+}
+
+/** Milliseconds of one evaluation: nothing else is served meanwhile, and a loop within a loop may take for ever. */
+const budget = 500;
+const over = 'operation cancelled: actual cost limit exceeded';
+
+/** Watched by another thread, which costs some hundred microseconds. */
+const watched: { run: () => unknown } = createContext({ run: () => undefined }) as { run: () => unknown };
+const script = new Script('run()');
+
+function withinBudget<T>(run: () => T): T {
+  watched.run = run;
+  try {
+    return script.runInContext(watched, { timeout: budget }) as T;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ERR_SCRIPT_EXECUTION_TIMEOUT')
+      throw new Error(over, { cause: error });
+    throw error;
+  } finally {
+    watched.run = () => undefined;
+  }
 }
 
 /** The first line of what went wrong, as CEL has it: `no such key: x`; what follows is a drawing for terminals. */
