@@ -2,7 +2,7 @@ import { kind } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
 import { podColumns } from '../pod-columns.ts';
 import { ephemeralContainers, resize } from '../pod-doors.ts';
-import { defaultPodSpec } from '../pod-spec-defaults.ts';
+import { defaultPod } from '../pod-spec-defaults.ts';
 import { validatePodSpec } from '../pod-spec-validate.ts';
 import { validatePodUpdate } from '../pod-update.ts';
 import { qosClass } from '../qos-class.ts';
@@ -350,8 +350,7 @@ export const Pod = kind<Pod>({
   doors: { ephemeralcontainers: ephemeralContainers, resize },
   defaults: (pod) => {
     pod.spec ??= { containers: [] };
-    defaultPodSpec(pod.spec);
-    (pod.spec as { enableServiceLinks?: boolean }).enableServiceLinks ??= true;
+    defaultPod(pod);
   },
   prepareCreate: (pod) => {
     pod.status = {
