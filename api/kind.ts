@@ -90,8 +90,8 @@ export interface KindSpec<T extends KubeObject> {
   restore?: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
   /** Fills in what a user left out; called on create, update and on reads of older objects. Mutates. */
   defaults?: (object: T) => void;
-  /** Rules on a whole object, after defaults. */
-  validate?: (object: T) => FieldError[];
+  /** Rules on a whole object, after defaults; those of a custom resource let pass what they found in `old`. */
+  validate?: (object: T, old?: T) => FieldError[];
   /** Rules on a change: immutable fields and allowed moves. */
   validateUpdate?: (object: T, old: T) => FieldError[];
   /** Rules that may look at what was there before, through whichever door; `old` is undefined for a new object. */

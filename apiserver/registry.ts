@@ -180,7 +180,7 @@ export class Registry {
   }
 
   #check(kind: Kind, object: KubeObject, old: Readonly<KubeObject>, door: Door): void {
-    const own = kind.validate?.(object) ?? [];
+    const own = kind.validate?.(object, old) ?? [];
     const errors = [
       ...validateMeta(object.metadata, kind.namespaced, () => []),
       ...finalizerErrors(kind, object),

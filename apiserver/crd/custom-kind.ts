@@ -76,7 +76,8 @@ export function customKind(crd: Readonly<CustomResourceDefinition>, version: Cus
       fillDefaults(object, schema);
       dropNulls(object, schema);
     },
-    validate: (object) => withoutPrefix(validateBySchema(shown(object), shownSchema(schema), '')),
+    validate: (object, old) =>
+      withoutPrefix(validateBySchema(shown(object), shownSchema(schema), '', old && shown(old))),
     ...rulesOf(schema),
     columns: columnsOf(version.additionalPrinterColumns),
     ...(version.selectableFields?.length ? { selectableFields: selectable(version.selectableFields) } : {}),

@@ -242,6 +242,66 @@ describe('custom resources', () => {
     expect(both.json['spec']!['parts']).toEqual([{ name: 'a', size: 1 }, { name: 'b' }]);
   });
 
+  test('what was there before the schema became stricter may stay as it is', async () => {
+    const spec = {
+      type: 'object',
+      properties: {
+        size: { type: 'integer' },
+        colour: { type: 'string' },
+        parts: { ...schema.properties.spec.properties.parts, maxItems: 3 },
+      },
+    };
+    const withSpec = (one: object) =>
+      definition('shapes', 'Shape', { schema: { openAPIV3Schema: { type: 'object', properties: { spec: one } } } });
+    await establish(withSpec(spec));
+    const shape = { size: 20, colour: 'red', parts: [{ name: 'a', size: 20 }, { name: 'b' }] };
+    const made = { apiVersion: 'stable.example.com/v1', kind: 'Shape', metadata: { name: 'old' }, spec: shape };
+    expect((await server.call('POST', objects('shapes'), made)).status).toBe(201);
+    const merge = { 'content-type': 'application/merge-patch+json' };
+    const stricter = withSpec({
+      ...spec,
+      properties: {
+        size: { type: 'integer', maximum: 10 },
+        colour: { type: 'string', 'x-kubernetes-validations': [{ rule: "self == 'blue'", message: 'only blue' }] },
+        parts: {
+          ...spec.properties.parts,
+          items: {
+            ...spec.properties.parts.items,
+            properties: { name: { type: 'string' }, size: { type: 'integer', maximum: 10 }, note: { type: 'string' } },
+          },
+        },
+      },
+    });
+    await server.call('PATCH', `${crds}/shapes.stable.example.com`, { spec: stricter.spec }, merge);
+    await eventually(async () => {
+      const fresh = { ...made, metadata: { name: 'fresh' } };
+      const { json } = await server.call('POST', objects('shapes'), fresh);
+      expect(json['message']).toContain('spec.size: Invalid value: 20');
+    });
+    const patch = async (change: object) => {
+      const { status, json } = await server.call('PATCH', objects('shapes', 'old'), change, merge);
+      return [status, json['message'] ?? ''];
+    };
+    expect(await patch({ metadata: { labels: { a: 'b' } } })).toEqual([200, '']);
+    // The item of a map is known by its key, wherever it stands.
+    expect(
+      await patch({
+        spec: {
+          parts: [
+            { name: 'b', size: 1 },
+            { name: 'a', size: 20, note: 'x' },
+          ],
+        },
+      }),
+    ).toEqual([200, '']);
+    expect(await patch({ spec: { size: 21 } })).toEqual([422, expect.stringContaining('spec.size: Invalid value: 21')]);
+    expect(await patch({ spec: { colour: 'green' } })).toEqual([422, expect.stringContaining('only blue')]);
+    expect(await patch({ spec: { parts: [{ name: 'a', size: 30 }] } })).toEqual([
+      422,
+      expect.stringContaining('spec.parts[0].size: Invalid value: 30'),
+    ]);
+  });
+
   test('strategic merge patches are for built-in kinds only', async () => {
     const { status } = await server.call(
       'PATCH',
