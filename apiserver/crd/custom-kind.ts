@@ -79,6 +79,7 @@ export function customKind(crd: Readonly<CustomResourceDefinition>, version: Cus
     validate: (object, old) =>
       withoutPrefix(validateBySchema(shown(object), shownSchema(schema), '', old && shown(old))),
     ...rulesOf(schema),
+    prepareStatus: keepMetadata,
     columns: columnsOf(version.additionalPrinterColumns),
     ...(version.selectableFields?.length ? { selectableFields: selectable(version.selectableFields) } : {}),
     ...(version.deprecated ? { deprecation: version.deprecationWarning ?? deprecationOf(crd, version.name) } : {}),
@@ -97,6 +98,13 @@ export function customKind(crd: Readonly<CustomResourceDefinition>, version: Cus
     unconditionalUpdate: false,
     createOnUpdate: false,
   });
+}
+
+/** Through /status nothing of metadata is changed either, unlike that of built-in kinds; who owns what is noted there. */
+function keepMetadata(object: KubeObject, old: KubeObject): void {
+  const { managedFields } = object.metadata;
+  const { managedFields: _managedFields, resourceVersion: _resourceVersion, ...kept } = old.metadata;
+  object.metadata = { ...structuredClone(kept), ...(managedFields ? { managedFields } : {}) };
 }
 
 /** Names the version to use instead, if there is one that clients would prefer. */

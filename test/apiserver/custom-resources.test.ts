@@ -180,9 +180,25 @@ describe('custom resources', () => {
     await server.call(
       'PATCH',
       `${objects('crontabs', 'scaled')}/status`,
-      { status: { replicas: 4, selector: 'a=b' }, spec: { replicas: 9 } },
+      {
+        metadata: { labels: { a: 'b' }, finalizers: ['example.com/x'] },
+        ...{ status: { replicas: 4, selector: 'a=b' }, spec: { replicas: 9 } },
+      },
       type,
     );
+    const { metadata } = (await server.call('GET', objects('crontabs', 'scaled'))).json;
+    expect([metadata!['labels'], metadata!['finalizers']]).toEqual([undefined, undefined]);
+    expect(listOf(metadata!['managedFields']).map(({ subresource }) => subresource)).toEqual([undefined, 'status']);
+    const { spec: _spec, ...named } = cronTab('scaled', {});
+    const { json } = await server.call(
+      'PATCH',
+      `${objects('crontabs', 'scaled')}/status?fieldManager=one`,
+      { ...named, metadata: { labels: { a: 'b' } }, status: { replicas: 4 } },
+      { 'content-type': 'application/apply-patch+yaml' },
+    );
+    expect(json['metadata']!['labels']).toBeUndefined();
+    const row = listOf(json['metadata']!['managedFields']).find(({ manager }) => String(manager) === 'one');
+    expect(row!['fieldsV1']).toEqual({ 'f:status': { 'f:replicas': {} } });
     const scale = await server.call('GET', `${objects('crontabs', 'scaled')}/scale`);
     expect(scale.json).toMatchObject({
       kind: 'Scale',
