@@ -150,7 +150,8 @@ async function tryDelete(
   return { entry, gone: false };
 }
 
-function checkPreconditions(kind: Kind, { metadata }: Readonly<KubeObject>, options: DeleteOptions): void {
+/** Throws 409 where the object is not the one that is meant. */
+export function checkPreconditions(kind: Kind, { metadata }: Readonly<KubeObject>, options: DeleteOptions): void {
   const name = metadata.name ?? '';
   if (options.uid !== undefined && options.uid !== metadata.uid)
     throw conflict(
