@@ -255,6 +255,37 @@ describe('a create is refused', () => {
       spec({ minAvailable: '101%' }),
       'spec.minAvailable: Invalid value: "101%": must not be greater than 100%',
     ],
+    [
+      'v1/Endpoints',
+      { subsets: [{ addresses: [{ ip: 'db.example.com' }], ports: [{ port: 0 }] }] },
+      'subsets[0].addresses[0].ip: Invalid value: "db.example.com": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)\nsubsets[0].ports[0].port: Invalid value: 0: must be between 1 and 65535, inclusive',
+    ],
+    [
+      'v1/Endpoints',
+      { subsets: [{ addresses: [{ ip: '169.254.1.1' }], ports: [{ port: 1 }, { port: 2, protocol: 'X' }] }] },
+      'subsets[0].addresses[0].ip: Invalid value: "169.254.1.1": may not be in the link-local range (169.254.0.0/16, fe80::/10)\nsubsets[0].ports[0].name: Required value',
+    ],
+    ['v1/Endpoints', { subsets: [{}] }, 'subsets[0]: Required value: must specify `addresses` or `notReadyAddresses`'],
+    [
+      'discovery.k8s.io/v1/EndpointSlice',
+      { endpoints: [{ addresses: ['nope'] }] },
+      'endpoints[0].addresses[0]: Invalid value: "nope": must be a valid IPv4 address',
+    ],
+    [
+      'discovery.k8s.io/v1/EndpointSlice',
+      { endpoints: [{ addresses: Array.from({ length: 101 }, () => '10.0.0.1') }] },
+      'endpoints[0].addresses: Too many: 101: must have at most 100 items',
+    ],
+    [
+      'discovery.k8s.io/v1/EndpointSlice',
+      { addressType: 'FQDN', endpoints: [{ addresses: ['db'] }] },
+      'endpoints[0].addresses[0]: Invalid value: "db": should be a domain with at least two segments separated by dots',
+    ],
+    [
+      'discovery.k8s.io/v1/EndpointSlice',
+      { ports: [{ protocol: 'X' }, {}] },
+      'ports[0].protocol: Unsupported value: "X": supported values: "SCTP", "TCP", "UDP"\nports[1].name: Duplicate value: ""',
+    ],
     ['storage.k8s.io/v1/StorageClass', { provisioner: '' }, 'provisioner: Required value'],
     [
       'storage.k8s.io/v1/StorageClass',
