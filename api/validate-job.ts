@@ -9,6 +9,7 @@ import { validatePodSpec } from './pod-spec-validate.ts';
 import { atLeast, each, mustBeOneOf, named, notNegative, oneOf } from './rules.ts';
 import { matchesLabelSelector } from './selector.ts';
 import { validateSelector } from './selector-validate.ts';
+import { validateTemplateMeta } from './validate-meta.ts';
 
 const maxIndexedParallelism = 100_000;
 
@@ -46,6 +47,7 @@ function validateJobSpec(spec: JobSpec | undefined, at: string): FieldError[] {
       ? [bad(restarts, restartPolicy, 'only "Never" is supported when podFailurePolicy is specified')]
       : []),
     ...oneOf(spec.podReplacementPolicy, ['Failed', 'TerminatingOrFailed'], `${at}.podReplacementPolicy`),
+    ...validateTemplateMeta(spec.template, `${at}.template`),
     ...validatePodSpec(spec.template.spec, `${at}.template.spec`),
     // Always is what nobody chose: the default of pods.
     ...(restartPolicy === 'Always'

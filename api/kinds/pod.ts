@@ -4,6 +4,7 @@ import { podColumns } from '../pod-columns.ts';
 import { ephemeralContainers, resize } from '../pod-doors.ts';
 import { defaultPod } from '../pod-spec-defaults.ts';
 import { validatePodSpec } from '../pod-spec-validate.ts';
+import { validateGatedPod } from '../pod-names-validate.ts';
 import { validatePodUpdate } from '../pod-update.ts';
 import { qosClass } from '../qos-class.ts';
 import { manifestAnnotations } from './names.ts';
@@ -51,6 +52,7 @@ export interface PodSpec {
   readinessGates?: { conditionType: string }[];
   schedulingGates?: { name: string }[];
   runtimeClassName?: string;
+  os?: { name: string };
   /** Devices, each by the claim that it is had by. */
   resourceClaims?: { name: string; resourceClaimName?: string; resourceClaimTemplateName?: string }[];
 }
@@ -364,7 +366,7 @@ export const Pod = kind<Pod>({
     pod.status ??= {};
     pod.status.qosClass ??= old.status?.qosClass ?? qosClass(pod.spec);
   },
-  validate: (pod) => validatePodSpec(pod.spec, 'spec'),
+  validate: (pod) => [...validatePodSpec(pod.spec, 'spec'), ...validateGatedPod(pod)],
   validateUpdate: validatePodUpdate,
   gracePeriodSeconds: (pod) =>
     pod.spec.nodeName && !isTerminal(pod) ? Math.max(1, pod.spec.terminationGracePeriodSeconds ?? 30) : 0,
