@@ -116,6 +116,8 @@ export interface KindSpec<T extends KubeObject> {
   generation?: boolean | 'with annotations';
   /** Put on an object when its deletion is asked for; whoever finishes the object takes it off. */
   deletionFinalizer?: string;
+  /** What belongs to an object stays when it is deleted and nobody says otherwise, as it was in the first days. */
+  orphansDependents?: boolean;
   /** Cleans a parsed object in place and notes what it does not know; built-in kinds follow their schema. */
   decode?: Decoder;
   /** Why a version should no longer be used, for the caller's Warning header. */

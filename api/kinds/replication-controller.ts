@@ -28,6 +28,7 @@ export const ReplicationController = kind<ReplicationController>({
   short: ['rc'],
   categories: ['all'],
   namespaced: true,
+  orphansDependents: true,
   subresources: ['status', 'scale'],
   defaults: ({ metadata, spec }) => {
     if (!spec) return;
