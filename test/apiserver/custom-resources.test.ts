@@ -214,6 +214,12 @@ describe('custom resources', () => {
       accept: 'application/json;as=Table;v=v1;g=meta.k8s.io',
     });
     const names = listOf(table.json['columnDefinitions']).map(({ name }) => String(name));
+    expect(listOf(table.json['columnDefinitions']).at(-1)).toMatchObject({
+      ...{
+        type: 'date',
+        description: 'Custom resource definition column (in JSONPath format): .metadata.creationTimestamp',
+      },
+    });
     expect(names).toEqual(['Name', 'Spec', 'Replicas', 'Age']);
     expect(table.json['rows']).toEqual([]);
     const found = await server.call('GET', '/apis/stable.example.com/v1');
@@ -318,6 +324,20 @@ describe('custom resources', () => {
     ]);
   });
 
+  test('the schema may narrow names, of those that are made as well', async () => {
+    const name = { type: 'string', pattern: '^a', maxLength: 8 };
+    const metadata = { type: 'object', properties: { name } };
+    const one = { type: 'object', properties: { metadata } };
+    await establish(definition('labels', 'Label', { schema: { openAPIV3Schema: one } }));
+    const label = (meta: object) =>
+      server.call('POST', objects('labels'), { apiVersion: 'stable.example.com/v1', kind: 'Label', metadata: meta });
+    expect((await label({ name: 'abc' })).status).toBe(201);
+    expect((await label({ name: 'bc' })).json['message']).toContain(
+      `metadata.name: Invalid value: "bc": metadata.name in body should match '^a'`,
+    );
+    expect((await label({ generateName: 'long-' })).json['message']).toContain('metadata.name: Too long');
+  });
+
   test('strategic merge patches are for built-in kinds only', async () => {
     const { status } = await server.call(
       'PATCH',
@@ -335,6 +355,14 @@ describe('definitions', () => {
       'a name that does not fit',
       (crd) => (crd.metadata.name = 'x.stable.example.com'),
       'metadata.name: Invalid value: "x.stable.example.com": must be spec.names.plural+"."+spec.group',
+    ],
+    [
+      'a group of Kubernetes',
+      (crd) => {
+        crd.spec.group = 'shop.k8s.io';
+        crd.metadata.name = `${crd.spec.names.plural}.shop.k8s.io`;
+      },
+      'metadata.annotations[api-approved.kubernetes.io]: Required value: protected groups must have approval annotation "api-approved.kubernetes.io", see',
     ],
     [
       'no storage version',
