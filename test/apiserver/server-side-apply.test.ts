@@ -204,6 +204,32 @@ describe('server-side apply', () => {
     expect(given.json['spec']!['replicas']).toBe(7);
   });
 
+  test('what is applied to a scale is owned in its object', async () => {
+    const path = `${deployments}/scaled`;
+    const made = { ...web([{ name: 'c', image: 'i' }], { replicas: 1 }), metadata: { name: 'scaled' } };
+    expect((await apply(path, made)).status).toBe(201);
+    const scale = (replicas: number) => ({
+      ...{ apiVersion: 'autoscaling/v1', kind: 'Scale', metadata: { name: 'scaled' } },
+      spec: { replicas },
+    });
+    const refused = await apply(`${path}/scale`, scale(3), 'scaler');
+    expect([refused.status, refused.json['message']]).toEqual([
+      409,
+      'Apply failed with 1 conflict: conflict with "one": .spec.replicas',
+    ]);
+    const forced = await apply(`${path}/scale`, scale(3), 'scaler', '&force=true');
+    expect(forced.json).toMatchObject({ kind: 'Scale', spec: { replicas: 3 } });
+    const live = await server.call('GET', path);
+    expect(live.json['spec']!['replicas']).toBe(3);
+    expect(rows(live).find(({ manager }) => String(manager) === 'scaler')).toMatchObject({
+      ...{ operation: 'Apply', subresource: 'scale', apiVersion: 'apps/v1' },
+      fieldsV1: { 'f:spec': { 'f:replicas': {} } },
+    });
+    expect(JSON.stringify(fieldsOf(live, 'one'))).not.toContain('f:replicas');
+    expect((await apply(`${path}/scale`, scale(-1), 'scaler')).status).toBe(422);
+    expect((await apply(`${deployments}/none/scale`, { ...scale(1), metadata: {} }, 'scaler')).status).toBe(404);
+  });
+
   test('status is owned through its own door', async () => {
     const path = `${deployments}/web`;
     const status = { apiVersion: 'apps/v1', kind: 'Deployment', status: { replicas: 1 } };
