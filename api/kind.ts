@@ -61,6 +61,8 @@ export interface Storage {
   kind: Kind;
   toStored: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
   fromStored: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
+  /** Rules on a new object in this form, beside those of the stored one. */
+  validateNew?: (object: KubeObject) => FieldError[];
 }
 
 /** What one file of api/kinds/ says of its kind. Everything but the names has a default. */

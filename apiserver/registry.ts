@@ -48,7 +48,11 @@ export class Registry {
 
   /** The entry is as it is stored, for kinds that are kept in another form too. */
   async create(kind: Kind, object: KubeObject, namespace: string, options: WriteOptions): Promise<Entry> {
-    if (kind.storage) return this.create(kind.storage.kind, await toStored(kind, object), namespace, options);
+    if (kind.storage) {
+      const errors = kind.storage.validateNew?.(object) ?? [];
+      if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', errors);
+      return this.create(kind.storage.kind, await toStored(kind, object), namespace, options);
+    }
     const { metadata } = object;
     if (kind.closed) throw new StatusError(405, 'MethodNotAllowed', kind.closed, {});
     if (metadata.resourceVersion && metadata.resourceVersion !== '0')

@@ -271,6 +271,46 @@ describe('a create is refused', () => {
       spec({ template: { metadata: { annotations: { 'bad key!': 'x' } } } }),
       'spec.template.annotations: Invalid value: "bad key!": name part must consist of',
     ]),
+    [
+      'apps/v1/Deployment',
+      spec({ strategy: { rollingUpdate: { maxUnavailable: '200%' } } }),
+      'spec.strategy.rollingUpdate.maxUnavailable: Invalid value: "200%": must not be greater than 100%',
+    ],
+    [
+      'batch/v1/Job',
+      spec({ selector: { matchLabels: { a: 'b' } }, template: { metadata: { labels: { a: 'b' } } } }),
+      '`selector` not auto-generated',
+    ],
+    [
+      'batch/v1/Job',
+      spec({
+        podFailurePolicy: {
+          rules: [{ action: 'FailJob', onExitCodes: { operator: 'In', values: [1], containerName: 'x' } }],
+        },
+        podReplacementPolicy: 'TerminatingOrFailed',
+      }),
+      'rules[0].onExitCodes.containerName: Invalid value: "x": must be one of the container or initContainer names in the pod template',
+    ],
+    [
+      'batch/v1/Job',
+      spec({ podFailurePolicy: { rules: [] }, podReplacementPolicy: 'TerminatingOrFailed' }),
+      'spec.podReplacementPolicy: Unsupported value: "TerminatingOrFailed": supported values: "Failed"',
+    ],
+    [
+      'v1/Secret',
+      { type: 'kubernetes.io/basic-auth', data: { other: '' } },
+      'data[username]: Required value\ndata[password]: Required value',
+    ],
+    ...['eA==', 'W10='].map((text): [string, object, string] => [
+      'v1/Secret',
+      { type: 'kubernetes.io/dockerconfigjson', data: { '.dockerconfigjson': text } },
+      'data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": must be a JSON object',
+    ]),
+    [
+      'v1/Event',
+      { eventTime: '2026-01-02T03:04:05.000006Z', reason: null, involvedObject: { namespace: 'default' } },
+      'reportingController: Required value\nreportingInstance: Required value\naction: Required value\nreason: Required value',
+    ],
     ['apps/v1/ControllerRevision', { data: null }, 'data: Required value: data is mandatory'],
     [
       'v1/ReplicationController',
@@ -527,6 +567,18 @@ test('a pod may say all that it can', () => {
     ],
   });
   expect(lines(kindOf('v1/Pod').validate?.(made('v1/Pod', full)))).toEqual([]);
+});
+
+test('a new Ingress names its class in one way', () => {
+  const both = made('networking.k8s.io/v1/Ingress', {
+    metadata: { annotations: { 'kubernetes.io/ingress.class': 'a' } },
+    ...spec({ ingressClassName: 'a' }),
+  });
+  const rules = kindOf('networking.k8s.io/v1/Ingress').validateRules!;
+  expect(lines(rules(both, undefined))).toEqual([
+    'annotations.kubernetes.io/ingress.class: Invalid value: "a": can not be set when the class field is also set',
+  ]);
+  expect(lines(rules(both, both))).toEqual([]);
 });
 
 describe('a change is refused', () => {
