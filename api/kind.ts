@@ -61,6 +61,8 @@ export interface Storage {
   kind: Kind;
   toStored: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
   fromStored: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
+  /** Rules on a new object in this form, beside those of the stored one. */
+  validateNew?: (object: KubeObject) => FieldError[];
 }
 
 /** What one file of api/kinds/ says of its kind. Everything but the names has a default. */
@@ -90,8 +92,8 @@ export interface KindSpec<T extends KubeObject> {
   restore?: (objects: KubeObject[]) => KubeObject[] | Promise<KubeObject[]>;
   /** Fills in what a user left out; called on create, update and on reads of older objects. Mutates. */
   defaults?: (object: T) => void;
-  /** Rules on a whole object, after defaults. */
-  validate?: (object: T) => FieldError[];
+  /** Rules on a whole object, after defaults; those of a custom resource let pass what they found in `old`. */
+  validate?: (object: T, old?: T) => FieldError[];
   /** Rules on a change: immutable fields and allowed moves. */
   validateUpdate?: (object: T, old: T) => FieldError[];
   /** Rules that may look at what was there before, through whichever door; `old` is undefined for a new object. */
@@ -116,6 +118,8 @@ export interface KindSpec<T extends KubeObject> {
   generation?: boolean | 'with annotations';
   /** Put on an object when its deletion is asked for; whoever finishes the object takes it off. */
   deletionFinalizer?: string;
+  /** What belongs to an object stays when it is deleted and nobody says otherwise, as it was in the first days. */
+  orphansDependents?: boolean;
   /** Cleans a parsed object in place and notes what it does not know; built-in kinds follow their schema. */
   decode?: Decoder;
   /** Why a version should no longer be used, for the caller's Warning header. */

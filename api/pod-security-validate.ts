@@ -2,7 +2,8 @@ import { isIP } from 'node:net';
 import { bad, duplicate, forbiddenField, required } from './field-error.ts';
 import type { FieldError } from './kind.ts';
 import type { Container, PodSpec } from './kinds/pod.ts';
-import { between, each } from './rules.ts';
+import { relativePath } from './pod-volume-validate.ts';
+import { between, each, oneOf } from './rules.ts';
 
 const maxId = 2147483647;
 const id = (value: number | undefined, field: string): FieldError[] => between(value, 0, maxId, field);
@@ -16,6 +17,8 @@ export function validatePodContext(spec: PodSpec, at: string): FieldError[] {
     ...id(context.runAsGroup, `${field}.runAsGroup`),
     ...id(context.fsGroup, `${field}.fsGroup`),
     ...each(context.supplementalGroups, `${field}.supplementalGroups`, id),
+    ...oneOf(context.fsGroupChangePolicy, ['Always', 'OnRootMismatch'], `${field}.fsGroupChangePolicy`),
+    ...validateProfiles(context, field),
     ...validateSysctls(context.sysctls, `${field}.sysctls`),
     ...(spec.shareProcessNamespace && spec.hostPID
       ? [bad(`${at}.shareProcessNamespace`, true, 'ShareProcessNamespace and HostPID cannot both be enabled')]
@@ -25,6 +28,40 @@ export function validatePodContext(spec: PodSpec, at: string): FieldError[] {
       isIP(ip ?? '') ? [] : [bad(`${alias}.ip`, ip ?? '', 'must be valid IP address')],
     ),
   ];
+}
+
+interface Profile {
+  type?: string;
+  localhostProfile?: string;
+}
+
+const validateProfiles = (
+  { seccompProfile, appArmorProfile }: { seccompProfile?: Profile; appArmorProfile?: Profile },
+  at: string,
+): FieldError[] => [
+  ...validateProfile(seccompProfile, 'seccomp', `${at}.seccompProfile`),
+  ...validateProfile(appArmorProfile, 'AppArmor', `${at}.appArmorProfile`),
+];
+
+function validateProfile(profile: Profile | undefined, what: string, at: string): FieldError[] {
+  if (!profile) return [];
+  const { type, localhostProfile: own } = profile;
+  const field = `${at}.localhostProfile`;
+  const errors = type
+    ? oneOf(type, ['Localhost', 'RuntimeDefault', 'Unconfined'], `${at}.type`)
+    : [
+        required(
+          `${at}.type`,
+          `type is required when ${what === 'seccomp' ? 'seccompProfile' : 'appArmorProfile'} is set`,
+        ),
+      ];
+  if (type !== 'Localhost' && own !== undefined)
+    errors.push(bad(field, own, `can only be set when ${what} type is Localhost`));
+  if (type === 'Localhost' && own === undefined)
+    errors.push(required(field, `must be set when ${what} type is Localhost`));
+  // Of AppArmor it is a name, of seccomp a file.
+  if (type === 'Localhost' && own !== undefined && what === 'seccomp') errors.push(...relativePath(own, field));
+  return errors;
 }
 
 const sysctlLength = 253;
@@ -69,7 +106,12 @@ function validateDns({ dnsPolicy, dnsConfig }: PodSpec, at: string): FieldError[
 export function validateContainerContext({ securityContext: context }: Container, at: string): FieldError[] {
   if (!context) return [];
   const field = `${at}.securityContext`;
-  const errors = [...id(context.runAsUser, `${field}.runAsUser`), ...id(context.runAsGroup, `${field}.runAsGroup`)];
+  const errors = [
+    ...id(context.runAsUser, `${field}.runAsUser`),
+    ...id(context.runAsGroup, `${field}.runAsGroup`),
+    ...oneOf(context.procMount, ['Default', 'Unmasked'], `${field}.procMount`),
+    ...validateProfiles(context, field),
+  ];
   if (context.allowPrivilegeEscalation !== false) return errors;
   if (context.privileged)
     errors.push(bad(field, context, 'cannot set `allowPrivilegeEscalation` to false and `privileged` to true'));
@@ -88,6 +130,7 @@ const notForEphemeral = [
   'startupProbe',
   'lifecycle',
   'resizePolicy',
+  'restartPolicy',
 ] as const;
 
 export function validateEphemeral(container: Container, spec: PodSpec, at: string): FieldError[] {

@@ -1,4 +1,4 @@
-import type { Container, PodSpec } from './kinds/pod.ts';
+import type { Container, Pod, PodSpec } from './kinds/pod.ts';
 import { defaultPodLevelResources } from './pod-level-resources.ts';
 
 /** A pod template as Deployments and ReplicaSets carry it. */
@@ -7,36 +7,45 @@ export interface PodTemplate {
   spec: PodSpec;
 }
 
+/**
+ * What only pods get, their templates not: a template that says no more than its author can be changed in parts, as when a
+ * limit is lowered.
+ */
+export function defaultPod({ spec }: Pod): void {
+  defaultPodSpec(spec);
+  for (const container of [...(spec.containers ?? []), ...(spec.initContainers ?? [])]) {
+    const { limits, requests } = container.resources!;
+    if (limits) container.resources!.requests = { ...limits, ...requests };
+    if (spec.hostNetwork) for (const port of container.ports ?? []) port.hostPort ||= port.containerPort;
+  }
+  defaultPodLevelResources(spec);
+  spec.enableServiceLinks ??= true;
+}
+
 /** Fills in what a pod's author left out: https://kubernetes.io/docs/reference/kubernetes-api/workload-resources/pod-v1/ */
-export function defaultPodSpec(spec: PodSpec): void {
+function defaultPodSpec(spec: PodSpec): void {
   spec.restartPolicy ??= 'Always';
   spec.terminationGracePeriodSeconds ??= 30;
   spec.dnsPolicy ??= 'ClusterFirst';
   spec.schedulerName ??= 'default-scheduler';
   spec.securityContext ??= {};
-  for (const container of spec.containers ?? []) defaultContainer(container, spec);
-  for (const container of spec.initContainers ?? []) defaultContainer(container, spec);
-  for (const container of spec.ephemeralContainers ?? []) defaultContainer(container, spec);
+  for (const container of spec.containers ?? []) defaultContainer(container);
+  for (const container of spec.initContainers ?? []) defaultContainer(container);
+  for (const container of spec.ephemeralContainers ?? []) defaultContainer(container);
   for (const volume of spec.volumes ?? []) defaultVolume(volume);
-  defaultPodLevelResources(spec);
   if (spec.serviceAccountName) (spec as { serviceAccount?: string }).serviceAccount ??= spec.serviceAccountName;
 }
 
-function defaultContainer(container: Container, spec: PodSpec): void {
+function defaultContainer(container: Container): void {
   container.imagePullPolicy ??= pullPolicyOf(container.image ?? '');
   container.terminationMessagePath ??= '/dev/termination-log';
   container.terminationMessagePolicy ??= 'File';
   container.resources ??= {};
-  for (const port of container.ports ?? []) {
-    port.protocol ??= 'TCP';
-    if (spec.hostNetwork) port.hostPort ??= port.containerPort;
-  }
+  for (const port of container.ports ?? []) port.protocol ??= 'TCP';
   for (const { valueFrom } of container.env ?? []) {
     if (valueFrom?.fieldRef) valueFrom.fieldRef.apiVersion ??= 'v1';
     if (valueFrom?.resourceFieldRef) valueFrom.resourceFieldRef.divisor ??= '0';
   }
-  const { limits, requests } = container.resources;
-  if (limits) container.resources.requests = { ...limits, ...requests };
   for (const probe of [container.livenessProbe, container.readinessProbe, container.startupProbe]) defaultProbe(probe);
   const hooks = container.lifecycle as Record<string, Handler | undefined> | undefined;
   defaultHttpGet(hooks?.['postStart']);

@@ -1,12 +1,15 @@
-import { bad, duplicate, notSupported, required } from './field-error.ts';
+import { bad, duplicate, forbiddenField, notSupported, required } from './field-error.ts';
 import type { FieldError } from './kind.ts';
 import type { Container, PodSpec, Toleration } from './kinds/pod.ts';
-import { checkConfigKey, checkDnsLabel, checkDnsSubdomain, checkPortName, checkQualifiedName } from './names.ts';
+import { checkDnsLabel, checkPortName, checkQualifiedName } from './names.ts';
+import { validateEnv } from './pod-env-validate.ts';
 import { validateHandlers } from './pod-handler-validate.ts';
+import { validateMounts } from './pod-mount-validate.ts';
+import { validatePodNames } from './pod-names-validate.ts';
 import { validatePlacement } from './pod-placement-validate.ts';
 import { validateContainerContext, validateEphemeral, validatePodContext } from './pod-security-validate.ts';
 import { validateVolumes } from './pod-volume-validate.ts';
-import { compareQuantities, isQuantity } from './quantity.ts';
+import { validateResizePolicy, validateResources } from './pod-resources-validate.ts';
 import { validateLabels } from './validate-meta.ts';
 import { validatePodClaims } from './pod-claims-validate.ts';
 import { validatePodLevelResources } from './pod-level-resources.ts';
@@ -15,15 +18,17 @@ type Check = (field: string) => FieldError[];
 
 /** Rules on a pod's spec; `at` is its path, `spec` or `spec.template.spec`. */
 export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
-  const volumes = new Set((spec.volumes ?? []).map((volume) => volume.name));
   const names = new Set<string>();
   return [
     ...validateVolumes(spec.volumes ?? [], `${at}.volumes`),
     ...(spec.containers?.length ? [] : [required(`${at}.containers`)]),
-    ...each(spec.containers, `${at}.containers`, (c) => (f) => validateContainer(c, volumes, names, f)),
-    ...each(spec.initContainers, `${at}.initContainers`, (c) => (f) => validateContainer(c, volumes, names, f)),
+    ...each(spec.containers, `${at}.containers`, (c) => (f) => validateContainer(c, spec, names, f)),
+    ...each(spec.initContainers, `${at}.initContainers`, (c) => (f) => [
+      ...validateContainer(c, spec, names, f),
+      ...validateInit(c, f),
+    ]),
     ...each(spec.ephemeralContainers, `${at}.ephemeralContainers`, (c) => (f) => [
-      ...validateContainer(c, volumes, names, f),
+      ...validateContainer(c, spec, names, f),
       ...validateEphemeral(c, spec, f),
     ]),
     ...validatePodLevelResources(spec, `${at}.resources`),
@@ -31,10 +36,7 @@ export function validatePodSpec(spec: PodSpec, at: string): FieldError[] {
     ...choice(spec.restartPolicy, ['Always', 'OnFailure', 'Never'], `${at}.restartPolicy`),
     ...choice(spec.dnsPolicy, ['ClusterFirst', 'ClusterFirstWithHostNet', 'Default', 'None'], `${at}.dnsPolicy`),
     ...validateLabels(spec.nodeSelector, `${at}.nodeSelector`),
-    ...optionalName(spec.serviceAccountName, `${at}.serviceAccountName`, checkDnsSubdomain),
-    ...optionalName(spec.nodeName, `${at}.nodeName`, checkDnsSubdomain),
-    ...optionalName(spec.hostname, `${at}.hostname`, checkDnsLabel),
-    ...optionalName(spec.subdomain, `${at}.subdomain`, checkDnsLabel),
+    ...validatePodNames(spec, at),
     ...validateDeadline(spec, at),
     ...validatePlacement(spec, at),
     ...validatePodClaims(spec, at),
@@ -48,9 +50,6 @@ const each = <T>(items: readonly T[] | undefined, at: string, check: (item: T) =
 
 const choice = (value: string | undefined, choices: readonly string[], field: string): FieldError[] =>
   value === undefined || choices.includes(value) ? [] : [notSupported(field, value, choices)];
-
-const optionalName = (value: string | undefined, field: string, check: (name: string) => string[]): FieldError[] =>
-  value ? check(value).map((detail) => bad(field, value, detail)) : [];
 
 function validateDeadline(spec: PodSpec, at: string): FieldError[] {
   const errors: FieldError[] = [];
@@ -68,7 +67,7 @@ function validateDeadline(spec: PodSpec, at: string): FieldError[] {
   return errors;
 }
 
-function validateContainer(c: Container, volumes: Set<string>, names: Set<string>, at: string): FieldError[] {
+function validateContainer(c: Container, spec: PodSpec, names: Set<string>, at: string): FieldError[] {
   const errors: FieldError[] = [];
   if (!c.name) errors.push(required(`${at}.name`));
   else {
@@ -79,23 +78,25 @@ function validateContainer(c: Container, volumes: Set<string>, names: Set<string
   if (!c.image) errors.push(required(`${at}.image`));
   else if (c.image !== c.image.trim())
     errors.push(bad(`${at}.image`, c.image, 'must not have leading or trailing whitespace'));
+  errors.push(...choice(c.restartPolicy, ['Always', 'OnFailure', 'Never'], `${at}.restartPolicy`));
   errors.push(...choice(c.imagePullPolicy, ['Always', 'IfNotPresent', 'Never'], `${at}.imagePullPolicy`));
   errors.push(
     ...choice(c.terminationMessagePolicy, ['File', 'FallbackToLogsOnError'], `${at}.terminationMessagePolicy`),
   );
   errors.push(...validatePorts(c, at), ...validateEnv(c, at), ...validateResources(c, at));
-  const mounts = new Set<string>();
-  for (const [i, mount] of (c.volumeMounts ?? []).entries()) {
-    const field = `${at}.volumeMounts[${i}]`;
-    if (!mount.name) errors.push(required(`${field}.name`));
-    else if (!volumes.has(mount.name))
-      errors.push({ type: 'NotFound', field: `${field}.name`, value: mount.name, detail: '' });
-    if (!mount.mountPath) errors.push(required(`${field}.mountPath`));
-    else if (mounts.has(mount.mountPath)) errors.push(bad(`${field}.mountPath`, mount.mountPath, 'must be unique'));
-    mounts.add(mount.mountPath);
-  }
+  errors.push(...validateMounts(c, spec.volumes ?? [], at), ...validateResizePolicy(c, spec, at));
   errors.push(...validateHandlers(c, at), ...validateContainerContext(c, at));
   return errors;
+}
+
+const initOnly = 'may not be set for init containers without restartPolicy=Always';
+
+/** One that ends before the others start is asked nothing; a sidecar is a container as the others are. */
+function validateInit(c: Container, at: string): FieldError[] {
+  if (c.restartPolicy === 'Always') return [];
+  return (['lifecycle', 'livenessProbe', 'readinessProbe', 'startupProbe'] as const)
+    .filter((name) => c[name] !== undefined)
+    .map((name) => forbiddenField(`${at}.${name}`, initOnly));
 }
 
 function validatePorts(c: Container, at: string): FieldError[] {
@@ -136,68 +137,6 @@ function hostPortConflicts(spec: PodSpec, at: string): FieldError[] {
       return errors;
     }),
   );
-}
-
-function validateEnv(c: Container, at: string): FieldError[] {
-  return each(c.env, `${at}.env`, (env) => (field) => {
-    if (!env.name) return [required(`${field}.name`)];
-    const errors: FieldError[] = [];
-    if (!/^[ -<>-~]+$/.test(env.name))
-      errors.push(
-        bad(
-          `${field}.name`,
-          env.name,
-          "a valid environment variable name must consist only of printable ASCII characters other than '='",
-        ),
-      );
-    if (env.valueFrom) {
-      const sources = Object.keys(env.valueFrom).length;
-      if (sources === 0)
-        errors.push(
-          bad(
-            `${field}.valueFrom`,
-            '',
-            'must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef` or `secretKeyRef`',
-          ),
-        );
-      if (sources > 1)
-        errors.push(bad(`${field}.valueFrom`, '', 'may not have more than one field specified at a time'));
-      if (env.value) errors.push(bad(`${field}.valueFrom`, '', 'may not be specified when `value` is not empty'));
-      for (const ref of ['configMapKeyRef', 'secretKeyRef'] as const) {
-        const key = env.valueFrom[ref]?.key;
-        if (env.valueFrom[ref] && !key) errors.push(required(`${field}.valueFrom.${ref}.key`));
-        else if (key) errors.push(...checkConfigKey(key).map((d) => bad(`${field}.valueFrom.${ref}.key`, key, d)));
-      }
-    }
-    return errors;
-  });
-}
-
-function validateResources(c: Container, at: string): FieldError[] {
-  const { limits = {}, requests = {} } = c.resources ?? {};
-  const errors: FieldError[] = [];
-  for (const [group, amounts] of [
-    ['limits', limits],
-    ['requests', requests],
-  ] as const)
-    for (const [name, amount] of Object.entries(amounts)) {
-      const field = `${at}.resources.${group}[${name}]`;
-      errors.push(...checkQualifiedName(name).map((d) => bad(`${at}.resources.${group}`, name, d)));
-      if (
-        !['cpu', 'memory', 'ephemeral-storage'].includes(name) &&
-        !name.startsWith('hugepages-') &&
-        !name.includes('/')
-      )
-        errors.push(bad(`${at}.resources.${group}`, name, 'must be a standard resource type or fully qualified'));
-      if (isQuantity(amount) && compareQuantities(amount, '0') < 0)
-        errors.push(bad(field, amount, 'must be greater than or equal to 0'));
-    }
-  for (const [name, request] of Object.entries(requests)) {
-    const limit = limits[name];
-    if (limit !== undefined && compareQuantities(request, limit) > 0)
-      errors.push(bad(`${at}.resources.requests`, request, `must be less than or equal to ${name} limit of ${limit}`));
-  }
-  return errors;
 }
 
 export function validateToleration(t: Toleration, at: string): FieldError[] {

@@ -2,6 +2,7 @@ import { equal } from '../lib/equal.ts';
 import { bad, forbiddenField } from './field-error.ts';
 import type { FieldError } from './kind.ts';
 import type { Container, Pod, PodSpec } from './kinds/pod.ts';
+import { validateNarrowing, withoutNodeSelection } from './pod-gated-update.ts';
 
 const podUpdateRule =
   'pod updates may not change fields other than `spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)';
@@ -25,6 +26,8 @@ export function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
     errors.push(
       forbiddenField('spec.tolerations', 'existing toleration can not be modified except its tolerationSeconds'),
     );
+  const isGated = (old.spec.schedulingGates?.length ?? 0) > 0;
+  if (isGated) errors.push(...validateNarrowing(pod.spec, old.spec));
   const gates = new Set((old.spec.schedulingGates ?? []).map((gate) => gate.name));
   for (const [i, gate] of (pod.spec.schedulingGates ?? []).entries())
     if (!gates.has(gate.name))
@@ -34,13 +37,13 @@ export function validatePodUpdate(pod: Pod, old: Pod): FieldError[] {
           `only deletion is allowed, but found new scheduling gate '${gate.name}'`,
         ),
       );
-  if (errors.length === 0 && !equal(fixedPart(pod, old), fixedPart(old, old)))
-    errors.push(forbiddenField('spec', podUpdateRule));
+  const fixed = ({ spec }: Pod) => fixedPart(isGated ? withoutNodeSelection(spec) : spec, old);
+  if (errors.length === 0 && !equal(fixed(pod), fixed(old))) errors.push(forbiddenField('spec', podUpdateRule));
   return errors;
 }
 
 /** A pod's spec with everything that may change taken from `old`. */
-function fixedPart({ spec }: Pod, old: Pod): PodSpec {
+function fixedPart(spec: PodSpec, old: Pod): PodSpec {
   const images = (containers: Container[] | undefined, from: Container[] | undefined) =>
     containers?.map((c, i) => ({ ...c, image: from?.[i]?.image ?? '' }));
   const { initContainers, activeDeadlineSeconds: _, tolerations: __, schedulingGates: ___, ...rest } = spec;

@@ -3,6 +3,7 @@ import type { FieldError } from './kind.ts';
 import type { PersistentVolumeClaimSpec } from './kinds/persistent-volume-claim.ts';
 import type { KeyToPath, Volume } from './kinds/pod.ts';
 import { checkDnsLabel, checkDnsSubdomain } from './names.ts';
+import { validateResourceField, validateVolumeField } from './pod-field-validate.ts';
 import { atLeast, between, each, mustBeNamed, notNegativeAmount, oneOf } from './rules.ts';
 import { validateClaimSpec } from './validate-volume.ts';
 
@@ -24,7 +25,10 @@ export function validateVolumes(volumes: readonly Volume[], at: string): FieldEr
 }
 
 interface Items {
-  items?: (Partial<KeyToPath> & { fieldRef?: { fieldPath?: string }; resourceFieldRef?: { resource?: string } })[];
+  items?: (Partial<KeyToPath> & {
+    fieldRef?: { fieldPath?: string };
+    resourceFieldRef?: { resource?: string; containerName?: string };
+  })[];
   defaultMode?: number;
 }
 
@@ -60,13 +64,20 @@ const downward: Rule = (source, field) => [
   ...each(source.items, `${field}.items`, ({ fieldRef, resourceFieldRef }, at) => {
     if (fieldRef && resourceFieldRef)
       return [bad(at, 'resource', 'fieldRef and resourceFieldRef can not be specified simultaneously')];
-    return fieldRef || resourceFieldRef ? [] : [required(at, 'one of fieldRef and resourceFieldRef is required')];
+    if (fieldRef) return validateVolumeField(fieldRef, `${at}.fieldRef`);
+    if (!resourceFieldRef) return [required(at, 'one of fieldRef and resourceFieldRef is required')];
+    return resourceFieldRef.containerName
+      ? validateResourceField(resourceFieldRef, `${at}.resourceFieldRef`)
+      : [required(`${at}.resourceFieldRef.containerName`)];
   }),
 ];
 
 /** A path inside the volume. */
-function localPath(path: string | undefined, field: string): FieldError[] {
-  if (!path) return [required(field)];
+const localPath = (path: string | undefined, field: string): FieldError[] =>
+  path ? relativePath(path, field) : [required(field)];
+
+/** A path that leads nowhere but down. */
+export function relativePath(path: string, field: string): FieldError[] {
   if (path.startsWith('/')) return [bad(field, path, 'must be a relative path')];
   return noClimbing(path, field);
 }

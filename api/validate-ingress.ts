@@ -21,6 +21,16 @@ export function validateIngress({ spec = {} }: Ingress): FieldError[] {
   ];
 }
 
+const oldClass = 'kubernetes.io/ingress.class';
+
+/** A new Ingress names its class in one way; one that is there may be on its way from the old one to the new. */
+export function validateIngressClass({ metadata, spec }: Ingress): FieldError[] {
+  const annotation = metadata.annotations?.[oldClass];
+  return annotation !== undefined && spec?.ingressClassName !== undefined
+    ? [bad(`annotations.${oldClass}`, annotation, 'can not be set when the class field is also set')]
+    : [];
+}
+
 function checkHost(host: string, field: string): FieldError[] {
   if (isIP(host)) return [bad(field, host, 'must be a DNS name, not an IP address')];
   return named(host.startsWith('*.') ? host.slice(2) : host, checkDnsSubdomain, field);

@@ -3,24 +3,34 @@ import { checkSchedule, isTimeZone } from './cron.ts';
 import { bad, forbiddenField, immutable, notSupported, required } from './field-error.ts';
 import type { FieldError } from './kind.ts';
 import type { CronJob } from './kinds/cron-job.ts';
-import type { Job, JobSpec, PodFailureRule } from './kinds/job.ts';
+import { jobLabels, type Job, type JobSpec, type PodFailureRule } from './kinds/job.ts';
+import type { ObjectMeta } from './meta.ts';
 import { checkDnsSubdomain } from './names.ts';
 import { validatePodSpec } from './pod-spec-validate.ts';
 import { atLeast, each, mustBeOneOf, named, notNegative, oneOf } from './rules.ts';
 import { matchesLabelSelector } from './selector.ts';
 import { validateSelector } from './selector-validate.ts';
+import { validateTemplateMeta } from './validate-meta.ts';
 
 const maxIndexedParallelism = 100_000;
 
-export function validateJob({ spec }: Job): FieldError[] {
+export function validateJob({ metadata, spec }: Job): FieldError[] {
   const errors = validateJobSpec(spec, 'spec');
   if (!spec?.template) return errors;
   const labels = spec.template.metadata?.labels ?? {};
   errors.push(...validateSelector(spec.selector, 'spec.selector'));
   if (spec.selector && !matchesLabelSelector(spec.selector, labels))
     errors.push(bad('spec.template.metadata.labels', labels, '`selector` does not match template `labels`'));
+  if (spec.selector && !spec.manualSelector && !matchesLabelSelector(spec.selector, ownLabels(metadata)))
+    errors.push(bad('spec.selector', spec.selector, '`selector` not auto-generated'));
   return errors;
 }
+
+/** What the selector that the server makes may ask of a pod. */
+const ownLabels = ({ uid = '', name = '' }: ObjectMeta): Record<string, string> => ({
+  ...{ [jobLabels.controllerUid]: uid, [jobLabels.oldControllerUid]: uid },
+  ...{ [jobLabels.jobName]: name, [jobLabels.oldJobName]: name },
+});
 
 function validateJobSpec(spec: JobSpec | undefined, at: string): FieldError[] {
   if (!spec?.template?.spec) return [required(`${at}.template.spec.containers`)];
@@ -45,7 +55,12 @@ function validateJobSpec(spec: JobSpec | undefined, at: string): FieldError[] {
     ...(spec.podFailurePolicy && restartPolicy !== 'Never'
       ? [bad(restarts, restartPolicy, 'only "Never" is supported when podFailurePolicy is specified')]
       : []),
-    ...oneOf(spec.podReplacementPolicy, ['Failed', 'TerminatingOrFailed'], `${at}.podReplacementPolicy`),
+    ...oneOf(
+      spec.podReplacementPolicy,
+      spec.podFailurePolicy ? ['Failed'] : ['Failed', 'TerminatingOrFailed'],
+      `${at}.podReplacementPolicy`,
+    ),
+    ...validateTemplateMeta(spec.template, `${at}.template`),
     ...validatePodSpec(spec.template.spec, `${at}.template.spec`),
     // Always is what nobody chose: the default of pods.
     ...(restartPolicy === 'Always'
@@ -96,6 +111,15 @@ function validateFailureRule(rule: PodFailureRule, spec: JobSpec, at: string): F
     errors.push(bad(at, '', 'specifying one of OnExitCodes and OnPodConditions is required'));
   if (!exit) return errors;
   errors.push(...mustBeOneOf(exit.operator, ['In', 'NotIn'], `${at}.onExitCodes.operator`));
+  const { containers, initContainers = [] } = spec.template.spec;
+  if (exit.containerName && ![...containers, ...initContainers].some(({ name }) => name === exit.containerName))
+    errors.push(
+      bad(
+        `${at}.onExitCodes.containerName`,
+        exit.containerName,
+        'must be one of the container or initContainer names in the pod template',
+      ),
+    );
   const values = exit.values ?? [];
   if (values.length === 0) errors.push(bad(`${at}.onExitCodes.values`, values, 'at least one value is required'));
   if (exit.operator === 'In' && values.includes(0))

@@ -21,7 +21,10 @@ export function validateMeta(
   else for (const detail of checkName(meta.name)) errors.push(bad('metadata.name', meta.name, detail));
   if (namespaced && !meta.namespace) errors.push(required('metadata.namespace'));
   if (!namespaced && meta.namespace) errors.push(forbiddenField('metadata.namespace', 'not allowed on this type'));
-  errors.push(...validateLabels(meta.labels, 'metadata.labels'), ...validateAnnotations(meta.annotations));
+  errors.push(
+    ...validateLabels(meta.labels, 'metadata.labels'),
+    ...validateAnnotations(meta.annotations, 'metadata.annotations'),
+  );
   errors.push(...validateFinalizers(meta.finalizers), ...validateOwners(meta));
   return errors;
 }
@@ -33,14 +36,20 @@ export function validateLabels(labels: Record<string, string> | undefined, field
   ]);
 }
 
-function validateAnnotations(annotations: Record<string, string> | undefined): FieldError[] {
+/** The metadata of a pod template: it names no object, so labels and annotations are all of it. */
+export const validateTemplateMeta = ({ metadata }: { metadata?: ObjectMeta }, at: string): FieldError[] => [
+  ...validateLabels(metadata?.labels, `${at}.labels`),
+  ...validateAnnotations(metadata?.annotations, `${at}.annotations`),
+];
+
+function validateAnnotations(annotations: Record<string, string> | undefined, field: string): FieldError[] {
   let size = 0;
   const errors: FieldError[] = [];
   for (const [key, value] of Object.entries(annotations ?? {})) {
     size += key.length + value.length;
-    for (const detail of checkQualifiedName(key.toLowerCase())) errors.push(bad('metadata.annotations', key, detail));
+    for (const detail of checkQualifiedName(key.toLowerCase())) errors.push(bad(field, key, detail));
   }
-  if (size > annotationBytes) errors.push(tooLong('metadata.annotations', annotationBytes));
+  if (size > annotationBytes) errors.push(tooLong(field, annotationBytes));
   return errors;
 }
 

@@ -1,4 +1,4 @@
-import { parseAddress, parseCidr, contains } from './cidr.ts';
+import { parseAddress, parseCidr } from './cidr.ts';
 import { bad, duplicate, forbiddenField, immutable, required } from './field-error.ts';
 import type { FieldError } from './kind.ts';
 import type { ServicePort, ServiceSpec } from './kinds/service.ts';
@@ -6,6 +6,7 @@ import { checkDnsLabel, checkDnsSubdomain, checkQualifiedName } from './names.ts
 import { portRange } from './pod-spec-validate.ts';
 import { between, each, mustBeOneOf, named, oneOf } from './rules.ts';
 import { isExternallyAccessible, needsHealthCheckPort, usesNodePorts } from './service-addresses.ts';
+import { notSpecial } from './special-addresses.ts';
 import { validateLabels } from './validate-meta.ts';
 
 const types = ['ClusterIP', 'ExternalName', 'LoadBalancer', 'NodePort'];
@@ -171,19 +172,5 @@ function validateLoadBalancer(spec: ServiceSpec): FieldError[] {
   ];
 }
 
-const notFromOutside = [
-  ['127.0.0.0/8', 'loopback range (127.0.0.0/8, ::1/128)'],
-  ['::1/128', 'loopback range (127.0.0.0/8, ::1/128)'],
-  ['169.254.0.0/16', 'link-local range (169.254.0.0/16, fe80::/10)'],
-  ['fe80::/10', 'link-local range (169.254.0.0/16, fe80::/10)'],
-  ['224.0.0.0/24', 'link-local multicast range (224.0.0.0/24, ff02::/10)'],
-  ['ff02::/16', 'link-local multicast range (224.0.0.0/24, ff02::/10)'],
-].map(([range, words]) => ({ range: parseCidr(range!)!, words }));
-
-function validateExternalIp(ip: string, field: string): FieldError[] {
-  const address = parseAddress(ip);
-  if (!address) return [bad(field, ip, ipForm)];
-  if (address.value === 0n) return [bad(field, ip, 'may not be unspecified (0.0.0.0 or ::)')];
-  const found = notFromOutside.find(({ range }) => contains(range, address));
-  return found ? [bad(field, ip, `may not be in the ${found.words}`)] : [];
-}
+const validateExternalIp = (ip: string, field: string): FieldError[] =>
+  parseAddress(ip) ? notSpecial(ip, field) : [bad(field, ip, ipForm)];

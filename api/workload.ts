@@ -7,7 +7,7 @@ import { validatePodSpec } from './pod-spec-validate.ts';
 import { notNegative } from './rules.ts';
 import { validateSelector } from './selector-validate.ts';
 import { formatSelector, fromLabelSelector, matchesLabelSelector } from './selector.ts';
-import { validateLabels } from './validate-meta.ts';
+import { validateTemplateMeta } from './validate-meta.ts';
 
 /** What every controller of pods has: a selector and the template it selects. */
 export interface Workload extends KubeObject {
@@ -35,7 +35,7 @@ export function validateWorkload({ spec }: Workload, owner = 'ReplicaSet'): Fiel
     errors.push(...notNegative(spec[field], `spec.${field}`));
   if (!spec.template?.spec) return [...errors, required('spec.template.spec')];
   const labels = spec.template.metadata?.labels;
-  errors.push(...validateLabels(labels, 'spec.template.labels'));
+  errors.push(...validateTemplateMeta(spec.template, 'spec.template'));
   if (spec.selector && errors.length === 0 && !matchesLabelSelector(spec.selector, labels))
     errors.push(bad('spec.template.metadata.labels', labels ?? null, '`selector` does not match template `labels`'));
   errors.push(...validatePodSpec(spec.template.spec, 'spec.template.spec'));

@@ -97,6 +97,7 @@ export const options = {
     '<group/version=true,…>',
   ),
   serviceCidr: list('Addresses of Services: one range, or one of each family', ['10.96.0.0/12'], '<cidr,cidr>'),
+  serviceNodePortRange: text('Ports of every node that Services are given', '30000-32767', '<port-port>'),
   kubernetesServicePort: port('Port of the Service kubernetes', 443),
   maxRequestBytes: number('Largest request body, bytes', 3 * 1024 * 1024, { min: 1024 }),
   enablePriorityAndFairness: flag('Serves requests by FlowSchemas and PriorityLevelConfigurations', true),
@@ -169,7 +170,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     };
     const rules = [
       ...chosenPlugins(o, { ...around, mountsTokens: o.serviceAccountSigningKeyFile !== '' }),
-      serviceAddresses(store, o.serviceCidr),
+      serviceAddresses(store, o.serviceCidr, o.serviceNodePortRange),
       certificateRequestor,
       rbacEscalation(rbac, authorizer),
     ];

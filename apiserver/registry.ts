@@ -1,7 +1,7 @@
 import { equal } from '../lib/equal.ts';
 import { randomUUID } from 'node:crypto';
 import { invalid } from '../api/field-error.ts';
-import type { Kind } from '../api/kind.ts';
+import type { FieldError, Kind } from '../api/kind.ts';
 import { timestamp, type KubeObject } from '../api/meta.ts';
 import { alreadyExists, badRequest, modified, notFound, StatusError } from '../api/status.ts';
 import { validateCoreFinalizers, validateMeta, validateMetaUpdate } from '../api/validate-meta.ts';
@@ -48,7 +48,11 @@ export class Registry {
 
   /** The entry is as it is stored, for kinds that are kept in another form too. */
   async create(kind: Kind, object: KubeObject, namespace: string, options: WriteOptions): Promise<Entry> {
-    if (kind.storage) return this.create(kind.storage.kind, await toStored(kind, object), namespace, options);
+    if (kind.storage) {
+      const errors = kind.storage.validateNew?.(object) ?? [];
+      if (errors.length > 0) throw invalid(kind, object.metadata.name ?? '', errors);
+      return this.create(kind.storage.kind, await toStored(kind, object), namespace, options);
+    }
     const { metadata } = object;
     if (kind.closed) throw new StatusError(405, 'MethodNotAllowed', kind.closed, {});
     if (metadata.resourceVersion && metadata.resourceVersion !== '0')
@@ -180,12 +184,12 @@ export class Registry {
   }
 
   #check(kind: Kind, object: KubeObject, old: Readonly<KubeObject>, door: Door): void {
-    const own = kind.validate?.(object) ?? [];
+    const own = kind.validate?.(object, old) ?? [];
     const errors = [
       ...validateMeta(object.metadata, kind.namespaced, () => []),
       ...finalizerErrors(kind, object),
       ...validateMetaUpdate(object.metadata, old.metadata),
-      ...own,
+      ...(own.length > 0 ? brokenAnew(own, kind, old) : own),
     ];
     // Rules on a change believe that what must be there is.
     if (!own.some(({ type }) => type === 'Required')) {
@@ -222,6 +226,14 @@ export class Registry {
     const outcome = await this.#remove(kind, current, options, current);
     return outcome instanceof Entry ? outcome : undefined;
   }
+}
+
+/** What the stored object broke already is not held against a change: it is older than the rule. */
+function brokenAnew(errors: readonly FieldError[], kind: Kind, old: Readonly<KubeObject>): FieldError[] {
+  const before = structuredClone(old);
+  kind.defaults?.(before);
+  const known = new Set((kind.validate?.(before) ?? []).map((error) => JSON.stringify(error)));
+  return errors.filter((error) => !known.has(JSON.stringify(error)));
 }
 
 const finalizerErrors = (kind: Kind, { metadata }: KubeObject) =>

@@ -103,7 +103,13 @@ export const CustomResourceDefinition = kind<CustomResourceDefinition>({
     const stored = crd.status?.storedVersions ?? [];
     if (storage && crd.status && !stored.includes(storage)) crd.status.storedVersions = [...stored, storage];
   },
-  validate: (crd) => [...nameErrors(crd), ...versionErrors(crd), ...conversionErrors(crd), ...storedErrors(crd)],
+  validate: (crd) => [
+    ...nameErrors(crd),
+    ...approvalErrors(crd),
+    ...versionErrors(crd),
+    ...conversionErrors(crd),
+    ...storedErrors(crd),
+  ],
   validateUpdate: (crd, old) => {
     const isEstablished = old.status?.conditions?.some(
       ({ type, status }) => type === 'Established' && status === 'True',
@@ -147,6 +153,20 @@ function nameErrors({ metadata, spec }: CustomResourceDefinition): FieldError[] 
   if (names?.plural && group && metadata.name !== `${names.plural}.${group}`)
     errors.push(bad('metadata.name', metadata.name, 'must be spec.names.plural+"."+spec.group'));
   return errors;
+}
+
+const approval = 'api-approved.kubernetes.io';
+
+/** Groups of Kubernetes' own are for APIs that its community has looked at, or for who says that it has not. */
+function approvalErrors({ metadata, spec: { group = '' } }: CustomResourceDefinition): FieldError[] {
+  if (!/(^|\.)(k8s|kubernetes)\.io$/.test(group)) return [];
+  const field = `metadata.annotations[${approval}]`;
+  const said = metadata.annotations?.[approval] ?? '';
+  const needs = `protected groups must have approval annotation "${approval}"`;
+  const see = 'see https://github.com/kubernetes/enhancements/pull/1111';
+  if (!said) return [required(field, `${needs}, ${see}`)];
+  if (said.startsWith('unapproved') || URL.canParse(said)) return [];
+  return [bad(field, said, `${needs} with either a URL or a reason starting with "unapproved", ${see}`)];
 }
 
 function versionErrors({ spec }: CustomResourceDefinition): FieldError[] {

@@ -4,6 +4,7 @@ import { bad, forbiddenField, immutable, notSupported } from '../field-error.ts'
 import { kind, type FieldError } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
 import { defaultPodTemplate, type PodTemplate } from '../pod-spec-defaults.ts';
+import { atMost100Percent } from '../rules.ts';
 import { validateWorkload, wideColumns } from '../workload.ts';
 
 export interface Deployment extends KubeObject {
@@ -102,6 +103,7 @@ function validateStrategy({ spec }: Deployment): FieldError[] {
       );
     if (typeof value === 'number' && value < 0) errors.push(bad(field, value, 'must be greater than or equal to 0'));
   }
+  errors.push(...atMost100Percent(maxUnavailable, 'spec.strategy.rollingUpdate.maxUnavailable'));
   const isZero = (value: number | string) => /^0+%?$/.test(String(value));
   if (type === 'RollingUpdate' && isZero(maxSurge) && isZero(maxUnavailable))
     errors.push(bad('spec.strategy.rollingUpdate.maxUnavailable', maxUnavailable, 'may not be 0 when `maxSurge` is 0'));

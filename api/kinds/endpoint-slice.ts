@@ -1,7 +1,8 @@
 import { ageColumn, nameColumn, shortened } from '../columns.ts';
-import { immutable, notSupported, required } from '../field-error.ts';
+import { immutable } from '../field-error.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
+import { validateSlice } from '../validate-endpoints.ts';
 import type { ObjectReference } from './event.ts';
 
 export interface EndpointSlice extends KubeObject {
@@ -18,8 +19,6 @@ export interface EndpointSlice extends KubeObject {
   ports?: { name?: string; port?: number; protocol?: string; appProtocol?: string }[];
 }
 
-const types = ['FQDN', 'IPv4', 'IPv6'];
-
 export const EndpointSlice = kind<EndpointSlice>({
   group: 'discovery.k8s.io',
   version: 'v1',
@@ -33,16 +32,7 @@ export const EndpointSlice = kind<EndpointSlice>({
       port.protocol ??= 'TCP';
     }
   },
-  validate: (slice) => [
-    ...(!slice.addressType
-      ? [required('addressType')]
-      : types.includes(slice.addressType)
-        ? []
-        : [notSupported('addressType', slice.addressType, types)]),
-    ...slice.endpoints.flatMap((endpoint, i) =>
-      endpoint.addresses?.length ? [] : [required(`endpoints[${i}].addresses`, 'must contain at least 1 address')],
-    ),
-  ],
+  validate: validateSlice,
   validateUpdate: (slice, old) =>
     slice.addressType === old.addressType ? [] : [immutable('addressType', slice.addressType)],
   columns: [

@@ -1,6 +1,7 @@
 import { ageColumn, nameColumn, shortened } from '../columns.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
+import { validateEndpoints } from '../validate-endpoints.ts';
 import type { ObjectReference } from './event.ts';
 
 export interface EndpointAddress {
@@ -31,6 +32,8 @@ export const Endpoints = kind<Endpoints>({
   defaults: (endpoints) => {
     for (const { ports } of endpoints.subsets ?? []) for (const port of ports ?? []) port.protocol ??= 'TCP';
   },
+  validate: validateEndpoints,
+  deprecation: 'v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice',
   columns: [nameColumn, { name: 'Endpoints', value: format }, ageColumn],
 });
 

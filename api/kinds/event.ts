@@ -1,7 +1,7 @@
 import { age } from '../age.ts';
-import { bad } from '../field-error.ts';
 import { kind, type Column } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
+import { validateEvent } from '../validate-event.ts';
 
 export interface ObjectReference {
   apiVersion?: string;
@@ -68,13 +68,7 @@ export const Event = kind<Event>({
   generation: false,
   createOnUpdate: true,
   ttlSeconds: 3600,
-  validate: (event) => {
-    const where = event.involvedObject?.namespace ?? '';
-    const namespace = event.metadata.namespace ?? '';
-    return where === namespace || (where === '' && ['default', 'kube-system'].includes(namespace))
-      ? []
-      : [bad('involvedObject.namespace', where, 'does not match event.namespace')];
-  },
+  validate: validateEvent,
   columns: eventColumns,
   selectableFields: {
     'involvedObject.kind': (event) => event.involvedObject?.kind ?? '',

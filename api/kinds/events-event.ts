@@ -1,5 +1,6 @@
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
+import { validateNewEvent } from '../validate-event.ts';
 import { Event as CoreEvent, eventColumns, type ObjectReference } from './event.ts';
 
 /** `events.k8s.io/v1`: the same events under newer names. */
@@ -53,6 +54,7 @@ export const EventsEvent = kind<EventsEvent>({
     kind: CoreEvent as never,
     toStored: (objects) => objects.map((object) => ({ involvedObject: {}, ...renamed(object, names, 'v1') })),
     fromStored: (objects) => objects.map((object) => renamed(object, back, 'events.k8s.io/v1')),
+    validateNew: (event) => validateNewEvent(event as EventsEvent),
   },
   columns: eventColumns.map((column) => ({
     ...column,

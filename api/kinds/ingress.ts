@@ -1,7 +1,7 @@
 import { ageColumn, nameColumn, shortened } from '../columns.ts';
 import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
-import { validateIngress } from '../validate-ingress.ts';
+import { validateIngress, validateIngressClass } from '../validate-ingress.ts';
 
 export interface Ingress extends KubeObject {
   spec?: {
@@ -39,6 +39,7 @@ export const Ingress = kind<Ingress>({
     ingress.status = { loadBalancer: {} };
   },
   validate: validateIngress,
+  validateRules: (ingress, old) => (old ? [] : validateIngressClass(ingress)),
   columns: [
     nameColumn,
     { name: 'Class', value: ({ spec }) => spec?.ingressClassName ?? '<none>' },

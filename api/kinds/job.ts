@@ -65,6 +65,7 @@ export const Job = kind<Job>({
   plural: 'jobs',
   categories: ['all'],
   namespaced: true,
+  orphansDependents: true,
   subresources: ['status'],
   defaults: ({ metadata, spec }) => {
     if (!spec) return;

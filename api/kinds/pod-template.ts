@@ -4,6 +4,7 @@ import { kind } from '../kind.ts';
 import type { KubeObject } from '../meta.ts';
 import { defaultPodTemplate, type PodTemplate as Template } from '../pod-spec-defaults.ts';
 import { validatePodSpec } from '../pod-spec-validate.ts';
+import { validateTemplateMeta } from '../validate-meta.ts';
 import { containersIn } from '../workload.ts';
 
 export interface PodTemplate extends KubeObject {
@@ -18,7 +19,9 @@ export const PodTemplate = kind<PodTemplate>({
   namespaced: true,
   defaults: ({ template }) => defaultPodTemplate(template),
   validate: ({ template }) =>
-    template?.spec ? validatePodSpec(template.spec, 'template.spec') : [required('template.spec.containers')],
+    template?.spec
+      ? [...validateTemplateMeta(template, 'template'), ...validatePodSpec(template.spec, 'template.spec')]
+      : [required('template.spec.containers')],
   columns: [
     nameColumn,
     { name: 'Containers', value: ({ template }) => containersIn(template, (c) => c.name) },

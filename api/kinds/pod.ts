@@ -2,8 +2,9 @@ import { kind } from '../kind.ts';
 import type { Condition, KubeObject, LabelSelector } from '../meta.ts';
 import { podColumns } from '../pod-columns.ts';
 import { ephemeralContainers, resize } from '../pod-doors.ts';
-import { defaultPodSpec } from '../pod-spec-defaults.ts';
+import { defaultPod } from '../pod-spec-defaults.ts';
 import { validatePodSpec } from '../pod-spec-validate.ts';
+import { validateGatedPod } from '../pod-names-validate.ts';
 import { validatePodUpdate } from '../pod-update.ts';
 import { qosClass } from '../qos-class.ts';
 import { manifestAnnotations } from './names.ts';
@@ -51,6 +52,7 @@ export interface PodSpec {
   readinessGates?: { conditionType: string }[];
   schedulingGates?: { name: string }[];
   runtimeClassName?: string;
+  os?: { name: string };
   /** Devices, each by the claim that it is had by. */
   resourceClaims?: { name: string; resourceClaimName?: string; resourceClaimTemplateName?: string }[];
 }
@@ -357,8 +359,7 @@ export const Pod = kind<Pod>({
   doors: { ephemeralcontainers: ephemeralContainers, resize },
   defaults: (pod) => {
     pod.spec ??= { containers: [] };
-    defaultPodSpec(pod.spec);
-    (pod.spec as { enableServiceLinks?: boolean }).enableServiceLinks ??= true;
+    defaultPod(pod);
   },
   prepareCreate: (pod) => {
     pod.status = {
@@ -372,7 +373,7 @@ export const Pod = kind<Pod>({
     pod.status ??= {};
     pod.status.qosClass ??= old.status?.qosClass ?? qosClass(pod.spec);
   },
-  validate: (pod) => validatePodSpec(pod.spec, 'spec'),
+  validate: (pod) => [...validatePodSpec(pod.spec, 'spec'), ...validateGatedPod(pod)],
   validateUpdate: validatePodUpdate,
   gracePeriodSeconds: (pod) =>
     pod.spec.nodeName && !isTerminal(pod) ? Math.max(1, pod.spec.terminationGracePeriodSeconds ?? 30) : 0,

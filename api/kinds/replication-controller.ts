@@ -5,7 +5,7 @@ import type { Condition, KubeObject } from '../meta.ts';
 import { defaultPodTemplate, type PodTemplate } from '../pod-spec-defaults.ts';
 import { validatePodSpec } from '../pod-spec-validate.ts';
 import { notNegative } from '../rules.ts';
-import { validateLabels } from '../validate-meta.ts';
+import { validateLabels, validateTemplateMeta } from '../validate-meta.ts';
 import { containerColumns } from '../workload.ts';
 
 export interface ReplicationController extends KubeObject {
@@ -28,6 +28,7 @@ export const ReplicationController = kind<ReplicationController>({
   short: ['rc'],
   categories: ['all'],
   namespaced: true,
+  orphansDependents: true,
   subresources: ['status', 'scale'],
   defaults: ({ metadata, spec }) => {
     if (!spec) return;
@@ -65,6 +66,7 @@ function validateController({ spec }: ReplicationController): FieldError[] {
     ...(Object.entries(selector).every(([key, value]) => labels[key] === value)
       ? []
       : [bad(`${at}.metadata.labels`, labels, '`selector` does not match template `labels`')]),
+    ...validateTemplateMeta(spec?.template ?? {}, at),
     ...(template ? validatePodSpec(template, `${at}.spec`) : [required(at)]),
     ...(template && template.restartPolicy !== 'Always'
       ? [notSupported(`${at}.spec.restartPolicy`, template.restartPolicy, ['Always'])]

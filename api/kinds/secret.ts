@@ -23,6 +23,15 @@ const requiredKeys: Record<string, string[]> = {
   'kubernetes.io/ssh-auth': ['ssh-privatekey'],
 };
 
+/** Keys of which a typed secret must have one. */
+const anyKeys: Record<string, string[]> = { 'kubernetes.io/basic-auth': ['username', 'password'] };
+
+/** Keys whose values must be JSON. */
+const jsonKeys: Record<string, string> = {
+  'kubernetes.io/dockercfg': '.dockercfg',
+  'kubernetes.io/dockerconfigjson': '.dockerconfigjson',
+};
+
 /** A secret of this type says by an annotation whose token it holds; a controller fills in the rest. */
 const tokenType = 'kubernetes.io/service-account-token';
 const accountName = 'kubernetes.io/service-account.name';
@@ -57,6 +66,7 @@ export const Secret = kind<Secret>({
     if (size > maxDataBytes) errors.push(tooLong('data', maxDataBytes));
     for (const key of requiredKeys[secret.type ?? ''] ?? [])
       if (!Object.hasOwn(secret.data ?? {}, key)) errors.push(required(`data[${key}]`));
+    errors.push(...validateAny(secret), ...validateJson(secret));
     if (secret.type === tokenType && !secret.metadata.annotations?.[accountName])
       errors.push(required(`metadata.annotations[${accountName}]`));
     return errors;
@@ -77,3 +87,21 @@ export const Secret = kind<Secret>({
   ],
   selectableFields: { type: (secret) => secret.type ?? '' },
 });
+
+function validateAny({ type = '', data = {} }: Secret): FieldError[] {
+  const keys = anyKeys[type] ?? [];
+  return keys.some((key) => Object.hasOwn(data, key)) ? [] : keys.map((key) => required(`data[${key}]`));
+}
+
+/** Says nothing of what is in it. */
+function validateJson({ type = '', data = {} }: Secret): FieldError[] {
+  const key = jsonKeys[type];
+  if (key === undefined || !Object.hasOwn(data, key)) return [];
+  try {
+    const value: unknown = JSON.parse(Buffer.from(data[key]!, 'base64').toString());
+    if (typeof value === 'object' && !Array.isArray(value)) return [];
+  } catch {
+    // What is wrong where would tell of the secret.
+  }
+  return [bad(`data[${key}]`, '<secret contents redacted>', 'must be a JSON object')];
+}

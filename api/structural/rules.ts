@@ -3,13 +3,16 @@ import type { FieldError } from '../kind.ts';
 import { celError, celText, compileCel, type CelProgram } from './cel.ts';
 import { toCel } from './cel-values.ts';
 import { isObject, memberSchema, type StructuralSchema, type ValidationRule } from './schema.ts';
-import { elementKey } from './correlate.ts';
+import { equal } from '../../lib/equal.ts';
+import { itemsBefore, memberBefore } from './correlate.ts';
 import { join, typeOf } from './validate.ts';
 
 interface CompiledRule {
   rule: ValidationRule;
   test: CelProgram;
   message: CelProgram | undefined;
+  /** It asks what was there before. */
+  asksOld: boolean;
   /** A rule on the change: it holds where there is no old value. */
   isTransition: boolean;
 }
@@ -20,12 +23,16 @@ function rulesOf({ 'x-kubernetes-validations': rules }: StructuralSchema): reado
   if (!rules) return [];
   const known = compiled.get(rules);
   if (known) return known;
-  const made = rules.map((rule) => ({
-    rule,
-    test: compileCel(rule.rule),
-    message: rule.messageExpression ? compileCel(rule.messageExpression) : undefined,
-    isTransition: /\boldSelf\b/.test(rule.rule) && !rule.optionalOldSelf,
-  }));
+  const made = rules.map((rule) => {
+    const asksOld = /\boldSelf\b/.test(rule.rule);
+    return {
+      rule,
+      test: compileCel(rule.rule),
+      message: rule.messageExpression ? compileCel(rule.messageExpression) : undefined,
+      asksOld,
+      isTransition: asksOld && !rule.optionalOldSelf,
+    };
+  });
   compiled.set(rules, made);
   return made;
 }
@@ -37,35 +44,35 @@ export function hasRules(schema: StructuralSchema): boolean {
   return below.some((one) => isObject(one) && hasRules(one as StructuralSchema));
 }
 
-/** What breaks the CEL rules of the schema; `old` is what was at the same place before, undefined when nothing was. */
-export function validateByRules(value: unknown, old: unknown, schema: StructuralSchema, field: string): FieldError[] {
-  const errors: FieldError[] = [];
+/**
+ * What breaks the CEL rules of the schema; `old` is what was at the same place before, undefined when nothing was. What has
+ * not changed may break a rule: it was there before the rule.
+ */
+export const validateByRules = (value: unknown, old: unknown, schema: StructuralSchema, field: string): FieldError[] =>
+  brokenBelow(value, old, schema, field).map(({ error }) => error);
+
+interface Broken {
+  error: FieldError;
+  rule: CompiledRule;
+}
+
+function brokenBelow(value: unknown, old: unknown, schema: StructuralSchema, field: string): Broken[] {
+  const found: Broken[] = [];
   for (const rule of rulesOf(schema)) {
     const error = broken(rule, value, old, schema, field);
-    if (error) errors.push(error);
+    if (error) found.push({ error, rule });
   }
   if (Array.isArray(value) && schema.items) {
-    const before = byKey(old, schema);
+    const before = itemsBefore(old, schema);
     for (const [i, item] of value.entries())
-      errors.push(...validateByRules(item, before.get(elementKey(item, schema) ?? ''), schema.items, `${field}[${i}]`));
+      found.push(...brokenBelow(item, before(item), schema.items, `${field}[${i}]`));
   } else if (isObject(value))
     for (const [name, member] of Object.entries(value)) {
       const own = memberSchema(schema, name);
       if (own !== undefined && own !== true)
-        errors.push(...validateByRules(member, isObject(old) ? old[name] : undefined, own, join(field, name)));
+        found.push(...brokenBelow(member, memberBefore(old, name), own, join(field, name)));
     }
-  return errors;
-}
-
-/** Items of a list that is a map by its keys are the same item as before; those of other lists are not compared. */
-function byKey(old: unknown, schema: StructuralSchema): Map<string, unknown> {
-  const items = new Map<string, unknown>();
-  if (Array.isArray(old))
-    for (const item of old) {
-      const key = elementKey(item, schema);
-      if (key !== undefined) items.set(key, item);
-    }
-  return items;
+  return found.length > 0 && equal(value, old) ? found.filter(({ rule }) => rule.asksOld) : found;
 }
 
 function broken(

@@ -2,11 +2,20 @@ import { RE2JS } from 're2js';
 import { bad, duplicate, notSupported, required, tooLong, tooMany } from '../field-error.ts';
 import type { FieldError } from '../kind.ts';
 import { equal } from '../../lib/equal.ts';
+import { itemsBefore, memberBefore } from './correlate.ts';
 import { hasFormat } from './formats.ts';
 import { isObject, memberSchema, type StructuralSchema } from './schema.ts';
 
-/** What breaks the schema, in Kubernetes' words and with its paths. */
-export function validateBySchema(value: unknown, schema: StructuralSchema, field: string): FieldError[] {
+/**
+ * What breaks the schema, in Kubernetes' words and with its paths. What has not changed from `old` may break it: it was there
+ * before the schema. https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-ratcheting
+ */
+export function validateBySchema(value: unknown, schema: StructuralSchema, field: string, old?: unknown): FieldError[] {
+  const errors = broken(value, schema, field, old);
+  return errors.length > 0 && old !== undefined && equal(value, old) ? [] : errors;
+}
+
+function broken(value: unknown, schema: StructuralSchema, field: string, old: unknown): FieldError[] {
   if (value === null && schema.nullable) return [];
   const type = typeOf(value);
   const wanted = schema['x-kubernetes-int-or-string'] ? ['integer', 'string'] : schema.type ? [schema.type] : [];
@@ -14,7 +23,7 @@ export function validateBySchema(value: unknown, schema: StructuralSchema, field
     const shown = value === null ? 'null' : type;
     return [bad(field, shown, `${field} in body must be of type ${wanted.join(',')}: ${JSON.stringify(shown)}`)];
   }
-  return [...ofType(value, schema, field), ...enumErrors(value, schema, field), ...combined(value, schema, field)];
+  return [...ofType(value, schema, field, old), ...enumErrors(value, schema, field), ...combined(value, schema, field)];
 }
 
 export function typeOf(value: unknown): string {
@@ -24,11 +33,11 @@ export function typeOf(value: unknown): string {
   return typeof value;
 }
 
-function ofType(value: unknown, schema: StructuralSchema, field: string): FieldError[] {
+function ofType(value: unknown, schema: StructuralSchema, field: string, old: unknown): FieldError[] {
   if (typeof value === 'string') return stringErrors(value, schema, field);
   if (typeof value === 'number') return numberErrors(value, schema, field);
-  if (Array.isArray(value)) return arrayErrors(value, schema, field);
-  return isObject(value) ? objectErrors(value, schema, field) : [];
+  if (Array.isArray(value)) return arrayErrors(value, schema, field, old);
+  return isObject(value) ? objectErrors(value, schema, field, old) : [];
 }
 
 function enumErrors(value: unknown, { enum: choices }: StructuralSchema, field: string): FieldError[] {
@@ -80,7 +89,7 @@ function numberErrors(value: number, schema: StructuralSchema, field: string): F
   return errors;
 }
 
-function arrayErrors(list: unknown[], schema: StructuralSchema, field: string): FieldError[] {
+function arrayErrors(list: unknown[], schema: StructuralSchema, field: string, old: unknown): FieldError[] {
   const { minItems, maxItems, uniqueItems, items } = schema;
   const errors: FieldError[] = [];
   if (minItems !== undefined && list.length < minItems)
@@ -89,7 +98,10 @@ function arrayErrors(list: unknown[], schema: StructuralSchema, field: string): 
   if (uniqueItems && list.some((item, i) => list.slice(0, i).some((other) => equal(item, other))))
     errors.push(bad(field, list, `${field} in body shouldn't contain duplicates`));
   errors.push(...keyErrors(list, schema, field));
-  if (items) for (const [i, item] of list.entries()) errors.push(...validateBySchema(item, items, `${field}[${i}]`));
+  const before = itemsBefore(old, schema);
+  if (items)
+    for (const [i, item] of list.entries())
+      errors.push(...validateBySchema(item, items, `${field}[${i}]`, before(item)));
   return errors;
 }
 
@@ -112,7 +124,12 @@ function keyErrors(list: unknown[], schema: StructuralSchema, field: string): Fi
   return errors;
 }
 
-function objectErrors(object: Record<string, unknown>, schema: StructuralSchema, field: string): FieldError[] {
+function objectErrors(
+  object: Record<string, unknown>,
+  schema: StructuralSchema,
+  field: string,
+  old: unknown,
+): FieldError[] {
   const { minProperties, maxProperties } = schema;
   const count = Object.keys(object).length;
   const errors: FieldError[] = [];
@@ -122,7 +139,8 @@ function objectErrors(object: Record<string, unknown>, schema: StructuralSchema,
   if (maxProperties !== undefined && count > maxProperties) errors.push(tooMany(field, count, maxProperties));
   for (const [name, value] of Object.entries(object)) {
     const own = memberSchema(schema, name);
-    if (own !== undefined && own !== true) errors.push(...validateBySchema(value, own, join(field, name)));
+    if (own !== undefined && own !== true)
+      errors.push(...validateBySchema(value, own, join(field, name), memberBefore(old, name)));
   }
   return errors;
 }

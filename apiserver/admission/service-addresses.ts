@@ -10,26 +10,44 @@ import { chooseFamilies, type ServiceRanges } from './service-families.ts';
 
 const ipPrefix = '/registry/allocations/clusterips/';
 const portPrefix = '/registry/allocations/nodeports/';
-const firstPort = 30000;
-const lastPort = 32767;
 const tries = 64;
 
 /**
  * Gives Services their cluster IPs and node ports. Each one taken is a key of its own in the store, created only if it
  * is not there, so that no two apiservers ever give out the same.
  */
-export const serviceAddresses = (store: Store, cidrs: readonly string[]): AdmissionRule => {
-  const ranges = rangesOf(cidrs);
+export const serviceAddresses = (store: Store, cidrs: readonly string[], nodePorts: string): AdmissionRule => {
+  const pools = { ranges: rangesOf(cidrs), ports: portRangeOf(nodePorts) };
   const candidates = new Candidates(store);
   return {
     name: 'ServiceAddresses',
-    mutate: (request) => (isService(request) ? assign(candidates, ranges, request) : undefined),
-    allocate: (request) => (isService(request) ? take(store, ranges, request) : Promise.resolve(undefined)),
+    mutate: (request) => (isService(request) ? assign(candidates, pools, request) : undefined),
+    allocate: (request) => (isService(request) ? take(store, pools, request) : Promise.resolve(undefined)),
     released: async (request) => {
       if (isService(request)) await giveBack(store, request);
     },
   };
 };
+
+/** What is given out. */
+interface Pools {
+  ranges: ServiceRanges;
+  ports: PortRange;
+}
+
+interface PortRange {
+  first: number;
+  last: number;
+}
+
+/** `30000-32767`. Throws an Error in words. */
+export function portRangeOf(text: string): PortRange {
+  const [, from, to] = /^(\d+)-(\d+)$/.exec(text) ?? [];
+  const range = { first: Number(from), last: Number(to) };
+  if (!(range.first >= 1 && range.first <= range.last && range.last <= 65535))
+    throw new Error(`--service-node-port-range: expected ports such as 30000-32767, got "${text}"`);
+  return range;
+}
 
 /** One range, or one of each family; the first is that of Services that do not say. Throws an Error in words. */
 export function rangesOf(cidrs: readonly string[]): ServiceRanges {
@@ -52,16 +70,16 @@ const wantsPorts = ({ spec }: Service): boolean =>
   spec.type === 'NodePort' || (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false);
 
 /** Fills in free ones where the user named none. They are only looked for here; `take` decides. */
-async function assign(candidates: Candidates, ranges: ServiceRanges, request: AdmissionRequest): Promise<void> {
+async function assign(candidates: Candidates, { ranges, ports }: Pools, request: AdmissionRequest): Promise<void> {
   const { spec } = request.object as Service;
   if (request.operation === 'delete' || !spec) return;
   if (spec.type !== 'ExternalName') await assignAddresses(candidates, ranges, request);
   const chosen = () => new Set(portsOf(request.object as Service));
   for (const port of spec.ports ?? []) {
-    if (wantsPorts(request.object as Service)) port.nodePort ||= await freePort(candidates, chosen());
+    if (wantsPorts(request.object as Service)) port.nodePort ||= await freePort(candidates, ports, chosen());
     else if (!port.nodePort || request.operation === 'update') delete port.nodePort;
   }
-  if (needsHealthCheckPort(spec)) spec.healthCheckNodePort ||= await freePort(candidates, chosen());
+  if (needsHealthCheckPort(spec)) spec.healthCheckNodePort ||= await freePort(candidates, ports, chosen());
 }
 
 async function assignAddresses(
@@ -135,9 +153,13 @@ async function freeAddress(candidates: Candidates, range: Cidr): Promise<string>
   throw internalError('failed to allocate a serviceIP: range is full');
 }
 
-async function freePort(candidates: Candidates, chosen: ReadonlySet<number>): Promise<number> {
+async function freePort(
+  candidates: Candidates,
+  { first, last }: PortRange,
+  chosen: ReadonlySet<number>,
+): Promise<number> {
   for (let i = 0; i < tries; i++) {
-    const port = randomInt(firstPort, lastPort + 1);
+    const port = randomInt(first, last + 1);
     if (!chosen.has(port) && (await candidates.take(portPrefix + port))) return port;
   }
   throw internalError('failed to allocate a nodePort: range is full');
@@ -152,7 +174,7 @@ const portsOf = (service: Service | undefined): number[] => [
   ),
 ];
 
-async function take(store: Store, ranges: ServiceRanges, request: AdmissionRequest): Promise<() => Promise<void>> {
+async function take(store: Store, { ranges, ports }: Pools, request: AdmissionRequest): Promise<() => Promise<void>> {
   const service = request.object as Service;
   const old = request.old as Service | undefined;
   const refusal = (field: string, value: unknown, why: string) =>
@@ -194,11 +216,11 @@ async function take(store: Store, ranges: ServiceRanges, request: AdmissionReque
     ];
     for (const [field, nodePort] of wanted) {
       if (!nodePort || before.includes(nodePort) || taken.includes(portPrefix + nodePort)) continue;
-      if (nodePort < firstPort || nodePort > lastPort)
+      if (nodePort < ports.first || nodePort > ports.last)
         throw refusal(
           field,
           nodePort,
-          `provided port is not in the valid range. The range of valid ports is ${firstPort}-${lastPort}`,
+          `provided port is not in the valid range. The range of valid ports is ${ports.first}-${ports.last}`,
         );
       await claim(portPrefix + nodePort, field, nodePort, 'provided port is already allocated');
     }

@@ -49,8 +49,9 @@ function owned(set: FieldSet, kind: Kind, subresource: string): FieldSet {
   const left = difference(set, unowned);
   if (!kind.subresources.includes('status')) return left;
   if (subresource === 'status') {
+    // Of custom resources this door changes no metadata.
     for (const element of left.children.keys())
-      if (element !== 'f:status' && element !== 'f:metadata') left.drop(element);
+      if (element !== 'f:status' && (element !== 'f:metadata' || kind.schema)) left.drop(element);
   } else left.drop('f:status');
   return left;
 }

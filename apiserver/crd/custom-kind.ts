@@ -58,6 +58,7 @@ export function customKind(crd: Readonly<CustomResourceDefinition>, version: Cus
   const { names } = spec;
   const schema = version.schema?.openAPIV3Schema ?? { type: 'object' };
   const { status, scale } = version.subresources ?? {};
+  const asSeen = (object: KubeObject) => shown(object, crd, version);
   const subresources: Subresource[] = [...(status ? ['status' as const] : []), ...(scale ? ['scale' as const] : [])];
   return makeKind<KubeObject>({
     group: spec.group,
@@ -76,8 +77,9 @@ export function customKind(crd: Readonly<CustomResourceDefinition>, version: Cus
       fillDefaults(object, schema);
       dropNulls(object, schema);
     },
-    validate: (object) => withoutPrefix(validateBySchema(shown(object), shownSchema(schema), '')),
+    validate: (object, old) => withoutPrefix(validateBySchema(asSeen(object), schema, '', old && asSeen(old))),
     ...rulesOf(schema),
+    prepareStatus: keepMetadata,
     columns: columnsOf(version.additionalPrinterColumns),
     ...(version.selectableFields?.length ? { selectableFields: selectable(version.selectableFields) } : {}),
     ...(version.deprecated ? { deprecation: version.deprecationWarning ?? deprecationOf(crd, version.name) } : {}),
@@ -98,6 +100,13 @@ export function customKind(crd: Readonly<CustomResourceDefinition>, version: Cus
   });
 }
 
+/** Through /status nothing of metadata is changed either, unlike that of built-in kinds; who owns what is noted there. */
+function keepMetadata(object: KubeObject, old: KubeObject): void {
+  const { managedFields } = object.metadata;
+  const { managedFields: _managedFields, resourceVersion: _resourceVersion, ...kept } = old.metadata;
+  object.metadata = { ...structuredClone(kept), ...(managedFields ? { managedFields } : {}) };
+}
+
 /** Names the version to use instead, if there is one that clients would prefer. */
 function deprecationOf({ spec }: CustomResourceDefinition, version: string): string {
   const [better] = spec.versions
@@ -112,16 +121,13 @@ function deprecationOf({ spec }: CustomResourceDefinition, version: string): str
 const members = (path: string): string[] => path.split('.').filter(Boolean);
 
 /** metadata is checked as every object's is; what the schema says of it may only narrow names. */
-const shownSchema = (schema: StructuralSchema): StructuralSchema => {
-  const { metadata: _metadata, apiVersion: _apiVersion, kind: _kind, ...properties } = schema.properties ?? {};
+const shown = (object: KubeObject, crd: Readonly<CustomResourceDefinition>, version: CustomVersion): object => {
+  const { name, generateName } = object.metadata;
   return {
-    ...schema,
-    properties,
-    required: (schema.required ?? []).filter((name) => !['metadata', 'apiVersion', 'kind'].includes(name)),
+    ...{ apiVersion: `${crd.spec.group}/${version.name}`, kind: crd.spec.names.kind, ...object },
+    metadata: { ...(name ? { name } : {}), ...(generateName ? { generateName } : {}) },
   };
 };
-
-const shown = ({ metadata: _metadata, apiVersion: _apiVersion, kind: _kind, ...rest }: KubeObject): object => rest;
 
 const withoutPrefix = <T extends { field: string; detail: string }>(errors: T[]): T[] =>
   errors.map((error) => (error.field === '' ? { ...error, field: '<nil>', detail: error.detail.trimStart() } : error));
@@ -180,16 +186,16 @@ function publishedSchema(schema: StructuralSchema): Schema {
 }
 
 function columnsOf(columns: CustomColumn[] | undefined): Column<KubeObject>[] {
-  if (!columns?.length) return [nameColumn, ageColumn];
+  if (!columns?.length) return [nameColumn, { ...ageColumn, type: 'date' }];
   return [nameColumn, ...columns.map(columnOf)];
 }
 
 function columnOf({ name, type, jsonPath, format, description, priority }: CustomColumn): Column<KubeObject> {
   return {
     name,
-    type: (type === 'date' ? 'string' : type) as NonNullable<Column<KubeObject>['type']>,
+    type: type as NonNullable<Column<KubeObject>['type']>,
     ...(format ? { format } : {}),
-    ...(description ? { description } : {}),
+    description: description ?? `Custom resource definition column (in JSONPath format): ${jsonPath}`,
     ...(priority ? { priority } : {}),
     value: (object, now) => cell(at(object, jsonPath), type, now),
   };

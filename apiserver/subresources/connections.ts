@@ -30,17 +30,19 @@ export class Connections {
     const target = await this.#target(call, request);
     if (isProxy && call.rest === '' && ['GET', 'HEAD'].includes(call.method)) return toRoot(request, response);
     if (!isProxy && call.subresource !== 'log') throw badRequest('Upgrade request required');
+    if (!target) return void (response as ServerResponse).writeHead(204).end();
     await passOn(target, request, response, call.signal);
   }
 
   /** Requests that leave HTTP. */
   async upgrade(call: Call, request: IncomingMessage, socket: TLSSocket, head: Buffer): Promise<void> {
     const target = await this.#target(call, request);
+    if (!target) throw badRequest(`pod ${call.name} does not have a host assigned`);
     if (call.subresource === 'log') return openLogSocket(target, request, socket, head, call.signal);
     await passUpgrade(target, request, socket, head, call.signal);
   }
 
-  async #target(call: Call, request: RawRequest): Promise<Target> {
+  async #target(call: Call, request: RawRequest): Promise<Target | undefined> {
     await admitConnection(this.#registry, call);
     return call.subresource === 'proxy' ? this.#objects.target(call, request.url!) : this.#kubelets.ofPod(call);
   }

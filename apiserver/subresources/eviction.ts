@@ -1,11 +1,13 @@
+import type { Kind } from '../../api/kind.ts';
 import type { Pod } from '../../api/kinds/pod.ts';
-import type { KubeObject } from '../../api/meta.ts';
+import type { Condition, KubeObject } from '../../api/meta.ts';
 import { badRequest, notFound } from '../../api/status.ts';
 import { type BodyType, decodeBody } from '../body.ts';
 import { keyIn, type Answer, type Call } from '../call.ts';
+import { withCondition } from '../conditions.ts';
 import type { Registry } from '../registry.ts';
 import { spendDisruption } from './disruption-budget.ts';
-import { deleteObject } from '../verbs/delete.ts';
+import { checkPreconditions, deleteObject, type DeleteOptions } from '../verbs/delete.ts';
 import { readDryRun, writeOptions } from '../write-options.ts';
 
 interface Eviction extends KubeObject {
@@ -36,7 +38,7 @@ export async function evict(registry: Registry, call: Call): Promise<Answer> {
   await registry.admit('delete', call.kind, entry.copy(), { ...common, dryRun, body: object });
   const { gracePeriodSeconds, preconditions } = object.deleteOptions ?? {};
   await spendDisruption(registry, entry.object as Readonly<Pod>, { ...common, dryRun });
-  await deleteObject(registry, call.kind, key, {
+  const options: DeleteOptions = {
     ...common,
     dryRun,
     admitted: true,
@@ -44,6 +46,26 @@ export async function evict(registry: Registry, call: Call): Promise<Answer> {
     propagation: undefined,
     uid: preconditions?.uid,
     resourceVersion: preconditions?.resourceVersion,
-  });
+  };
+  await deleteObject(registry, call.kind, key, dryRun ? options : await announce(registry, call.kind, key, options));
   return { code: 201, value: { kind: 'Status', apiVersion: 'v1', metadata: {}, status: 'Success', code: 201 } };
+}
+
+const evicted: Condition = {
+  type: 'DisruptionTarget',
+  status: 'True',
+  reason: 'EvictionByEvictionAPI',
+  message: 'Eviction API: evicting',
+};
+
+/** Says in the pod's conditions why it ends, for the policies of Jobs; the options are those for the pod as it is then. */
+async function announce(registry: Registry, kind: Kind, key: string, options: DeleteOptions): Promise<DeleteOptions> {
+  const { object } = await registry.update(kind, key, 'status', options, (current) => {
+    checkPreconditions(kind, current, options);
+    const { status = {} } = current as Pod;
+    status.conditions = withCondition(status.conditions, evicted, Date.now());
+    return { ...current, status } as KubeObject;
+  });
+  const { resourceVersion } = object.metadata;
+  return options.resourceVersion !== undefined && resourceVersion ? { ...options, resourceVersion } : options;
 }

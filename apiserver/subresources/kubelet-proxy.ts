@@ -54,15 +54,18 @@ export class KubeletProxy {
     return JSON.parse(text) as unknown;
   }
 
-  /** Where a call on a pod's log or streams leads. */
-  async ofPod(call: Call): Promise<Target> {
+  /** Where a call on a pod's log or streams leads; undefined for the log of a pod without a node, which is empty. */
+  async ofPod(call: Call): Promise<Target | undefined> {
     const entry = await this.#registry.read(call.kind, keyIn(call.kind, call.namespace, call.name));
     if (!entry) throw notFound(Pod, call.name);
     const pod = entry.object as Pod;
     const query = new URLSearchParams(call.query);
     const container =
       call.subresource === 'portforward' ? '' : chooseContainer(pod, query.get('container') ?? '', call.name);
-    if (!pod.spec.nodeName) throw badRequest(`pod ${call.name} does not have a host assigned`);
+    if (!pod.spec.nodeName) {
+      if (call.subresource === 'log') return undefined;
+      throw badRequest(`pod ${call.name} does not have a host assigned`);
+    }
     const place = `${encodeURIComponent(call.namespace)}/${encodeURIComponent(call.name)}`;
     query.delete('container');
     const paths: Record<string, string> = {

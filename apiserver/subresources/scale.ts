@@ -6,10 +6,11 @@ import { formatSelector, fromLabelSelector } from '../../api/selector.ts';
 import { decodeBody } from '../body.ts';
 import { keyIn, type Answer, type Call } from '../call.ts';
 import type { Registry } from '../registry.ts';
+import { applyToLive, readConfiguration } from '../verbs/apply.ts';
 import { get } from '../verbs/get.ts';
 import { patcher } from '../verbs/patch.ts';
 import { isRecord, setMember, type Json } from '../patch/json.ts';
-import { writeOptions } from '../write-options.ts';
+import { applyType, mediaType, writeOptions } from '../write-options.ts';
 
 /** Where a kind keeps the parts of its scale; custom ones say so themselves. */
 const usualPaths = { replicas: ['spec', 'replicas'], current: ['status', 'replicas'], selector: ['spec', 'selector'] };
@@ -34,6 +35,7 @@ export async function scale(registry: Registry, call: Call): Promise<Answer> {
     if (!('entry' in answer)) throw notFound(kind, name);
     return { code: 200, value: scaleOf(answer.entry.object, kind) };
   }
+  if (call.method === 'PATCH' && mediaType(call) === applyType) return applyScale(registry, call);
   const wanted = call.method === 'PUT' ? asBody(call) : asPatch(call);
   const entry = await registry.update(kind, keyIn(kind, namespace, name), 'main', writeOptions(call), (current) => {
     const next = wanted(scaleOf(current, kind));
@@ -43,6 +45,16 @@ export async function scale(registry: Registry, call: Call): Promise<Answer> {
     return current;
   });
   return { code: 200, value: scaleOf(entry.object, kind) };
+}
+
+/** What is applied to a scale is applied to the replicas of its object, and owned there. */
+async function applyScale(registry: Registry, call: Call): Promise<Answer> {
+  const { kind } = call;
+  const applied = readConfiguration(call, scaleType) as Scale;
+  const config: KubeObject = { apiVersion: kind.apiVersion, kind: kind.kind, metadata: applied.metadata };
+  if (applied.spec?.replicas !== undefined) rescale(config, applied, kind);
+  const { object } = await applyToLive(registry, call, config, 'main');
+  return { code: 200, value: scaleOf(object, kind) };
 }
 
 /** Gives an object the replicas that its scale says. Throws 422. */

@@ -1,8 +1,9 @@
 import type { KubeObject } from '../../api/meta.ts';
 import { badRequest, conflict, isAlreadyExists, isNotFound, modified } from '../../api/status.ts';
 import { applyConfiguration, type Writer } from '../apply/ownership.ts';
-import { bodyTypeOf, decodeBody, type Decoded } from '../body.ts';
+import { bodyTypeOf, decodeBody, type BodyType, type Decoded } from '../body.ts';
 import { keyIn, writerOf, type Answer, type Call } from '../call.ts';
+import type { Entry } from '../encoding.ts';
 import type { Door, Registry } from '../registry.ts';
 import { writeOptions } from '../write-options.ts';
 
@@ -11,27 +12,34 @@ const attempts = 5;
 
 /** PATCH of the type apply: the object is made when it is not there. https://kubernetes.io/docs/reference/using-api/server-side-apply/ */
 export async function apply(registry: Registry, call: Call, door: Door = 'main'): Promise<Answer> {
-  const { kind, namespace, name } = call;
+  const { kind, namespace } = call;
   const options = { ...writeOptions(call), applied: true };
   const config = readConfiguration(call);
-  const force = call.query.get('force') === 'true';
   for (let attempt = 1; ; attempt++) {
-    const writer = writerOf(options, Date.now());
     try {
-      const entry = await registry.update(kind, keyIn(kind, namespace, name), door, options, (live) =>
-        lay(live, config, call, writer, force),
-      );
-      return { code: 200, kind, entry };
+      return { code: 200, kind, entry: await applyToLive(registry, call, config, door) };
     } catch (error) {
       if (!isNotFound(error) || door !== 'main') throw error;
     }
     try {
+      const writer = writerOf(options, Date.now());
       const entry = await registry.create(kind, fresh(config, call, writer), namespace, options);
       return { code: 201, kind, entry };
     } catch (error) {
       if (!isAlreadyExists(error) || attempt === attempts) throw error;
     }
   }
+}
+
+/** Lays a configuration over the object that is there. */
+export function applyToLive(registry: Registry, call: Call, config: KubeObject, door: Door): Promise<Entry> {
+  const { kind, namespace, name } = call;
+  const options = { ...writeOptions(call), applied: true };
+  const writer = writerOf(options, Date.now());
+  const force = call.query.get('force') === 'true';
+  return registry.update(kind, keyIn(kind, namespace, name), door, options, (live) =>
+    lay(live, config, call, writer, force),
+  );
 }
 
 function lay(live: KubeObject, config: KubeObject, { kind, name }: Call, writer: Writer, force: boolean): KubeObject {
@@ -59,9 +67,10 @@ function fresh(config: KubeObject, { kind, name }: Call, writer: Writer): KubeOb
   return applyConfiguration(kind, empty, structuredClone(config), writer, true);
 }
 
-function readConfiguration(call: Call): KubeObject {
+/** The body of an apply; `type` is what it must be an object of. */
+export function readConfiguration(call: Call, type: BodyType = bodyTypeOf(call.kind)): KubeObject & { spec?: object } {
   const { kind, name, namespace } = call;
-  const decoded = decodeBody<KubeObject & { spec?: object }>('application/yaml', call.body, bodyTypeOf(kind));
+  const decoded = decodeBody<KubeObject & { spec?: object }>('application/yaml', call.body, type);
   refuseUnknown(decoded, call);
   const { object } = decoded;
   const { metadata } = object;

@@ -2,7 +2,7 @@ import type { Answer, Call } from '../call.ts';
 import { isNotFound } from '../../api/status.ts';
 import type { Entry } from '../encoding.ts';
 import type { Registry } from '../registry.ts';
-import { deleteObject, deleteOptions } from './delete.ts';
+import { deleteObject, deleteOptions, warnOfOrphans } from './delete.ts';
 import { list } from './list.ts';
 
 const inFlight = 8;
@@ -11,6 +11,7 @@ const inFlight = 8;
 export async function deleteCollection(registry: Registry, call: Call): Promise<Answer> {
   const { kind } = call;
   const options = deleteOptions(call);
+  warnOfOrphans(kind, options);
   const answer = await list(registry, call);
   if (!('list' in answer)) return answer;
   const waiting = [...answer.list.entries];

@@ -12,6 +12,8 @@ import { badOptions, readDryRun, writeOptions } from '../write-options.ts';
 export interface DeleteOptions extends WriteOptions {
   gracePeriodSeconds: number | undefined;
   propagation: 'Background' | 'Foreground' | 'Orphan' | undefined;
+  /** Said in the old way, orphanDependents=false: the answer tells whether the object is gone. */
+  wantsToKnow?: boolean;
   uid: string | undefined;
   resourceVersion: string | undefined;
 }
@@ -22,8 +24,18 @@ export async function remove(registry: Registry, call: Call): Promise<Answer> {
   const options = deleteOptions(call);
   if (isNamespace(kind) && immortalNamespaces.has(name))
     throw forbidden(kind, name, 'this namespace may not be deleted');
+  warnOfOrphans(kind, options);
   const { entry, gone } = await deleteObject(registry, kind, keyIn(kind, namespace, name), options);
-  return gone && !returnsObject(kind) ? success(kind, entry.object) : { code: 200, kind, entry };
+  if (gone && !returnsObject(kind)) return success(kind, entry.object);
+  return { code: !gone && options.wantsToKnow ? 202 : 200, kind, entry };
+}
+
+/** Pods of Jobs that stay behind are what nobody expects. */
+export function warnOfOrphans(kind: Kind, { propagation, warn }: DeleteOptions): void {
+  if (propagation === undefined && kind.group === 'batch' && kind.orphansDependents)
+    warn?.(
+      'child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them or set propagationPolicy=Orphan to suppress this warning',
+    );
 }
 
 /** These kinds answer a deletion with the object as it was. */
@@ -80,6 +92,7 @@ export function deleteOptions(call: Call): DeleteOptions {
     dryRun: common.dryRun || readDryRun(body.dryRun ?? []),
     gracePeriodSeconds: body.gracePeriodSeconds ?? (grace === null ? undefined : Number(grace)),
     propagation: policy ?? (orphan === undefined ? undefined : orphan ? 'Orphan' : 'Background'),
+    wantsToKnow: orphan === false,
     uid: body.preconditions?.uid,
     resourceVersion: body.preconditions?.resourceVersion,
   };
@@ -150,7 +163,8 @@ async function tryDelete(
   return { entry, gone: false };
 }
 
-function checkPreconditions(kind: Kind, { metadata }: Readonly<KubeObject>, options: DeleteOptions): void {
+/** Throws 409 where the object is not the one that is meant. */
+export function checkPreconditions(kind: Kind, { metadata }: Readonly<KubeObject>, options: DeleteOptions): void {
   const name = metadata.name ?? '';
   if (options.uid !== undefined && options.uid !== metadata.uid)
     throw conflict(
@@ -189,7 +203,9 @@ function finalizersAfter(kind: Kind, { metadata }: Readonly<KubeObject>, { propa
     case 'Background':
       return others;
     default:
-      return own;
+      return kind.orphansDependents && !metadata.deletionTimestamp && others.length === own.length
+        ? [...own, 'orphan']
+        : own;
   }
 }
 

@@ -31,6 +31,7 @@ const isUntouchable = ({ group, plural }: Kind): boolean =>
 export function mutatingWebhooks(world: World, caller: WebhookCaller): AdmissionRule {
   return {
     name: 'MutatingAdmissionWebhook',
+    isForeign: true,
     mutate: (request) => {
       const webhooks = webhooksOf(world, MutatingWebhookConfiguration, request);
       return webhooks.length > 0 ? mutateAll(webhooks, request, world, caller) : undefined;
@@ -67,13 +68,14 @@ function webhooksOf(world: World, kind: { group: string; plural: string }, reque
     }));
 }
 
-/** In order; those that ask for it once more when a later one changed the object. */
+/** In order; those that ask for it once more when a later one changed the object. True when one changed it. */
 async function mutateAll(
   webhooks: readonly Placed[],
   request: AdmissionRequest,
   world: World,
   caller: WebhookCaller,
-): Promise<void> {
+): Promise<boolean> {
+  const first = JSON.stringify(subjectOf(request));
   const seen = new Map<Placed, string>();
   for (const one of webhooks)
     if (await mutateBy(one, request, world, caller)) seen.set(one, JSON.stringify(subjectOf(request)));
@@ -81,6 +83,7 @@ async function mutateAll(
   for (const [{ webhook, place }, after] of seen)
     if (webhook.reinvocationPolicy === 'IfNeeded' && after !== last)
       await mutateBy({ webhook, place: { ...place, round: 1 } }, request, world, caller);
+  return seen.size > 0 && JSON.stringify(subjectOf(request)) !== first;
 }
 
 /** True when the webhook was asked. */

@@ -21,6 +21,7 @@ const type = 'MutatingAdmissionPolicy';
 export function mutatingPolicies(world: World): AdmissionRule {
   return {
     name: type,
+    isForeign: true,
     mutate: (request) => {
       if (operationOf(request) === 'DELETE') return undefined;
       const bound = concerned(MutatingAdmissionPolicy, MutatingAdmissionPolicyBinding, request, world);
@@ -29,8 +30,9 @@ export function mutatingPolicies(world: World): AdmissionRule {
   };
 }
 
-/** In order; those that ask for it once more when a later one changed the object. */
-async function mutateAll(bound: readonly Bound[], request: AdmissionRequest): Promise<void> {
+/** In order; those that ask for it once more when a later one changed the object. True when one changed it. */
+async function mutateAll(bound: readonly Bound[], request: AdmissionRequest): Promise<boolean> {
+  const first = JSON.stringify(subjectOf(request));
   const seen = new Map<Bound, string>();
   for (const one of bound) {
     await mutateBy(one, request);
@@ -39,6 +41,7 @@ async function mutateAll(bound: readonly Bound[], request: AdmissionRequest): Pr
   const last = JSON.stringify(subjectOf(request));
   for (const [one, after] of seen)
     if (one.policy.spec.reinvocationPolicy === 'IfNeeded' && after !== last) await mutateBy(one, request);
+  return JSON.stringify(subjectOf(request)) !== first;
 }
 
 /** Every mutation sees what those before it made. */

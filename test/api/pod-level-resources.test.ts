@@ -1,6 +1,6 @@
 import { describe, expect, test } from '@jest/globals';
 import type { Container, PodSpec } from '../../api/kinds/pod.ts';
-import { defaultPodSpec } from '../../api/pod-spec-defaults.ts';
+import { defaultPod } from '../../api/pod-spec-defaults.ts';
 import { validatePodSpec } from '../../api/pod-spec-validate.ts';
 import { podRequests } from '../../api/pod-requests.ts';
 import { podResources } from '../../api/pod-resources.ts';
@@ -14,7 +14,7 @@ const container = (requests?: Amounts, limits?: Amounts): Container => ({
 });
 const spec = (resources: { requests?: Amounts; limits?: Amounts }, ...containers: Container[]): PodSpec => {
   const made: PodSpec = { containers: containers.map((c, i) => ({ ...c, name: `c${i}` })), resources };
-  defaultPodSpec(made);
+  defaultPod({ metadata: { name: 'p' }, spec: made });
   return made;
 };
 const errors = (made: PodSpec) => validatePodSpec(made, 'spec').map(({ field, detail }) => `${field}: ${detail}`);

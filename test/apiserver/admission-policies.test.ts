@@ -158,6 +158,16 @@ describe('mutating admission policies', () => {
     ]);
     // What a policy adds is filled in as everything else is.
     expect(listOf(json['spec']!['initContainers'])[1]).toMatchObject({ terminationMessagePolicy: 'File' });
+    // Nor is it beyond the limits of its namespace.
+    await server.call('POST', '/api/v1/namespaces/default/limitranges', {
+      metadata: { name: 'limits' },
+      spec: { limits: [{ type: 'Container', max: { memory: '1Gi' }, default: { memory: '64Mi' } }] },
+    });
+    const limited = await server.call('POST', pods, { metadata: { name: 'limited' }, spec });
+    expect([limited.status, limited.json['message']]).toEqual([201, undefined]);
+    expect(listOf(limited.json['spec']!['initContainers'])[1]!['resources']).toMatchObject({
+      limits: { memory: '64Mi' },
+    });
   });
 
   test('patch by JSON patch, one after the other, and name keys with slashes', async () => {

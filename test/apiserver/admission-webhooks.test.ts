@@ -1,5 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
-import { startServer, type TestServer } from './harness.ts';
+import { listOf, startServer, type TestServer } from './harness.ts';
 import { startWebhook, type Review, type WebhookServer } from './webhook-server.ts';
 
 // https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/
@@ -40,6 +40,8 @@ function answer(path: string, request: Review): unknown {
       const count = Number((request['object']!['data'] as unknown as Record<string, string>)['count'] ?? 0);
       return respond(patch([{ op: 'add', path: '/data/count', value: String(count + 1) }]));
     }
+    case '/sidecar':
+      return respond(patch([{ op: 'add', path: '/spec/containers/-', value: { name: 'sidecar', image: 's' } }]));
     case '/deny':
       return respond({
         allowed: false,
@@ -126,6 +128,24 @@ describe('admission webhooks', () => {
     const { json } = await make();
     expect(json['data']).toEqual({ a: '1', added: 'yes', count: '2' });
     expect(hook.asked.map(({ path }) => path)).toEqual(['/count', '/add', '/count']);
+  });
+
+  test('a container that one puts in gets what the plugins give every container', async () => {
+    await server.call('POST', '/api/v1/namespaces/default/limitranges', {
+      metadata: { name: 'limits' },
+      spec: { limits: [{ type: 'Container', max: { cpu: '1' }, default: { cpu: '500m' } }] },
+    });
+    await configure('Mutating', 'sidecar', '/sidecar', { rules: [rule(['pods'])] });
+    const { status, json } = await server.call('POST', '/api/v1/namespaces/default/pods', {
+      metadata: { name: 'joined' },
+      spec: { containers: [{ name: 'main', image: 'm' }] },
+    });
+    expect([status, json['message']]).toEqual([201, undefined]);
+    expect(hook.asked).toHaveLength(1);
+    expect(listOf(json['spec']!['containers']).map(({ resources }) => resources!['limits'])).toEqual([
+      { cpu: '500m' },
+      { cpu: '500m' },
+    ]);
   });
 
   test('a validating one refuses in its own words and code, and warns', async () => {

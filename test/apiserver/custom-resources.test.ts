@@ -180,9 +180,25 @@ describe('custom resources', () => {
     await server.call(
       'PATCH',
       `${objects('crontabs', 'scaled')}/status`,
-      { status: { replicas: 4, selector: 'a=b' }, spec: { replicas: 9 } },
+      {
+        metadata: { labels: { a: 'b' }, finalizers: ['example.com/x'] },
+        ...{ status: { replicas: 4, selector: 'a=b' }, spec: { replicas: 9 } },
+      },
       type,
     );
+    const { metadata } = (await server.call('GET', objects('crontabs', 'scaled'))).json;
+    expect([metadata!['labels'], metadata!['finalizers']]).toEqual([undefined, undefined]);
+    expect(listOf(metadata!['managedFields']).map(({ subresource }) => subresource)).toEqual([undefined, 'status']);
+    const { spec: _spec, ...named } = cronTab('scaled', {});
+    const { json } = await server.call(
+      'PATCH',
+      `${objects('crontabs', 'scaled')}/status?fieldManager=one`,
+      { ...named, metadata: { labels: { a: 'b' } }, status: { replicas: 4 } },
+      { 'content-type': 'application/apply-patch+yaml' },
+    );
+    expect(json['metadata']!['labels']).toBeUndefined();
+    const row = listOf(json['metadata']!['managedFields']).find(({ manager }) => String(manager) === 'one');
+    expect(row!['fieldsV1']).toEqual({ 'f:status': { 'f:replicas': {} } });
     const scale = await server.call('GET', `${objects('crontabs', 'scaled')}/scale`);
     expect(scale.json).toMatchObject({
       kind: 'Scale',
@@ -198,6 +214,12 @@ describe('custom resources', () => {
       accept: 'application/json;as=Table;v=v1;g=meta.k8s.io',
     });
     const names = listOf(table.json['columnDefinitions']).map(({ name }) => String(name));
+    expect(listOf(table.json['columnDefinitions']).at(-1)).toMatchObject({
+      ...{
+        type: 'date',
+        description: 'Custom resource definition column (in JSONPath format): .metadata.creationTimestamp',
+      },
+    });
     expect(names).toEqual(['Name', 'Spec', 'Replicas', 'Age']);
     expect(table.json['rows']).toEqual([]);
     const found = await server.call('GET', '/apis/stable.example.com/v1');
@@ -242,6 +264,80 @@ describe('custom resources', () => {
     expect(both.json['spec']!['parts']).toEqual([{ name: 'a', size: 1 }, { name: 'b' }]);
   });
 
+  test('what was there before the schema became stricter may stay as it is', async () => {
+    const spec = {
+      type: 'object',
+      properties: {
+        size: { type: 'integer' },
+        colour: { type: 'string' },
+        parts: { ...schema.properties.spec.properties.parts, maxItems: 3 },
+      },
+    };
+    const withSpec = (one: object) =>
+      definition('shapes', 'Shape', { schema: { openAPIV3Schema: { type: 'object', properties: { spec: one } } } });
+    await establish(withSpec(spec));
+    const shape = { size: 20, colour: 'red', parts: [{ name: 'a', size: 20 }, { name: 'b' }] };
+    const made = { apiVersion: 'stable.example.com/v1', kind: 'Shape', metadata: { name: 'old' }, spec: shape };
+    expect((await server.call('POST', objects('shapes'), made)).status).toBe(201);
+    const merge = { 'content-type': 'application/merge-patch+json' };
+    const stricter = withSpec({
+      ...spec,
+      properties: {
+        size: { type: 'integer', maximum: 10 },
+        colour: { type: 'string', 'x-kubernetes-validations': [{ rule: "self == 'blue'", message: 'only blue' }] },
+        parts: {
+          ...spec.properties.parts,
+          items: {
+            ...spec.properties.parts.items,
+            properties: { name: { type: 'string' }, size: { type: 'integer', maximum: 10 }, note: { type: 'string' } },
+          },
+        },
+      },
+    });
+    await server.call('PATCH', `${crds}/shapes.stable.example.com`, { spec: stricter.spec }, merge);
+    await eventually(async () => {
+      const fresh = { ...made, metadata: { name: 'fresh' } };
+      const { json } = await server.call('POST', objects('shapes'), fresh);
+      expect(json['message']).toContain('spec.size: Invalid value: 20');
+    });
+    const patch = async (change: object) => {
+      const { status, json } = await server.call('PATCH', objects('shapes', 'old'), change, merge);
+      return [status, json['message'] ?? ''];
+    };
+    expect(await patch({ metadata: { labels: { a: 'b' } } })).toEqual([200, '']);
+    // The item of a map is known by its key, wherever it stands.
+    expect(
+      await patch({
+        spec: {
+          parts: [
+            { name: 'b', size: 1 },
+            { name: 'a', size: 20, note: 'x' },
+          ],
+        },
+      }),
+    ).toEqual([200, '']);
+    expect(await patch({ spec: { size: 21 } })).toEqual([422, expect.stringContaining('spec.size: Invalid value: 21')]);
+    expect(await patch({ spec: { colour: 'green' } })).toEqual([422, expect.stringContaining('only blue')]);
+    expect(await patch({ spec: { parts: [{ name: 'a', size: 30 }] } })).toEqual([
+      422,
+      expect.stringContaining('spec.parts[0].size: Invalid value: 30'),
+    ]);
+  });
+
+  test('the schema may narrow names, of those that are made as well', async () => {
+    const name = { type: 'string', pattern: '^a', maxLength: 8 };
+    const metadata = { type: 'object', properties: { name } };
+    const one = { type: 'object', properties: { metadata } };
+    await establish(definition('labels', 'Label', { schema: { openAPIV3Schema: one } }));
+    const label = (meta: object) =>
+      server.call('POST', objects('labels'), { apiVersion: 'stable.example.com/v1', kind: 'Label', metadata: meta });
+    expect((await label({ name: 'abc' })).status).toBe(201);
+    expect((await label({ name: 'bc' })).json['message']).toContain(
+      `metadata.name: Invalid value: "bc": metadata.name in body should match '^a'`,
+    );
+    expect((await label({ generateName: 'long-' })).json['message']).toContain('metadata.name: Too long');
+  });
+
   test('strategic merge patches are for built-in kinds only', async () => {
     const { status } = await server.call(
       'PATCH',
@@ -259,6 +355,14 @@ describe('definitions', () => {
       'a name that does not fit',
       (crd) => (crd.metadata.name = 'x.stable.example.com'),
       'metadata.name: Invalid value: "x.stable.example.com": must be spec.names.plural+"."+spec.group',
+    ],
+    [
+      'a group of Kubernetes',
+      (crd) => {
+        crd.spec.group = 'shop.k8s.io';
+        crd.metadata.name = `${crd.spec.names.plural}.shop.k8s.io`;
+      },
+      'metadata.annotations[api-approved.kubernetes.io]: Required value: protected groups must have approval annotation "api-approved.kubernetes.io", see',
     ],
     [
       'no storage version',

@@ -20,6 +20,27 @@ test.each(['policy/v1', 'policy/v1beta1'])('an Eviction is taken under %s', asyn
   expect((await server.call('GET', `${pods}/${name}`)).status).toBe(404);
 });
 
+test('the pod says why it ends, unless it was only asked whether it might', async () => {
+  const metadata = { name: 'held', finalizers: ['example.com/held'] };
+  const { json } = await server.call('POST', pods, { metadata, spec: { containers: [{ name: 'c', image: 'c' }] } });
+  const { resourceVersion } = json['metadata']!;
+  const evictWith = (deleteOptions: object) =>
+    server.call('POST', `${pods}/held/eviction`, {
+      apiVersion: 'policy/v1',
+      kind: 'Eviction',
+      metadata,
+      deleteOptions,
+    });
+  const conditions = async () => (await server.call('GET', `${pods}/held`)).json['status']!['conditions'];
+  expect((await evictWith({ dryRun: ['All'] })).status).toBe(201);
+  expect((await evictWith({ preconditions: { resourceVersion: '1' } })).status).toBe(409);
+  expect(await conditions()).toBeUndefined();
+  expect((await evictWith({ preconditions: { resourceVersion } })).status).toBe(201);
+  expect(await conditions()).toMatchObject([
+    { type: 'DisruptionTarget', status: 'True', reason: 'EvictionByEvictionAPI', message: 'Eviction API: evicting' },
+  ]);
+});
+
 test('an Eviction of another version is refused', async () => {
   const { status, json } = await evict('other', 'policy/v2');
   expect([status, json['message']]).toEqual([

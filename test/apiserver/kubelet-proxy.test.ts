@@ -145,11 +145,16 @@ test('which container is meant must be clear', async () => {
     message: 'container c is not valid for pod two',
   });
   expect((await s.call('GET', `${pods}/two/log?container=b`)).status).toBe(200);
-  expect((await s.call('GET', `${pods}/waiting/log`)).json).toMatchObject({
+  expect((await s.call('GET', `${pods}/none/log`)).json).toMatchObject({ code: 404 });
+});
+
+test('the log of a pod without a node is empty, its containers are not there', async () => {
+  expect(await s.call('GET', `${pods}/waiting/log?follow=true`)).toMatchObject({ status: 204, text: '' });
+  expect((await s.call('GET', `${pods}/waiting/log?container=c`)).json).toMatchObject({ code: 400 });
+  expect((await s.call('POST', `${pods}/waiting/exec?command=ls`)).json).toMatchObject({
     code: 400,
     message: 'pod waiting does not have a host assigned',
   });
-  expect((await s.call('GET', `${pods}/none/log`)).json).toMatchObject({ code: 404 });
 });
 
 test('a kubelet with another certificate than its node names is not spoken to', async () => {

@@ -175,6 +175,33 @@ describe.each(['embedded', 'etcd'])('objects kept in %s', (which) => {
     expect((await call('GET', `${cms}/fin`)).status).toBe(404);
   });
 
+  test('of the first days leave their pods behind, unless somebody says otherwise', async () => {
+    const template = { metadata: { labels: { a: 'b' } }, spec: { containers: [{ name: 'c', image: 'i' }] } };
+    const jobs = '/apis/batch/v1/namespaces/default/jobs';
+    const controllers = '/api/v1/namespaces/default/replicationcontrollers';
+    const job = {
+      metadata: { name: 'j' },
+      spec: { template: { ...template, spec: { ...template.spec, restartPolicy: 'Never' } } },
+    };
+    await call('POST', jobs, job);
+    await call('POST', controllers, { metadata: { name: 'rc' }, spec: { selector: { a: 'b' }, template } });
+    const deleted = await call('DELETE', `${jobs}/j`);
+    expect(deleted.json['metadata']!['finalizers']).toEqual(['orphan']);
+    expect(deleted.headers['warning']).toContain('child pods are preserved by default when jobs are deleted');
+    const quiet = await call('DELETE', `${controllers}/rc?dryRun=All`);
+    expect(quiet.json['metadata']!['finalizers']).toEqual(['orphan']);
+    expect(quiet.headers['warning']).toBeUndefined();
+    const gone = await call('DELETE', `${jobs}/j`, { propagationPolicy: 'Background' });
+    expect([gone.json['status'], gone.headers['warning']]).toEqual(['Success', undefined]);
+    expect((await call('DELETE', `${controllers}/rc`, { orphanDependents: false })).status).toBe(200);
+  });
+
+  test('that are still there after a deletion answer 202 where orphanDependents is false', async () => {
+    await call('POST', cms, configMap('held', { metadata: { name: 'held', finalizers: ['example.com/x'] } }));
+    expect((await call('DELETE', `${cms}/held`, { propagationPolicy: 'Foreground' })).status).toBe(200);
+    expect((await call('DELETE', `${cms}/held`, { orphanDependents: false })).status).toBe(202);
+  });
+
   test('are deleted under preconditions and by propagation policy', async () => {
     await call('POST', cms, configMap('pre'));
     const wrong = await call('DELETE', `${cms}/pre`, { preconditions: { uid: 'other' } });

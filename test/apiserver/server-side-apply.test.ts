@@ -148,6 +148,40 @@ describe('server-side apply', () => {
     expect(names).toEqual(['web']);
   });
 
+  test('a template asks for what it says: its limit can be lowered, and only its pods have requests and host ports', async () => {
+    const path = `${deployments}/limited`;
+    const limited = (memory: string) => {
+      const container = { name: 'c', image: 'i', ports: [{ containerPort: 80 }], resources: { limits: { memory } } };
+      const made = web([container]);
+      made.spec.template.spec = { ...made.spec.template.spec, hostNetwork: true } as never;
+      return { ...made, metadata: { name: 'limited' } };
+    };
+    const containerOf = (reply: Reply) => listOf(reply.json['spec']!['template']!['spec']!['containers'])[0]!;
+    expect((await apply(path, limited('1Gi'))).status).toBe(201);
+    const lowered = await apply(path, limited('512Mi'));
+    expect(lowered.status).toBe(200);
+    expect(containerOf(lowered)).toMatchObject({ ports: [{ containerPort: 80, protocol: 'TCP' }] });
+    expect(containerOf(lowered)['resources']).toEqual({ limits: { memory: '512Mi' } });
+    const { spec } = limited('256Mi').spec.template;
+    // As `kubectl apply` changes what it made.
+    const patched = await server.call(
+      'PATCH',
+      path,
+      { spec: { template: { spec } } },
+      {
+        'content-type': 'application/strategic-merge-patch+json',
+      },
+    );
+    expect(containerOf(patched)['resources']).toEqual({ limits: { memory: '256Mi' } });
+
+    const pod = await server.call('POST', `${root}/pods`, { metadata: { name: 'limited' }, spec });
+    const [container] = listOf(pod.json['spec']!['containers']);
+    expect(container).toMatchObject({
+      ports: [{ containerPort: 80, hostPort: 80 }],
+      resources: { limits: { memory: '256Mi' }, requests: { memory: '256Mi' } },
+    });
+  });
+
   test('replicas can be handed over to an autoscaler by leaving them out', async () => {
     const path = `${deployments}/handed`;
     const config = (spec: object) => ({
@@ -168,6 +202,32 @@ describe('server-side apply', () => {
     );
     const given = await apply(path, config({}));
     expect(given.json['spec']!['replicas']).toBe(7);
+  });
+
+  test('what is applied to a scale is owned in its object', async () => {
+    const path = `${deployments}/scaled`;
+    const made = { ...web([{ name: 'c', image: 'i' }], { replicas: 1 }), metadata: { name: 'scaled' } };
+    expect((await apply(path, made)).status).toBe(201);
+    const scale = (replicas: number) => ({
+      ...{ apiVersion: 'autoscaling/v1', kind: 'Scale', metadata: { name: 'scaled' } },
+      spec: { replicas },
+    });
+    const refused = await apply(`${path}/scale`, scale(3), 'scaler');
+    expect([refused.status, refused.json['message']]).toEqual([
+      409,
+      'Apply failed with 1 conflict: conflict with "one": .spec.replicas',
+    ]);
+    const forced = await apply(`${path}/scale`, scale(3), 'scaler', '&force=true');
+    expect(forced.json).toMatchObject({ kind: 'Scale', spec: { replicas: 3 } });
+    const live = await server.call('GET', path);
+    expect(live.json['spec']!['replicas']).toBe(3);
+    expect(rows(live).find(({ manager }) => String(manager) === 'scaler')).toMatchObject({
+      ...{ operation: 'Apply', subresource: 'scale', apiVersion: 'apps/v1' },
+      fieldsV1: { 'f:spec': { 'f:replicas': {} } },
+    });
+    expect(JSON.stringify(fieldsOf(live, 'one'))).not.toContain('f:replicas');
+    expect((await apply(`${path}/scale`, scale(-1), 'scaler')).status).toBe(422);
+    expect((await apply(`${deployments}/none/scale`, { ...scale(1), metadata: {} }, 'scaler')).status).toBe(404);
   });
 
   test('status is owned through its own door', async () => {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { firstAddress } from '../../api/cidr.ts';
 import { Service } from '../../api/kinds/service.ts';
-import { rangesOf, repairAddresses } from '../../apiserver/admission/service-addresses.ts';
+import { portRangeOf, rangesOf, repairAddresses } from '../../apiserver/admission/service-addresses.ts';
 import { openEmbedded } from '../../apiserver/embedded.ts';
 import { startServer, type TestServer } from './harness.ts';
 
@@ -11,6 +11,23 @@ test('reads ranges, one or one of each family', () => {
     expect(() => rangesOf(wrong)).toThrow('expected a range such as');
   for (const wrong of [[], ['10.0.0.0/8', '11.0.0.0/8'], ['10.0.0.0/8', 'fd00::/64', 'fd01::/64']])
     expect(() => rangesOf(wrong)).toThrow('one of each family');
+});
+
+test('node ports are those of the range', async () => {
+  for (const wrong of ['', '30000', '0-10', '10-9', '30000-65536'])
+    expect(() => portRangeOf(wrong)).toThrow('expected ports such as 30000-32767');
+  const s = await startServer({ serviceNodePortRange: '8000-8001' });
+  const make = (name: string, port: object = {}) =>
+    s.call('POST', '/api/v1/namespaces/default/services', {
+      metadata: { name },
+      spec: { type: 'NodePort', ports: [{ port: 80, ...port }] },
+    });
+  expect((await make('out', { nodePort: 30000 })).json['message']).toContain('The range of valid ports is 8000-8001');
+  const given = [await make('a'), await make('b')].map(
+    ({ json }) => (json['spec'] as unknown as Service['spec']).ports,
+  );
+  expect(given.map((ports) => ports![0]!.nodePort).sort()).toEqual([8000, 8001]);
+  await s.stop();
 });
 
 test('claims that no Service holds are freed, but not before their writer had time', async () => {

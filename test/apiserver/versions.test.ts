@@ -89,6 +89,14 @@ test('events are the same under both their groups', async () => {
     message: 'done',
     reportingComponent: 'example.com/c',
   });
+  const old = await s.call('POST', '/apis/events.k8s.io/v1/namespaces/default/events', {
+    metadata: { name: 'old' },
+    ...{ regarding: { kind: 'Pod', namespace: 'default', name: 'p' }, deprecatedCount: 2, type: 'Normal' },
+  });
+  expect([old.status, old.json['message']]).toEqual([
+    422,
+    'Event.events.k8s.io "old" is invalid: [eventTime: Required value, count: Invalid value: "": needs to be unset]',
+  ]);
   const list = await s.call('GET', '/apis/events.k8s.io/v1/events?fieldSelector=regarding.name%3Dp');
   expect(list.json).toMatchObject({ kind: 'EventList', items: [{ apiVersion: 'events.k8s.io/v1', note: 'done' }] });
 });
