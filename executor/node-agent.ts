@@ -273,7 +273,7 @@ export class NodeAgent {
     const { options: o, log } = this.#given;
     const { name, ip, directory } = place;
     const certificate = await servingCertificate(name, ip);
-    const { runtime, probeCounts: probes, volumes, logs, csi } = kubelet;
+    const { runtime, probeCounts: probes, volumes, logs, csi, cgroupParent } = kubelet;
     const meter = new UsageMeter(runtime);
     const server = await startServer({
       address: o.bindAddress || ip,
@@ -287,6 +287,7 @@ export class NodeAgent {
         meter,
         probes,
         nodeName: name,
+        cgroupParent,
         machine: () => machineUse(directory),
         configuration: configurationOf(o),
       },

@@ -1,5 +1,6 @@
 import { Registry, collectDefaultMetrics } from 'prom-client';
 import type { MachineUse } from './machine.ts';
+import { textOf } from './metrics-text.ts';
 import type { Pods } from './pods.ts';
 import type { ProbeCounts } from './probes/probe-counts.ts';
 import type { UsageMeter, UsageNow } from './usage.ts';
@@ -9,14 +10,9 @@ export interface MetricsFacts {
   meter: UsageMeter;
   probes: ProbeCounts;
   nodeName: string;
+  /** Below which cgroup those of pods are; empty where pods have none. */
+  cgroupParent: string;
   machine(): MachineUse;
-}
-
-interface Family {
-  name: string;
-  help: string;
-  type: 'counter' | 'gauge';
-  samples: Iterable<{ labels?: Record<string, string>; value: number; at?: number }>;
 }
 
 /** /metrics/resource: what a metrics server reads. */
@@ -142,24 +138,4 @@ function processMetrics(): Registry {
   const register = new Registry();
   collectDefaultMetrics({ register });
   return register;
-}
-
-const textOf = (families: readonly Family[]): string =>
-  families
-    .map(({ name, help, type, samples }) =>
-      [
-        `# HELP ${name} ${help}`,
-        `# TYPE ${name} ${type}`,
-        ...[...samples].map((sample) => line(name, sample)),
-        '',
-      ].join('\n'),
-    )
-    .join('');
-
-function line(
-  name: string,
-  { labels = {}, value, at }: { labels?: Record<string, string>; value: number; at?: number },
-): string {
-  const pairs = Object.entries(labels).map(([key, text]) => `${key}=${JSON.stringify(text)}`);
-  return `${name}${pairs.length > 0 ? `{${pairs.join()}}` : ''} ${value}${at === undefined ? '' : ` ${Math.round(at)}`}`;
 }

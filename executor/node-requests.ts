@@ -25,6 +25,7 @@ const answers: Readonly<Record<string, Answer>> = {
   }),
   '/stats/summary': (facts, query) => statsSummary(facts, query.get('only_cpu_and_memory') === 'true'),
   '/metrics': async (facts) => (await metrics()).kubeletMetrics(facts),
+  '/metrics/cadvisor': async (facts) => (await import('./cadvisor-metrics.ts')).cadvisorMetrics(facts),
   '/metrics/resource': async (facts) => (await metrics()).resourceMetrics(facts),
   '/metrics/probes': async (facts) => (await metrics()).probeMetrics(facts),
   '/configz': ({ configuration }) => ({ kubeletconfig: configuration }),

@@ -54,6 +54,7 @@ beforeAll(async () => {
       meter: new UsageMeter(kubelet.runtime),
       probes: kubelet.probeCounts,
       nodeName: 'node-1',
+      cgroupParent: '',
       machine: () => machineUse(kubelet.directory),
       configuration: { kind: 'KubeletConfiguration' },
     },
@@ -180,6 +181,10 @@ describe('what it tells of the node', () => {
     expect(own).toMatch(/^kubelet_running_pods 1$/m);
     expect(own).toMatch(/^kubelet_running_containers\{container_state="running"\} [23]$/m);
     expect(own).toContain('process_cpu_seconds_total');
+    // The names and labels are looked at in node-statistics.test.ts.
+    expect((await get('/metrics/cadvisor', bearer('reader'))).body).toMatch(
+      /^container_memory_working_set_bytes\{container="web",id="[^"]+",image="none",name="[^"]+",namespace="default",pod="talker"\} \d+ \d+$/m,
+    );
     expect((await get('/metrics/probes')).body).toMatch(
       /^prober_probe_total\{probe_type="Readiness",container="c",pod="talker",namespace="default",pod_uid="[^"]+",result="successful"\} \d+$/m,
     );
