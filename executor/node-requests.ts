@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http';
 import type { MetricsFacts } from './node-metrics.ts';
-import { statsSummary } from './stats-summary.ts';
 
 /** What the kubelet's port tells of the node as a whole. */
 export interface NodeFacts extends MetricsFacts {
@@ -23,7 +22,8 @@ const answers: Readonly<Record<string, Answer>> = {
     metadata: {},
     items: await pods.running(),
   }),
-  '/stats/summary': (facts, query) => statsSummary(facts, query.get('only_cpu_and_memory') === 'true'),
+  '/stats/summary': async (facts, query) =>
+    (await import('./stats-summary.ts')).statsSummary(facts, query.get('only_cpu_and_memory') === 'true'),
   '/metrics': async (facts) => (await metrics()).kubeletMetrics(facts),
   '/metrics/cadvisor': async (facts) => (await import('./cadvisor-metrics.ts')).cadvisorMetrics(facts),
   '/metrics/resource': async (facts) => (await metrics()).resourceMetrics(facts),

@@ -1,9 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { cadvisorMetrics } from '../../executor/cadvisor-metrics.ts';
 import { machineUse } from '../../executor/machine.ts';
-import type { MetricsFacts } from '../../executor/node-metrics.ts';
+import { DiskMeter } from '../../executor/disk-meter.ts';
+import { type MetricsFacts, kubeletMetrics } from '../../executor/node-metrics.ts';
 import { podCgroup } from '../../executor/pod-cgroups.ts';
+import { statsSummary } from '../../executor/stats-summary.ts';
+import { mount, unmount } from '../../executor/volumes/mounts.ts';
+import { silent } from '../../lib/log.ts';
 import { UsageMeter } from '../../executor/usage.ts';
 import { containerdIsHere } from './containerd.ts';
 import { dockerIsHere } from './dockerd.ts';
@@ -25,8 +31,10 @@ for (const [name, isHere, start] of runtimes)
     beforeAll(async () => {
       on = await start();
       const { kubelet, place, directory } = on;
+      const [volumes, logs] = [join(directory, 'volumes'), join(directory, 'logs')];
       facts = {
         ...{ pods: kubelet.pods, meter: new UsageMeter(on.runtime), probes: kubelet.probeCounts, nodeName: 'node-1' },
+        disks: new DiskMeter({ volumes, logs, log: silent }),
         ...{ cgroupParent: place.cgroup, machine: () => machineUse(directory) },
       };
       const limits = { cpu: '100m', memory: '64Mi' };
@@ -75,6 +83,92 @@ for (const [name, isHere, start] of runtimes)
       expect(one('container_network_receive_bytes_total', { ...ofPod, interface: 'eth0' }).value).toBeGreaterThan(0);
       expect(one('machine_cpu_cores', {}).value).toBeGreaterThan(0);
       expect(one('machine_memory_bytes', {}).value).toBeGreaterThan(1 << 30);
+    });
+
+    describe('of a pod with volumes', () => {
+      let path: string;
+      let keeper: Pod;
+      beforeAll(async () => {
+        path = join(on.directory, 'a disk');
+        mkdirSync(path);
+        await mount(['-t', 'tmpfs', '-o', 'size=8m', 'km', path]);
+        const { volumes, claims } = on.kubelet.apiserver;
+        volumes.set('pv', {
+          metadata: { name: 'pv' },
+          spec: { capacity: { storage: '8Mi' }, accessModes: ['ReadWriteOnce'], local: { path } },
+        });
+        claims.set('default/data', {
+          metadata: { name: 'data', namespace: 'default' },
+          spec: { accessModes: ['ReadWriteOnce'], volumeName: 'pv' },
+          status: { phase: 'Bound' },
+        });
+        const write = (name: string) => `dd if=/dev/zero of=/${name}/f bs=1M count=1`;
+        const script = `${write('data')} && ${write('disk')} && ${write('memory')} && ls -la / && touch /done && sleep 1000`;
+        const names = ['data', 'disk', 'memory'];
+        keeper = await run(
+          'keeper',
+          {
+            command: ['sh', '-c', script],
+            volumeMounts: names.map((name) => ({ name, mountPath: `/${name}` })),
+            readinessProbe: { exec: { command: ['test', '-e', '/done'] }, periodSeconds: 1 },
+          },
+          {
+            volumes: [
+              { name: 'data', persistentVolumeClaim: { claimName: 'data' } },
+              { name: 'disk', emptyDir: {} },
+              { name: 'memory', emptyDir: { medium: 'Memory', sizeLimit: '4Mi' } },
+            ],
+          },
+        );
+      });
+      afterAll(async () => {
+        on.kubelet.pods.end(keeper.metadata.uid!, { graceSeconds: 0, remove: true });
+        await eventually(() => !on.kubelet.pods.has(keeper.metadata.uid!), 'the pod to end', 20_000);
+        await unmount(path);
+      });
+
+      test('how full they are, with what it wrote and what came and went by its network', async () => {
+        type PodStats = Record<string, Record<string, unknown>> & {
+          podRef: { name: string };
+          volume: Record<string, number | string>[];
+          containers: Record<string, Record<string, unknown>>[];
+        };
+        const found = await eventually(async () => {
+          const { pods } = (await statsSummary(facts, false)) as { pods: PodStats[] };
+          const own = pods.find(({ podRef }) => podRef.name === 'keeper'); // the use of a new one is seen a second later
+          return own?.volume && own;
+        }, 'the volumes to be measured');
+        const volume = (name: string) => found.volume.find((v) => v.name === name);
+        expect(volume('data')).toMatchObject({
+          pvcRef: { name: 'data', namespace: 'default' },
+          ...{ capacityBytes: 8 << 20, availableBytes: 7 << 20, usedBytes: 1 << 20 },
+          ...{ inodes: expect.any(Number), inodesFree: expect.any(Number), inodesUsed: 2 },
+        });
+        expect(volume('memory')).toMatchObject({ capacityBytes: 4 << 20, availableBytes: 3 << 20, usedBytes: 1 << 20 });
+        expect(volume('disk')!.usedBytes).toBeGreaterThanOrEqual(1 << 20);
+        expect(volume('disk')!.usedBytes).toBeLessThan(2 << 20);
+        expect(volume('disk')!.capacityBytes).toBeGreaterThan(8 << 20);
+        expect(found['ephemeral-storage']!.usedBytes).toBeGreaterThanOrEqual(1 << 20);
+        expect(found.process_stats!.process_count).toBeGreaterThanOrEqual(2);
+        expect(found.network).toMatchObject({ name: 'eth0', interfaces: [{ name: 'eth0' }] });
+        expect(found.network!.rxBytes).toBeGreaterThan(0);
+        // Docker keeps logs itself.
+        if (name === 'containerd') expect(found.containers[0]!.logs!.usedBytes).toBeGreaterThan(100);
+      });
+
+      test('the claims’ among the kubelet’s metrics', async () => {
+        const text = await eventually(async () => {
+          const said = await kubeletMetrics(facts);
+          return said.includes('kubelet_volume_stats_used_bytes{') ? said : undefined;
+        }, 'the claim to be measured');
+        const told = (metric: string) => samples(text, `kubelet_volume_stats_${metric}`);
+        const labels = { namespace: 'default', persistentvolumeclaim: 'data' };
+        expect(told('capacity_bytes')).toEqual([{ labels, value: 8 << 20 }]);
+        expect(told('available_bytes')).toEqual([{ labels, value: 7 << 20 }]);
+        expect(told('used_bytes')).toEqual([{ labels, value: 1 << 20 }]);
+        expect(told('inodes_used')).toEqual([{ labels, value: 2 }]);
+        expect(told('inodes')[0]!.value).toBeGreaterThan(told('inodes_free')[0]!.value);
+      });
     });
   });
 

@@ -15,6 +15,7 @@ import type { Pod } from '../../api/kinds/pod.ts';
 import { freePort } from '../../cli/ports.ts';
 import { servingCertificate, type ServingCertificate } from '../../executor/certificate.ts';
 import type { Access } from '../../executor/access.ts';
+import { DiskMeter } from '../../executor/disk-meter.ts';
 import { machineUse } from '../../executor/machine.ts';
 import { UsageMeter } from '../../executor/usage.ts';
 import { type KubeletServer, startServer } from '../../executor/server.ts';
@@ -55,6 +56,7 @@ beforeAll(async () => {
     node: {
       pods: kubelet.pods,
       meter: new UsageMeter(kubelet.runtime),
+      disks: new DiskMeter({ volumes: kubelet.directory, logs: kubelet.directory, log: silent }),
       probes: kubelet.probeCounts,
       nodeName: 'node-1',
       cgroupParent: '',
