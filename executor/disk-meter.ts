@@ -6,6 +6,7 @@ import type { Pod, Volume } from '../api/kinds/pod.ts';
 import type { Logger } from '../lib/log.ts';
 import { containersOf } from './containers.ts';
 import { podDisk } from './pod-disk.ts';
+import type { Images } from './runtime.ts';
 import { logDirectory } from './sandbox.ts';
 import { volumePaths } from './volumes.ts';
 
@@ -42,7 +43,15 @@ export interface PodDiskUse {
   volumes: VolumeUse[];
 }
 
+/** Where images are, and the files of containers beside their volumes. */
+export interface ImageDiskUse extends Omit<FileSystem, 'usedBytes'> {
+  at: number;
+  /** Of the images alone, where the runtime tells. */
+  usedBytes?: number;
+}
+
 interface Place {
+  images: Pick<Images, 'directory' | 'usedBytes'>;
   /** Volumes of all pods, one directory a pod. */
   volumes: string;
   logs: string;
@@ -53,6 +62,8 @@ interface Place {
 export class DiskMeter {
   readonly #place: Place;
   readonly #known = new Map<string, PodDiskUse>();
+  #images: ImageDiskUse | undefined;
+  /** Uids, and what stands for the images. */
   readonly #waiting = new Set<string>();
   /** One pod at a time. */
   #turn = Promise.resolve();
@@ -67,22 +78,39 @@ export class DiskMeter {
     for (const uid of this.#known.keys()) if (!uids.has(uid)) this.#known.delete(uid);
     for (const pod of pods) {
       const uid = pod.metadata.uid!;
-      if (this.#waiting.has(uid) || Date.now() - (this.#known.get(uid)?.at ?? 0) < askEvery) continue;
-      this.#waiting.add(uid);
-      this.#turn = this.#turn.then(() => this.#measure(pod, uid));
+      this.#measure(
+        uid,
+        this.#known.get(uid)?.at,
+        async () => void this.#known.set(uid, await useOf(pod, this.#place)),
+      );
     }
     return this.#known;
   }
 
-  async #measure(pod: Pod, uid: string): Promise<void> {
-    try {
-      this.#known.set(uid, await useOf(pod, this.#place));
-    } catch (err) {
-      this.#place.log.debug({ err, pod: pod.metadata.name }, 'what a pod has on disk could not be seen');
-    } finally {
-      this.#waiting.delete(uid);
-    }
+  /** As much of it as there is, and undefined when it was not asked for before. */
+  latestOfImages(): ImageDiskUse | undefined {
+    this.#measure('images', this.#images?.at, async () => void (this.#images = await imagesUse(this.#place.images)));
+    return this.#images;
   }
+
+  #measure(what: string, at = 0, measure: () => Promise<void>): void {
+    if (this.#waiting.has(what) || Date.now() - at < askEvery) return;
+    this.#waiting.add(what);
+    this.#turn = this.#turn
+      .then(measure)
+      .catch((err: unknown) => this.#place.log.debug({ err, what }, 'what is on disk could not be seen'))
+      .finally(() => this.#waiting.delete(what));
+  }
+}
+
+async function imagesUse(images: Place['images']): Promise<ImageDiskUse | undefined> {
+  const at = Date.now();
+  const directory = await images.directory();
+  const found = directory === undefined ? undefined : await fileSystemAt(directory);
+  if (!found) return undefined;
+  const { usedBytes: _, ...room } = found;
+  const usedBytes = await images.usedBytes?.();
+  return { at, ...room, ...(usedBytes === undefined ? {} : { usedBytes }) };
 }
 
 async function useOf(pod: Pod, place: Place): Promise<PodDiskUse> {

@@ -276,7 +276,7 @@ export class NodeAgent {
     const certificate = await servingCertificate(name, ip);
     const { runtime, probeCounts: probes, volumes, logs, csi, cgroupParent } = kubelet;
     const meter = new UsageMeter(runtime);
-    const disks = new DiskMeter({ volumes, logs, log });
+    const disks = new DiskMeter({ volumes, logs, images: runtime.images, log });
     const server = await startServer({
       address: o.bindAddress || ip,
       port: o.port,

@@ -1,7 +1,7 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import { timestamp } from '../api/meta.ts';
 import { containersOf } from './containers.ts';
-import type { PodDiskUse } from './disk-meter.ts';
+import type { ImageDiskUse, PodDiskUse } from './disk-meter.ts';
 import type { MachineUse } from './machine.ts';
 import type { MetricsFacts } from './node-metrics.ts';
 import { type InterfaceUse, interfacesOf, processesOf } from './pod-processes.ts';
@@ -20,6 +20,7 @@ export async function statsSummary(facts: MetricsFacts, onlyCpuAndMemory: boolea
   const { availableBytes, capacityBytes, inodes, inodesFree } = node.disk;
   const room = { availableBytes, capacityBytes, inodes, inodesFree };
   const onDisk = onlyCpuAndMemory ? undefined : disks.latest(list);
+  const images = onlyCpuAndMemory ? undefined : disks.latestOfImages();
   return {
     node: {
       nodeName,
@@ -32,6 +33,7 @@ export async function statsSummary(facts: MetricsFacts, onlyCpuAndMemory: boolea
             fs: { time, ...node.disk },
             rlimit: { time, maxpid: node.maxPids, curproc: node.pids },
             ...networkOf(time, interfacesOf('self')),
+            ...(images ? { runtime: { imageFs: imageFsOf(images) } } : {}),
           }),
     },
     pods: list.flatMap((pod) => {
@@ -42,7 +44,7 @@ export async function statsSummary(facts: MetricsFacts, onlyCpuAndMemory: boolea
       const disk = onDisk.get(uid);
       const processes = processesOf(pod, cgroupParent);
       return {
-        ...podStats(pod, counted, (usage) => filesOf(usage, disk, room)),
+        ...podStats(pod, counted, (usage) => filesOf(usage, disk, room, images)),
         ...(disk ? { volume: volumesOf(pod, disk), 'ephemeral-storage': ephemeralOf(counted, disk, room) } : {}),
         ...(processes
           ? { process_stats: { process_count: processes.count }, ...networkOf(time, processes.interfaces) }
@@ -76,13 +78,21 @@ function podStats(pod: Pod, counted: readonly UsageNow[], more: (usage: UsageNow
 }
 
 /** What a container wrote, beside its volumes and to its log. */
-function filesOf({ name, at, disk: written }: UsageNow, disk: PodDiskUse | undefined, room: Room): object {
+function filesOf(
+  { name, at, disk: written }: UsageNow,
+  disk: PodDiskUse | undefined,
+  room: Room,
+  images: ImageDiskUse | undefined,
+): object {
+  const beside = images ? imageFsOf(images) : {}; // its own files are where the images are
   const logs = disk?.logs.get(name);
   return {
-    ...(written === undefined ? {} : { rootfs: { time: timestamp(at), usedBytes: written } }),
+    ...(written === undefined ? {} : { rootfs: { ...beside, time: timestamp(at), usedBytes: written } }),
     ...(logs === undefined ? {} : { logs: { time: timestamp(disk!.at), ...room, usedBytes: logs } }),
   };
 }
+
+const imageFsOf = ({ at, ...use }: ImageDiskUse): object => ({ time: timestamp(at), ...use });
 
 const volumesOf = ({ metadata: { namespace } }: Pod, { at, volumes }: PodDiskUse): object[] =>
   volumes.map(({ claim, ...use }) => ({

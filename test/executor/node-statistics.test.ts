@@ -23,18 +23,22 @@ const runtimes: [string, boolean, () => Promise<KubeletOn>][] = [
   ['Docker', dockerIsHere, () => kubeletOnDocker(14, 'statistics')],
 ];
 
+type NodeStats = { runtime?: { imageFs: Record<string, unknown> } };
+
 for (const [name, isHere, start] of runtimes)
   (isHere && isRoot ? describe : describe.skip)(`what the kubelet’s port tells of pods on ${name}`, () => {
     let on: KubeletOn;
     let facts: MetricsFacts;
     let pod: Pod;
+    let measure: () => DiskMeter;
     beforeAll(async () => {
       on = await start();
       const { kubelet, place, directory } = on;
       const [volumes, logs] = [join(directory, 'volumes'), join(directory, 'logs')];
+      measure = () => new DiskMeter({ volumes, logs, images: on.runtime.images, log: silent });
       facts = {
         ...{ pods: kubelet.pods, meter: new UsageMeter(on.runtime), probes: kubelet.probeCounts, nodeName: 'node-1' },
-        disks: new DiskMeter({ volumes, logs, log: silent }),
+        disks: measure(),
         ...{ cgroupParent: place.cgroup, machine: () => machineUse(directory) },
       };
       const limits = { cpu: '100m', memory: '64Mi' };
@@ -85,6 +89,20 @@ for (const [name, isHere, start] of runtimes)
       expect(one('machine_memory_bytes', {}).value).toBeGreaterThan(1 << 30);
     });
 
+    // Docker walks the layers of its images for it; containerd has counted them some seconds after it started.
+    if (name === 'containerd')
+      test('what its images have on disk', async () => {
+        const counted = async () => ((await on.runtime.images.usedBytes!()) ?? 0) > 0;
+        await eventually(counted, 'containerd to count the images', 25_000);
+        const own = { ...facts, disks: measure() };
+        const imageFs = await eventually(
+          async () => ((await statsSummary(own, false)) as { node: NodeStats }).node.runtime?.imageFs,
+          'the images to be measured',
+        );
+        expect(imageFs.usedBytes).toBeGreaterThan(1 << 20);
+        expect(imageFs.usedBytes).toBeLessThan(imageFs.capacityBytes as number);
+      });
+
     describe('of a pod with volumes', () => {
       let path: string;
       let keeper: Pod;
@@ -133,10 +151,12 @@ for (const [name, isHere, start] of runtimes)
           volume: Record<string, number | string>[];
           containers: Record<string, Record<string, unknown>>[];
         };
+        let imageFs: Record<string, unknown> | undefined;
         const found = await eventually(async () => {
-          const { pods } = (await statsSummary(facts, false)) as { pods: PodStats[] };
+          const { node, pods } = (await statsSummary(facts, false)) as { node: NodeStats; pods: PodStats[] };
+          imageFs = node.runtime?.imageFs;
           const own = pods.find(({ podRef }) => podRef.name === 'keeper'); // the use of a new one is seen a second later
-          return own?.volume && own;
+          return imageFs && own?.volume && own;
         }, 'the volumes to be measured');
         const volume = (name: string) => found.volume.find((v) => v.name === name);
         expect(volume('data')).toMatchObject({
@@ -152,6 +172,7 @@ for (const [name, isHere, start] of runtimes)
         expect(found.process_stats!.process_count).toBeGreaterThanOrEqual(2);
         expect(found.network).toMatchObject({ name: 'eth0', interfaces: [{ name: 'eth0' }] });
         expect(found.network!.rxBytes).toBeGreaterThan(0);
+        expect(imageFs).toMatchObject({ capacityBytes: expect.any(Number), availableBytes: expect.any(Number) });
         // Docker keeps logs itself.
         if (name === 'containerd') expect(found.containers[0]!.logs!.usedBytes).toBeGreaterThan(100);
       });

@@ -56,7 +56,10 @@ beforeAll(async () => {
     node: {
       pods: kubelet.pods,
       meter: new UsageMeter(kubelet.runtime),
-      disks: new DiskMeter({ volumes: kubelet.directory, logs: kubelet.directory, log: silent }),
+      disks: new DiskMeter({
+        ...{ volumes: kubelet.directory, logs: kubelet.directory },
+        ...{ images: kubelet.runtime.images, log: silent },
+      }),
       probes: kubelet.probeCounts,
       nodeName: 'node-1',
       cgroupParent: '',
