@@ -130,12 +130,12 @@ function hierarchy(at: string, controller: string): string {
   return join(at, found);
 }
 
-/** Empty for a cgroup that has gone meanwhile. */
+/** Empty for a cgroup that has gone meanwhile, or that has only threads. */
 function readIfThere(path: string): string {
   try {
     return readFileSync(path, 'utf8');
   } catch (error) {
-    if (['ENOENT', 'ENODEV'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
+    if (['ENOENT', 'ENODEV', 'EOPNOTSUPP', 'ENOTSUP'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
     throw error;
   }
 }
