@@ -14,6 +14,8 @@ const run = promisify(execFile);
 
 /** How old an answer may be, ms: files are walked for it. */
 const askEvery = 60_000;
+/** Stands for the images where pods have their uids. */
+const images = 'images';
 /** A server of files that does not answer must not hold up the others for ever, ms. */
 const patience = 10_000;
 
@@ -63,8 +65,8 @@ export class DiskMeter {
   readonly #place: Place;
   readonly #known = new Map<string, PodDiskUse>();
   #images: ImageDiskUse | undefined;
-  /** Uids, and what stands for the images. */
-  readonly #waiting = new Set<string>();
+  /** By uid: when it was measured last, by a clock that nobody sets; Infinity: it is still to be done. */
+  readonly #measured = new Map<string, number>();
   /** One pod at a time. */
   #turn = Promise.resolve();
 
@@ -74,59 +76,63 @@ export class DiskMeter {
 
   /** By uid; a pod that is asked about for the first time is missing, and measured for the next one who asks. */
   latest(pods: readonly Pod[]): ReadonlyMap<string, PodDiskUse> {
-    const uids = new Set(pods.map(({ metadata }) => metadata.uid!));
-    for (const uid of this.#known.keys()) if (!uids.has(uid)) this.#known.delete(uid);
+    const uids = new Set([images, ...pods.map(({ metadata }) => metadata.uid!)]);
+    for (const uid of this.#measured.keys())
+      if (!uids.has(uid)) {
+        this.#known.delete(uid);
+        this.#measured.delete(uid);
+      }
     for (const pod of pods) {
       const uid = pod.metadata.uid!;
-      this.#measure(
-        uid,
-        this.#known.get(uid)?.at,
-        async () => void this.#known.set(uid, await useOf(pod, this.#place)),
-      );
+      this.#measure(uid, async () => void this.#known.set(uid, await useOf(pod, this.#place)));
     }
     return this.#known;
   }
 
   /** As much of it as there is, and undefined when it was not asked for before. */
   latestOfImages(): ImageDiskUse | undefined {
-    this.#measure('images', this.#images?.at, async () => void (this.#images = await imagesUse(this.#place.images)));
+    this.#measure(images, async () => void (this.#images = await imagesUse(this.#place.images)));
     return this.#images;
   }
 
-  #measure(what: string, at = 0, measure: () => Promise<void>): void {
-    if (this.#waiting.has(what) || Date.now() - at < askEvery) return;
-    this.#waiting.add(what);
+  #measure(what: string, measure: () => Promise<void>): void {
+    if (performance.now() - (this.#measured.get(what) ?? -Infinity) < askEvery) return;
+    this.#measured.set(what, Infinity);
     this.#turn = this.#turn
       .then(measure)
       .catch((err: unknown) => this.#place.log.debug({ err, what }, 'what is on disk could not be seen'))
-      .finally(() => this.#waiting.delete(what));
+      .finally(() => this.#measured.set(what, performance.now()));
   }
 }
 
-async function imagesUse(images: Place['images']): Promise<ImageDiskUse | undefined> {
+async function imagesUse(of: Place['images']): Promise<ImageDiskUse | undefined> {
   const at = Date.now();
-  const directory = await images.directory();
+  const directory = await of.directory();
   const found = directory === undefined ? undefined : await fileSystemAt(directory);
   if (!found) return undefined;
   const { usedBytes: _, ...room } = found;
-  const usedBytes = await images.usedBytes?.();
+  const usedBytes = await of.usedBytes?.();
   return { at, ...room, ...(usedBytes === undefined ? {} : { usedBytes }) };
 }
 
 async function useOf(pod: Pod, place: Place): Promise<PodDiskUse> {
   const at = Date.now();
-  const { volumes: emptyDirs, total: usedBytes } = await podDisk(pod, place);
+  const { volumes: emptyDirs } = await podDisk(pod, place);
+  const logs = await logsOf(pod, place.logs);
+  let usedBytes = [...logs.values()].reduce((sum, bytes) => sum + bytes, 0);
   const paths = volumePaths(join(place.volumes, pod.metadata.uid!));
   const devices = new Set(containersOf(pod).flatMap((c) => (c.volumeDevices ?? []).map(({ name }) => name)));
   const volumes: VolumeUse[] = [];
   for (const volume of pod.spec.volumes ?? []) {
     const { name } = volume;
     const claim = claimOf(volume, pod);
-    const written = emptyDirs.get(name);
+    const isMemory = volume.emptyDir?.medium === 'Memory'; // a file system of its own, and on no disk
+    const written = isMemory ? undefined : emptyDirs.get(name);
+    usedBytes += written ?? 0;
     const path = paths.get(name);
-    if (path === undefined || devices.has(name) || (claim === undefined && written === undefined)) continue;
+    if (path === undefined || devices.has(name) || !(isMemory || claim !== undefined || written !== undefined))
+      continue;
     const found = await fileSystemAt(path);
-    // An emptyDir shares its file system with all else.
     if (found)
       volumes.push({
         ...{ ...found, name },
@@ -134,7 +140,7 @@ async function useOf(pod: Pod, place: Place): Promise<PodDiskUse> {
         ...(written === undefined ? {} : { usedBytes: written }),
       });
   }
-  return { at, usedBytes, logs: await logsOf(pod, place.logs), volumes };
+  return { at, usedBytes, logs, volumes };
 }
 
 const claimOf = ({ name, persistentVolumeClaim, ephemeral }: Volume, pod: Pod): string | undefined =>

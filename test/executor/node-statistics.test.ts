@@ -169,6 +169,7 @@ for (const [name, isHere, start] of runtimes)
         expect(volume('disk')!.usedBytes).toBeLessThan(2 << 20);
         expect(volume('disk')!.capacityBytes).toBeGreaterThan(8 << 20);
         expect(found['ephemeral-storage']!.usedBytes).toBeGreaterThanOrEqual(1 << 20);
+        expect(found['ephemeral-storage']!.usedBytes).toBeLessThan(2 << 20); // what is in memory is on no disk
         expect(found.process_stats!.process_count).toBeGreaterThanOrEqual(2);
         expect(found.network).toMatchObject({ name: 'eth0', interfaces: [{ name: 'eth0' }] });
         expect(found.network!.rxBytes).toBeGreaterThan(0);
