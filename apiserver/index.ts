@@ -63,7 +63,6 @@ import type { Compute } from './verbs/computed.ts';
 import { Registry } from './registry.ts';
 import { createServer, type Server } from './server.ts';
 import type { Store } from './store.ts';
-import { Profiling } from './profiling/profiling.ts';
 import { ProxiedObjects } from './proxy/objects.ts';
 import { Connections } from './subresources/connections.ts';
 import { KubeletProxy } from './subresources/kubelet-proxy.ts';
@@ -210,7 +209,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
         openapi: new OpenApi(kinds),
         health: new Health(checks(store, signal)),
         metrics,
-        profiling: o.profiling ? new Profiling() : undefined,
+        profiling: o.profiling,
         connections: new Connections(registry, kubelets, proxied),
         log,
         signal: stopping.signal,

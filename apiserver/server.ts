@@ -4,6 +4,7 @@ import { Server as TlsServer, type TLSSocket } from 'node:tls';
 import { fastify } from 'fastify';
 import { StatusError } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
+import { profileAt } from '../lib/profiling/profiling.ts';
 import { reloadTls } from '../lib/reload-tls.ts';
 import { aggregatedForm, type Discovery } from './discovery.ts';
 import type { Answer } from './call.ts';
@@ -13,7 +14,6 @@ import { bodyTooLarge, toStatusError } from './errors.ts';
 import type { Audit, AuditRecord } from './audit/audit.ts';
 import type { IssuerDocuments } from './auth/issuer-documents.ts';
 import type { Aggregator, Remote } from './aggregation/aggregator.ts';
-import type { Profiling } from './profiling/profiling.ts';
 import { passOn } from './proxy/pass-on.ts';
 import { passUpgrade } from './proxy/pass-upgrade.ts';
 import type { Caller, Doorkeeper, Seat } from './flow/flow-control.ts';
@@ -38,7 +38,7 @@ export interface Parts {
   documents: IssuerDocuments;
   health: Health;
   metrics: ServerMetrics;
-  profiling: Profiling | undefined;
+  profiling: boolean;
   connections: Connections;
   aggregator: Aggregator;
   log: Logger;
@@ -346,8 +346,12 @@ class Handler {
       const { registry, text } = this.#parts.metrics;
       return send(request, response, 200, textBody(await text(), registry.contentType));
     }
-    const profile = await this.#parts.profiling?.at(path, query, incoming.signal);
-    if (profile) return send(request, response, 200, profile, { 'x-content-type-options': 'nosniff' });
+    const profile = this.#parts.profiling ? await profileAt(path, query, incoming.signal) : undefined;
+    if (profile) {
+      const { code, headers, contentType, body } = profile;
+      const rendered = { contentType, chunks: [body], length: body.length };
+      return send(request, response, code, rendered, { ...headers, 'x-content-type-options': 'nosniff' });
+    }
     if (path.startsWith('/openapi/')) return this.#parts.openapi.serve(path, incoming, request, response);
     const document = await this.#parts.documents.at(path, this.#parts.address());
     if (document)

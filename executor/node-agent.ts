@@ -17,6 +17,7 @@ import { type CsiState, csiNodeWriter } from './csi/csi-node.ts';
 import { CsiPlugins } from './csi/plugins.ts';
 import { CsiVolumes } from './csi/volumes.ts';
 import { CrashBackoff } from './crash-backoff.ts';
+import { DiskMeter } from './disk-meter.ts';
 import type { Kubelet } from './kubelet.ts';
 import { ImageCollector } from './image-collector.ts';
 import { machineReadings, machineUse } from './machine.ts';
@@ -273,8 +274,9 @@ export class NodeAgent {
     const { options: o, log } = this.#given;
     const { name, ip, directory } = place;
     const certificate = await servingCertificate(name, ip);
-    const { runtime, probeCounts: probes, volumes, logs, csi } = kubelet;
+    const { runtime, probeCounts: probes, volumes, logs, csi, cgroupParent } = kubelet;
     const meter = new UsageMeter(runtime);
+    const disks = new DiskMeter({ volumes, logs, images: runtime.images, log });
     const server = await startServer({
       address: o.bindAddress || ip,
       port: o.port,
@@ -285,8 +287,10 @@ export class NodeAgent {
       node: {
         pods,
         meter,
+        disks,
         probes,
         nodeName: name,
+        cgroupParent,
         machine: () => machineUse(directory),
         configuration: configurationOf(o),
       },

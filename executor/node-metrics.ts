@@ -1,5 +1,7 @@
 import { Registry, collectDefaultMetrics } from 'prom-client';
+import type { DiskMeter, VolumeUse } from './disk-meter.ts';
 import type { MachineUse } from './machine.ts';
+import { type Family, textOf } from './metrics-text.ts';
 import type { Pods } from './pods.ts';
 import type { ProbeCounts } from './probes/probe-counts.ts';
 import type { UsageMeter, UsageNow } from './usage.ts';
@@ -7,16 +9,12 @@ import type { UsageMeter, UsageNow } from './usage.ts';
 export interface MetricsFacts {
   pods: Pods;
   meter: UsageMeter;
+  disks: DiskMeter;
   probes: ProbeCounts;
   nodeName: string;
+  /** Below which cgroup those of pods are; empty where pods have none. */
+  cgroupParent: string;
   machine(): MachineUse;
-}
-
-interface Family {
-  name: string;
-  help: string;
-  type: 'counter' | 'gauge';
-  samples: Iterable<{ labels?: Record<string, string>; value: number; at?: number }>;
 }
 
 /** /metrics/resource: what a metrics server reads. */
@@ -105,7 +103,7 @@ export const probeMetrics = ({ probes }: MetricsFacts): string =>
   ]);
 
 /** /metrics: this kubelet itself. */
-export async function kubeletMetrics({ pods, nodeName }: MetricsFacts): Promise<string> {
+export async function kubeletMetrics({ pods, disks, nodeName }: MetricsFacts): Promise<string> {
   process_ ??= processMetrics();
   const found = await pods.counts();
   return (
@@ -131,8 +129,38 @@ export async function kubeletMetrics({ pods, nodeName }: MetricsFacts): Promise<
           value,
         })),
       },
+      ...claimFamilies(pods, disks),
     ]) + (await process_.metrics())
   );
+}
+
+/** How full the volumes of claims are; one that several pods have is told of once. */
+function claimFamilies(pods: Pods, disks: DiskMeter): Family[] {
+  const list = pods.list();
+  const uses = disks.latest(list);
+  const claims = new Map(
+    list.flatMap(({ metadata: { uid, namespace = '' } }) =>
+      (uses.get(uid!)?.volumes ?? []).flatMap((use): [string, { labels: Record<string, string>; use: VolumeUse }][] =>
+        use.claim === undefined
+          ? []
+          : [[`${namespace}/${use.claim}`, { labels: { namespace, persistentvolumeclaim: use.claim }, use }]],
+      ),
+    ),
+  );
+  const told: [string, string, (use: VolumeUse) => number][] = [
+    ['available_bytes', 'Number of available bytes in the volume', (use) => use.availableBytes],
+    ['capacity_bytes', 'Capacity in bytes of the volume', (use) => use.capacityBytes],
+    ['inodes', 'Maximum number of inodes in the volume', (use) => use.inodes],
+    ['inodes_free', 'Number of free inodes in the volume', (use) => use.inodesFree],
+    ['inodes_used', 'Number of used inodes in the volume', (use) => use.inodesUsed],
+    ['used_bytes', 'Number of used bytes in the volume', (use) => use.usedBytes],
+  ];
+  return told.map(([name, help, value]) => ({
+    name: `kubelet_volume_stats_${name}`,
+    help,
+    type: 'gauge',
+    samples: [...claims.values()].map(({ labels, use }) => ({ labels, value: value(use) })),
+  }));
 }
 
 /** Of the process, however many kubelets it has. */
@@ -142,24 +170,4 @@ function processMetrics(): Registry {
   const register = new Registry();
   collectDefaultMetrics({ register });
   return register;
-}
-
-const textOf = (families: readonly Family[]): string =>
-  families
-    .map(({ name, help, type, samples }) =>
-      [
-        `# HELP ${name} ${help}`,
-        `# TYPE ${name} ${type}`,
-        ...[...samples].map((sample) => line(name, sample)),
-        '',
-      ].join('\n'),
-    )
-    .join('');
-
-function line(
-  name: string,
-  { labels = {}, value, at }: { labels?: Record<string, string>; value: number; at?: number },
-): string {
-  const pairs = Object.entries(labels).map(([key, text]) => `${key}=${JSON.stringify(text)}`);
-  return `${name}${pairs.length > 0 ? `{${pairs.join()}}` : ''} ${value}${at === undefined ? '' : ` ${Math.round(at)}`}`;
 }

@@ -1,6 +1,5 @@
 import type { ServerResponse } from 'node:http';
 import type { MetricsFacts } from './node-metrics.ts';
-import { statsSummary } from './stats-summary.ts';
 
 /** What the kubelet's port tells of the node as a whole. */
 export interface NodeFacts extends MetricsFacts {
@@ -23,15 +22,23 @@ const answers: Readonly<Record<string, Answer>> = {
     metadata: {},
     items: await pods.running(),
   }),
-  '/stats/summary': (facts, query) => statsSummary(facts, query.get('only_cpu_and_memory') === 'true'),
+  '/stats/summary': async (facts, query) =>
+    (await import('./stats-summary.ts')).statsSummary(facts, query.get('only_cpu_and_memory') === 'true'),
   '/metrics': async (facts) => (await metrics()).kubeletMetrics(facts),
+  '/metrics/cadvisor': async (facts) => (await import('./cadvisor-metrics.ts')).cadvisorMetrics(facts),
   '/metrics/resource': async (facts) => (await metrics()).resourceMetrics(facts),
   '/metrics/probes': async (facts) => (await metrics()).probeMetrics(facts),
   '/configz': ({ configuration }) => ({ kubeletconfig: configuration }),
 };
 
-/** Answers a question about the node; false when it is none. Text is text, everything else JSON. */
-export async function answerNode(facts: NodeFacts, url: URL, response: ServerResponse): Promise<boolean> {
+/** Answers a question about the node, in time for who may be `gone`; false when it is none. Text is text, everything else JSON. */
+export async function answerNode(
+  facts: NodeFacts,
+  url: URL,
+  response: ServerResponse,
+  gone: AbortSignal,
+): Promise<boolean> {
+  if (url.pathname.startsWith('/debug/')) return answerProfile(url, response, gone);
   const answer = Object.hasOwn(answers, url.pathname) ? answers[url.pathname] : undefined;
   if (!answer) return false;
   const said = await answer(facts, url.searchParams);
@@ -41,5 +48,15 @@ export async function answerNode(facts: NodeFacts, url: URL, response: ServerRes
       : `text/plain; ${url.pathname.startsWith('/metrics') ? 'version=0.0.4; ' : ''}charset=utf-8`;
   response.writeHead(200, { 'content-type': type });
   response.end(typeof said === 'string' ? said : JSON.stringify(said));
+  return true;
+}
+
+/** Of this process. */
+async function answerProfile(url: URL, response: ServerResponse, gone: AbortSignal): Promise<boolean> {
+  const { profileAt } = await import('../lib/profiling/profiling.ts'); // few nodes are ever asked for it
+  const profile = await profileAt(url.pathname, url.searchParams, gone);
+  if (!profile) return false;
+  response.writeHead(profile.code, { ...profile.headers, 'content-type': profile.contentType });
+  response.end(profile.body);
   return true;
 }

@@ -79,6 +79,8 @@ export interface Images {
   list(): Promise<RuntimeImage[]>;
   /** Where on this machine they are; undefined where there are none. */
   directory(): Promise<string | undefined>;
+  /** What they have on disk together, bytes; absent where that takes the runtime long to say. */
+  usedBytes?(): Promise<number | undefined>;
   /** Absent is fine. */
   remove(id: string): Promise<void>;
 }

@@ -92,7 +92,7 @@ async function answer(
   response.once('close', () => gone.abort());
   try {
     const url = await routed(options, request);
-    if (request.method !== 'GET' || !(await answerNode(options.node, url, response))) {
+    if (request.method !== 'GET' || !(await answerNode(options.node, url, response, gone.signal))) {
       const [verb, ...rest] = parts(url);
       if (request.method !== 'GET' || verb !== 'containerLogs' || rest.length !== 3) throw notFound(url);
       await answerLogs(options.pods, containerPath(rest), url.searchParams, response, gone.signal);

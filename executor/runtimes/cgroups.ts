@@ -69,6 +69,36 @@ export function sharesBelow(path: string, at = root): number {
   return Math.min(mostShares, sum);
 }
 
+/** The processes of each cgroup right below one, by its name: none where there is no such cgroup. */
+export function processesBelow(path: string, at = root): Map<string, number[]> {
+  const group = existsSync(at) ? cgroupAt(path, at) : at;
+  if (!existsSync(group)) return new Map();
+  const below = readdirSync(group, { withFileTypes: true }).filter((entry) => entry.isDirectory());
+  const pidsOf = (name: string) =>
+    readIfThere(join(group, name, 'cgroup.procs'))
+      .split('\n')
+      .filter(Boolean)
+      .map(Number);
+  return new Map(below.map(({ name }) => [name, pidsOf(name)]));
+}
+
+/** How often a cgroup's quota of processor time was up. */
+export interface Throttling {
+  periods: number;
+  throttledPeriods: number;
+  throttledNanos: number;
+}
+
+export function throttlingOf(path: string, at = root): Throttling {
+  const text = readIfThere(join(cgroupAt(path, at), 'cpu.stat'));
+  const number = (name: string) => Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(text)?.[1] ?? 0);
+  return {
+    periods: number('nr_periods'),
+    throttledPeriods: number('nr_throttled'),
+    throttledNanos: number('throttled_time') || number('throttled_usec') * 1000,
+  };
+}
+
 /** Runtimes leave the parent they were given; it is empty once its sandbox is gone, in every hierarchy. */
 export function removeCgroup(path: string, at = root): void {
   if (!existsSync(at)) return;
@@ -104,6 +134,16 @@ function hierarchy(at: string, controller: string): string {
   const found = readdirSync(at).find((name) => name.split(',').includes(controller));
   if (found === undefined) throw new Error(`this machine has no cgroup controller "${controller}" at ${at}`);
   return join(at, found);
+}
+
+/** Empty for a cgroup that has gone meanwhile, or that has only threads. */
+function readIfThere(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch (error) {
+    if (['ENOENT', 'ENODEV', 'EOPNOTSUPP', 'ENOTSUP'].includes((error as NodeJS.ErrnoException).code ?? '')) return '';
+    throw error;
+  }
 }
 
 const write = (group: string, file: string, value: string | number): void =>

@@ -102,10 +102,18 @@ export class CriImages implements Images {
   }
 
   async directory(): Promise<string | undefined> {
+    return (await this.#storage())?.fs_id?.mountpoint;
+  }
+
+  async usedBytes(): Promise<number | undefined> {
+    return (await this.#storage())?.used_bytes?.value;
+  }
+
+  async #storage() {
     const { image_filesystems: found } = await this.#cri.image<{
-      image_filesystems: { fs_id: { mountpoint: string } | null }[];
+      image_filesystems: { fs_id: { mountpoint: string } | null; used_bytes: { value: number } | null }[];
     }>('ImageFsInfo', {});
-    return found[0]?.fs_id?.mountpoint;
+    return found[0];
   }
 
   async remove(id: string): Promise<void> {

@@ -79,7 +79,10 @@ test('the profile of the heap tells who holds what was allocated meanwhile; only
 
 test('what cannot be had is refused, and who may not is', async () => {
   expect((await s.call('GET', '/debug/pprof/')).text).toContain('profile?seconds=30');
-  expect((await s.call('GET', '/debug/pprof/profile?seconds=x')).json).toMatchObject({ code: 400 });
+  expect(await s.call('GET', '/debug/pprof/profile?seconds=x')).toMatchObject({
+    status: 400,
+    text: 'seconds: expected a number from 1 to 300, got "x"',
+  });
   expect((await s.call('GET', '/debug/pprof/nothing')).status).toBe(404);
   expect((await s.call('GET', '/debug/pprof/heap', undefined, { authorization: '' })).status).toBe(403);
   const silent = await startServer({ profiling: false });

@@ -1,11 +1,19 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { podLimits } from '../../executor/resources.ts';
 import { cgroupParentOf, makePodCgroup, processesOf, removePodCgroup } from '../../executor/pod-cgroups.ts';
 import type { CgroupDriver } from '../../executor/runtime.ts';
-import { cgroupAt, cpuSharesOf, ownCgroup, setCgroup, sharesBelow } from '../../executor/runtimes/cgroups.ts';
+import {
+  cgroupAt,
+  cpuSharesOf,
+  ownCgroup,
+  processesBelow,
+  setCgroup,
+  sharesBelow,
+  throttlingOf,
+} from '../../executor/runtimes/cgroups.ts';
 import { driverIn } from '../../executor/runtimes/cri-cgroup-driver.ts';
 import { propertiesOf, sliceBelow } from '../../executor/runtimes/slices.ts';
 import { silent } from '../../lib/log.ts';
@@ -71,6 +79,21 @@ describe('cgroups', () => {
     expect([read('mesos/x/km/pod1/cpu.max'), read('mesos/x/km/pod1/memory.max')]).toEqual(['max 100000', 'max']);
     expect(cpuSharesOf('/mesos/x/km/pod1', root)).toBe(2);
     expect(sharesBelow('/mesos/x/km', root)).toBe(2);
+  });
+
+  test('of version 2 tell the processes of each container, and how often its quota was up', () => {
+    writeFileSync(join(root, 'cgroup.controllers'), 'cpu memory pids');
+    const container = join(root, 'km/pod2/cri-abc.scope');
+    mkdirSync(container, { recursive: true });
+    mkdirSync(join(root, 'km/pod2/gone'));
+    writeFileSync(join(container, 'cgroup.procs'), '12\n345\n');
+    writeFileSync(join(container, 'cpu.stat'), 'usage_usec 9\nnr_periods 7\nnr_throttled 3\nthrottled_usec 20\n');
+    const found = processesBelow('/km/pod2', root);
+    expect([found.get('cri-abc.scope'), found.get('gone')]).toEqual([[12, 345], []]);
+    expect(processesBelow('/km/pod3', root)).toEqual(new Map());
+    expect(throttlingOf('/km/pod2/cri-abc.scope', root)).toEqual({
+      ...{ periods: 7, throttledPeriods: 3, throttledNanos: 20_000 },
+    });
   });
 
   test('are below the executor’s; in version 2 beside the leaf that Mesos puts it into', () => {

@@ -6,12 +6,16 @@ import { existsSync, realpathSync } from 'node:fs';
 import { request } from 'node:https';
 import { connect } from 'node:net';
 import { dirname, join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
 import { connect as connectTls } from 'node:tls';
+import { gunzipSync } from 'node:zlib';
+import { Profile } from 'pprof-format';
 import { WebSocket } from 'ws';
 import type { Pod } from '../../api/kinds/pod.ts';
 import { freePort } from '../../cli/ports.ts';
 import { servingCertificate, type ServingCertificate } from '../../executor/certificate.ts';
 import type { Access } from '../../executor/access.ts';
+import { DiskMeter } from '../../executor/disk-meter.ts';
 import { machineUse } from '../../executor/machine.ts';
 import { UsageMeter } from '../../executor/usage.ts';
 import { type KubeletServer, startServer } from '../../executor/server.ts';
@@ -52,8 +56,13 @@ beforeAll(async () => {
     node: {
       pods: kubelet.pods,
       meter: new UsageMeter(kubelet.runtime),
+      disks: new DiskMeter({
+        ...{ volumes: kubelet.directory, logs: kubelet.directory },
+        ...{ images: kubelet.runtime.images, log: silent },
+      }),
       probes: kubelet.probeCounts,
       nodeName: 'node-1',
+      cgroupParent: '',
       machine: () => machineUse(kubelet.directory),
       configuration: { kind: 'KubeletConfiguration' },
     },
@@ -180,9 +189,29 @@ describe('what it tells of the node', () => {
     expect(own).toMatch(/^kubelet_running_pods 1$/m);
     expect(own).toMatch(/^kubelet_running_containers\{container_state="running"\} [23]$/m);
     expect(own).toContain('process_cpu_seconds_total');
+    // The names and labels are looked at in node-statistics.test.ts.
+    expect((await get('/metrics/cadvisor', bearer('reader'))).body).toMatch(
+      /^container_memory_working_set_bytes\{container="web",id="[^"]+",image="none",name="[^"]+",namespace="default",pod="talker"\} \d+ \d+$/m,
+    );
     expect((await get('/metrics/probes')).body).toMatch(
       /^prober_probe_total\{probe_type="Readiness",container="c",pod="talker",namespace="default",pod_uid="[^"]+",result="successful"\} \d+$/m,
     );
+  });
+
+  test('where it spends its time, to whom may have anything of it', async () => {
+    expect(await get('/debug/pprof/', bearer('reader'))).toMatchObject({ code: 403 });
+    expect((await get('/debug/pprof/')).body).toContain('profile?seconds=30');
+    expect(await get('/debug/pprof/profile?seconds=0')).toMatchObject({ code: 400 });
+    expect(await get('/debug/pprof/nothing')).toMatchObject({ code: 404 });
+    const taken = await new Promise<Buffer>((resolve, reject) => {
+      const path = '/debug/pprof/heap?seconds=0.1';
+      request({ host: '127.0.0.1', port: server.port, path, rejectUnauthorized: false, agent: false, ...apiserver })
+        .on('error', reject)
+        .on('response', (answer) => resolve(buffer(answer)))
+        .end();
+    });
+    const { sampleType, stringTable } = Profile.decode(gunzipSync(taken));
+    expect(sampleType.map(({ type }) => stringTable.strings[Number(type)])).toEqual(['inuse_space']);
   });
 
   test('its pods and its settings, and nothing it has not', async () => {

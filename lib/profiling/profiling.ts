@@ -1,9 +1,6 @@
 import type { HeapProfiler, Profiler } from 'node:inspector';
 import { Session } from 'node:inspector/promises';
-import { badRequest, StatusError } from '../../api/status.ts';
-import { delay } from '../../lib/delay.ts';
-import type { Rendered } from '../render.ts';
-import { textBody } from '../respond.ts';
+import { delay } from '../delay.ts';
 import { pprof, type Frame, type Seen } from './pprof.ts';
 
 /** Microseconds between two looks at the stack, and bytes between two allocations that are noted. */
@@ -20,40 +17,50 @@ heap?seconds=10     who allocates what is still in use when the time is over
 Both are read by go tool pprof.
 `;
 
-/** `/debug/pprof/profile` and `/debug/pprof/heap`: one profile at a time, in pprof's format. */
-export class Profiling {
-  #isBusy = false;
+/** What the one who asked is told: a profile, or in words why there is none. */
+export interface ProfileAnswer {
+  code: 200 | 400 | 429;
+  headers: Record<string, string>;
+  contentType: string;
+  body: Buffer;
+}
 
-  /** Takes the time that `seconds` asks for; ends early when the signal aborts. Throws 400 and 429. */
-  async at(path: string, query: URLSearchParams, signal: AbortSignal): Promise<Rendered | undefined> {
-    const [, what] = /^\/debug\/pprof(?:\/(.*))?$/.exec(path) ?? [];
-    if (path === '/debug/pprof' || what === '') return textBody(index);
-    if (what !== 'profile' && what !== 'heap') return undefined;
-    const seconds = readSeconds(query.get('seconds') ?? '') ?? defaultSeconds[what];
-    if (this.#isBusy)
-      throw new StatusError(429, 'TooManyRequests', 'another profile is being taken; try again when it is done', {
-        retryAfterSeconds: 10,
-      });
-    this.#isBusy = true;
-    const session = new Session();
-    try {
-      session.connect();
-      const bytes = await (what === 'profile' ? cpu : heap)(session, seconds * 1000, signal);
-      return { contentType: 'application/octet-stream', chunks: [bytes], length: bytes.length };
-    } finally {
-      session.disconnect();
-      this.#isBusy = false;
-    }
+let isBusy = false;
+
+/**
+ * `/debug/pprof/profile` and `/debug/pprof/heap` of this process, in pprof's format; undefined for what there is none of. Takes the time
+ * that `seconds` asks for; ends early when the signal aborts. One profile at a time.
+ */
+export async function profileAt(
+  path: string,
+  query: URLSearchParams,
+  signal: AbortSignal,
+): Promise<ProfileAnswer | undefined> {
+  const [, what] = /^\/debug\/pprof(?:\/(.*))?$/.exec(path) ?? [];
+  if (path === '/debug/pprof' || what === '') return words(200, index);
+  if (what !== 'profile' && what !== 'heap') return undefined;
+  const given = query.get('seconds') || undefined;
+  const seconds = given === undefined ? defaultSeconds[what] : Number(given);
+  if (!(seconds > 0 && seconds <= maxSeconds))
+    return words(400, `seconds: expected a number from 1 to ${maxSeconds}, got ${JSON.stringify(given)}`);
+  if (isBusy) return words(429, 'another profile is being taken; try again when it is done', { 'retry-after': '10' });
+  isBusy = true;
+  const session = new Session();
+  try {
+    session.connect();
+    const body = await (what === 'profile' ? cpu : heap)(session, seconds * 1000, signal);
+    return { code: 200, headers: {}, contentType: 'application/octet-stream', body };
+  } finally {
+    session.disconnect();
+    isBusy = false;
   }
 }
 
-function readSeconds(text: string): number | undefined {
-  if (text === '') return undefined;
-  const seconds = Number(text);
-  if (!(seconds > 0 && seconds <= maxSeconds))
-    throw badRequest(`seconds: expected a number from 1 to ${maxSeconds}, got ${JSON.stringify(text)}`);
-  return seconds;
-}
+const words = (code: ProfileAnswer['code'], text: string, headers: Record<string, string> = {}): ProfileAnswer => ({
+  ...{ code, headers },
+  contentType: 'text/plain; charset=utf-8',
+  body: Buffer.from(text),
+});
 
 async function cpu(session: Session, ms: number, signal: AbortSignal): Promise<Buffer> {
   await session.post('Profiler.enable');
