@@ -7,6 +7,8 @@ import { kind } from '../../api/kind.ts';
 import { CustomResourceDefinition, type CustomVersion } from '../../api/kinds/custom-resource-definition.ts';
 import { Secret } from '../../api/kinds/secret.ts';
 import { StorageVersionMigration } from '../../api/kinds/storage-version-migration.ts';
+import { ValidatingAdmissionPolicyBinding } from '../../api/kinds/validating-admission-policy-binding.ts';
+import { ValidatingAdmissionPolicy } from '../../api/kinds/validating-admission-policy.ts';
 import type { KubeObject } from '../../api/meta.ts';
 import { chosenBetaKinds } from '../../apiserver/beta-kinds.ts';
 import { openEmbedded } from '../../apiserver/embedded.ts';
@@ -138,19 +140,26 @@ test('what cannot be migrated fails with the reason, and a wish cannot be change
     namespaced: false,
   });
   await eventually(() => w.client.create(Thing, { metadata: { name: 'one' } }));
-  // A rule that came later, which the object breaks.
-  const schema = { openAPIV3Schema: { type: 'object', properties: { size: { type: 'integer' } }, required: ['size'] } };
-  await w.client.patch(
-    CustomResourceDefinition,
-    { name: 'things.example.org' },
-    { spec: { versions: [{ ...version('v1', true), schema }] } },
-  );
-  await eventually(() => expect(w.client.create(Thing, { metadata: { name: 'two' } })).rejects.toThrow('size'));
+  // Nobody may write it any more.
+  const rules = [{ operations: ['UPDATE'], apiGroups: ['example.org'], apiVersions: ['*'], resources: ['things'] }];
+  await w.client.create(ValidatingAdmissionPolicy, {
+    metadata: { name: 'frozen' },
+    spec: {
+      matchConstraints: { resourceRules: rules },
+      validations: [{ expression: 'false', message: 'things are frozen' }],
+    },
+  });
+  await w.client.create(ValidatingAdmissionPolicyBinding, {
+    metadata: { name: 'frozen' },
+    spec: { policyName: 'frozen', validationActions: ['Deny'] },
+  });
+  const touch = () => w.client.patch(Thing, { name: 'one' }, { metadata: { labels: { a: 'b' } } }, { dryRun: true });
+  await eventually(() => expect(touch()).rejects.toThrow('things are frozen'));
   const { ended } = await migrate(w, 'things', { group: 'example.org', resource: 'things' });
   expect(ended).toMatchObject({
     type: 'Failed',
     reason: 'StorageVersionMigrationFailed',
-    message: expect.stringContaining('size'),
+    message: expect.stringContaining('things are frozen'),
   });
   const changed = w.client.patch(
     StorageVersionMigration,
