@@ -46,9 +46,18 @@ export class OwnWrites<T extends KubeObject> {
 
   #await(key: string, isShown: () => boolean): void {
     if (isShown()) return;
+    this.#forgetOld();
     const one = { isShown, until: this.#now() + patience };
     const others = this.#awaited.get(key);
     if (others) others.push(one);
     else this.#awaited.set(key, [one]);
+  }
+
+  /** Nobody asks any more about owners that are gone; those noted first are the first to be over. */
+  #forgetOld(): void {
+    for (const [key, awaited] of this.#awaited) {
+      if (this.#now() <= awaited.at(-1)!.until) return;
+      this.#awaited.delete(key);
+    }
   }
 }
