@@ -19,6 +19,8 @@ export type TaskEvent =
   | { type: 'shutdown'; graceSeconds: number }
   /** The pod is bound to this node; `taskId` is the task that its annotation names. */
   | { type: 'bound'; uid: string; taskId: string | undefined }
+  /** Its object is gone, and nothing of it is here: nothing more is told of it. */
+  | { type: 'unbound'; uid: string }
   /** A pod that no task carries runs here: it ends with the executor. */
   | { type: 'static'; uid: string }
   | { type: 'report'; uid: string; report: PodReport }
@@ -94,6 +96,9 @@ export class Tasks {
         return this.#shutDown(event.graceSeconds, now);
       case 'bound':
         return this.#bind(event.uid, event.taskId);
+      case 'unbound':
+        this.#bound.delete(event.uid);
+        return [];
       case 'static':
         this.#static.add(event.uid);
         return [];

@@ -58,6 +58,10 @@ describe('tasks', () => {
     acknowledge();
     expect(tick(200_000)).toEqual([]);
     on({ type: 'report', uid: 'p', report: { phase: 'Succeeded', gone: true } });
+    // Its object may be heard of once more before it goes.
+    on({ type: 'bound', uid: 'p', taskId: 'pod.p.0' });
+    expect([tick(210_000), tick(290_000)]).toEqual([[], []]);
+    on({ type: 'unbound', uid: 'p' });
     expect([tick(300_000), tick(359_000), tick(360_000)]).toEqual([[], [], ['exit']]);
   });
 
