@@ -1,10 +1,12 @@
 import type { Client, ClientReadableStream, ServiceClientConstructor } from '@grpc/grpc-js';
 import { endedContainer } from './cri-exits.ts';
-import { type Call, connect, services, unary } from '../grpc.ts';
+import { type Call, connect, isMissing, services, unary } from '../grpc.ts';
 
 export interface CriClient {
   runtime: Call;
   image: Call;
+  /** The same as `runtime`; undefined for what is not there. */
+  orMissing<A>(method: string, request: object, timeoutMs?: number): Promise<A | undefined>;
   /** The runtime's own events, whichever of the two kinds it has; each means that something changed, some that this container has ended. */
   events(listener: (endedContainer?: string) => void, ended: (error: Error) => void): { cancel(): void };
   close(): void;
@@ -16,9 +18,18 @@ export function connectCri(socket: string): CriClient {
   const containerd = services(new URL('containerd-events.proto', import.meta.url), 'containerd.services.events.v1');
   const [runtime, image] = [connect(cri.RuntimeService!, socket), connect(cri.ImageService!, socket)];
   const events = connect(containerd.Events!, socket);
+  const call = unary(runtime, cri.RuntimeService!);
   return {
-    runtime: unary(runtime, cri.RuntimeService!),
+    runtime: call,
     image: unary(image, cri.ImageService!),
+    async orMissing<A>(method: string, request: object, timeoutMs?: number): Promise<A | undefined> {
+      try {
+        return await call<A>(method, request, timeoutMs === undefined ? {} : { timeoutMs });
+      } catch (error) {
+        if (isMissing(error)) return undefined;
+        throw error;
+      }
+    },
     events(listener, ended) {
       const fromContainerd = stream(events, containerd.Events!, 'Subscribe', {
         // Starts are our own doing. `/tasks/delete` too: CRI learns the exit when containerd has cleaned up.

@@ -1,7 +1,6 @@
 import { existsSync, renameSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { type Duplex, PassThrough } from 'node:stream';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
@@ -12,20 +11,20 @@ import {
   type ExecRequest,
   type Ran,
   type Runtime,
-  type RuntimeContainer,
   type RuntimePod,
   type RuntimeVersion,
   type SandboxSpec,
   StartError,
 } from '../runtime.ts';
 import { Changes, type ChangesOptions } from './changes.ts';
-import { isLate, isMissing, wordsOf } from '../grpc.ts';
+import { isLate, wordsOf } from '../grpc.ts';
 import { cgroupDriverOf } from './cri-cgroup-driver.ts';
 import { type CriClient, connectCri } from './cri-client.ts';
-import { containerConfig, linuxResources, logPathAnnotation, sandboxConfig, specHashAnnotation } from './cri-config.ts';
+import { containerConfig, linuxResources, sandboxConfig } from './cri-config.ts';
 import { labels } from './labels.ts';
 import { CriExits } from './cri-exits.ts';
 import { CriImages } from './cri-images.ts';
+import { CriPods, type Sandbox } from './cri-pods.ts';
 import { type CriStats, usageOf } from './cri-usage.ts';
 import { streamCommand, streamPort } from './cri-streams.ts';
 import { logLimits, setAside } from './log-rotation.ts';
@@ -47,45 +46,6 @@ interface Named {
   runtime_name: string;
   runtime_version: string;
 }
-interface Sandbox {
-  id: string;
-  metadata: { name: string; namespace: string; uid: string; attempt: number };
-  state: 'SANDBOX_READY' | 'SANDBOX_NOTREADY';
-  created_at: number;
-}
-interface SandboxStatus {
-  status: {
-    network?: { ip: string } | null;
-    linux?: { namespaces?: { options?: { network: 'POD' | 'NODE' } | null } | null } | null;
-  };
-}
-interface Listed {
-  id: string;
-  pod_sandbox_id: string;
-  state: CriState;
-}
-type CriState = 'CONTAINER_CREATED' | 'CONTAINER_RUNNING' | 'CONTAINER_EXITED' | 'CONTAINER_UNKNOWN';
-interface Status extends Listed {
-  metadata: { name: string; attempt: number };
-  started_at: number;
-  finished_at: number;
-  exit_code: number;
-  image: { image: string };
-  image_ref: string;
-  reason: string;
-  message: string;
-  annotations: Record<string, string>;
-  log_path: string;
-}
-
-/** An exited container never changes again, a running one not until it exits: asked once per state. */
-interface Known {
-  /** By sandbox id. */
-  addresses: Map<string, string>;
-  /** By id and state. */
-  containers: Map<string, RuntimeContainer>;
-}
-
 /** Of the runtime itself: RuntimeReady, NetworkReady. */
 interface Condition {
   type: string;
@@ -118,9 +78,7 @@ export class CriRuntime implements Runtime {
   readonly #options: CriRuntimeOptions;
   readonly #cri: CriClient;
   readonly images: CriImages;
-  #known: Known = { addresses: new Map(), containers: new Map() };
-  /** Whom the next look is for. */
-  #asked: { uids: Set<string>; found: Promise<Map<string, RuntimePod>> } | undefined;
+  readonly #pods: CriPods;
   readonly #changes: Changes;
   readonly #rotating: NodeJS.Timeout;
 
@@ -142,9 +100,10 @@ export class CriRuntime implements Runtime {
     this.cgroupDriver = cgroupDriver;
     this.#options = options;
     this.#cri = cri;
+    this.#pods = new CriPods(cri, options);
     this.images = new CriImages(cri, this.name, this.#version);
     const events: ChangesOptions['events'] = (listener, failed) => {
-      const exits = new CriExits((containerId) => this.#isOver(containerId), listener);
+      const exits = new CriExits((containerId) => this.#pods.isOver(containerId), listener);
       const following = cri.events((ended) => {
         listener();
         if (ended !== undefined) exits.ended(ended);
@@ -178,57 +137,12 @@ export class CriRuntime implements Runtime {
     await this.#cri.runtime('UpdateRuntimeConfig', { runtime_config: { network_config: { pod_cidr: cidr } } });
   }
 
-  async pods(): Promise<RuntimePod[]> {
-    const { pods, known } = await this.#list({});
-    this.#known = known;
-    return pods;
+  pods(): Promise<RuntimePod[]> {
+    return this.#pods.all();
   }
 
-  /** Pods that are asked for in the same moment, as those that come together are, are looked for together. */
-  async pod(uid: string): Promise<RuntimePod | undefined> {
-    const asked = (this.#asked ??= { uids: new Set(), found: nextTurn().then(() => this.#look()) });
-    asked.uids.add(uid);
-    return (await asked.found).get(uid);
-  }
-
-  async #look(): Promise<Map<string, RuntimePod>> {
-    const { uids } = this.#asked!;
-    this.#asked = undefined;
-    const [only] = uids;
-    const { pods, known } = await this.#list(uids.size === 1 ? { [labels.podUid]: only! } : {});
-    for (const [id, address] of known.addresses) this.#known.addresses.set(id, address);
-    for (const [key, container] of known.containers) this.#known.containers.set(key, container);
-    return new Map(pods.map((pod) => [pod.uid, pod]));
-  }
-
-  async #list(wanted: Record<string, string>): Promise<{ pods: RuntimePod[]; known: Known }> {
-    const filter = { label_selector: { [labels.owner]: this.#options.owner, ...wanted } };
-    const [{ items }, { containers }] = await Promise.all([
-      this.#cri.runtime<{ items: Sandbox[] }>('ListPodSandbox', { filter }),
-      this.#cri.runtime<{ containers: Listed[] }>('ListContainers', { filter }),
-    ]);
-    const known = await this.#learn(items, containers);
-    const byPod = Map.groupBy(items, (sandbox) => sandbox.metadata.uid);
-    const pods = [...byPod.values()].map((sandboxes) => {
-      const newest = sandboxes.reduce((a, b) => (b.metadata.attempt > a.metadata.attempt ? b : a));
-      const ids = new Set(sandboxes.map(({ id }) => id));
-      return {
-        uid: newest.metadata.uid,
-        namespace: newest.metadata.namespace,
-        name: newest.metadata.name,
-        sandbox: {
-          id: newest.id,
-          ip: known.addresses.get(newest.id) ?? '',
-          ready: newest.state === 'SANDBOX_READY',
-          createdAt: newest.created_at / 1e6,
-          attempt: newest.metadata.attempt,
-        },
-        containers: containers
-          .filter((c) => ids.has(c.pod_sandbox_id))
-          .flatMap((c) => known.containers.get(`${c.id} ${c.state}`) ?? []),
-      };
-    });
-    return { pods, known };
+  pod(uid: string): Promise<RuntimePod | undefined> {
+    return this.#pods.one(uid);
   }
 
   async createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }> {
@@ -242,15 +156,13 @@ export class CriRuntime implements Runtime {
       .catch((error: unknown) => {
         throw new StartError('FailedCreatePodSandBox', wordsOf(error), { cause: error });
       });
-    const ip = await this.#address(id);
-    this.#known.addresses.set(id, ip);
-    return { id, ip };
+    return { id, ip: await this.#pods.addressOf(id) };
   }
 
   async stopSandbox(id: string): Promise<void> {
     for (let tries = 1; ; tries++) {
       try {
-        await this.#orMissing('StopPodSandbox', { pod_sandbox_id: id });
+        await this.#cri.orMissing('StopPodSandbox', { pod_sandbox_id: id });
         return;
       } catch (error) {
         // containerd now and then answers that its shim's connection is closed, right after an exit: it has only to be asked again.
@@ -261,7 +173,7 @@ export class CriRuntime implements Runtime {
   }
 
   async removeSandbox(id: string): Promise<void> {
-    const status = await this.#orMissing<{ status: Sandbox }>('PodSandboxStatus', { pod_sandbox_id: id });
+    const status = await this.#cri.orMissing<{ status: Sandbox }>('PodSandboxStatus', { pod_sandbox_id: id });
     if (!status) return;
     const filter = {
       label_selector: { [labels.owner]: this.#options.owner, [labels.podUid]: status.status.metadata.uid },
@@ -270,16 +182,14 @@ export class CriRuntime implements Runtime {
     const old = items.filter((s) => s.metadata.attempt <= status.status.metadata.attempt);
     for (const sandbox of old) {
       await this.stopSandbox(sandbox.id);
-      await this.#orMissing('RemovePodSandbox', { pod_sandbox_id: sandbox.id });
+      await this.#cri.orMissing('RemovePodSandbox', { pod_sandbox_id: sandbox.id });
     }
   }
 
   async usage(): Promise<ContainerUsage[]> {
     const filter = { label_selector: { [labels.owner]: this.#options.owner } };
     const { stats } = await this.#cri.runtime<{ stats: CriStats[] }>('ListContainerStats', { filter });
-    const running = new Map(
-      [...this.#known.containers.values()].filter((c) => c.state === 'running').map((c) => [c.id, c]),
-    );
+    const running = new Map([...this.#pods.containers].filter((c) => c.state === 'running').map((c) => [c.id, c]));
     return stats.flatMap((one) => usageOf(one, running.get(one.attributes.id)) ?? []);
   }
 
@@ -315,7 +225,7 @@ export class CriRuntime implements Runtime {
   }
 
   async stop(containerId: string, graceSeconds: number): Promise<void> {
-    await this.#orMissing(
+    await this.#cri.orMissing(
       'StopContainer',
       { container_id: containerId, timeout: Math.ceil(graceSeconds) },
       graceSeconds * 1000 + 120_000,
@@ -323,7 +233,7 @@ export class CriRuntime implements Runtime {
   }
 
   async remove(containerId: string): Promise<void> {
-    await this.#orMissing('RemoveContainer', { container_id: containerId });
+    await this.#cri.orMissing('RemoveContainer', { container_id: containerId });
   }
 
   onChange(listener: (podUid: string) => void): void {
@@ -389,24 +299,9 @@ export class CriRuntime implements Runtime {
     this.#cri.close();
   }
 
-  /** What lists do not say, of what is in them. */
-  async #learn(sandboxes: Sandbox[], listed: Listed[]): Promise<Known> {
-    const { addresses, containers } = this.#known;
-    const known: Known = { addresses: new Map(), containers: new Map() };
-    await Promise.all([
-      ...sandboxes.map(async ({ id }) => known.addresses.set(id, addresses.get(id) || (await this.#address(id)))),
-      ...listed.map(async ({ id, pod_sandbox_id, state }) => {
-        const key = `${id} ${state}`;
-        const container = containers.get(key) ?? (await this.#status(id, pod_sandbox_id));
-        if (container) known.containers.set(key, container);
-      }),
-    ]);
-    return known;
-  }
-
   /** The runtime writes logs but does not bound them. */
   async #rotateLogs(): Promise<void> {
-    for (const { id, state, logPath } of this.#known.containers.values()) {
+    for (const { id, state, logPath } of this.#pods.containers) {
       if (state !== 'running' || !logPath) continue;
       const found = await stat(logPath).catch(() => undefined);
       if (!found || found.size < (this.#options.maxLogBytes ?? logLimits.maxBytes)) continue;
@@ -415,32 +310,6 @@ export class CriRuntime implements Runtime {
         if (!existsSync(logPath)) renameSync(aside, logPath); // it writes on in the old file, so that has to keep the name
         this.#options.log.debug({ err, container: id }, 'container log could not be rotated');
       });
-    }
-  }
-
-  async #status(id: string, sandboxId: string): Promise<RuntimeContainer | undefined> {
-    const answer = await this.#orMissing<{ status: Status }>('ContainerStatus', { container_id: id });
-    return answer && containerOf(answer.status, sandboxId);
-  }
-
-  async #isOver(id: string): Promise<boolean> {
-    const answer = await this.#orMissing<{ status: Status }>('ContainerStatus', { container_id: id });
-    return answer?.status.state !== 'CONTAINER_RUNNING';
-  }
-
-  async #address(id: string): Promise<string> {
-    const { status } = (await this.#orMissing<SandboxStatus>('PodSandboxStatus', { pod_sandbox_id: id })) ?? {};
-    // One that is on its way to a network of its own has none yet.
-    const isOnHost = status?.linux?.namespaces?.options?.network === 'NODE';
-    return isOnHost ? this.#options.nodeIp : (status?.network?.ip ?? '');
-  }
-
-  async #orMissing<A>(method: string, request: object, timeoutMs?: number): Promise<A | undefined> {
-    try {
-      return await this.#cri.runtime<A>(method, request, timeoutMs === undefined ? {} : { timeoutMs });
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
     }
   }
 }
@@ -452,25 +321,3 @@ const wanted = ({ stdin, stdout, stderr, tty }: Omit<ExecRequest, 'command'>) =>
   stdout: stdout !== undefined || (stdin === undefined && stderr === undefined),
   stderr: stderr !== undefined && !tty,
 });
-
-function containerOf(status: Status, sandboxId: string): RuntimeContainer {
-  const exited = status.state === 'CONTAINER_EXITED' || status.state === 'CONTAINER_UNKNOWN';
-  return {
-    id: status.id,
-    sandboxId,
-    name: status.metadata.name,
-    attempt: status.metadata.attempt,
-    state: exited ? 'exited' : status.state === 'CONTAINER_RUNNING' ? 'running' : 'created',
-    specHash: status.annotations[specHashAnnotation] ?? '',
-    image: status.image.image,
-    imageId: status.image_ref,
-    startedAt: status.started_at / 1e6,
-    // A container that ends at once may have an end a little before the start that containerd noted.
-    finishedAt: exited ? Math.max(status.finished_at, status.started_at) / 1e6 : 0,
-    ...(exited
-      ? { exitCode: status.exit_code, reason: status.reason || (status.exit_code === 0 ? 'Completed' : 'Error') }
-      : {}),
-    ...(status.message ? { message: status.message } : {}),
-    logPath: status.log_path || (status.annotations[logPathAnnotation] ?? ''),
-  };
-}
