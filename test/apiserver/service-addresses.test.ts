@@ -19,14 +19,13 @@ test('node ports are those of the range', async () => {
   const s = await startServer({ serviceNodePortRange: '8000-8001' });
   const make = (name: string, port: object = {}) =>
     s.call('POST', '/api/v1/namespaces/default/services', {
-      metadata: { name },
+      metadata: { name, labels: { of: 'range' } },
       spec: { type: 'NodePort', ports: [{ port: 80, ...port }] },
     });
   expect((await make('out', { nodePort: 30000 })).json['message']).toContain('The range of valid ports is 8000-8001');
-  const given = [await make('a'), await make('b')].map(
-    ({ json }) => (json['spec'] as unknown as Service['spec']).ports,
-  );
-  expect(given.map((ports) => ports![0]!.nodePort).sort()).toEqual([8000, 8001]);
+  for (const name of ['a', 'b']) expect((await make(name)).status).toBe(201);
+  const { items } = await s.client().list(Service, { namespace: 'default', labelSelector: 'of=range' });
+  expect(items.map(({ spec }) => spec.ports?.[0]?.nodePort).sort()).toEqual([8000, 8001]);
   await s.stop();
 });
 

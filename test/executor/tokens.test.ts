@@ -21,7 +21,7 @@ function volumeOf(expirationSeconds: number, pod: Pod = aPod()) {
     if (server.isDown) return Promise.reject(new Error('no route to host'));
     return Promise.resolve({ token: `token-${++asked}`, expiresAt: Date.now() + expirationSeconds * 1000 });
   };
-  const place = { pod, path, facts: { token } as unknown as VolumeFacts };
+  const place = { pod, path, facts: { token } as Partial<VolumeFacts> as VolumeFacts };
   const volume = { name: 'v', projected: { sources: [{ serviceAccountToken }] } };
   const read = async () => {
     await projected.prepare(volume, place);
