@@ -8,7 +8,6 @@ import { containersOf } from './containers.ts';
 import { podDisk } from './pod-disk.ts';
 import type { Images } from './runtime.ts';
 import { logDirectory } from './sandbox.ts';
-import { volumePaths } from './volumes.ts';
 
 const run = promisify(execFile);
 
@@ -57,6 +56,8 @@ interface Place {
   /** Volumes of all pods, one directory a pod. */
   volumes: string;
   logs: string;
+  /** Where the volumes of a pod are, by name. */
+  volumePaths(uid: string): ReadonlyMap<string, string>;
   log: Logger;
 }
 
@@ -119,7 +120,7 @@ async function useOf(pod: Pod, place: Place): Promise<PodDiskUse> {
   const at = Date.now();
   const { volumes: emptyDirs, total: usedBytes } = await podDisk(pod, place, new Map());
   const logs = await logsOf(pod, place.logs);
-  const paths = volumePaths(join(place.volumes, pod.metadata.uid!));
+  const paths = place.volumePaths(pod.metadata.uid!);
   const devices = new Set(containersOf(pod).flatMap((c) => (c.volumeDevices ?? []).map(({ name }) => name)));
   const volumes: VolumeUse[] = [];
   for (const volume of pod.spec.volumes ?? []) {

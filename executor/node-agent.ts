@@ -24,7 +24,7 @@ import { machineReadings, machineUse } from './machine.ts';
 import type { MesosEnv } from './mesos-env.ts';
 import { type Amounts, type KeptNode, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
 import type { Options } from './options.ts';
-import { cgroupParentOf, processesOf } from './pod-cgroups.ts';
+import { cgroupParentOf, pidsOfPod } from './pod-cgroups.ts';
 import { Pods } from './pods.ts';
 import { watchPressure } from './pressure.ts';
 import { ProbeCounts } from './probes/probe-counts.ts';
@@ -249,7 +249,11 @@ export class NodeAgent {
     informer.on(({ type, object }) => {
       const { uid, annotations: marks } = object.metadata;
       if (isMirrorPod(object)) return this.#static?.mirrored(object, type === 'deleted');
-      if (type === 'deleted') return pods.lost(uid);
+      if (type === 'deleted') {
+        pods.lost(uid);
+        if (!pods.has(uid)) tell({ type: 'unbound', uid });
+        return;
+      }
       tell({ type: 'bound', uid, taskId: marks?.[annotations.taskId] });
       pods.bound(object);
       statuses.seen(object);
@@ -276,7 +280,10 @@ export class NodeAgent {
     const certificate = await servingCertificate(name, ip);
     const { runtime, probeCounts: probes, volumes, logs, csi, cgroupParent } = kubelet;
     const meter = new UsageMeter(runtime);
-    const disks = new DiskMeter({ volumes, logs, images: runtime.images, log });
+    const disks = new DiskMeter({
+      ...{ volumes, logs, images: runtime.images, log },
+      volumePaths: (uid) => pods.volumePaths(uid),
+    });
     const server = await startServer({
       address: o.bindAddress || ip,
       port: o.port,
@@ -333,10 +340,10 @@ export class NodeAgent {
     this.#closers.push(() => kept.closed);
     this.#node.resolve(kept);
     const images = new ImageCollector(runtime.images, log);
-    const processes = (pod: Pod) => processesOf(pod, kubelet.cgroupParent);
+    const pidsOf = (pod: Pod) => pidsOfPod(pod, cgroupParent);
     // Without isolation it cannot be told who uses the machine up: there only a pod's own limits count.
     const watched = watchPressure(
-      { pods, meter, images, readings, evicts: runtime.isolates, volumes, logs, processesOf: processes, log },
+      { pods, meter, images, readings, evicts: runtime.isolates, volumes, logs, pidsOf, log },
       this.#signal,
     );
     this.#closers.push(() => watched);

@@ -3,7 +3,7 @@ import type { Pod } from '../api/kinds/pod.ts';
 import type { Logger } from '../lib/log.ts';
 import { podLimits, qosOf } from './resources.ts';
 import type { PodLimits, Runtime } from './runtime.ts';
-import { cpuSharesOf, ownCgroup, pidsOf, removeCgroup, setCgroup, sharesBelow } from './runtimes/cgroups.ts';
+import { cpuSharesOf, ownCgroup, pidCount, removeCgroup, setCgroup, sharesBelow } from './runtimes/cgroups.ts';
 import { SystemdRefused, isSlice, removeSlice, setSlice, sliceBelow } from './runtimes/slices.ts';
 
 const classes = { Guaranteed: '', Burstable: 'burstable', BestEffort: 'besteffort' } as const;
@@ -80,7 +80,7 @@ async function ifAllowed(work: () => Promise<void>): Promise<Error | undefined> 
 }
 
 /** How many processes and threads a pod has; 0 where pods have no cgroups. */
-export const processesOf = (pod: Pod, parent: string): number => (parent === '' ? 0 : pidsOf(podCgroup(pod, parent)));
+export const pidsOfPod = (pod: Pod, parent: string): number => (parent === '' ? 0 : pidCount(podCgroup(pod, parent)));
 
 /** Limits above what containers may still have; `makePodCgroup` narrows them when these have followed. */
 export const widenPodCgroup = (pod: Pod, parent: string): Promise<unknown> =>

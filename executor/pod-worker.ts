@@ -57,6 +57,7 @@ export class PodWorker {
   readonly #lastWords = new LastWords(() => this.#volumeDirectory());
   /** Of performance.now(). */
   #refreshedAt = -Infinity;
+  #volumePaths: ReadonlyMap<string, string> = new Map();
   #dirty = false;
   #isRunning = false;
   #running: Promise<void> | undefined;
@@ -81,6 +82,11 @@ export class PodWorker {
 
   get pod(): Pod {
     return this.#pod;
+  }
+
+  /** Volume name → where it is on this machine; those that were never made ready are missing. */
+  get volumePaths(): ReadonlyMap<string, string> {
+    return this.#volumePaths;
   }
 
   update(pod: Pod): void {
@@ -280,6 +286,7 @@ export class PodWorker {
     try {
       const volumes = await prepareVolumes(this.#pod, directory, podFacts(this.#kubelet, this.#pod, podIp));
       this.#setbacks.overcame('volumes');
+      this.#volumePaths = volumes;
       return volumes;
     } catch (error) {
       if (!(error instanceof VolumeError)) throw error;

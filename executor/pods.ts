@@ -96,6 +96,11 @@ export class Pods {
     return undefined;
   }
 
+  /** Where the volumes of a pod are on this machine, by name. */
+  volumePaths(uid: string): ReadonlyMap<string, string> {
+    return this.#workers.get(uid)?.volumePaths ?? new Map();
+  }
+
   list(): Pod[] {
     return [...this.#workers.values()].map(({ pod }) => pod);
   }

@@ -19,7 +19,7 @@ export interface PressureOptions {
   volumes: string;
   logs: string;
   /** How many processes and threads a pod has. */
-  processesOf(pod: Pod): number;
+  pidsOf(pod: Pod): number;
   log: Logger;
 }
 
@@ -86,8 +86,8 @@ async function users({ pods, meter }: PressureOptions): Promise<Candidate[]> {
   }));
 }
 
-const forkers = ({ pods, processesOf }: PressureOptions): Candidate[] =>
-  living(pods).map((pod) => ({ pod, used: processesOf(pod) }));
+const forkers = ({ pods, pidsOf }: PressureOptions): Candidate[] =>
+  living(pods).map((pod) => ({ pod, used: pidsOf(pod) }));
 
 const keepers = async (options: PressureOptions): Promise<Candidate[]> =>
   [...(await disksOf(living(options.pods), options))].map(([pod, { total }]) => ({ pod, used: total }));

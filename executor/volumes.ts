@@ -25,12 +25,6 @@ const types: readonly VolumeType[] = [
   ...[persistentVolumeClaim, ephemeral, inlineCsi, nfs, image],
 ];
 
-/** By the directory of a pod: where its volumes were, when they were made ready last. */
-const known = new Map<string, ReadonlyMap<string, string>>();
-
-/** Volume name → where it is on this machine, of the pod with that directory; those that were never made ready are missing. */
-export const volumePaths = (directory: string): ReadonlyMap<string, string> => known.get(directory) ?? new Map();
-
 /** Makes a pod's volumes ready: volume name → where it is on this machine. Throws VolumeError; may be called again. */
 export async function prepareVolumes(pod: Pod, directory: string, facts: VolumeFacts): Promise<Map<string, string>> {
   const paths = new Map<string, string>();
@@ -54,7 +48,6 @@ export async function prepareVolumes(pod: Pod, directory: string, facts: VolumeF
       throw error;
     }
   }
-  known.set(directory, paths);
   return paths;
 }
 
@@ -64,7 +57,6 @@ const isOfDisk = (error: unknown): boolean =>
 
 /** Removes all that the pod's volumes left; what belongs to the machine stays. */
 export async function removeVolumes(pod: Pod, directory: string): Promise<void> {
-  known.delete(directory);
   for (const volume of pod.spec.volumes ?? []) {
     const type = types.find(({ source }) => volume[source] !== undefined);
     if (type?.remove) await type.remove(placeOf(directory, type, volume.name));

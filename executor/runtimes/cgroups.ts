@@ -57,7 +57,7 @@ export function cpuSharesOf(path: string, at = root): number | undefined {
 }
 
 /** Processes and threads in one and below it; 0 where there is none. */
-export function pidsOf(path: string, at = root): number {
+export function pidCount(path: string, at = root): number {
   const file = join(isUnified(at) ? at : hierarchy(at, 'pids'), path, 'pids.current');
   return existsSync(file) ? Number(readFileSync(file, 'utf8')) : 0;
 }

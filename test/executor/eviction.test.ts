@@ -181,7 +181,7 @@ describe('a kubelet whose machine is short of something', () => {
       evicts,
       volumes: join(directory, 'volumes'),
       logs: join(directory, 'logs'),
-      processesOf: ({ metadata }: Pod) => (metadata.name === 'forks' ? 1000 : 3),
+      pidsOf: ({ metadata }: Pod) => (metadata.name === 'forks' ? 1000 : 3),
       log: silent,
     };
     return relieve(given, Date.now());

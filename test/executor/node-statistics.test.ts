@@ -35,7 +35,8 @@ for (const [name, isHere, start] of runtimes)
       on = await start();
       const { kubelet, place, directory } = on;
       const [volumes, logs] = [join(directory, 'volumes'), join(directory, 'logs')];
-      measure = () => new DiskMeter({ volumes, logs, images: on.runtime.images, log: silent });
+      const volumePaths = (uid: string) => kubelet.pods.volumePaths(uid);
+      measure = () => new DiskMeter({ volumes, logs, volumePaths, images: on.runtime.images, log: silent });
       facts = {
         ...{ pods: kubelet.pods, meter: new UsageMeter(on.runtime), probes: kubelet.probeCounts, nodeName: 'node-1' },
         disks: measure(),

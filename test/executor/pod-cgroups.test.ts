@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { join } from 'node:path';
 import type { Container, Pod, PodSpec } from '../../api/kinds/pod.ts';
 import { podLimits } from '../../executor/resources.ts';
-import { cgroupParentOf, makePodCgroup, processesOf, removePodCgroup } from '../../executor/pod-cgroups.ts';
+import { cgroupParentOf, makePodCgroup, pidsOfPod, removePodCgroup } from '../../executor/pod-cgroups.ts';
 import type { CgroupDriver } from '../../executor/runtime.ts';
 import {
   cgroupAt,
@@ -208,7 +208,7 @@ describeHere.each(drivers)('a pod on containerd with the cgroup driver %s', (dri
       const container = await kubelet.pods.container(pod.metadata.uid!, 'c0');
       return container && existsSync(container.logPath) ? readFileSync(container.logPath, 'utf8') : '';
     };
-    await eventually(() => processesOf(pod, containerd.cgroup) > 50, 'its processes to be counted', 20_000);
+    await eventually(() => pidsOfPod(pod, containerd.cgroup) > 50, 'its processes to be counted', 20_000);
     await eventually(async () => /can't fork/.test(await file()), 'the kernel to refuse a process', 20_000);
     expect(kernelLimits(below('besteffort', nameOf(pod))).pids).toBe(200);
     expect(statuses(pod)?.[1]).toMatchObject({ ready: true });

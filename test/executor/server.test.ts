@@ -59,6 +59,7 @@ beforeAll(async () => {
       disks: new DiskMeter({
         ...{ volumes: kubelet.directory, logs: kubelet.directory },
         ...{ images: kubelet.runtime.images, log: silent },
+        volumePaths: (uid) => kubelet.pods.volumePaths(uid),
       }),
       probes: kubelet.probeCounts,
       nodeName: 'node-1',
