@@ -64,10 +64,12 @@ describe('km preflight', () => {
   });
 
   test('finds ports that somebody has, over TCP and UDP, and ports that two want', async () => {
+    // The system might give a port of its own choice to a connection of somebody else over TCP.
+    const [freeUdp, free] = [await freePort(), await freePort()];
     const tcp = createServer().listen(0, '127.0.0.1');
-    const udp = createSocket('udp4').bind(0, '127.0.0.1');
+    const udp = createSocket('udp4').bind(freeUdp, '127.0.0.1');
     await Promise.all([once(tcp, 'listening'), once(udp, 'listening')]);
-    const [taken, takenUdp, free] = [(tcp.address() as AddressInfo).port, udp.address().port, await freePort()];
+    const [taken, takenUdp] = [(tcp.address() as AddressInfo).port, udp.address().port];
     try {
       const told = await preflight([
         ...['apiserver', '--port', String(taken), '--', 'dns', '--kubeconfig', kubeconfig, '--port', String(takenUdp)],

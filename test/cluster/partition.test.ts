@@ -109,10 +109,11 @@ describeHere('a host that is cut off', () => {
       .split('\n')
       .filter(Boolean)
       .sort();
-  /** The rules of a host, without what differs by its order. */
+  /** The rules of a host, without what differs by its order, or by counts of endpoints that only one host ever saw: such choices stay. */
   const rules = (host: string) =>
     hosts
       .on(host, 'nft', 'list', 'table', 'ip', 'km-proxy')
+      .replace(/(map|chain) one-of-\d+-\w+ \{[^{}]*\}/g, '')
       .replace(/,\s*/g, ',\n')
       .split('\n')
       .map((line) => withoutNumbers(line.replace(/elements = \{|[},]$/g, '').trim()))
