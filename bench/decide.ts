@@ -6,6 +6,7 @@ import { State } from '../framework/state.ts';
 import type { PodSpec } from '../api/kinds/pod.ts';
 import { silent } from '../lib/log.ts';
 import type { Offer } from '../mesos/offers.ts';
+import { everyNode } from '../scheduler/decide.ts';
 import { decide, defaultProfile, seeded } from '../scheduler/index.ts';
 import { makeOffer, stateOptions } from '../test/framework/builders.ts';
 import { makePod } from '../test/scheduler/builders.ts';
@@ -17,8 +18,11 @@ const labels = { app: 'web' };
 
 const selector = { labelSelector: { matchLabels: labels } };
 const apart = [{ ...selector, topologyKey: 'kubernetes.io/hostname' }];
+const controller = { apiVersion: 'apps/v1', kind: 'ReplicaSet', name: 'web', uid: 'web', controller: true };
 const kinds: Record<string, Partial<PodSpec>> = {
   plain: {},
+  // Spread over hosts and zones as well as may be, as all are that do not say how.
+  "a ReplicaSet's": {},
   'anti-affinity': { affinity: { podAntiAffinity: { requiredDuringSchedulingIgnoredDuringExecution: apart } } },
   'zone spread': {
     topologySpreadConstraints: [{ ...selector, maxSkew: 1, topologyKey: zone, whenUnsatisfiable: 'DoNotSchedule' }],
@@ -31,6 +35,7 @@ const cases: [kind: string, agents: number, goal: number][] = [
   ['plain', 1000, 2000],
   ['plain', 5000, 1000],
   ['plain', 10_000, 1000],
+  ["a ReplicaSet's", 10_000, 1000],
   ['anti-affinity', 1000, 500],
   ['zone spread', 1000, 500],
 ];
@@ -38,7 +43,7 @@ const cases: [kind: string, agents: number, goal: number][] = [
 for (const [kind, agents, goal] of cases) {
   // No more pods than hosts, where each wants one for itself.
   const count = kind === 'anti-affinity' ? agents : pods;
-  const value = await median(5, () => rate(() => place(agents, kinds[kind]!, count), count));
+  const value = await median(5, () => rate(() => place(agents, kind, count), count));
   const raw = await median(5, () => rate(() => scan(agents), pods));
   report({ bench: 'decide', case: `${kind} pods, ${agents} agents' offers`, value, unit: 'pods/s', goal, raw });
 }
@@ -52,10 +57,11 @@ function offersOf(agents: number): Offer[] {
   return Array.from({ length: agents }, (_, i) => makeOffer(`a${i}`, { cpus: 16, mem: 65_536, executor: true }));
 }
 
-function place(agents: number, spec: Partial<PodSpec>, count: number): number {
+function place(agents: number, kind: string, count: number): number {
+  const metadata = { labels, ...(kind === "a ReplicaSet's" ? { ownerReferences: [controller] } : {}) };
   const state = new State(stateOptions, silent);
   state.subscribed('f-0001', 0);
-  const waiting = Array.from({ length: count }, (_, i) => makePod(`p${i}`, spec, { labels }));
+  const waiting = Array.from({ length: count }, (_, i) => makePod(`p${i}`, kinds[kind], metadata));
   state.want(waiting, 0);
   state.offered(offersOf(agents), 0);
   for (const [i, agent] of [...state.nodes].entries())
@@ -63,7 +69,7 @@ function place(agents: number, spec: Partial<PodSpec>, count: number): number {
       metadata: { name: agent.name, labels: { 'kubernetes.io/hostname': agent.name, [zone]: `z${i % 3}` } },
     };
   const world = { namespaceLabels: () => ({}) };
-  const search = { percentageOfNodesToScore: 0, next: 0 };
+  const search = { percentageOfNodesToScore: everyNode, next: 0 };
   const random = seeded(1);
   const started = performance.now();
   for (const pod of waiting) {

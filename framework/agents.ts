@@ -256,11 +256,17 @@ export class Agent {
   #resize(): void {
     this.advertised = this.facts.total ? Advertised.on(this.#node, this.ofMesos) : Advertised.none;
     this.allocatable = this.advertised.isEmpty ? this.ofMesos : { ...this.ofMesos, ...this.advertised.amounts };
+    this.#touch();
   }
 
   /** What is offered does not change with the pods; what is advertised does. */
   #used(): void {
-    if (!this.advertised.isEmpty) this.refresh();
+    if (this.advertised.isEmpty) this.#touch();
+    else this.refresh();
+  }
+
+  #touch(): void {
+    for (const place of this.#places.values()) place.version += 1;
   }
 
   #count(pod: Pod, change: number): void {

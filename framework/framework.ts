@@ -289,8 +289,7 @@ export class Framework implements Cluster {
 
   /** What an operator allows our roles, and what they have. */
   limits(configs: readonly QuotaConfig[], held: readonly Role[]): void {
-    const { state, info } = this.#parts;
-    if (state.quotas.update(info.roles ?? [], configs, held)) this.#changed();
+    if (this.#parts.state.limited(configs, held)) this.#changed();
   }
 
   /** Mesos drains the agent. */

@@ -23,6 +23,7 @@ export class Place implements NodeView {
   heldSince = 0;
   free: Record<string, number> = {};
   unavailable: string | undefined = noOffer;
+  version = 0;
   #pool: Pool;
   readonly #never: string | undefined;
 
@@ -139,6 +140,7 @@ export class Place implements NodeView {
   }
 
   refresh(): void {
+    this.version += 1;
     this.unavailable = this.#whyUnavailable();
     const free: Record<string, number> = { [portCount]: this.#pool.portCount() };
     for (const [name, thousandths] of this.#pool.scalars()) {

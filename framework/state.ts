@@ -1,8 +1,10 @@
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import type { Logger } from '../lib/log.ts';
+import type { QuotaConfig } from '../mesos/master.ts';
 import type { Call } from '../mesos/scheduler.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { Offer } from '../mesos/offers.ts';
+import type { Role } from '../mesos/types.ts';
 import { NotLaunched, type Seat } from '../scheduler/index.ts';
 import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';
@@ -50,7 +52,7 @@ export class State {
   readonly seats: Seats;
   readonly machines: Machines;
   readonly executors: Executors;
-  readonly quotas = new Quotas();
+  readonly #quotas = new Quotas();
   /** Empty while we have none: then nothing is launched. */
   frameworkId = '';
   readonly #roster: Roster;
@@ -72,7 +74,7 @@ export class State {
     this.#roster = new Roster({
       overhead: { ...wantOf([]), scalars },
       lead: options.maintenanceLead,
-      quotas: this.quotas,
+      quotas: this.#quotas,
       isRevocable: options.isRevocable,
       maxPods: options.maxPods,
       nodeOf: options.nodeOf,
@@ -106,6 +108,13 @@ export class State {
   /** Pods that wait for a place. */
   get waiting(): readonly Pod[] {
     return this.#waiting;
+  }
+
+  /** What an operator allows our roles, and what they have. Answers whether that is news. */
+  limited(configs: readonly QuotaConfig[], held: readonly Role[]): boolean {
+    const isNews = this.#quotas.update(this.#options.roles, configs, held);
+    if (isNews) for (const agent of this.#roster.agents) agent.refresh();
+    return isNews;
   }
 
   agentOfNode(node: string): Agent | undefined {

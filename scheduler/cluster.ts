@@ -67,6 +67,8 @@ export interface NodeView {
   pods: ReadonlyMap<string, Pod>;
   /** Another number whenever `pods` changed. */
   generation: number;
+  /** Another number whenever anything here changed. */
+  version: number;
   /** How many of them have the controller with this uid. */
   siblings(owner: string): number;
   /** A host port can be had now. */

@@ -15,11 +15,12 @@ import {
   policySchema,
   refuseExtenders,
 } from './configuration-schema.ts';
+import { everyNode } from './decide.ts';
 import type { Plugin, Weighted } from './plugin.ts';
 import type { PreemptionArgs } from './preemption.ts';
 import { type MakePlugin, plugins } from './plugins/index.ts';
 import { type Policy, fromPolicy } from './policy.ts';
-import { defaultProfile } from './profile.ts';
+import { defaultProfile, part } from './profile.ts';
 
 /** What pods of one schedulerName are placed by. */
 export interface Profile {
@@ -87,7 +88,7 @@ export async function profilesOf(given: unknown, load: Load): Promise<Profile[]>
   check(file, kind === 'Policy' ? policySchema : configurationSchema);
   refuseExtenders(file);
   if (kind === 'Policy') return [fromPolicy(file as Policy)];
-  const { profiles = [{}], percentageOfNodesToScore = 0 } = file as Configuration;
+  const { profiles = [{}], percentageOfNodesToScore = everyNode } = file as Configuration;
   const made: Profile[] = [];
   for (const [i, one] of profiles.entries()) {
     const { schedulerName = 'default-scheduler', plugins: sets = {}, pluginConfig = [] } = one;
@@ -184,9 +185,4 @@ function chosen(sets: PluginSets): Choice[] {
   enable(['filter', 'preFilter'], { filters: true });
   enable(['score', 'preScore'], { scores: true });
   return [...choices.values()].filter(({ filters, scores }) => filters || scores);
-}
-
-/** A policy with only those of its parts that are wanted. */
-export function part({ name, filter, score }: Plugin, filters: boolean, scores: boolean): Plugin {
-  return { name, ...(filters && filter ? { filter } : {}), ...(scores && score ? { score } : {}) };
 }

@@ -1,5 +1,7 @@
 import type { NodeView } from './cluster.ts';
+import { lookingOnce } from './column.ts';
 import type { Ask, NodeFilter, NodeScore, Weighted } from './plugin.ts';
+import { type Verdict, filtersOf, refusal, scoreOf, scorersOf, verdictsOf } from './verdicts.ts';
 
 export type Decision =
   | { node: NodeView; score: number }
@@ -8,10 +10,13 @@ export type Decision =
 
 /** How many fitting nodes are enough in a big cluster, and where the next search begins, so that all have their turn. */
 export interface Search {
-  /** Percent of the nodes; 0: the fewer the more nodes there are. */
+  /** Percent of the nodes; 0: the fewer the more nodes there are, as kube-scheduler does unless told otherwise. */
   percentageOfNodesToScore: number;
   next: number;
 }
+
+/** Exact: no node is left out. */
+export const everyNode = 100;
 
 /** Below this number of fitting nodes none is left out. */
 const alwaysScored = 100;
@@ -27,61 +32,61 @@ export function enoughOf(nodes: number, percentage: number): number {
  * chance, which `random` makes repeatable. Without a search it looks at every node.
  */
 export function decide(ask: Ask, profile: readonly Weighted[], random: () => number, search?: Search): Decision {
-  const { fitting, places, refusals } = filterNodes(ask.nodes, filtersOf(ask, profile), search);
-  if (fitting.length === 0) return { refusals };
-  const scores = profile.flatMap(({ plugin, weight }) => {
-    const score = weight > 0 ? plugin.score?.({ ...ask, nodes: fitting, all: ask.nodes, places }) : undefined;
-    return score ? [{ score, weight }] : [];
+  return lookingOnce(ask.nodes, () => {
+    const { verdicts, filters, scores } = verdictsOf(ask, profile);
+    const { places, refusals } = fittingOf(ask.nodes, verdicts, filtersOf(ask, filters), search);
+    if (places.length === 0) return { refusals };
+    const scorers = scorersOf(among(ask, places), scores);
+    return best(ask.nodes, places, (node, i) => (verdicts[places[i]!] as number) + scoreOf(node, i, scorers), random);
   });
-  return best(fitting, scores, random);
 }
 
-function filterNodes(nodes: readonly NodeView[], filters: readonly NodeFilter[], search: Search | undefined) {
+/** The same, asked of some of the nodes. */
+function among(ask: Ask, places: readonly number[]): Ask {
+  const { nodes } = ask;
+  return places.length === nodes.length
+    ? ask
+    : { ...ask, nodes: places.map((place) => nodes[place]!), all: nodes, places };
+}
+
+/** Where the nodes are that no policy refuses; why the others are refused. */
+function fittingOf(
+  nodes: readonly NodeView[],
+  verdicts: readonly Verdict[],
+  filters: readonly NodeFilter[],
+  search: Search | undefined,
+) {
   const refusals = new Map<string, number>();
-  const fitting: NodeView[] = [];
   const places: number[] = [];
   const enough = search ? enoughOf(nodes.length, search.percentageOfNodesToScore) : nodes.length;
-  const first = search ? search.next % Math.max(1, nodes.length) : 0;
+  // Where all are asked they keep their order.
+  const first = search && enough < nodes.length ? search.next % nodes.length : 0;
   for (let i = 0; i < nodes.length; i++) {
-    const place = (first + i) % nodes.length;
-    const node = nodes[place]!;
-    if (fitting.length === enough) {
-      search!.next = first + i;
+    const place = first + i < nodes.length ? first + i : first + i - nodes.length;
+    if (places.length === enough) {
+      search!.next = place;
       break;
     }
-    const reason = refusal(node, filters);
-    if (reason === undefined) {
-      fitting.push(node);
-      places.push(place);
-    } else refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
+    const verdict = verdicts[place]!;
+    const reason = typeof verdict === 'string' ? verdict : refusal(nodes[place]!, filters);
+    if (reason === undefined) places.push(place);
+    else refusals.set(reason, (refusals.get(reason) ?? 0) + 1);
   }
-  return { fitting, places, refusals };
-}
-
-/** What each policy asks a node for this pod. */
-export const filtersOf = (ask: Ask, profile: readonly Weighted[]): NodeFilter[] =>
-  profile.flatMap(({ plugin }) => plugin.filter?.(ask) ?? []);
-
-/** The first reason against a node, or undefined. */
-export function refusal(node: NodeView, filters: readonly NodeFilter[]): string | undefined {
-  for (let i = 0; i < filters.length; i++) {
-    const reason = filters[i]!(node);
-    if (reason !== undefined) return reason;
-  }
-  return undefined;
+  return { places, refusals };
 }
 
 function best(
   nodes: readonly NodeView[],
-  scores: readonly { score: NodeScore; weight: number }[],
+  places: readonly number[],
+  scoreOf: NodeScore,
   random: () => number,
 ): Decision {
-  let winner = nodes[0]!;
+  let winner = nodes[places[0]!]!;
   let highest = -Infinity;
   let ties = 0;
-  for (const node of nodes) {
-    let total = 0;
-    for (let i = 0; i < scores.length; i++) total += scores[i]!.weight * scores[i]!.score(node);
+  for (let i = 0; i < places.length; i++) {
+    const node = nodes[places[i]!]!;
+    const total = scoreOf(node, i);
     if (total > highest) {
       winner = node;
       highest = total;

@@ -50,8 +50,8 @@ function scoresOf(ask: Ask, profile: readonly Weighted[], fitting: readonly Node
     return score ? [{ name: plugin.name, score, weight }] : [];
   });
   return fitting
-    .map((node) => {
-      const scores = scorers.map(({ name, score, weight }) => [name, { score: score(node), weight }] as const);
+    .map((node, i) => {
+      const scores = scorers.map(({ name, score, weight }) => [name, { score: score(node, i), weight }] as const);
       const total = scores.reduce((sum, [, { score, weight }]) => sum + score * weight, 0);
       return { node: node.name, scores: Object.fromEntries(scores), total };
     })

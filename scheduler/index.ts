@@ -19,6 +19,7 @@ import { type Values, number, text } from '../lib/options.ts';
 import type { Page } from '../client/door.ts';
 import type { Cluster } from './cluster.ts';
 import { type Profile, readConfiguration } from './configuration.ts';
+import { everyNode } from './decide.ts';
 import type { Figures } from './figures.ts';
 import { defaultProfile } from './profile.ts';
 import { followWorld, worldOf } from './world.ts';
@@ -52,7 +53,7 @@ export const options = {
   config: text('Profiles of policies: a KubeSchedulerConfiguration, or a Policy of old, in YAML or JSON', '', '<path>'),
   percentageOfNodesToScore: number(
     'Score no more fitting nodes than this part of all; 0: the fewer the more nodes there are',
-    0,
+    everyNode,
     { max: 100 },
   ),
   seed: number('Makes the choice among equally good nodes repeatable; 0 takes a new seed at each start', 0),

@@ -1,6 +1,6 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import type { Needs, NodeView } from './cluster.ts';
-import { filtersOf, refusal } from './decide.ts';
+import { filtersOf, refusal } from './verdicts.ts';
 import type { Ask, NodeFilter, Plugin, Weighted } from './plugin.ts';
 import { priorityOf } from './preemption.ts';
 import { withAlso } from './what-if.ts';
@@ -9,6 +9,7 @@ import { withAlso } from './what-if.ts';
 export class Nominations {
   readonly #needsOf: (pod: Pod) => Needs;
   readonly #nominated = new Map<string, { pod: Pod; node: string }>();
+  readonly #heeded = new WeakMap<readonly Weighted[], readonly Weighted[]>();
   /** What the status of a waiting pod said last: only another word counts, as ours may not have come back yet. */
   readonly #read = new Map<string, string>();
 
@@ -52,8 +53,12 @@ export class Nominations {
    */
   heeded(profile: readonly Weighted[]): readonly Weighted[] {
     if (this.#nominated.size === 0) return profile;
+    const known = this.#heeded.get(profile);
+    if (known) return known;
     const plugin: Plugin = { name: 'NominatedPods', filter: (ask) => this.#test(ask, profile) };
-    return [...profile, { plugin, weight: 0 }];
+    const heeded = [...profile, { plugin, weight: 0 }];
+    this.#heeded.set(profile, heeded);
+    return heeded;
   }
 
   #test(ask: Ask, profile: readonly Weighted[]): NodeFilter | undefined {

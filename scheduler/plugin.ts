@@ -18,6 +18,13 @@ export interface Plugin {
   filter?(ask: Ask): NodeFilter | undefined;
   /** How good a node is for the pod, 0 to 100. */
   score?(ask: Ask): NodeScore | undefined;
+  /**
+   * All that the answers of `filter` go by beside the node itself. Pods of which this is equal, as JSON tells it, share what was
+   * found out about a node until it changes. Left out where other nodes or objects matter, too: then it is asked for each pod.
+   */
+  filterGoesBy?(ask: Ask): unknown;
+  /** The same of `score`. */
+  scoreGoesBy?(ask: Ask): unknown;
 }
 
 /** What is asked: a place for this pod, which will be accounted with `needs`, on one of these nodes. */
@@ -27,7 +34,7 @@ export interface Ask {
   nodes: readonly NodeView[];
   /** When scoring: the nodes that were asked at first, fitting or not. */
   all?: readonly NodeView[];
-  /** Where each of `nodes` is in `all`. */
+  /** Where each of `nodes` is in `all`; left out when they are the same. */
   places?: readonly number[];
   /** What else policies may look up; nothing is known where it is left out. */
   world?: World;
@@ -69,7 +76,8 @@ export interface Budget {
 }
 
 export type NodeFilter = (node: NodeView) => string | undefined;
-export type NodeScore = (node: NodeView) => number;
+/** `i` says where the node is in the `nodes` of the ask. */
+export type NodeScore = (node: NodeView, i: number) => number;
 
 /** A policy's place in a profile. */
 export interface Weighted {

@@ -55,14 +55,17 @@ export const servicesOf = (pod: Pod, world: World | undefined): Labels[] =>
 export const selects = (selector: Labels, pod: Pod): boolean =>
   Object.entries(selector).every(([key, value]) => pod.metadata.labels?.[key] === value);
 
-const counts = new Columns<number>();
+const counts = new Columns<Column<number>>();
 
 /** How many pods of each node are meant. */
 export const countColumn = ({ key, has }: PodSelection): Column<number> =>
   counts.get(key, () =>
-    podColumn(({ pods }) => {
-      let count = 0;
-      for (const pod of pods.values()) if (has(pod)) count += 1;
-      return count;
-    }),
+    podColumn(
+      ({ pods }) => {
+        let count = 0;
+        for (const pod of pods.values()) if (has(pod)) count += 1;
+        return count;
+      },
+      (count) => count === 0,
+    ),
   );

@@ -1,8 +1,10 @@
 import type { Profile } from './configuration.ts';
 import { checkShape } from './configuration-schema.ts';
+import { everyNode } from './decide.ts';
 import type { Plugin, Weighted } from './plugin.ts';
 import { plugins } from './plugins/index.ts';
 import type { ShapePoint } from './plugins/resources-fit.ts';
+import { part } from './profile.ts';
 
 /** The file format of kube-scheduler before 1.23: `{"kind":"Policy","predicates":[…],"priorities":[…]}`. */
 export interface Policy {
@@ -112,24 +114,24 @@ export function fromPolicy(policy: Policy): Profile {
     plugins.get(name)!(name === 'InterPodAffinity' ? { hardPodAffinityWeight: hardPodAffinitySymmetricWeight } : args);
   const asked = (policy.predicates ?? usualPredicates.map((name) => ({ name }))).flatMap(filterOf);
   const all = [...mandatory.map((name): [string, object?] => [name]), ...asked];
-  const filters = new Map(all.map(([name, args]) => [JSON.stringify([name, args]), only(make(name, args), 'filter')]));
+  const filters = new Map(
+    all.map(([name, args]) => [JSON.stringify([name, args]), part(make(name, args), true, false)]),
+  );
   const wanted = policy.priorities ?? usualPriorities;
   const scores = wanted
     .filter(({ name }) => !(name in idle))
     .map((priority): Weighted => {
       const [name, args] = scoreOf(priority);
-      return { plugin: only(make(name, args), 'score'), weight: priority.weight ?? 1 };
+      return { plugin: part(make(name, args), false, true), weight: priority.weight ?? 1 };
     });
   return {
     schedulerName: 'default-scheduler',
     plugins: [...[...filters.values()].map((plugin) => ({ plugin, weight: 0 })), ...scores],
-    percentageOfNodesToScore: 0,
+    percentageOfNodesToScore: everyNode,
     preempts: true,
     warnings: wanted.flatMap(({ name }) => (name in idle ? [`the priority ${name} does nothing: ${idle[name]}`] : [])),
   };
 }
-
-const only = (plugin: Plugin, what: 'filter' | 'score'): Plugin => ({ name: plugin.name, [what]: plugin[what] });
 
 function filterOf({ name, argument }: Predicate): [plugin: string, args?: object][] {
   if (argument?.serviceAffinity) return [['ServiceAffinity', { affinityLabels: argument.serviceAffinity.labels }]];

@@ -7,7 +7,7 @@
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import { matchesLabelSelector } from '../api/selector.ts';
 import type { Needs } from './cluster.ts';
-import { filtersOf, refusal } from './decide.ts';
+import { filtersOf, refusal } from './verdicts.ts';
 import type { Ask, Budget, Weighted } from './plugin.ts';
 import { namespaceOf } from './pod-selection.ts';
 import { without } from './what-if.ts';

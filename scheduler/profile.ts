@@ -1,4 +1,4 @@
-import type { Weighted } from './plugin.ts';
+import type { Plugin, Weighted } from './plugin.ts';
 import { balancedAllocation } from './plugins/balanced-allocation.ts';
 import { dynamicResources } from './plugins/dynamic-resources.ts';
 import { imageLocality } from './plugins/image-locality.ts';
@@ -36,3 +36,13 @@ export const defaultProfile: readonly Weighted[] = [
   { plugin: balancedAllocation(), weight: 1 },
   { plugin: imageLocality, weight: 1 },
 ];
+
+/** A policy with only those of its parts that are wanted. */
+export function part(plugin: Plugin, filters: boolean, scores: boolean): Plugin {
+  const { name, filter, filterGoesBy, score, scoreGoesBy } = plugin;
+  return {
+    name,
+    ...(filters && filter ? { filter, ...(filterGoesBy ? { filterGoesBy } : {}) } : {}),
+    ...(scores && score ? { score, ...(scoreGoesBy ? { scoreGoesBy } : {}) } : {}),
+  };
+}

@@ -7,7 +7,7 @@ import type { EventRecorder } from '../client/events.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
-import { type Decision, type Search, decide, explain, filtersOf, refusal } from './decide.ts';
+import { type Decision, type Search, decide, explain } from './decide.ts';
 import type { Profile } from './configuration.ts';
 import { Evictor } from './evictor.ts';
 import { type Explanation, explainNodes } from './explain.ts';
@@ -18,6 +18,7 @@ import type { Ask, Weighted, World } from './plugin.ts';
 import { preempt } from './preemption.ts';
 import { awaitsOffers } from './plugins/resources-fit.ts';
 import { type QueuePart, SchedulingQueue } from './queue.ts';
+import { filtersOf, refusal } from './verdicts.ts';
 
 type StoredPod = PodObject & Stored;
 

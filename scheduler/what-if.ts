@@ -39,7 +39,7 @@ function changed(node: NodeView, pods: ReadonlySet<Pod>, needsOf: NeedsOf, sign:
     add(portCount, hostPortsOf(pod).length);
   }
   const siblings = (owner: string) => [...pods].filter((pod) => controllerOf(pod)?.uid === owner).length;
-  // A view of its own for whatever is kept by the node's generation.
+  // A view of its own for whatever is kept by the node's generation or version.
   return {
     name: node.name,
     node: node.node,
@@ -49,6 +49,7 @@ function changed(node: NodeView, pods: ReadonlySet<Pod>, needsOf: NeedsOf, sign:
     quota: node.quota,
     pods: node.pods,
     generation: --views,
+    version: views,
     siblings: (owner) => node.siblings(owner) - sign * siblings(owner),
     hasPort: (port) => node.hasPort(port),
     awaitsPort: (port) => node.awaitsPort(port),

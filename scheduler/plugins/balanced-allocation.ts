@@ -11,6 +11,7 @@ export function balancedAllocation({ resources }: BalancedAllocationArgs = {}): 
   const names = resources?.length ? resources.map(({ name }) => name) : ['cpu', 'memory'];
   return {
     name: 'NodeResourcesBalancedAllocation',
+    scoreGoesBy: ({ needs }) => needs,
     score: ({ needs }) => {
       const amounts = names.map((name) => amountIn(needs, name));
       const [cpu, memory] = amounts;

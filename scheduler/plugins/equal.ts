@@ -1,4 +1,4 @@
 import type { Plugin } from '../plugin.ts';
 
 /** All nodes are as good as each other. */
-export const equal: Plugin = { name: 'EqualPriority', score: () => () => 1 };
+export const equal: Plugin = { name: 'EqualPriority', scoreGoesBy: () => null, score: () => () => 1 };

@@ -2,6 +2,7 @@ import type { Pod, PodAffinityTerm } from '../../api/kinds/pod.ts';
 import { matchesLabelSelector } from '../../api/selector.ts';
 import type { NodeView } from '../cluster.ts';
 import { type Column, labelColumn, podColumn } from '../column.ts';
+import { maxOf, minOf } from '../extremes.ts';
 import type { Ask, Plugin, World } from '../plugin.ts';
 import { type PodSelection, countColumn, namespaceOf, narrowed, selection } from '../pod-selection.ts';
 
@@ -66,13 +67,13 @@ function nearby({ pod, nodes }: Ask, terms: readonly Term[]): (labels: Labels) =
 
 /** Pods that a term means, by the value of its topology key; only values with some. */
 function domainCounts(nodes: readonly NodeView[], term: Term): Map<string, number> {
-  const amounts = countColumn(term).of(nodes);
+  const column = countColumn(term);
+  const [some, amounts] = [column.someOf(nodes), column.of(nodes)];
   const values = labelColumn(term.topologyKey).of(nodes);
   const counts = new Map<string, number>();
-  for (let i = 0; i < nodes.length; i++) {
+  for (const i of some) {
     const value = values[i];
-    const amount = amounts[i]!;
-    if (amount > 0 && value !== undefined) counts.set(value, (counts.get(value) ?? 0) + amount);
+    if (value !== undefined) counts.set(value, (counts.get(value) ?? 0) + amounts[i]!);
   }
   return counts;
 }
@@ -81,8 +82,7 @@ function domainCounts(nodes: readonly NodeView[], term: Term): Map<string, numbe
 function refusedByOthers({ pod, nodes, world }: Ask): ((labels: Labels) => boolean) | undefined {
   const meant = memo(pod);
   const refused = new Map<string, Set<string>>();
-  for (const [i, { apart }] of othersOn(nodes, world).entries()) {
-    if (apart.size === 0) continue;
+  for (const [i, { apart }] of othersOn(nodes, world)) {
     for (const { term } of apart.values()) {
       const value = nodes[i]!.node.metadata.labels?.[term.topologyKey];
       if (value === undefined || !meant(term)) continue;
@@ -120,8 +120,7 @@ function score({ pod, nodes, all = nodes, world }: Ask, args: InterPodAffinityAr
   };
   for (const { term, weight } of preferred)
     for (const [value, count] of domainCounts(all, term)) add(term.topologyKey, value, weight * count);
-  for (const [i, others] of othersOn(all, world).entries()) {
-    if (others === nothing) continue;
+  for (const [i, others] of othersOn(all, world)) {
     const labels = all[i]!.node.metadata.labels ?? {};
     const count = (terms: Counted, weight: number) => {
       for (const { term, times } of terms.values())
@@ -136,11 +135,10 @@ function score({ pod, nodes, all = nodes, world }: Ask, args: InterPodAffinityAr
 function normalized(nodes: readonly NodeView[], sums: readonly [key: string, values: Map<string, number>][]) {
   const sumOf = ({ node }: NodeView) =>
     sums.reduce((sum, [key, values]) => sum + (values.get(node.metadata.labels?.[key] ?? '') ?? 0), 0);
-  const scores = new Map(nodes.map((node) => [node, sumOf(node)]));
-  let [least, most] = [Infinity, -Infinity];
-  for (const one of scores.values()) [least, most] = [Math.min(least, one), Math.max(most, one)];
+  const scores = nodes.map(sumOf);
+  const [least, most] = [minOf(scores), maxOf(scores)];
   if (most <= least) return undefined;
-  return (node: NodeView): number => (100 * (scores.get(node)! - least)) / (most - least);
+  return (_: NodeView, i: number): number => (100 * (scores[i]! - least)) / (most - least);
 }
 
 interface Others {
@@ -153,11 +151,18 @@ interface Others {
 const nowhere: World = { namespaceLabels: () => undefined };
 const columns = new WeakMap<World, Column<Others>>();
 
-/** What the pods of each node demand of others; equal terms of many pods are one. */
-function othersOn(nodes: readonly NodeView[], world: World = nowhere): readonly Others[] {
+/** What the pods of a node demand of others, where they do; equal terms of many pods are one. */
+function othersOn(nodes: readonly NodeView[], world: World = nowhere): [place: number, others: Others][] {
   let column = columns.get(world);
-  if (!column) columns.set(world, (column = podColumn((node) => readOthers(node, world))));
-  return column.of(nodes);
+  if (!column) {
+    column = podColumn(
+      (node) => readOthers(node, world),
+      (others) => others === nothing,
+    );
+    columns.set(world, column);
+  }
+  const [some, values] = [column.someOf(nodes), column.of(nodes)];
+  return Array.from(some, (i) => [i, values[i]!]);
 }
 
 const nothing: Others = { apart: new Map(), near: new Map(), preferred: new Map() };

@@ -1,11 +1,13 @@
-import type { Node } from '../../api/kinds/node.ts';
 import type { Affinity } from '../../api/kinds/pod.ts';
 import { fitsAffinity, matches } from '../../api/node-selection.ts';
+import { type Column, Columns, among, nodeColumn } from '../column.ts';
+import { maxOf } from '../extremes.ts';
 import type { Plugin } from '../plugin.ts';
 
 export { fitsAffinity, matches };
 
 type NodeAffinity = NonNullable<Affinity['nodeAffinity']>;
+type Preferred = NonNullable<NodeAffinity['preferredDuringSchedulingIgnoredDuringExecution']>;
 
 export interface NodeAffinityArgs {
   /** Demands of the cluster's operator, beside those of each pod. */
@@ -21,6 +23,7 @@ export function nodeAffinity({ addedAffinity }: NodeAffinityArgs = {}): Plugin {
   const addedPreferred = addedAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
   return {
     name: 'NodeAffinity',
+    filterGoesBy: ({ pod: { spec } }) => [spec.nodeSelector, spec.affinity?.nodeAffinity],
     filter: ({ pod }) => {
       const fits = fitsAffinity(pod);
       if (!fits && !addedTerms) return undefined;
@@ -29,14 +32,23 @@ export function nodeAffinity({ addedAffinity }: NodeAffinityArgs = {}): Plugin {
         return !fits || fits(node) ? undefined : refused;
       };
     },
-    score: ({ pod, nodes }) => {
-      const own = pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
+    score: (ask) => {
+      const own = ask.pod.spec.affinity?.nodeAffinity?.preferredDuringSchedulingIgnoredDuringExecution ?? [];
       const preferred = [...addedPreferred, ...own];
       if (preferred.length === 0) return undefined;
-      const weightOf = (node: Node) =>
-        preferred.reduce((sum, { weight, preference }) => sum + (matches(preference, node) ? weight : 0), 0);
-      const most = nodes.reduce((max, { node }) => Math.max(max, weightOf(node)), 0);
-      return most === 0 ? undefined : ({ node }) => (100 * weightOf(node)) / most;
+      const weights = among(ask, weightColumn(preferred));
+      const most = maxOf(weights);
+      return most === 0 ? undefined : (_, i) => (100 * weights[i]!) / most;
     },
   };
 }
+
+const columns = new Columns<Column<number>>();
+
+/** What each node has of the preferences, by their weight. */
+const weightColumn = (preferred: Preferred): Column<number> =>
+  columns.get(JSON.stringify(preferred), () =>
+    nodeColumn((node) =>
+      preferred.reduce((sum, { weight, preference }) => sum + (matches(preference, node) ? weight : 0), 0),
+    ),
+  );

@@ -15,6 +15,8 @@ export function nodeLabel(args: NodeLabelArgs): Plugin {
   const wishes = presentLabelsPreference.length + absentLabelsPreference.length;
   return {
     name: 'NodeLabel',
+    filterGoesBy: () => null,
+    scoreGoesBy: () => null,
     filter: () =>
       presentLabels.length + absentLabels.length === 0
         ? undefined

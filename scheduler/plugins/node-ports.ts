@@ -7,6 +7,7 @@ const reason = "node(s) didn't have free ports for the requested pod ports";
 /** Host ports a pod asks for must be free on the node; on Mesos that means: in what is offered. */
 export const nodePorts: Plugin = {
   name: 'NodePorts',
+  filterGoesBy: ({ pod }) => hostPortsOf(pod),
   filter: ({ pod }) => {
     const wanted = hostPortsOf(pod);
     if (wanted.length === 0) return undefined;

@@ -35,6 +35,8 @@ export function resourcesFit(args: ResourcesFitArgs = {}): Plugin {
   const isAnyIgnored = ignoredResources.length + ignoredResourceGroups.length > 0;
   return {
     name: 'NodeResourcesFit',
+    filterGoesBy: ({ needs }) => needs,
+    scoreGoesBy: ({ needs }) => needs,
     filter: ({ needs }) => fitTest(isAnyIgnored ? needs.filter(({ resource }) => !ignored(resource)) : needs),
     score: ({ needs }) => strategyScore(needs, scoringStrategy),
   };

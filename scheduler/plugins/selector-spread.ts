@@ -1,6 +1,8 @@
 import { type Node, zoneLabel } from '../../api/kinds/node.ts';
 import type { Pod } from '../../api/kinds/pod.ts';
 import { controllerOf } from '../../api/meta.ts';
+import { among } from '../column.ts';
+import { maxOf } from '../extremes.ts';
 import type { Plugin, World } from '../plugin.ts';
 import { type PodSelection, alive, countColumn, namespaceOf, selects, servicesOf } from '../pod-selection.ts';
 
@@ -18,22 +20,22 @@ const zoneShare = 2 / 3;
 export function selectorSpread({ servicesOnly = false }: SelectorSpreadArgs = {}): Plugin {
   return {
     name: 'SelectorSpread',
-    score: ({ pod, nodes, all = nodes, places = nodes.map((_, i) => i), world }) => {
+    score: (ask) => {
+      const { pod, nodes, world } = ask;
       if (pod.spec.topologySpreadConstraints?.length) return undefined;
       const others = alike(pod, world, servicesOnly);
       if (!others) return undefined;
-      const everywhere = countColumn(others).of(all);
-      const counts = new Map(nodes.map((node, i) => [node.name, everywhere[places[i]!]!]));
-      const most = Math.max(...counts.values());
+      const counts = among(ask, countColumn(others));
+      const most = maxOf(counts);
       if (most === 0) return undefined;
       const byZone = new Map<string, number>();
-      for (const { name, node } of nodes) {
+      for (const [i, { node }] of nodes.entries()) {
         const zone = zoneOf(node);
-        if (zone) byZone.set(zone, (byZone.get(zone) ?? 0) + counts.get(name)!);
+        if (zone) byZone.set(zone, (byZone.get(zone) ?? 0) + counts[i]!);
       }
-      const mostInZone = Math.max(1, ...byZone.values());
-      return ({ name, node }) => {
-        const score = 100 - (100 * counts.get(name)!) / most;
+      const mostInZone = Math.max(1, maxOf([...byZone.values()]));
+      return ({ node }, i) => {
+        const score = 100 - (100 * counts[i]!) / most;
         const zone = zoneOf(node);
         if (!zone) return score;
         return (1 - zoneShare) * score + zoneShare * (100 - (100 * byZone.get(zone)!) / mostInZone);

@@ -1,5 +1,5 @@
 import type { NodeView } from '../cluster.ts';
-import { labelColumn } from '../column.ts';
+import { among, labelColumn } from '../column.ts';
 import type { Ask, NodeScore, Plugin } from '../plugin.ts';
 import { type PodSelection, alive, countColumn, namespaceOf, selects, servicesOf } from '../pod-selection.ts';
 
@@ -42,26 +42,23 @@ function sameValues(ask: Ask, labels: readonly string[]) {
 
 /** The smaller the part of the service's pods that nodes with the same value have the better; without a value there is nothing to win. */
 function otherValues(ask: Ask, labels: readonly string[]): NodeScore | undefined {
-  const { nodes, all = nodes, places = nodes.map((_, i) => i) } = ask;
   const companions = companionsOf(ask);
   if (labels.length === 0 || !companions) return undefined;
-  const everywhere = countColumn(alive(companions)).of(all);
-  const counts = places.map((place) => everywhere[place]!);
+  const counts = among(ask, countColumn(alive(companions)));
   const sum = counts.reduce((one, other) => one + other, 0);
-  const scores = new Map(nodes.map((node) => [node, 0]));
+  const scores = counts.map(() => 0);
   for (const label of labels) {
-    const column = labelColumn(label).of(all);
-    const values = places.map((place) => column[place]);
+    const values = among(ask, labelColumn(label));
     const byValue = new Map<string, number>();
     for (const [i, value] of values.entries())
       if (value !== undefined) byValue.set(value, (byValue.get(value) ?? 0) + counts[i]!);
     for (const [i, value] of values.entries()) {
       if (value === undefined) continue;
       const part = sum === 0 ? 0 : byValue.get(value)! / sum;
-      scores.set(nodes[i]!, scores.get(nodes[i]!)! + (100 * (1 - part)) / labels.length);
+      scores[i]! += (100 * (1 - part)) / labels.length;
     }
   }
-  return (node) => scores.get(node)!;
+  return (_, i) => scores[i]!;
 }
 
 /** The pods of the pod's services. */

@@ -2,7 +2,9 @@ import { zoneLabel, type Node } from '../../api/kinds/node.ts';
 import type { Pod, TopologySpreadConstraint } from '../../api/kinds/pod.ts';
 import { controllerOf } from '../../api/meta.ts';
 import type { NodeView } from '../cluster.ts';
-import { type Column, Columns, labelColumn, podColumn } from '../column.ts';
+import { type Column, Columns, among, labelColumn, podColumn } from '../column.ts';
+import { domainsOf } from '../domains.ts';
+import { maxOf, minOf } from '../extremes.ts';
 import type { Ask, Plugin } from '../plugin.ts';
 import { alive, countColumn, namespaceOf, narrowed, selection } from '../pod-selection.ts';
 import { tolerates } from '../tolerations.ts';
@@ -80,29 +82,25 @@ function defaultSpreads(pod: Pod, constraints: readonly Spread['constraint'][]):
   return constraints.map((constraint) => ({ constraint, counts, self: 1 }));
 }
 
-const siblings = new Columns<number>();
+const siblings = new Columns<Column<number>>();
 const siblingColumn = (owner: string): Column<number> =>
   siblings.get(owner, () => podColumn((node) => node.siblings(owner)));
 
-/** Pods by domain, over the nodes that count: where the pod could go as the constraint sees it, with every key in question. */
-function domainCounts(
-  { pod, nodes }: Ask,
-  { constraint, counts }: Spread,
-  keys: readonly string[],
-): Map<string, number> {
+/** Pods by the number of their domain, over the nodes that count: where the pod could go as the constraint sees it, with every key in question. NaN: there is no such node. */
+function domainCounts({ pod, nodes }: Ask, { constraint, counts }: Spread, keys: readonly string[]): Float64Array {
   const { topologyKey, nodeAffinityPolicy = 'Honor', nodeTaintsPolicy = 'Ignore' } = constraint;
   const fits = nodeAffinityPolicy === 'Honor' ? fitsAffinity(pod) : undefined;
-  const values = labelColumn(topologyKey).of(nodes);
+  const domains = domainsOf(topologyKey);
+  const ids = domains.column(nodes).of(nodes);
   const others = keys.filter((key) => key !== topologyKey).map((key) => labelColumn(key).of(nodes));
   const amounts = counts(nodes);
-  const sums = new Map<string, number>();
+  const sums = new Float64Array(domains.size).fill(NaN);
   for (let i = 0; i < nodes.length; i++) {
-    const value = values[i];
-    if (value === undefined || others.some((column) => column[i] === undefined)) continue;
-    const { node } = nodes[i]!;
-    if (fits && !fits(node)) continue;
-    if (nodeTaintsPolicy === 'Honor' && !toleratesAll(pod, node)) continue;
-    sums.set(value, (sums.get(value) ?? 0) + amounts[i]!);
+    const id = ids[i]!;
+    if (id < 0 || others.some((column) => column[i] === undefined)) continue;
+    if (fits && !fits(nodes[i]!.node)) continue;
+    if (nodeTaintsPolicy === 'Honor' && !toleratesAll(pod, nodes[i]!.node)) continue;
+    sums[id] = (sums[id]! || 0) + amounts[i]!;
   }
   return sums;
 }
@@ -114,69 +112,61 @@ function skewTest(ask: Ask, spread: Spread, all: readonly Spread[]) {
   const { topologyKey, maxSkew, minDomains = 1 } = spread.constraint;
   const keys = all.map(({ constraint }) => constraint.topologyKey);
   const counts = domainCounts(ask, spread, keys);
-  const least = counts.size < minDomains ? 0 : minOf(counts.values());
+  const domains = domainsOf(topologyKey);
+  const known = counts.reduce((sum, count) => (Number.isNaN(count) ? sum : sum + 1), 0);
+  const least = known < Math.max(1, minDomains) ? 0 : minOf(counts);
   return ({ node }: NodeView): string | undefined => {
     const value = node.metadata.labels?.[topologyKey];
     if (value === undefined) return unlabelled;
-    return (counts.get(value) ?? 0) + spread.self - (Number.isFinite(least) ? least : 0) > maxSkew
-      ? violated
-      : undefined;
+    return (counts[domains.idOf(value) ?? -1] || 0) + spread.self - least > maxSkew ? violated : undefined;
   };
 }
 
 /** The fewer pods in a node's domains the better; a key with many domains counts more, as each pod in it weighs more there. */
 function softScore(ask: Ask, spreads: readonly Spread[], needsAllKeys: boolean) {
-  const { nodes, all = nodes, places = nodes.map((_, i) => i) } = ask;
+  const { nodes, all = nodes, places } = ask;
   const keys = spreads.map(({ constraint }) => constraint.topologyKey);
-  const costs: number[] = new Array<number>(nodes.length).fill(0);
+  const costs = new Float64Array(nodes.length);
   for (const spread of spreads) {
     const { topologyKey, maxSkew } = spread.constraint;
-    const everywhere = labelColumn(topologyKey).of(all);
-    const values = places.map((place) => everywhere[place]);
-    const weight = Math.log(new Set(values.filter((value) => value !== undefined)).size + 2);
+    const domains = domainsOf(topologyKey);
+    const ids = among(ask, domains.column(all));
+    const weight = Math.log(distinct(ids, domains.size) + 2);
     // A host is a domain of its own: what runs on the candidates is enough.
     const isHost = topologyKey === hostname;
-    const own = isHost ? spread.counts(all) : [];
     const counts = isHost
-      ? undefined
+      ? spread.counts(all)
       : domainCounts({ ...ask, nodes: all }, spread, needsAllKeys ? keys : [topologyKey]);
     for (let i = 0; i < nodes.length; i++) {
-      const value = values[i];
-      if (value === undefined) {
+      const id = ids[i]!;
+      if (id < 0) {
         if (needsAllKeys) costs[i] = NaN;
         continue;
       }
-      const count = counts ? (counts.get(value) ?? 0) : own[places[i]!]!;
+      const count = counts[isHost ? (places ? places[i]! : i) : id] || 0;
       costs[i]! += count * weight + maxSkew - 1;
     }
   }
-  return fewestFirst(nodes, costs);
+  return fewestFirst(costs);
+}
+
+/** How many of the domains there are, -1 being none. */
+function distinct(ids: readonly number[], domains: number): number {
+  const seen = new Uint8Array(domains);
+  for (let i = 0; i < ids.length; i++) if (ids[i]! >= 0) seen[ids[i]!] = 1;
+  let count = 0;
+  for (let id = 0; id < domains; id++) count += seen[id]!;
+  return count;
 }
 
 /** NaN is a node without a domain: the last choice. */
-function fewestFirst(nodes: readonly NodeView[], costs: readonly number[]) {
-  const known = costs.filter((cost) => !Number.isNaN(cost));
-  const [least, most] = [minOf(known), maxOf(known)];
-  if (known.length === costs.length && least === most) return undefined;
-  const scores = new Map(
-    costs.map((cost, i) => [
-      nodes[i]!,
-      Number.isNaN(cost) ? 0 : most === 0 ? 100 : (100 * (most + least - cost)) / most,
-    ]),
-  );
-  return (node: NodeView): number => scores.get(node)!;
+function fewestFirst(costs: Float64Array) {
+  const [least, most] = [minOf(costs), Math.max(0, maxOf(costs))];
+  if (least === most && !costs.some(Number.isNaN)) return undefined;
+  return (_: NodeView, i: number): number => {
+    const cost = costs[i]!;
+    return Number.isNaN(cost) ? 0 : most === 0 ? 100 : (100 * (most + least - cost)) / most;
+  };
 }
 
 const hostname = 'kubernetes.io/hostname';
-
-function minOf(numbers: Iterable<number>): number {
-  let least = Infinity;
-  for (const number of numbers) least = Math.min(least, number);
-  return least;
-}
-
-function maxOf(numbers: Iterable<number>): number {
-  let most = 0;
-  for (const number of numbers) most = Math.max(most, number);
-  return most;
-}

@@ -40,8 +40,8 @@ test('a limit of the role above counts all below it, what is offered too', () =>
   expect(quotaOf('eng', configs, [])).toEqual({ role: 'eng', left: { cpu: 2000, memory: 100 * 1024 * 1024 } });
   expect(quotaOf('ops', configs, roles)).toBeUndefined();
   const state = twoRoles();
-  expect(state.quotas.update(['web', 'ops'], [{ role: 'web', limits: { cpus: { value: 1 } } }], [])).toBe(true);
-  expect(state.quotas.update(['web', 'ops'], [{ role: 'web', limits: { cpus: { value: 1 } } }], [])).toBe(false);
+  expect(state.limited([{ role: 'web', limits: { cpus: { value: 1 } } }], [])).toBe(true);
+  expect(state.limited([{ role: 'web', limits: { cpus: { value: 1 } } }], [])).toBe(false);
   state.offered([offerTo('web', 'a1')], 0);
   expect(state.nodesFor(podOf('web'))[0]!.quota).toEqual({ role: 'web', left: { cpu: 1000 } });
   expect(state.nodesFor(podOf('ops'))[0]!.quota).toBeUndefined();

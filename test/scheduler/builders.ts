@@ -62,6 +62,7 @@ export function makeNode(
     free: free ?? { cpu, memory },
     pods: new Map(pods.map((pod) => [pod.metadata.uid!, pod])),
     generation: 0,
+    version: 0,
     siblings: (owner) => pods.filter((pod) => pod.metadata.ownerReferences?.some(({ uid }) => uid === owner)).length,
     hasPort: (port) => ports?.includes(port) ?? true,
     awaitsPort: (port) => awaitedPorts.includes(port),
@@ -99,5 +100,5 @@ export function scores(
   { needs = small, world }: Circumstances = {},
 ): number[] | undefined {
   const score = plugin.score?.({ pod, needs, nodes, ...(world ? { world } : {}) });
-  return score && nodes.map((node) => Math.round(score(node)));
+  return score && nodes.map((node, i) => Math.round(score(node, i)));
 }

@@ -30,7 +30,7 @@ test.each([
   ['another tag is another image', ['i/250:v2', 'i/40:latest'], [two, three], [0, 0]],
 ])('%s', (_, images, nodes, scores) => {
   const score = imageLocality.score?.({ pod: podOf(...images), needs: small, nodes });
-  expect(nodes.map((node) => Math.floor(score?.(node) ?? 0))).toEqual(scores);
+  expect(nodes.map((node, i) => Math.floor(score?.(node, i) ?? 0))).toEqual(scores);
 });
 
 test('where no node has an image, nobody is asked', () => {

@@ -37,7 +37,7 @@ const fitting = (one: Pod, nodes: NodeView[]) =>
 
 function scores(one: Pod, nodes: NodeView[], hardPodAffinityWeight = 1): number[] {
   const score = interPodAffinity({ hardPodAffinityWeight }).score!({ pod: one, needs: small, nodes, world });
-  return nodes.map((node) => Math.round(score?.(node) ?? 0));
+  return nodes.map((node, i) => Math.round(score?.(node, i) ?? 0));
 }
 
 describe('a pod goes', () => {
@@ -124,7 +124,7 @@ describe('a pod prefers', () => {
   test('nobody, where what others prefer is not to count', () => {
     const nodes = [inZone('a', 'x', [pod('db', { podAffinity: preferred(1, term('web')) })]), inZone('b', 'y')];
     const plugin = interPodAffinity({ ignorePreferredTermsOfExistingPods: true });
-    const scoreOf = (one: Pod) => plugin.score!({ pod: one, needs: small, nodes, world })?.(nodes[0]!);
+    const scoreOf = (one: Pod) => plugin.score!({ pod: one, needs: small, nodes, world })?.(nodes[0]!, 0);
     expect(scoreOf(pod('web'))).toBeUndefined();
     expect(scoreOf(pod('web', { podAffinity: preferred(1, term('other')) }))).toBe(100);
   });

@@ -29,7 +29,7 @@ function fitting(pod: Pod, nodes: NodeView[]): string[] {
 
 function scores(pod: Pod, nodes: NodeView[], plugin = topologySpread()): Record<string, number> {
   const score = plugin.score!({ pod, needs: small, nodes });
-  return Object.fromEntries(nodes.map((node) => [node.name, Math.round(score?.(node) ?? 0)]));
+  return Object.fromEntries(nodes.map((node, i) => [node.name, Math.round(score?.(node, i) ?? 0)]));
 }
 
 describe('a pod is spread', () => {
