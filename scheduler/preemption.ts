@@ -7,7 +7,9 @@
 import { type Pod, isMirrorPod } from '../api/kinds/pod.ts';
 import { matchesLabelSelector } from '../api/selector.ts';
 import type { Needs } from './cluster.ts';
-import { filtersOf, refusal } from './verdicts.ts';
+import { filtersOf, refusal, verdictsOf } from './verdicts.ts';
+import { podColumn } from './column.ts';
+import { minOf } from './extremes.ts';
 import type { Ask, Budget, Weighted } from './plugin.ts';
 import { namespaceOf } from './pod-selection.ts';
 import { without } from './what-if.ts';
@@ -24,6 +26,12 @@ interface Candidate extends Preemption {
 }
 
 export const priorityOf = (pod: Pod): number => pod.spec.priority ?? 0;
+
+/** Of the pods of each node that could be made to go; they are many, and mostly none is less important than the one that waits. */
+const leastPriority = podColumn(({ pods }) => minOf([...pods.values()].filter(mayGo).map(priorityOf)));
+
+/** A mirror only shows a pod that its kubelet keeps whatever becomes of the mirror. */
+const mayGo = (pod: Pod): boolean => !isMirrorPod(pod);
 
 /** Reasons that no absence of other pods could lift. */
 const lasting =
@@ -45,13 +53,16 @@ export function preempt(
   const { pod, nodes } = ask;
   if (pod.spec.preemptionPolicy === 'Never') return `not eligible due to preemptionPolicy=Never.`;
   const candidates: Candidate[] = [];
-  const present = filtersOf(ask, profile);
+  const { verdicts, filters } = verdictsOf(ask, profile);
+  const present = filtersOf(ask, filters);
+  const least = leastPriority.of(nodes);
   const enough = Math.max(1, absolute, Math.floor((nodes.length * percentage) / 100));
   let hopeless = 0;
   for (const [i, node] of nodes.entries()) {
-    const reason = refusal(node, present);
+    const verdict = verdicts[i]!;
+    const reason = typeof verdict === 'string' ? verdict : refusal(node, present);
     if (reason !== undefined && lasting.test(reason)) hopeless += 1;
-    else {
+    else if (least[i]! < priorityOf(pod)) {
       const found = victimsOn(ask, profile, needsOf, i);
       if (found) candidates.push(found);
     }
@@ -73,10 +84,7 @@ function victimsOn(
   place: number,
 ): Candidate | undefined {
   const node = ask.nodes[place]!;
-  // A mirror only shows a pod that its kubelet keeps whatever becomes of the mirror.
-  const lower = [...node.pods.values()].filter(
-    (other) => priorityOf(other) < priorityOf(ask.pod) && !isMirrorPod(other),
-  );
+  const lower = [...node.pods.values()].filter((other) => priorityOf(other) < priorityOf(ask.pod) && mayGo(other));
   if (lower.length === 0) return undefined;
   const fits = (gone: ReadonlySet<Pod>) => {
     const view = without(node, gone, needsOf);
