@@ -8,7 +8,16 @@ import type { Client } from '../client/client.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { controllerReference } from './common/ownership.ts';
 import { OwnWrites, unseen } from './common/own-writes.ts';
-import { type Backend, type Reach, backendsOf, byPorts, servicesOf, targetRef } from './common/service-pods.ts';
+import {
+  type Backend,
+  type Family,
+  type Reach,
+  backendsOf,
+  byPorts,
+  familiesOf,
+  servicesOf,
+  targetRef,
+} from './common/service-pods.ts';
 import { type SlicePlan, planSlices } from './common/slice-plan.ts';
 import { hinted } from './common/topology-hints.ts';
 import { TriggerTimes, withTrigger } from './common/trigger-times.ts';
@@ -53,21 +62,20 @@ export const endpointSlices =
         if (!own.seen(key)) return unseen;
         const service = services.get(key);
         if (!service) times.forget(key);
-        const backends = service?.spec.selector
-          ? backendsOf(service, pods.by('namespace', splitKey(key).namespace), reach)
-          : [];
-        const wanted = service?.spec.selector
-          ? slicesOf(service, backends, zoneOf).map((slice) => ({
-              ...slice,
-              endpoints: hinted(service, slice.endpoints, [...nodes.list()]),
-            }))
-          : [];
+        const near = pods.by('namespace', splitKey(key).namespace);
+        const byFamily = (service?.spec.selector ? familiesOf(service) : []).map((family) => ({
+          family,
+          backends: backendsOf(service!, near, family, reach),
+        }));
+        const wanted = byFamily
+          .flatMap(({ family, backends }) => slicesOf(service!, backends, family, zoneOf))
+          .map((slice) => ({ ...slice, endpoints: hinted(service!, slice.endpoints, [...nodes.list()]) }));
         const plan = planSlices(slices.by('service', key), wanted, perSlice);
         const changed = [...plan.create, ...plan.update];
         if (!service || changed.length === 0) return void (await writeSlices(client, plan, signal));
         const { time, note } = times.news(
           service,
-          backends.map(({ pod }) => pod),
+          byFamily.flatMap(({ backends }) => backends.map(({ pod }) => pod)),
         );
         for (const slice of changed) slice.metadata = withTrigger(slice.metadata, time);
         for (const written of await writeSlices(client, plan, signal)) own.note(key, written);
@@ -92,10 +100,11 @@ export async function writeSlices(
   return written;
 }
 
-/** What should be there, without names: one slice for each set of ports, however long. Exported for its test. */
+/** What should be there of one family, without names: one slice for each set of ports, however long. Exported for its test. */
 export function slicesOf(
   service: Service & Stored,
   backends: readonly Backend[],
+  family: Family,
   zoneOf: (node: string) => string | undefined,
 ): EndpointSlice[] {
   const groups = byPorts(service, backends);
@@ -112,7 +121,7 @@ export function slicesOf(
   };
   return (groups.length > 0 ? groups : [{ ports: [], backends: [] }]).map(({ ports, backends: own }) => ({
     metadata: { ...metadata },
-    addressType: 'IPv4',
+    addressType: family,
     endpoints: own.map((backend) => endpointOf(backend, zoneOf)),
     ports: ports.map(({ name, port, protocol, appProtocol }) => ({
       name,

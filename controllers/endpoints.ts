@@ -5,7 +5,15 @@ import { Service } from '../api/kinds/service.ts';
 import { type Stored, splitKey } from '../api/meta.ts';
 import { unlessNotFound } from '../api/status.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
-import { type Backend, type Reach, backendsOf, byPorts, servicesOf, targetRef } from './common/service-pods.ts';
+import {
+  type Backend,
+  type Reach,
+  backendsOf,
+  byPorts,
+  familiesOf,
+  servicesOf,
+  targetRef,
+} from './common/service-pods.ts';
 import { TriggerTimes, withTrigger } from './common/trigger-times.ts';
 
 /** Endpoints of services with a selector. Those without one are their author's. */
@@ -31,7 +39,7 @@ export const endpoints =
           return;
         }
         if (!service.spec.selector || Object.keys(service.spec.selector).length === 0) return;
-        const backends = backendsOf(service, pods.by('namespace', namespace), reach);
+        const backends = backendsOf(service, pods.by('namespace', namespace), familiesOf(service)[0]!, reach);
         const subsets = subsetsOf(service, backends);
         const labels = labelsOf(service);
         if (current && equal(current.subsets ?? [], subsets) && equal(current.metadata.labels ?? {}, labels)) return;

@@ -16,7 +16,8 @@ export class ConfigError extends Error {
 export interface EnvFacts {
   nodeName: string;
   hostIp: string;
-  podIp: string;
+  /** The first is the pod's own. */
+  podIps: readonly string[];
   /** What the node gives a container that has no limit. `cpu` in thousandths, the others in bytes. */
   allocatable: { cpu: number; memory: number; disk: number };
   /** Services of the pod's namespace, and `kubernetes` of the namespace default. */
@@ -102,10 +103,10 @@ async function valueOf(
   );
 }
 
-type FieldFacts = Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIp'>;
+type FieldFacts = Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIps'>;
 
 /** The downward API: `metadata.name`, `metadata.labels['app']`, `status.podIP` … */
-export function podField(pod: Pod, path: string, { nodeName, hostIp, podIp }: FieldFacts): string {
+export function podField(pod: Pod, path: string, { nodeName, hostIp, podIps }: FieldFacts): string {
   const entry = /^metadata\.(labels|annotations)\['(.*)'\]$/.exec(path);
   if (entry) return pod.metadata[entry[1] as 'labels' | 'annotations']?.[entry[2]!] ?? '';
   const fields: Record<string, () => string> = {
@@ -118,8 +119,8 @@ export function podField(pod: Pod, path: string, { nodeName, hostIp, podIp }: Fi
     'spec.serviceAccountName': () => pod.spec.serviceAccountName ?? '',
     'status.hostIP': () => hostIp,
     'status.hostIPs': () => hostIp,
-    'status.podIP': () => podIp,
-    'status.podIPs': () => podIp,
+    'status.podIP': () => podIps[0] ?? '',
+    'status.podIPs': () => podIps.join(','),
   };
   const field = Object.hasOwn(fields, path) ? fields[path] : undefined;
   if (!field) throw new ConfigError(`unsupported fieldPath: ${path}`);

@@ -16,12 +16,16 @@ const usual = [
 ];
 
 /** The text of a pod's /etc/hosts; `host` is the machine's, for pods on its network. */
-export function hostsText(pod: Pod, ip: string, facts: SandboxFacts, host: string | undefined): string {
+export function hostsText(pod: Pod, ips: readonly string[], facts: SandboxFacts, host: string | undefined): string {
   const name = hostnameOf(pod);
   const full = fullName(pod, facts);
   const own =
     host === undefined
-      ? ['# Kubernetes-managed hosts file.', ...usual, [ip, ...(full === undefined ? [] : [full]), name].join('\t')]
+      ? [
+          '# Kubernetes-managed hosts file.',
+          ...usual,
+          ...ips.map((ip) => [ip, ...(full === undefined ? [] : [full]), name].join('\t')),
+        ]
       : ['# Kubernetes-managed hosts file (host network).', host.trimEnd()];
   const aliases = (pod.spec.hostAliases ?? []).map(({ ip: address, hostnames = [] }) =>
     [address, ...hostnames].join('\t'),
@@ -36,7 +40,7 @@ export function hostsText(pod: Pod, ip: string, facts: SandboxFacts, host: strin
 export async function hostsMount(
   pod: Pod,
   container: Container,
-  ip: string,
+  ips: readonly string[],
   directory: string,
   facts: SandboxFacts,
   { isolates }: Runtime,
@@ -46,7 +50,7 @@ export async function hostsMount(
   const shares = !isolates || pod.spec.hostNetwork === true;
   const text = hostsText(
     pod,
-    ip,
+    ips,
     facts,
     shares ? await readFile(path, 'utf8').catch(() => usual.join('\n')) : undefined,
   );

@@ -269,13 +269,13 @@ export class PodWorker {
     const now = performance.now();
     if (starts.length === 0 && now - this.#refreshedAt < refresh) return false;
     this.#refreshedAt = now;
-    const volumes = await this.#volumes(sandbox.ip);
+    const volumes = await this.#volumes(sandbox);
     if (!volumes) return false;
     const results = await Promise.all(starts.map((start) => this.#start(start, sandbox, volumes)));
     return results.includes(true);
   }
 
-  async #volumes(podIp: string): Promise<Map<string, string> | undefined> {
+  async #volumes(sandbox: SandboxNow): Promise<Map<string, string> | undefined> {
     const remaining = this.#setbacks.remaining('volumes');
     if (remaining > 0) {
       this.#wakeIn(remaining);
@@ -284,7 +284,7 @@ export class PodWorker {
     const directory = this.#volumeDirectory();
     this.#kubelet.sources.follow(this.#pod);
     try {
-      const volumes = await prepareVolumes(this.#pod, directory, podFacts(this.#kubelet, this.#pod, podIp));
+      const volumes = await prepareVolumes(this.#pod, directory, podFacts(this.#kubelet, this.#pod, sandbox));
       this.#setbacks.overcame('volumes');
       this.#volumePaths = volumes;
       return volumes;

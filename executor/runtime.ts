@@ -24,7 +24,7 @@ export interface Runtime {
   /** That one alone, which costs less. */
   pod(uid: string): Promise<RuntimePod | undefined>;
   /** Makes the sandbox for one try of a pod; the pod IP comes with it. */
-  createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }>;
+  createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string } & Addresses>;
   /** Ends what runs in a sandbox and frees its network; containers and logs stay to be looked at. Absent is fine. */
   stopSandbox(id: string): Promise<void>;
   /** Stops and removes a sandbox and whatever is left in it. Absent is fine. */
@@ -130,11 +130,22 @@ export interface RuntimeVersion {
   containerRuntimeVersion: string;
 }
 
+/** Where a pod is reached. */
+export interface Addresses {
+  /** Empty as long as it has none. */
+  ip: string;
+  /** The one of the other family, where it has two. */
+  otherIp?: string;
+}
+
+export const addressesOf = ({ ip, otherIp }: Addresses): string[] =>
+  [ip, otherIp].filter((address) => address !== undefined && address !== '') as string[];
+
 export interface RuntimePod {
   uid: string;
   namespace: string;
   name: string;
-  sandbox: { id: string; ip: string; ready: boolean; createdAt: number; attempt: number };
+  sandbox: { id: string; ready: boolean; createdAt: number; attempt: number } & Addresses;
   containers: RuntimeContainer[];
 }
 

@@ -7,7 +7,7 @@ import { type Start, latestOf } from './plan.ts';
 import { runHook } from './probes/hook.ts';
 import { checkNonRoot, pullImage } from './pull-image.ts';
 import { containerResources } from './resources.ts';
-import { type ContainerSpec, ImageError, type Runtime, StartError } from './runtime.ts';
+import { type Addresses, type ContainerSpec, ImageError, type Runtime, StartError, addressesOf } from './runtime.ts';
 import { sandboxSpec, specHash } from './sandbox.ts';
 import { containerMounts, devicesOf, imageMounts } from './volumes.ts';
 import { VolumeError, type VolumeFacts } from './volumes/volume.ts';
@@ -18,19 +18,18 @@ export interface Waiting {
   message: string;
 }
 
-export interface SandboxNow {
+export interface SandboxNow extends Addresses {
   id: string;
-  ip: string;
   attempt: number;
 }
 
 /** What volumes and environments are made of, for one pod. */
-export function podFacts(kubelet: Kubelet, pod: Pod, podIp: string): VolumeFacts {
+export function podFacts(kubelet: Kubelet, pod: Pod, sandbox: Addresses): VolumeFacts {
   const { namespace = '' } = pod.metadata;
   return {
     nodeName: kubelet.nodeName,
     hostIp: kubelet.nodeIp,
-    podIp: pod.spec.hostNetwork ? kubelet.nodeIp : podIp,
+    podIps: pod.spec.hostNetwork ? [kubelet.nodeIp] : addressesOf(sandbox),
     allocatable: kubelet.allocatable,
     sandbox: kubelet.sandbox,
     mountsImages: kubelet.runtime.images.mounts,
@@ -66,11 +65,11 @@ export async function startContainer(
   const { pod, sandbox, volumes } = place;
   const image = await pullImage(kubelet, pod, container, signal);
   checkNonRoot(pod, container, image);
-  const facts = podFacts(kubelet, pod, sandbox.ip);
+  const facts = podFacts(kubelet, pod, sandbox);
   const env = await containerEnv(pod, container, { ...facts, services: apiserver.services() });
   const mounts = [
     ...(await containerMounts(pod, container, volumes, env, runtime.isolates ? place.directory : undefined)),
-    ...(await hostsMount(pod, container, facts.podIp, place.directory, kubelet, runtime)),
+    ...(await hostsMount(pod, container, facts.podIps, place.directory, kubelet, runtime)),
     ...(await lastWordsMount(place, container, attempt, runtime)),
   ];
   const images = await Promise.all(

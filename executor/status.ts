@@ -5,7 +5,7 @@ import { containersOf } from './containers.ts';
 import { isSidecar, restarts } from './plan.ts';
 import type { Health } from './probes.ts';
 import type { Resizes } from './resizes.ts';
-import type { RuntimeContainer, RuntimePod } from './runtime.ts';
+import { type RuntimeContainer, type RuntimePod, addressesOf } from './runtime.ts';
 
 export interface StatusFacts {
   pod: Pod;
@@ -37,7 +37,8 @@ export function podStatus(facts: StatusFacts): PodStatus {
   const containers = pod.spec.containers.map((c) => containerStatus(c, facts, 'main'));
   const ephemeral = (pod.spec.ephemeralContainers ?? []).map((c) => containerStatus(c, facts, 'ephemeral'));
   const phase = failure ? 'Failed' : phaseNow(facts, phaseOf(pod, initContainers, containers, facts.ended));
-  const ip = pod.spec.hostNetwork ? hostIp : (runtime?.sandbox.ip ?? old.podIP);
+  const current = pod.spec.hostNetwork ? [hostIp] : runtime && addressesOf(runtime.sandbox);
+  const ips = current?.map((ip) => ({ ip })) ?? old.podIPs ?? [];
   const { generation } = pod.metadata;
   return {
     ...(generation === undefined ? {} : { observedGeneration: generation }),
@@ -46,7 +47,7 @@ export function podStatus(facts: StatusFacts): PodStatus {
     ...(failure ?? {}),
     hostIP: hostIp,
     hostIPs: [{ ip: hostIp }],
-    ...(ip ? { podIP: ip, podIPs: [{ ip }] } : {}),
+    ...(ips[0] ? { podIP: ips[0].ip, podIPs: ips } : {}),
     startTime: old.startTime ?? timestamp(now),
     ...(pod.spec.initContainers?.length ? { initContainerStatuses: initContainers } : {}),
     containerStatuses: containers,

@@ -1,3 +1,4 @@
+import { isIPv4, isIPv6 } from 'node:net';
 import { hostPortOf } from '../../api/host-ports.ts';
 import { type Pod, isTerminal } from '../../api/kinds/pod.ts';
 import type { Service, ServicePort } from '../../api/kinds/service.ts';
@@ -46,16 +47,33 @@ export function servicesOf(services: Informer<Service>): (change: Change<StoredP
 /** How Services lead to pods: by addresses of their own, or by ports of their nodes where they have such. */
 export type Reach = 'pods' | 'hosts';
 
-/** Pods with an address that the service selects, in the order of their names. */
-export function backendsOf(service: StoredService, pods: readonly StoredPod[], reach: Reach = 'pods'): Backend[] {
+export type Family = 'IPv4' | 'IPv6';
+
+/** Of its addresses, the first being that of its Endpoints. */
+export const familiesOf = ({ spec }: Service): readonly Family[] =>
+  spec.ipFamilies?.length ? (spec.ipFamilies as Family[]) : ['IPv4'];
+
+const ofFamily = (ips: readonly { ip: string }[] | undefined, only: string | undefined, family: Family) =>
+  (ips ?? (only ? [{ ip: only }] : [])).find(({ ip }) => (family === 'IPv6' ? isIPv6(ip) : isIPv4(ip)))?.ip;
+
+/** Pods with an address of the family that the service selects, in the order of their names. */
+export function backendsOf(
+  service: StoredService,
+  pods: readonly StoredPod[],
+  family: Family,
+  reach: Reach = 'pods',
+): Backend[] {
   return pods
-    .filter((pod) => selects(service, pod.metadata.labels) && pod.status?.podIP && !isTerminal(pod))
-    .map((pod) => {
+    .filter((pod) => selects(service, pod.metadata.labels) && !isTerminal(pod))
+    .flatMap((pod) => {
+      const { podIP, podIPs, hostIP, hostIPs } = pod.status ?? {};
+      const ip = ofFamily(podIPs, podIP, family);
+      if (ip === undefined) return [];
       const terminating = pod.metadata.deletionTimestamp !== undefined;
       const serving = isReady(pod);
       const ready = service.spec.publishNotReadyAddresses === true || (serving && !terminating);
-      const host = reach === 'hosts' ? pod.status?.hostIP : undefined;
-      return { pod, ip: pod.status!.podIP!, host, ready, serving, terminating };
+      const host = reach === 'hosts' ? ofFamily(hostIPs, hostIP, family) : undefined;
+      return [{ pod, ip, host, ready, serving, terminating }];
     })
     .sort((a, b) => (a.pod.metadata.name < b.pod.metadata.name ? -1 : 1));
 }

@@ -1,5 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import type { RuntimeContainer, RuntimePod } from '../runtime.ts';
+import type { Addresses, RuntimeContainer, RuntimePod } from '../runtime.ts';
+import { inOrder } from './addresses.ts';
 import type { CriClient } from './cri-client.ts';
 import { logPathAnnotation, specHashAnnotation } from './cri-config.ts';
 import { labels } from './labels.ts';
@@ -12,7 +13,7 @@ export interface Sandbox {
 }
 interface SandboxStatus {
   status: {
-    network?: { ip: string } | null;
+    network?: { ip: string; additional_ips?: { ip: string }[] } | null;
     linux?: { namespaces?: { options?: { network: 'POD' | 'NODE' } | null } | null } | null;
   };
 }
@@ -38,7 +39,7 @@ interface Status extends Listed {
 /** An exited container never changes again, a running one not until it exits: asked once per state. */
 interface Known {
   /** By sandbox id. */
-  addresses: Map<string, string>;
+  addresses: Map<string, Addresses>;
   /** By id and state. */
   containers: Map<string, RuntimeContainer>;
 }
@@ -103,7 +104,7 @@ export class CriPods {
         name: newest.metadata.name,
         sandbox: {
           id: newest.id,
-          ip: known.addresses.get(newest.id) ?? '',
+          ...(known.addresses.get(newest.id) ?? { ip: '' }),
           ready: newest.state === 'SANDBOX_READY',
           createdAt: newest.created_at / 1e6,
           attempt: newest.metadata.attempt,
@@ -116,11 +117,11 @@ export class CriPods {
     return { pods, known };
   }
 
-  /** The address of a sandbox that was just made. */
-  async addressOf(id: string): Promise<string> {
-    const ip = await this.#address(id);
-    this.#known.addresses.set(id, ip);
-    return ip;
+  /** The addresses of a sandbox that was just made. */
+  async addressesOf(id: string): Promise<Addresses> {
+    const addresses = await this.#addresses(id);
+    this.#known.addresses.set(id, addresses);
+    return addresses;
   }
 
   /** True of a container that is not there, too. */
@@ -134,7 +135,10 @@ export class CriPods {
     const { addresses, containers } = this.#known;
     const known: Known = { addresses: new Map(), containers: new Map() };
     await Promise.all([
-      ...sandboxes.map(async ({ id }) => known.addresses.set(id, addresses.get(id) || (await this.#address(id)))),
+      ...sandboxes.map(async ({ id }) => {
+        const before = addresses.get(id);
+        known.addresses.set(id, before?.ip ? before : await this.#addresses(id));
+      }),
       ...listed.map(async ({ id, pod_sandbox_id, state }) => {
         const key = `${id} ${state}`;
         const container = containers.get(key) ?? (await this.#status(id, pod_sandbox_id));
@@ -149,11 +153,13 @@ export class CriPods {
     return answer && containerOf(answer.status, sandboxId);
   }
 
-  async #address(id: string): Promise<string> {
+  async #addresses(id: string): Promise<Addresses> {
     const { status } = (await this.#cri.orMissing<SandboxStatus>('PodSandboxStatus', { pod_sandbox_id: id })) ?? {};
     // One that is on its way to a network of its own has none yet.
     const isOnHost = status?.linux?.namespaces?.options?.network === 'NODE';
-    return isOnHost ? this.#nodeIp : (status?.network?.ip ?? '');
+    if (isOnHost) return { ip: this.#nodeIp };
+    const { ip = '', additional_ips: others = [] } = status?.network ?? {};
+    return inOrder([ip, ...others.map((other) => other.ip)], this.#nodeIp);
   }
 }
 

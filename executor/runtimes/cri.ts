@@ -4,6 +4,7 @@ import { type Duplex, PassThrough } from 'node:stream';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
+  type Addresses,
   type CgroupDriver,
   type ContainerSpec,
   type ContainerUsage,
@@ -145,7 +146,7 @@ export class CriRuntime implements Runtime {
     return this.#pods.one(uid);
   }
 
-  async createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }> {
+  async createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string } & Addresses> {
     const config = sandboxConfig(spec, this.#options.owner);
     const { pod_sandbox_id: id } = await this.#cri
       .runtime<{ pod_sandbox_id: string }>(
@@ -156,7 +157,7 @@ export class CriRuntime implements Runtime {
       .catch((error: unknown) => {
         throw new StartError('FailedCreatePodSandBox', wordsOf(error), { cause: error });
       });
-    return { id, ip: await this.#pods.addressOf(id) };
+    return { id, ...(await this.#pods.addressesOf(id)) };
   }
 
   async stopSandbox(id: string): Promise<void> {

@@ -1,5 +1,6 @@
 import type Docker from 'dockerode';
-import type { RuntimeContainer, RuntimePod } from '../runtime.ts';
+import type { Addresses, RuntimeContainer, RuntimePod } from '../runtime.ts';
+import { inOrder } from './addresses.ts';
 import { dockerLabels, sandboxType } from './docker-config.ts';
 import { labels } from './labels.ts';
 
@@ -37,12 +38,17 @@ export function podsOf(found: readonly Found[]): RuntimePod[] {
   });
 }
 
-export function sandboxOf(info: Docker.ContainerInspectInfo, nodeIp: string): RuntimePod['sandbox'] {
-  const { Id: id, State, HostConfig, NetworkSettings, Config } = info;
+export function addressesIn({ HostConfig, NetworkSettings }: Docker.ContainerInspectInfo, nodeIp: string): Addresses {
   const [network] = Object.values(NetworkSettings.Networks);
+  if (HostConfig.NetworkMode === 'host') return { ip: nodeIp };
+  return inOrder([network?.IPAddress ?? '', network?.GlobalIPv6Address ?? ''], nodeIp);
+}
+
+function sandboxOf(info: Docker.ContainerInspectInfo, nodeIp: string): RuntimePod['sandbox'] {
+  const { Id: id, State, Config } = info;
   return {
     id,
-    ip: HostConfig.NetworkMode === 'host' ? nodeIp : network?.IPAddress || network?.GlobalIPv6Address || '',
+    ...addressesIn(info, nodeIp),
     ready: State.Running,
     createdAt: time(info.Created),
     attempt: Number(Config.Labels[dockerLabels.sandboxAttempt]),

@@ -4,6 +4,7 @@ import type Docker from 'dockerode';
 import { delay } from '../../lib/delay.ts';
 import type { Logger } from '../../lib/log.ts';
 import {
+  type Addresses,
   type CgroupDriver,
   type ContainerSpec,
   type ContainerUsage,
@@ -28,7 +29,7 @@ import {
 } from './docker-config.ts';
 import { followEvents } from './docker-events.ts';
 import { DockerImages } from './docker-images.ts';
-import { type Found, foundIn, podsOf, sandboxOf } from './docker-pods.ts';
+import { type Found, addressesIn, foundIn, podsOf } from './docker-pods.ts';
 import { attachToContainer, execInContainer, isOf, runInContainer } from './docker-streams.ts';
 import { WrittenBytes, usageOf } from './docker-usage.ts';
 import { labels } from './labels.ts';
@@ -154,7 +155,7 @@ export class DockerRuntime implements Runtime {
     return found;
   }
 
-  async createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string; ip: string }> {
+  async createSandbox(spec: SandboxSpec, signal?: AbortSignal): Promise<{ id: string } & Addresses> {
     try {
       await this.images.pull(this.#options.pauseImage, 'IfNotPresent', [], signal);
       const pause = await this.#docker.createContainer(pauseOptions(spec, this.#place));
@@ -162,7 +163,7 @@ export class DockerRuntime implements Runtime {
         await pause.start();
         const info = await pause.inspect();
         if (spec.dns) await writeFile(info.ResolvConfPath, resolvConf(spec.dns));
-        return { id: pause.id, ip: sandboxOf(info, this.#options.nodeIp).ip };
+        return { id: pause.id, ...addressesIn(info, this.#options.nodeIp) };
       } catch (error) {
         await orGone(pause.remove({ force: true, v: true }));
         throw error;
@@ -269,7 +270,7 @@ export class DockerRuntime implements Runtime {
     if (!info.State.Running) throw new Error('the pod is gone');
     if (info.HostConfig.NetworkMode === 'host') return dial(port);
     if (isOf(info.State.Pid, sandboxId)) return dialIn(info.State.Pid, port);
-    return dial(port, sandboxOf(info, this.#options.nodeIp).ip);
+    return dial(port, addressesIn(info, this.#options.nodeIp).ip);
   }
 
   async close(): Promise<void> {

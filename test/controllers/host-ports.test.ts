@@ -36,7 +36,7 @@ const pods = [
   podOn(3, 'eeeee', []),
 ];
 const through = (reach?: 'pods' | 'hosts') =>
-  slicesOf(web, backendsOf(web, pods, reach), () => undefined).map(
+  slicesOf(web, backendsOf(web, pods, 'IPv4', reach), 'IPv4', () => undefined).map(
     ({ endpoints, ports = [] }) =>
       `${ports[0]?.name}:${ports[0]?.port} ${endpoints.map(({ addresses }) => addresses[0]).join(',')}`,
   );
@@ -52,7 +52,7 @@ test('with --host-port-endpoints they lead to ports of nodes, and to addresses o
     'http:8000 10.0.0.2',
     'http:8080 10.244.3.5',
   ]);
-  const subsets = subsetsOf(web, backendsOf(web, pods, 'hosts'));
+  const subsets = subsetsOf(web, backendsOf(web, pods, 'IPv4', 'hosts'));
   expect(subsets.map(({ addresses = [], ports = [] }) => [ports[0]?.port, addresses.map(({ ip }) => ip)])).toEqual([
     [31_000, ['10.0.0.1', '10.0.0.2']],
     [31_001, ['10.0.0.1']],

@@ -19,7 +19,7 @@ const service = (
 const facts: EnvFacts = {
   nodeName: 'node-1',
   hostIp: '10.0.0.1',
-  podIp: '10.1.0.5',
+  podIps: ['10.1.0.5', 'fd00::5'],
   allocatable: { cpu: 3900, memory: 2 * 1024 ** 3, disk: 5 * 1024 ** 3 },
   services: [
     service('kubernetes', 'default', '10.96.0.1', [{ name: 'https', port: 443 }]),
@@ -69,6 +69,7 @@ describe('the environment of a container', () => {
           { name: 'B', value: 'mine' },
           { name: 'LABEL', valueFrom: { fieldRef: { fieldPath: "metadata.labels['it's']" } } },
           { name: 'IP', valueFrom: { fieldRef: { fieldPath: 'status.podIP' } } },
+          { name: 'IPS', valueFrom: { fieldRef: { fieldPath: 'status.podIPs' } } },
           { name: 'CPU', valueFrom: { resourceFieldRef: { resource: 'limits.cpu' } } },
           { name: 'KEY', valueFrom: { secretKeyRef: { name: 's', key: 'K' } } },
           { name: 'NONE', valueFrom: { configMapKeyRef: { name: 'cm', key: 'nope', optional: true } } },
@@ -83,6 +84,7 @@ describe('the environment of a container', () => {
       S_K: 'key',
       LABEL: 'x',
       IP: '10.1.0.5',
+      IPS: '10.1.0.5,fd00::5',
       CPU: '4',
       KEY: 'key',
       URL: 'http://10.1.0.5:5432/mine',

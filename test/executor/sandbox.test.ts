@@ -64,7 +64,7 @@ describe('the sandbox of a pod', () => {
 
 test('the hosts file names the pod, and the aliases it asks for', () => {
   const hostAliases = [{ ip: '10.1.1.1', hostnames: ['one', 'two'] }, { ip: '10.1.1.2' }];
-  const text = hostsText(aPod({}, { hostAliases, subdomain: 's' }), '10.0.0.5', facts, undefined);
+  const text = hostsText(aPod({}, { hostAliases, subdomain: 's' }), ['10.0.0.5'], facts, undefined);
   expect(text.split('\n')).toEqual(
     expect.arrayContaining([
       '127.0.0.1\tlocalhost',
@@ -74,7 +74,7 @@ test('the hosts file names the pod, and the aliases it asks for', () => {
     ]),
   );
   expect(text.endsWith('\n')).toBe(true);
-  expect(hostsText(aPod({}, { hostAliases }), '10.0.0.5', facts, '1.2.3.4 machine\n')).toBe(
+  expect(hostsText(aPod({}, { hostAliases }), ['10.0.0.5'], facts, '1.2.3.4 machine\n')).toBe(
     '# Kubernetes-managed hosts file (host network).\n1.2.3.4 machine\n\n# Entries added by HostAliases.\n10.1.1.1\tone\ttwo\n10.1.1.2\n',
   );
 });
@@ -85,8 +85,8 @@ describe('the hosts file of a pod, when somebody has been at it,', () => {
   const [file, outside] = [join(directory, 'etc-hosts'), join(directory, 'outside')];
   const pod = aPod();
   const provide = () =>
-    hostsMount(pod, pod.spec.containers[0]!, '10.0.0.5', directory, facts, { isolates: true } as Runtime);
-  const text = hostsText(pod, '10.0.0.5', facts, undefined);
+    hostsMount(pod, pod.spec.containers[0]!, ['10.0.0.5'], directory, facts, { isolates: true } as Runtime);
+  const text = hostsText(pod, ['10.0.0.5'], facts, undefined);
   beforeEach(async () => {
     await provide();
     writeFileSync(outside, 'precious');
