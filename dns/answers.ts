@@ -156,14 +156,13 @@ class Lookup {
 
   #headlessPorts(namespace: string, name: string, port: string, protocol: string): Found {
     const service = this.#name.split('.').slice(2).join('.');
-    const found = this.#records
-      .endpoints(namespace, name)
-      .flatMap(({ label, ports }) =>
-        ports
-          .filter((one) => one.name.toLowerCase() === port && one.protocol.toLowerCase() === protocol)
-          .map((one) => this.#srv(one.port, `${label}.${service}`)),
-      );
-    return found.length > 0 ? found : undefined;
+    // An endpoint with an address of each family is one.
+    const found = new Map<string, Answer>();
+    for (const { label, ports } of this.#records.endpoints(namespace, name))
+      for (const one of ports)
+        if (one.name.toLowerCase() === port && one.protocol.toLowerCase() === protocol)
+          found.set(`${label} ${one.port}`, this.#srv(one.port, `${label}.${service}`));
+    return found.size > 0 ? [...found.values()] : undefined;
   }
 
   #srv(port: number, target: string): Answer {
@@ -184,7 +183,8 @@ function pointer(name: string, type: string, records: Records, zone: Zone): Resp
     ? [`${service.metadata.name}.${service.metadata.namespace}.svc.${zone.domain}`]
     : records.endpointsAt(address).map((one) => `${one.hostname}.${one.service}.${one.namespace}.svc.${zone.domain}`);
   if (names.length === 0) return undefined;
-  const all = names.map((data): Answer => ({ type: 'PTR', name, ttl: zone.ttl, data }));
+  // An endpoint may be in a slice for each set of ports.
+  const all = [...new Set(names)].map((data): Answer => ({ type: 'PTR', name, ttl: zone.ttl, data }));
   return found({ name, type }, all, zone);
 }
 

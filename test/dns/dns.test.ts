@@ -23,7 +23,7 @@ const stopping = new AbortController();
 const resolver = new Resolver({ timeout: 2000, tries: 1 });
 
 beforeAll(async () => {
-  server = await startServer();
+  server = await startServer({ serviceCidr: ['10.96.0.0/12', 'fd00:1::/108'] });
   client = server.client();
   asked = [];
   upstream = await startUpstream();
@@ -59,10 +59,10 @@ async function startUpstream(): Promise<Socket> {
 }
 
 const services = '/api/v1/namespaces/default/services';
-const slice = (service: string, endpoints: object[], ports: object[]) =>
+const slice = (service: string, endpoints: object[], ports: object[], addressType = 'IPv4') =>
   server.call('POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', {
-    metadata: { name: `${service}-x`, labels: { 'kubernetes.io/service-name': service } },
-    addressType: 'IPv4',
+    metadata: { name: `${service}-${addressType.toLowerCase()}`, labels: { 'kubernetes.io/service-name': service } },
+    addressType,
     endpoints,
     ports,
   });
@@ -88,6 +88,23 @@ async function fillCluster(): Promise<void> {
     ],
     [{ name: 'sql', port: 5432, protocol: 'TCP' }],
   );
+  const dual = { ipFamilyPolicy: 'RequireDualStack', ports: [{ name: 'http', port: 80 }] };
+  const both = { ...dual, clusterIPs: ['10.96.0.60', 'fd00:1::60'] };
+  await server.call('POST', services, { metadata: { name: 'both' }, spec: both });
+  await server.call('POST', services, { metadata: { name: 'heads' }, spec: { ...dual, clusterIP: 'None' } });
+  const ready = { conditions: { ready: true } };
+  const http = [{ name: 'http', port: 80, protocol: 'TCP' }];
+  await slice('heads', [{ addresses: ['10.1.0.7'], hostname: 'h-0', ...ready }], http);
+  await slice(
+    'heads',
+    [
+      { addresses: ['fd00::7'], hostname: 'h-0', ...ready },
+      { addresses: ['fd00::8'], ...ready },
+    ],
+    http,
+    'IPv6',
+  );
+  await eventually(async () => expect(await resolver.resolve6('heads.default.svc.cluster.local')).toHaveLength(2));
   await eventually(async () => expect(await resolver.resolve4('db.default.svc.cluster.local')).toHaveLength(2));
 }
 
@@ -120,6 +137,22 @@ describe('names of the cluster', () => {
       'db-0.db.default.svc.cluster.local:5432',
     ]);
     expect(await resolver.reverse('10.1.0.1')).toEqual(['db-0.db.default.svc.cluster.local']);
+  });
+
+  test('of two families a Service and its endpoints have addresses of both', async () => {
+    const both = 'both.default.svc.cluster.local';
+    expect([await resolver.resolve4(both), await resolver.resolve6(both)]).toEqual([['10.96.0.60'], ['fd00:1::60']]);
+    expect(await resolver.reverse('fd00:1::60')).toEqual([both]);
+    const heads = 'heads.default.svc.cluster.local';
+    expect(await resolver.resolve4(heads)).toEqual(['10.1.0.7']);
+    expect((await resolver.resolve6(heads)).sort()).toEqual(['fd00::7', 'fd00::8']);
+    const first = `h-0.${heads}`;
+    expect([await resolver.resolve4(first), await resolver.resolve6(first)]).toEqual([['10.1.0.7'], ['fd00::7']]);
+    expect(await resolver.resolve6(`fd00--8.${heads}`)).toEqual(['fd00::8']);
+    expect(await resolver.reverse('fd00:0::7')).toEqual([first]);
+    const ports = await resolver.resolveSrv(`_http._tcp.${heads}`);
+    expect(ports.map(({ name }) => name).sort()).toEqual([`fd00--8.${heads}`, first]);
+    expect(await resolver.resolve6('fd00--5.default.pod.cluster.local')).toEqual(['fd00::5']);
   });
 
   test('an external name is a CNAME, a pod its address, the version a text', async () => {
