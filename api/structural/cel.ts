@@ -1,11 +1,11 @@
 import { Script, createContext } from 'node:vm';
 import { Environment } from '@marcbachmann/cel-js';
-import { registerKubernetesFunctions } from './cel-functions.ts';
+import { addLibraries } from './cel/libraries.ts';
 
 /** A compiled expression; throws what evaluation throws. */
 export type CelProgram = (variables: Readonly<Record<string, unknown>>) => unknown;
 
-const environment = registerKubernetesFunctions(
+const environment = addLibraries(
   new Environment({
     unlistedVariablesAreDyn: true,
     homogeneousAggregateLiterals: false,
@@ -56,16 +56,6 @@ function withinBudget<T>(run: () => T): T {
 export const celError = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split('\n')[0]!.replace(/^No such/, 'no such');
 
-/** The text that a message expression makes; undefined when it makes none, so that the message that is written is taken. */
-export function celText(
-  program: CelProgram | undefined,
-  variables: Readonly<Record<string, unknown>>,
-): string | undefined {
-  try {
-    const text = program?.(variables);
-    return typeof text === 'string' && text.trim() !== '' ? text : undefined;
-  } catch {
-    // A message that cannot be made must not hide what it was to say.
-    return undefined;
-  }
-}
+/** What a message expression made; undefined when that is no message. */
+export const textIn = (made: unknown): string | undefined =>
+  typeof made === 'string' && made.trim() !== '' ? made : undefined;

@@ -1,6 +1,6 @@
 import { forbiddenField, bad, duplicate, required } from '../field-error.ts';
 import type { FieldError } from '../kind.ts';
-import { celError, celText, compileCel, type CelProgram } from './cel.ts';
+import { celError, compileCel, textIn, type CelProgram } from './cel.ts';
 import { toCel } from './cel-values.ts';
 import { isObject, memberSchema, type StructuralSchema, type ValidationRule } from './schema.ts';
 import { equal } from '../../lib/equal.ts';
@@ -93,7 +93,16 @@ function broken(
   } catch (error) {
     return bad(at, typeOf(value), `rule evaluation failed: ${celError(error)}: ${rule.rule}`);
   }
-  return refusal(at, value, celText(message, variables) ?? rule.message ?? `failed rule: ${rule.rule}`, rule);
+  return refusal(at, value, told(message, variables) ?? rule.message ?? `failed rule: ${rule.rule}`, rule);
+}
+
+/** A message that cannot be made must not hide what it was to say. */
+function told(message: CelProgram | undefined, variables: Record<string, unknown>): string | undefined {
+  try {
+    return textIn(message?.(variables));
+  } catch {
+    return undefined;
+  }
 }
 
 function refusal(field: string, value: unknown, text: string, { reason }: ValidationRule): FieldError {

@@ -56,6 +56,7 @@ describe('validating admission policies', () => {
     await policy(
       {
         paramKind: { apiVersion: 'v1', kind: 'ConfigMap' },
+        matchConditions: [{ name: 'limited', expression: 'has(params.data.most)' }],
         variables: [{ name: 'most', expression: 'int(params.data.most)' }],
         validations: [
           {
@@ -70,6 +71,39 @@ describe('validating admission policies', () => {
     const { status, json } = await make();
     expect(status).toBe(403);
     expect(String(json['message'])).toContain('denied request: at most 0');
+  });
+
+  // https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-authorizer-library
+  test('ask the authorizer about who sends the request, and about service accounts', async () => {
+    await server.call('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+      metadata: { name: 'makes-maps' },
+      rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['create'] }],
+    });
+    await server.call('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+      metadata: { name: 'breaks-glass' },
+      rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['breakglass'], resourceNames: ['allowed'] }],
+    });
+    for (const role of ['makes-maps', 'breaks-glass'])
+      await server.call('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+        metadata: { name: role },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+        subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'jo' }],
+      });
+    await policy({
+      variables: [{ name: 'may', expression: "authorizer.requestResource.check('breakglass')" }],
+      validations: [
+        { expression: 'variables.may.allowed() && !variables.may.errored()', reason: 'Forbidden' },
+        {
+          expression:
+            "!authorizer.serviceAccount('default', 'nobody').group('').resource('pods').namespace('default').check('get').allowed()",
+        },
+        { expression: "!authorizer.path('/metrics').check('get').allowed()", message: 'may see metrics' },
+      ],
+    });
+    const asJo = (name: string) => server.call('POST', maps, { metadata: { name } }, { 'impersonate-user': 'jo' });
+    expect((await asJo('allowed')).status).toBe(201);
+    expect((await asJo('other')).status).toBe(403);
+    expect((await make()).json['message']).toMatch(/denied request: may see metrics$/);
   });
 
   test('see names as they are, dots and all', async () => {

@@ -209,6 +209,11 @@ describe('admission webhooks', () => {
           name: 'not-exempt',
           expression: '!(has(object.metadata.annotations) && "exempt" in object.metadata.annotations)',
         },
+        {
+          name: 'not-a-breakglass',
+          expression:
+            '!authorizer.serviceAccount("default", "x").group("").resource("pods").check("breakglass").allowed()',
+        },
       ],
     });
     expect((await make()).status).toBe(201);
