@@ -20,12 +20,22 @@ const environment = addLibraries(
   }),
 );
 
+/** What may be named where expressions are checked: those that are evaluated have been, and name what they like. */
+export function declaring(declare: (environment: Environment) => unknown): Environment {
+  const declared = environment.clone({ unlistedVariablesAreDyn: false });
+  declare(declared);
+  return declared;
+}
+
+/** Of rules with `optionalOldSelf`: a value whose type is not told beforehand is no optional to the library. */
+export const withOptionalOldSelf = environment.clone().registerVariable('oldSelf', 'optional<dyn>');
+
 /**
  * Compiles a CEL expression; variables are dynamic. Throws with CEL's own words when it cannot be read.
  * https://kubernetes.io/docs/reference/using-api/cel/
  */
-export function compileCel(expression: string): CelProgram {
-  const parsed = environment.parse(expression);
+export function compileCel(expression: string, within = environment): CelProgram {
+  const parsed = within.parse(expression);
   const program: CelProgram = (variables) => parsed(variables as Record<string, unknown>);
   const loops = expression.match(/\.(all|exists|exists_one|existsOne|map|filter|transform\w+)\s*\(/g) ?? [];
   return loops.length < 2 ? program : (variables) => withinBudget(() => program(variables));

@@ -124,6 +124,32 @@ describe('validating admission policies', () => {
     expect(json['message']).toMatch(/spec.validations\[0\].expression: Invalid value: .*compilation failed/);
   });
 
+  test('are refused when an expression names what there is not, or is not what it should be', async () => {
+    const { json } = await server.call('POST', `${configurations}/validatingadmissionpolicies`, {
+      metadata: { name: 'unknown' },
+      spec: {
+        matchConstraints: { resourceRules: [rule(['configmaps'])] },
+        matchConditions: [{ name: 'a', expression: 'params.a == 1' }],
+        variables: [
+          { name: 'first', expression: 'variables.second' },
+          { name: 'second', expression: 'object' },
+        ],
+        validations: [{ expression: 'size(object.data)', messageExpression: '1' }],
+        auditAnnotations: [{ key: 'a', valueExpression: 'true' }],
+      },
+    });
+    const causes = listOf<{ field: string; message: string }>(json['details']!['causes']);
+    expect(
+      causes.map(({ field, message }) => [field, message.split('\n')[0]!.replace(/^.*?: (?=must|comp)/s, '')]),
+    ).toEqual([
+      ['spec.matchConditions[0].expression', expect.stringContaining("undeclared reference to 'params'")],
+      ['spec.variables[0].expression', expect.stringContaining("undefined field 'second'")],
+      ['spec.validations[0].expression', 'must evaluate to bool'],
+      ['spec.validations[0].messageExpression', 'must evaluate to string'],
+      ['spec.auditAnnotations[0].valueExpression', 'must evaluate to one of the types: [string null_type]'],
+    ]);
+  });
+
   test('only warn where the binding says so, and pass what they do not match', async () => {
     await policy(
       {

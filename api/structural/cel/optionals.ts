@@ -9,8 +9,8 @@ export function optionals(environment: Environment): void {
       isZero(value) ? Optional.none() : Optional.of(value),
     'OptionalNamespace.unwrap(list): list': (_: unknown, list: unknown[]) => unwrapped(list),
     'list.unwrapOpt(): list': unwrapped,
-    'list<A>.first(): optional<A>': (list: unknown[]) => Optional.of(list[0]),
-    'list<A>.last(): optional<A>': (list: unknown[]) => Optional.of(list.at(-1)),
+    'list.first(): optional<dyn>': (list: unknown[]) => Optional.of(list[0]),
+    'list.last(): optional<dyn>': (list: unknown[]) => Optional.of(list.at(-1)),
   });
   environment.registerFunction('optional.optMap(ast, ast): optional<dyn>', (call: MacroCall) => mapped(call, false));
   environment.registerFunction('optional.optFlatMap(ast, ast): optional<dyn>', (call: MacroCall) => mapped(call, true));
