@@ -206,7 +206,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
         documents: gate.documents,
         discovery: new Discovery(kinds, aggregator),
         aggregator,
-        openapi: new OpenApi(kinds),
+        openapi: new OpenApi(kinds, aggregator),
         health: new Health(checks(store, signal)),
         metrics,
         profiling: o.profiling,

@@ -1,10 +1,12 @@
 import { createHash } from 'node:crypto';
+import type { Aggregator, Remote } from './aggregation/aggregator.ts';
 import type { Incoming } from './dispatch.ts';
 import { unknownPath } from './dispatch.ts';
 import type { KindTable } from './kinds.ts';
 import { notAcceptable } from './negotiate.ts';
-import { documentV2, documentV3 } from './openapi/documents.ts';
+import { documentV2, documentV3, type Json } from './openapi/documents.ts';
 import { encodeGnostic } from './openapi/gnostic.ts';
+import { mergedV2 } from './openapi/merge.ts';
 import { jsonBody, send, type RawRequest, type RawResponse } from './respond.ts';
 
 interface Document {
@@ -18,15 +20,20 @@ const gnosticV2 = 'application/com.github.proto-openapi.spec.v2@v1.0+protobuf';
 const gnosticType = 'application/com.github.proto-openapi.spec.v2.v1.0+protobuf';
 const year = 31_536_000;
 
-/** `/openapi/v2` (JSON and gnostic protobuf) and `/openapi/v3`: made when first asked for, then kept. */
+/**
+ * `/openapi/v2` (JSON and gnostic protobuf) and `/openapi/v3`: made when first asked for, then kept. What other servers serve is
+ * in the first and in the index of the second; their documents are asked of them.
+ */
 export class OpenApi {
   readonly #kinds: KindTable;
+  readonly #aggregator: Aggregator;
   readonly #made = new Map<string, Document>();
-  /** The state of the table that the documents were made of. */
-  #generation = 0;
+  /** The state of the kinds that the documents were made of. */
+  #generation = '';
 
-  constructor(kinds: KindTable) {
+  constructor(kinds: KindTable, aggregator: Aggregator) {
     this.#kinds = kinds;
+    this.#aggregator = aggregator;
   }
 
   async serve(path: string, { headers, query }: Incoming, request: RawRequest, response: RawResponse): Promise<void> {
@@ -65,11 +72,23 @@ export class OpenApi {
     const first = accept.split(',').map((clause) => clause.split(';')[0]!.trim());
     for (const type of first) {
       if (type === gnosticV2 || type === gnosticType)
-        return this.#make('v2 gnostic', gnosticType, () => encodeGnostic(documentV2(this.#kinds.all)));
+        return this.#make('v2 gnostic', gnosticType, () => encodeGnostic(this.#documentV2()));
       if (type === 'application/json' || type === '*/*' || type === 'application/*')
-        return this.#make('v2', 'application/json', () => Buffer.from(JSON.stringify(documentV2(this.#kinds.all))));
+        return this.#make('v2', 'application/json', () => Buffer.from(JSON.stringify(this.#documentV2())));
     }
     throw notAcceptable();
+  }
+
+  #documentV2(): Json {
+    const additions = this.#remotes().flatMap(({ group, version, described }) => {
+      const document = described?.v2?.document;
+      return document ? [{ group, version, document }] : [];
+    });
+    return mergedV2(documentV2(this.#kinds.all), additions);
+  }
+
+  #remotes(): Remote[] {
+    return this.#aggregator.remotes.filter(({ isAvailable }) => isAvailable);
   }
 
   #v3(path: string): Document | undefined {
@@ -81,20 +100,23 @@ export class OpenApi {
   }
 
   #index(): Record<string, { serverRelativeURL: string }> {
-    return Object.fromEntries(
-      this.#kinds.groups.flatMap(({ group, versions }) =>
-        versions.map((version) => {
-          const path = group ? `apis/${group}/${version}` : `api/${version}`;
-          return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${this.#v3(path)!.hash}` }];
-        }),
-      ),
+    const own = this.#kinds.groups.flatMap(({ group, versions }) =>
+      versions.map((version) => {
+        const path = group ? `apis/${group}/${version}` : `api/${version}`;
+        return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${this.#v3(path)!.hash}` }] as const;
+      }),
     );
+    const others = this.#remotes().flatMap(({ group, version, described }) =>
+      described?.v3 ? [[`apis/${group}/${version}`, { serverRelativeURL: described.v3 }] as const] : [],
+    );
+    return Object.fromEntries([...own, ...others]);
   }
 
   #make(key: string, contentType: string, build: () => Buffer): Document {
-    if (this.#generation !== this.#kinds.generation) {
+    const generation = `${this.#kinds.generation}/${this.#aggregator.generation}`;
+    if (this.#generation !== generation) {
       this.#made.clear();
-      this.#generation = this.#kinds.generation;
+      this.#generation = generation;
     }
     const known = this.#made.get(key);
     if (known) return known;
