@@ -24,7 +24,7 @@ import { certificateRequestor } from './admission/certificate-requestor.ts';
 import { Admission } from './admission/order.ts';
 import { admissionOptions, chosenPlugins } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
-import { serviceAddresses } from './admission/service-addresses.ts';
+import { restoreAddresses, serviceAddresses } from './admission/service-addresses.ts';
 import { onceStoreAnswers } from './await-store.ts';
 import { auditOptions, openAudit } from './audit/audit.ts';
 import type { Authorizer } from './auth/authorize.ts';
@@ -169,7 +169,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     };
     const rules = [
       ...chosenPlugins(o, { ...around, mountsTokens: o.serviceAccountSigningKeyFile !== '' }),
-      serviceAddresses(store, o.serviceCidr, o.serviceNodePortRange),
+      serviceAddresses(store, feed, o.serviceCidr, o.serviceNodePortRange),
       certificateRequestor,
       rbacEscalation(rbac, authorizer),
     ];
@@ -223,6 +223,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       log,
       signal,
     );
+    await onceStoreAnswers(() => restoreAddresses(store, feed), log, signal);
     const restore = async () => {
       await bootstrap(registry, o, advertised(o));
       await reconcileFlowControl(registry);

@@ -30,6 +30,7 @@ import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
 import { loadBalancers } from './common/load-balancers.ts';
 import type { Reach } from './common/service-pods.ts';
+import { serviceCidrs } from './service-cidrs.ts';
 import { serviceLb } from './service-lb.ts';
 import { serviceAccountTokens } from './service-account-tokens.ts';
 import { statefulSets } from './stateful-set.ts';
@@ -298,6 +299,12 @@ export const all: readonly Controller[] = [
     syncs: 'concurrentServiceSyncs',
     make: (world, o) =>
       o.loadBalancer === 'none' ? undefined : serviceLb(loadBalancers[o.loadBalancer](o, world.now), o)(world),
+  },
+  {
+    name: 'service-cidrs',
+    also: ['service-cidr-controller', 'service-cidrs-controller'],
+    component: 'service-cidrs-controller',
+    make: serviceCidrs,
   },
   { name: 'ttl', also: ['ttl-controller'], component: 'ttl-controller', make: ttl },
   {
