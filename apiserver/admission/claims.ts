@@ -16,8 +16,13 @@ export class Claims {
     this.#store = store;
   }
 
-  /** True when nobody holds the key. It is offered to one request at a time, so that two at once do not run for the same. */
+  /** True when nobody holds the key, and no request of this server was offered it. */
   async isFree(key: string): Promise<boolean> {
+    return this.offer(key) && !(await this.isHeld(key));
+  }
+
+  /** A key is offered to one request at a time, so that two at once do not run for the same. */
+  offer(key: string): boolean {
     const now = Date.now();
     for (const [old, until] of this.#offered) {
       if (until > now) break;
@@ -25,7 +30,7 @@ export class Claims {
     }
     if (this.#offered.has(key)) return false;
     this.#offered.set(key, now + candidateMs);
-    return !(await this.isHeld(key));
+    return true;
   }
 
   async isHeld(key: string): Promise<boolean> {

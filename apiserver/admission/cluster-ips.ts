@@ -64,7 +64,7 @@ export class ClusterIps {
   async free(family: Family): Promise<string | undefined> {
     const ranges = this.rangesOf(family);
     for (const range of ranges) {
-      const found = await this.#guess(range);
+      const found = this.#guess(range);
       if (found) return found;
     }
     // Where few are left, guesses miss them.
@@ -75,11 +75,12 @@ export class ClusterIps {
     return undefined;
   }
 
-  async #guess(range: Cidr): Promise<string | undefined> {
+  #guess(range: Cidr): string | undefined {
     const size = sizeIn(range);
     for (let i = 0; i < tries; i++) {
       const address = addressAt(range, randomInt(firstGiven(size), size - 1));
-      if (await this.#isFree(address)) return address;
+      // Another server may have taken it a moment ago, as it may in the next one: asking the store would change little.
+      if (!this.#isKnown(address) && this.#claims.offer(prefix + address)) return address;
     }
     return undefined;
   }
@@ -90,14 +91,13 @@ export class ClusterIps {
     const from = firstGiven(count + 2);
     for (let i = 0; i < count; i++) {
       const address = addressAt(range, 1 + ((i + from - 1) % count));
-      if (await this.#isFree(address)) return address;
+      if (!this.#isKnown(address) && (await this.#claims.isFree(prefix + address))) return address;
     }
     return undefined;
   }
 
-  async #isFree(address: string): Promise<boolean> {
-    // Most of what is taken is known without asking the store.
-    return this.#feed.cache(IPAddress).get(address) === undefined && (await this.#claims.isFree(prefix + address));
+  #isKnown(address: string): boolean {
+    return this.#feed.cache(IPAddress).get(address) !== undefined;
   }
 
   /** Whether the address may be given to a Service: the first of a range names it, the last of an IPv4 one is everybody's. */
