@@ -24,6 +24,7 @@ import { certificateRequestor } from './admission/certificate-requestor.ts';
 import { Admission } from './admission/order.ts';
 import { admissionOptions, chosenPlugins } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
+import { podLabelKeys } from './admission/pod-label-keys.ts';
 import { restoreAddresses, serviceAddresses } from './admission/service-addresses.ts';
 import { onceStoreAnswers } from './await-store.ts';
 import { auditOptions, openAudit } from './audit/audit.ts';
@@ -170,6 +171,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     const rules = [
       ...chosenPlugins(o, { ...around, mountsTokens: o.serviceAccountSigningKeyFile !== '' }),
       serviceAddresses(store, feed, o.serviceCidr, o.serviceNodePortRange),
+      podLabelKeys(),
       certificateRequestor,
       rbacEscalation(rbac, authorizer),
     ];
