@@ -62,7 +62,7 @@ export function defaultPolicy(spec: PolicySpec | undefined): void {
 /** What the expressions of a policy see; of its variables those before the one that is told. */
 export const policyNames = (spec: PolicySpec | undefined, before?: number): AdmissionNames => ({
   hasParams: spec?.paramKind !== undefined,
-  variables: (spec?.variables ?? []).slice(0, before).map(({ name }) => name),
+  variables: Object.fromEntries((spec?.variables ?? []).slice(0, before).map(({ name }) => [name, 'dyn'])),
 });
 
 export function validatePolicy(spec: PolicySpec | undefined): FieldError[] {

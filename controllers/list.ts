@@ -38,6 +38,7 @@ import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-p
 import { storageVersionMigrator } from './storage-version-migrator.ts';
 import { taintEviction } from './taint-eviction.ts';
 import { ttl } from './ttl.ts';
+import { validatingPolicyStatus } from './validating-policy-status.ts';
 import { volumeExpand } from './volume-expand.ts';
 import type { Options, Syncs } from './options.ts';
 
@@ -305,6 +306,12 @@ export const all: readonly Controller[] = [
     also: ['service-cidr-controller', 'service-cidrs-controller'],
     component: 'service-cidrs-controller',
     make: serviceCidrs,
+  },
+  {
+    name: 'validating-policy-status',
+    also: ['validatingadmissionpolicy-status-controller', 'validatingadmissionpolicy-status'],
+    component: 'validatingadmissionpolicy-status-controller',
+    make: validatingPolicyStatus,
   },
   { name: 'ttl', also: ['ttl-controller'], component: 'ttl-controller', make: ttl },
   {

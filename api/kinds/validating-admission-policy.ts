@@ -20,9 +20,15 @@ export interface ValidatingAdmissionPolicy extends Policy {
   };
   status?: {
     observedGeneration?: number;
-    typeChecking?: { expressionWarnings?: { fieldRef: string; warning: string }[] };
+    typeChecking?: { expressionWarnings?: ExpressionWarning[] };
     conditions?: Condition[];
   };
+}
+
+/** What the types of the objects say against an expression. */
+export interface ExpressionWarning {
+  fieldRef: string;
+  warning: string;
 }
 
 export const ValidatingAdmissionPolicy = kind<ValidatingAdmissionPolicy>({

@@ -4,7 +4,7 @@ import type { FieldError } from '../kind.ts';
 import { declaring } from './cel.ts';
 import { authorizerType } from './cel/authorizer.ts';
 import { compileProblem } from './cel/problem.ts';
-import { declareSchemaType } from './cel/schema-types.ts';
+import { SchemaTypes } from './cel/schema-types.ts';
 import type { StructuralSchema, ValidationRule } from './schema.ts';
 
 /** What an expression may name, each with its type. */
@@ -32,17 +32,10 @@ export function checkCel(
 export function ruleNames(schema: StructuralSchema, rule: ValidationRule, isRoot: boolean): CelNames {
   const expressions = `${rule.rule}\n${rule.messageExpression ?? ''}`;
   return declaring((environment) => {
-    const type = declareSchemaType(environment, 'selfType', schema, expressions, isRoot);
+    const type = new SchemaTypes(environment, expressions).declare(schema, 'selfType', isRoot);
     environment.registerVariable('self', type);
     environment.registerVariable('oldSelf', rule.optionalOldSelf ? `optional<${type}>` : type);
   });
-}
-
-/** What match conditions and policies may name. */
-export interface AdmissionNames {
-  hasParams?: boolean;
-  /** Those of a policy that come before the expression. */
-  variables?: readonly string[];
 }
 
 const resource = { group: 'string', version: 'string', resource: 'string' };
@@ -71,21 +64,32 @@ const request = {
 
 const admissionBase = declaring((environment) =>
   environment
-    .registerVariable('object', 'dyn')
-    .registerVariable('oldObject', 'dyn')
     .registerVariable('namespaceObject', 'dyn')
     .registerVariable('request', { schema: request })
     .registerVariable('authorizer', authorizerType),
 );
 
-export function admissionNames({ hasParams = false, variables }: AdmissionNames = {}): CelNames {
-  if (!hasParams && !variables) return admissionBase;
+/** What match conditions and policies may name. */
+export interface AdmissionNames {
+  hasParams?: boolean;
+  /** Those of a policy that come before the expression, with their types. */
+  variables?: Readonly<Record<string, string>>;
+  /** Schemas of the object and of the params, where they are known, and the expressions about them. */
+  schemas?: { object: StructuralSchema; params: StructuralSchema | undefined; expressions: string };
+}
+
+export function admissionNames({ hasParams = false, variables, schemas }: AdmissionNames = {}): CelNames {
   const environment = admissionBase.clone();
-  if (hasParams) environment.registerVariable('params', 'dyn');
-  if (variables) {
-    const fields = Object.fromEntries(variables.map((name) => [name, 'dyn']));
-    environment.registerType('kubernetes.variables', { fields }).registerVariable('variables', 'kubernetes.variables');
-  }
+  const types = new SchemaTypes(environment, schemas?.expressions ?? '');
+  const typeOf = (name: string, schema: StructuralSchema | undefined) =>
+    schema ? types.declare(schema, name, false) : 'dyn';
+  const type = typeOf('objectType', schemas?.object);
+  environment.registerVariable('object', type).registerVariable('oldObject', type);
+  if (hasParams) environment.registerVariable('params', typeOf('paramsType', schemas?.params));
+  if (variables)
+    environment
+      .registerType('kubernetes.variables', { fields: variables })
+      .registerVariable('variables', 'kubernetes.variables');
   return environment;
 }
 

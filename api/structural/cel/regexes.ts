@@ -18,7 +18,7 @@ export function regexes(environment: Environment): void {
 }
 
 /** As the function `matches(text, pattern)`; a pattern that is written out is read at once. */
-function matches({ receiver, args: [pattern] }: MacroCall): Macro {
+function matches({ ast, receiver, args: [pattern] }: MacroCall): Macro {
   const written = pattern!.op === 'value' && typeof pattern!.args === 'string' ? compiled(pattern!.args) : undefined;
   return {
     async: false,
@@ -29,7 +29,7 @@ function matches({ receiver, args: [pattern] }: MacroCall): Macro {
           throw checker.createError(
             'no_matching_overload',
             `found no matching overload for '${checker.check(receiver!, scope)}.matches(${checker.check(pattern!, scope)})'`,
-            one,
+            ast,
           );
       }
       return checker.getType('bool');

@@ -1,4 +1,5 @@
 import type { Environment } from '@marcbachmann/cel-js';
+import { definitions, refOf, type Schema } from '../../schema.ts';
 import { escaped } from '../cel-values.ts';
 import { isObject, type StructuralSchema } from '../schema.ts';
 
@@ -11,19 +12,26 @@ const ofRoot: Record<string, StructuralSchema> = {
 };
 
 /**
- * Declares the type that values of a schema have in CEL, and tells its name. Only what the expressions mention is looked into:
- * schemas have thousands of fields. https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
+ * The types that values of schemas have in CEL. Only what the expressions mention is looked into: schemas have thousands of
+ * fields, and definitions of Kubernetes refer to themselves.
+ * https://kubernetes.io/docs/tasks/extend-kubernetes/custom-resources/custom-resource-definitions/#validation-rules
  */
-export function declareSchemaType(
-  environment: Environment,
-  name: string,
-  schema: StructuralSchema,
-  expressions: string,
-  isRoot: boolean,
-): string {
-  const typeOf = (one: StructuralSchema, at: string, isWhole: boolean): string => {
-    if (one.nullable || one['x-kubernetes-int-or-string']) return 'dyn';
-    switch (one.type) {
+export class SchemaTypes {
+  readonly #environment: Environment;
+  readonly #expressions: string;
+  readonly #declared = new Set<string>();
+
+  constructor(environment: Environment, expressions: string) {
+    this.#environment = environment;
+    this.#expressions = expressions;
+  }
+
+  /** Declares the type of a schema, under the name where it needs one. `isRoot` where it is that of whole custom objects. */
+  declare(schema: StructuralSchema, name: string, isRoot: boolean): string {
+    const ref = refOf(schema as Schema);
+    if (ref) return this.declare(definitions[ref] as StructuralSchema, ref.replace(/[^\w.]/g, '_'), false);
+    if (schema.nullable || schema['x-kubernetes-int-or-string']) return 'dyn';
+    switch (schema.type) {
       case 'boolean':
         return 'bool';
       case 'integer':
@@ -31,36 +39,39 @@ export function declareSchemaType(
       case 'number':
         return 'double';
       case 'string':
-        return textTypes[one.format ?? ''] ?? 'string';
+        return textTypes[schema.format ?? ''] ?? 'string';
       case 'array':
-        return `list<${one.items ? typeOf(one.items, `${at}.idx`, false) : 'dyn'}>`;
+        return `list<${schema.items ? this.declare(schema.items, `${name}.idx`, false) : 'dyn'}>`;
       case 'object':
-        return isWhole || one.properties ? objectOf(one, at, isWhole) : mapOf(one, at);
+        return this.#declareObject(schema, name, isRoot || schema['x-kubernetes-embedded-resource'] === true);
       default:
         return 'dyn';
     }
-  };
-  const objectOf = ({ properties = {} }: StructuralSchema, at: string, isWhole: boolean): string => {
-    const fields: Record<string, string> = {};
-    for (const [property, one] of Object.entries({ ...properties, ...(isWhole ? ofRoot : {}) })) {
-      const field = escaped(property);
-      fields[field] = expressions.includes(field)
-        ? typeOf(one, `${at}.${field.replace(/\W/g, '_')}`, isEmbedded(one))
-        : 'dyn';
-    }
-    environment.registerType(at, { fields });
-    const never = () => false;
-    environment.registerOperator(`${at} == ${at}`, never).registerOperator(`${at} == null`, never);
-    return at;
-  };
-  const mapOf = ({ additionalProperties: values, ...one }: StructuralSchema, at: string): string => {
-    if (values === undefined) return one['x-kubernetes-preserve-unknown-fields'] ? 'dyn' : 'map<string, dyn>';
-    return `map<string, ${isObject(values) ? typeOf(values as StructuralSchema, `${at}.elem`, false) : 'dyn'}>`;
-  };
-  return typeOf(schema, name, isRoot || isEmbedded(schema));
-}
+  }
 
-const isEmbedded = (schema: StructuralSchema): boolean => schema['x-kubernetes-embedded-resource'] === true;
+  #declareObject(
+    { properties, additionalProperties: values }: StructuralSchema,
+    name: string,
+    isWhole: boolean,
+  ): string {
+    if (!properties && !isWhole)
+      return isObject(values)
+        ? `map<string, ${this.declare(values as StructuralSchema, `${name}.elem`, false)}>`
+        : 'dyn';
+    if (this.#declared.has(name)) return name;
+    this.#declared.add(name);
+    const fields: Record<string, string> = {};
+    for (const [property, schema] of Object.entries({ ...properties, ...(isWhole ? ofRoot : {}) })) {
+      const field = escaped(property);
+      const isMentioned = this.#expressions.includes(field);
+      fields[field] = isMentioned ? this.declare(schema, `${name}.${field.replace(/\W/g, '_')}`, false) : 'dyn';
+    }
+    this.#environment.registerType(name, { fields });
+    const never = () => false;
+    this.#environment.registerOperator(`${name} == ${name}`, never).registerOperator(`${name} == null`, never);
+    return name;
+  }
+}
 
 const textTypes: Record<string, string> = {
   byte: 'bytes',
