@@ -4,7 +4,7 @@ import type { FieldError } from '../kind.ts';
 import { declaring } from './cel.ts';
 import { authorizerType } from './cel/authorizer.ts';
 import { compileProblem } from './cel/problem.ts';
-import { SchemaTypes } from './cel/schema-types.ts';
+import { SchemaTypes, type Follow } from './cel/schema-types.ts';
 import type { StructuralSchema, ValidationRule } from './schema.ts';
 
 /** What an expression may name, each with its type. */
@@ -75,12 +75,12 @@ export interface AdmissionNames {
   /** Those of a policy that come before the expression, with their types. */
   variables?: Readonly<Record<string, string>>;
   /** Schemas of the object and of the params, where they are known, and the expressions about them. */
-  schemas?: { object: StructuralSchema; params: StructuralSchema | undefined; expressions: string };
+  schemas?: { object: StructuralSchema; params: StructuralSchema | undefined; expressions: string; follow: Follow };
 }
 
 export function admissionNames({ hasParams = false, variables, schemas }: AdmissionNames = {}): CelNames {
   const environment = admissionBase.clone();
-  const types = new SchemaTypes(environment, schemas?.expressions ?? '');
+  const types = new SchemaTypes(environment, schemas?.expressions ?? '', schemas?.follow);
   const typeOf = (name: string, schema: StructuralSchema | undefined) =>
     schema ? types.declare(schema, name, false) : 'dyn';
   const type = typeOf('objectType', schemas?.object);

@@ -1,8 +1,9 @@
 import type { Kind } from '../kind.ts';
 import type { ExpressionWarning, ValidatingAdmissionPolicy } from '../kinds/validating-admission-policy.ts';
-import { schemaOf } from '../schema.ts';
+import { definitions, refOf, schemaOf, type Schema } from '../schema.ts';
 import { admissionNames, type CelNames } from './check-cel.ts';
 import { compileProblem } from './cel/problem.ts';
+import type { Follow } from './cel/schema-types.ts';
 import type { StructuralSchema } from './schema.ts';
 
 type Spec = ValidatingAdmissionPolicy['spec'];
@@ -49,6 +50,11 @@ function kindsOf({ matchConstraints }: Spec, kinds: readonly Kind[]): Kind[] {
     .slice(0, mostKinds);
 }
 
+const follow: Follow = (schema) => {
+  const name = refOf(schema as Schema);
+  return name === undefined ? undefined : { name, schema: definitions[name] as StructuralSchema };
+};
+
 function namesOf(spec: Spec, object: StructuralSchema, kinds: readonly Kind[]): CelNames {
   const { paramKind, variables = [], validations = [] } = spec;
   const found = kinds.find(({ apiVersion, kind }) => apiVersion === paramKind?.apiVersion && kind === paramKind.kind);
@@ -58,7 +64,7 @@ function namesOf(spec: Spec, object: StructuralSchema, kinds: readonly Kind[]): 
     ...validations,
     ...validations.map((one) => ({ expression: one.messageExpression ?? '' })),
   ];
-  const schemas = { object, params, expressions: all.map(({ expression }) => expression).join('\n') };
+  const schemas = { object, params, expressions: all.map(({ expression }) => expression).join('\n'), follow };
   const types: Record<string, string> = {};
   const names = () => admissionNames({ hasParams: paramKind !== undefined, variables: types, schemas });
   for (const { name, expression } of variables) types[name] = names().check(expression).type ?? 'dyn';

@@ -1,5 +1,4 @@
 import type { Environment } from '@marcbachmann/cel-js';
-import { definitions, refOf, type Schema } from '../../schema.ts';
 import { escaped } from '../cel-values.ts';
 import { isObject, type StructuralSchema } from '../schema.ts';
 
@@ -11,6 +10,9 @@ const ofRoot: Record<string, StructuralSchema> = {
   metadata: { type: 'object', properties: { name: text, generateName: text } },
 };
 
+/** What a schema refers to, and its name; undefined where it says all itself. */
+export type Follow = (schema: StructuralSchema) => { name: string; schema: StructuralSchema } | undefined;
+
 /**
  * The types that values of schemas have in CEL. Only what the expressions mention is looked into: schemas have thousands of
  * fields, and definitions of Kubernetes refer to themselves.
@@ -19,17 +21,19 @@ const ofRoot: Record<string, StructuralSchema> = {
 export class SchemaTypes {
   readonly #environment: Environment;
   readonly #expressions: string;
+  readonly #follow: Follow;
   readonly #declared = new Set<string>();
 
-  constructor(environment: Environment, expressions: string) {
+  constructor(environment: Environment, expressions: string, follow: Follow = () => undefined) {
     this.#environment = environment;
     this.#expressions = expressions;
+    this.#follow = follow;
   }
 
   /** Declares the type of a schema, under the name where it needs one. `isRoot` where it is that of whole custom objects. */
   declare(schema: StructuralSchema, name: string, isRoot: boolean): string {
-    const ref = refOf(schema as Schema);
-    if (ref) return this.declare(definitions[ref] as StructuralSchema, ref.replace(/[^\w.]/g, '_'), false);
+    const followed = this.#follow(schema);
+    if (followed) return this.declare(followed.schema, followed.name.replace(/[^\w.]/g, '_'), false);
     if (schema.nullable || schema['x-kubernetes-int-or-string']) return 'dyn';
     switch (schema.type) {
       case 'boolean':

@@ -1,5 +1,7 @@
 import type { Environment } from '@marcbachmann/cel-js';
-import { SemVer, parse } from 'semver';
+// Its index brings ranges and all: every server reads this file as it starts.
+import SemVer from 'semver/classes/semver.js';
+import parse from 'semver/functions/parse.js';
 import { define, defineType } from './define.ts';
 
 const type = 'kubernetes.Semver';
