@@ -30,6 +30,8 @@ export const sightOf = (request: ReviewRequest, checks: AuthorizerChecks): Sight
     oldObject: toDynamicCel(request.oldObject),
     request: toDynamicCel({ ...request, object: undefined, oldObject: undefined }),
     authorizer: checks.variable,
+    // Webhooks are not told it.
+    namespaceObject: null,
   },
 });
 

@@ -230,6 +230,32 @@ describe('mutating admission policies', () => {
     });
   });
 
+  test('are refused when they make something else than an object, or than patches', async () => {
+    const { json } = await server.call('POST', `${configurations}/mutatingadmissionpolicies`, {
+      metadata: { name: 'unfit' },
+      spec: {
+        matchConstraints: { resourceRules: [rule(['configmaps'])] },
+        reinvocationPolicy: 'Never',
+        mutations: [applying('1'), patching('"a"'), applying('Object{data: nothing}')],
+      },
+    });
+    const causes = listOf<{ field: string; message: string }>(json['details']!['causes']);
+    expect(causes.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/must evaluate to Object$/),
+      expect.stringMatching(/must evaluate to list\(JSONPatch\)$/),
+      expect.stringContaining("undeclared reference to 'nothing'"),
+    ]);
+  });
+
+  test('may be of one shape or another', async () => {
+    const [tiny, large] = [
+      'Object{data: Object.data{tiny: "yes"}}',
+      'Object{metadata: Object.metadata{labels: {"b": "c"}}}',
+    ];
+    await policy('shape', [applying(`size(object.data) < 2 ? ${tiny} : ${large}`)]);
+    expect(await dataOf('shaped')).toMatchObject({ tiny: 'yes' });
+  });
+
   test('patch by JSON patch, one after the other, and name keys with slashes', async () => {
     await policy('patch', [
       patching(`[JSONPatch{op: "add", path: "/metadata/labels/" + jsonpatch.escapeKey("a/b"), value: "1"}]`),
