@@ -6,7 +6,8 @@ import type { KindTable } from './kinds.ts';
 import { notAcceptable } from './negotiate.ts';
 import { documentV2, documentV3, type Json } from './openapi/documents.ts';
 import { encodeGnostic } from './openapi/gnostic.ts';
-import { mergedV2 } from './openapi/merge.ts';
+import { convertedV3 } from './openapi/convert.ts';
+import { mergedV2, type Addition } from './openapi/merge.ts';
 import { jsonBody, send, type RawRequest, type RawResponse } from './respond.ts';
 
 interface Document {
@@ -22,7 +23,7 @@ const year = 31_536_000;
 
 /**
  * `/openapi/v2` (JSON and gnostic protobuf) and `/openapi/v3`: made when first asked for, then kept. What other servers serve is
- * in the first and in the index of the second; their documents are asked of them.
+ * in the first and in the index of the second; their documents are asked of them, where they have some.
  */
 export class OpenApi {
   readonly #kinds: KindTable;
@@ -80,11 +81,14 @@ export class OpenApi {
   }
 
   #documentV2(): Json {
-    const additions = this.#remotes().flatMap(({ group, version, described }) => {
+    return mergedV2(documentV2(this.#kinds.all), this.#additions());
+  }
+
+  #additions(): Addition[] {
+    return this.#remotes().flatMap(({ group, version, described }) => {
       const document = described?.v2?.document;
       return document ? [{ group, version, document }] : [];
     });
-    return mergedV2(documentV2(this.#kinds.all), additions);
   }
 
   #remotes(): Remote[] {
@@ -95,7 +99,11 @@ export class OpenApi {
     const parts = path.split('/');
     const [root, group = '', version = ''] = parts[0] === 'api' ? ['api', '', parts[1]] : parts;
     const kinds = root === 'api' || root === 'apis' ? this.#kinds.of(group, version) : [];
-    if (kinds.length === 0 || parts.length > 3) return undefined;
+    if (parts.length > 3) return undefined;
+    if (kinds.length === 0) {
+      const other = this.#additions().find((one) => one.group === group && one.version === version);
+      return other && this.#make(path, 'application/json', () => Buffer.from(JSON.stringify(convertedV3(other))));
+    }
     return this.#make(path, 'application/json', () => Buffer.from(JSON.stringify(documentV3(kinds, path))));
   }
 
@@ -106,9 +114,12 @@ export class OpenApi {
         return [path, { serverRelativeURL: `/openapi/v3/${path}?hash=${this.#v3(path)!.hash}` }] as const;
       }),
     );
-    const others = this.#remotes().flatMap(({ group, version, described }) =>
-      described?.v3 ? [[`apis/${group}/${version}`, { serverRelativeURL: described.v3 }] as const] : [],
-    );
+    const others = this.#remotes().flatMap(({ group, version, described }) => {
+      const path = `apis/${group}/${version}`;
+      const made = described?.v3 ? undefined : this.#v3(path);
+      const url = made ? `/openapi/v3/${path}?hash=${made.hash}` : described?.v3;
+      return url ? [[path, { serverRelativeURL: url }] as const] : [];
+    });
     return Object.fromEntries([...own, ...others]);
   }
 

@@ -86,11 +86,10 @@ export class Aggregator {
   /** Who else serves a path, the document that describes a group version included, if somebody does. */
   find(path: string): Remote | undefined {
     if (this.#remotes.size === 0) return undefined;
-    const [root, group, version] = path
-      .replace(/^\/openapi\/v3(?=\/apis\/)/, '')
-      .split('/')
-      .filter(Boolean);
-    return root === 'apis' && group && version ? this.#remotes.get(`${group}/${version}`) : undefined;
+    const [, document, rest = path] = /^(\/openapi\/v3)(\/apis\/.*)/.exec(path) ?? [];
+    const [root, group, version] = rest.split('/').filter(Boolean);
+    const remote = root === 'apis' && group && version ? this.#remotes.get(`${group}/${version}`) : undefined;
+    return document && !remote?.described?.v3 ? undefined : remote;
   }
 
   /** Follows until the signal aborts. */

@@ -16,12 +16,8 @@ export function mergedV2(own: Json, additions: readonly Addition[]): Json {
   if (additions.length === 0) return own;
   const paths = { ...(own['paths'] as Json) };
   const definitions = { ...(own['definitions'] as Json) };
-  for (const { group, version, document } of additions) {
-    const prefix = `/apis/${group}/${version}/`;
-    const theirs = Object.fromEntries(
-      Object.entries((document['paths'] ?? {}) as Json).filter(([path]) => path.startsWith(prefix)),
-    );
-    const needed = neededBy(theirs, (document['definitions'] ?? {}) as Json);
+  for (const addition of additions) {
+    const { paths: theirs, definitions: needed } = partOf(addition);
     const renamed = new Map<string, string>();
     for (const [name, definition] of Object.entries(needed)) {
       const free = freeName(name, definition, definitions);
@@ -32,6 +28,15 @@ export function mergedV2(own: Json, additions: readonly Addition[]): Json {
       definitions[renamed.get(name) ?? name] = definition;
   }
   return { ...own, paths, definitions };
+}
+
+/** The paths of a group version, and the definitions that they need. */
+export function partOf({ group, version, document }: Addition): { paths: Json; definitions: Json } {
+  const prefix = `/apis/${group}/${version}/`;
+  const paths = Object.fromEntries(
+    Object.entries((document['paths'] ?? {}) as Json).filter(([path]) => path.startsWith(prefix)),
+  );
+  return { paths, definitions: neededBy(paths, (document['definitions'] ?? {}) as Json) };
 }
 
 const ref = /"#\/definitions\/([^"]+)"/g;

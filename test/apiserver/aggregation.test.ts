@@ -80,7 +80,14 @@ const documents: Record<string, object> = {
 };
 
 let server: TestServer;
-let extension: { ca: TestAuthority; http: Server; port: number; asked: IncomingMessage[]; isBroken: boolean };
+let extension: {
+  ca: TestAuthority;
+  http: Server;
+  port: number;
+  asked: IncomingMessage[];
+  isBroken: boolean;
+  isOld: boolean;
+};
 
 beforeAll(async () => {
   server = await startServer();
@@ -95,7 +102,14 @@ afterAll(async () => {
 /** A small server of a group version, as somebody would put behind an APIService. */
 async function startExtension(): Promise<typeof extension> {
   const ca = await makeCa('extension-ca');
-  const own = { ca, asked: [] as IncomingMessage[], isBroken: false, port: 0, http: undefined as unknown as Server };
+  const own = {
+    ca,
+    asked: [] as IncomingMessage[],
+    isBroken: false,
+    isOld: false,
+    port: 0,
+    http: undefined as unknown as Server,
+  };
   own.http = createServer(
     { ...(await ca.issueFor('wardle.default.svc')), requestCert: true, rejectUnauthorized: false },
     (request, response) => {
@@ -106,7 +120,8 @@ async function startExtension(): Promise<typeof extension> {
         return void response.end(
           JSON.stringify({ kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${group}/v1alpha1`, resources }),
         );
-      const document = documents[request.url!.split('?')[0]!];
+      const document =
+        own.isOld && request.url!.startsWith('/openapi/v3') ? undefined : documents[request.url!.split('?')[0]!];
       if (document) return void response.end(JSON.stringify(document));
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
@@ -191,7 +206,8 @@ describe('the aggregation layer', () => {
       200,
       { kind: 'Echo', url: `/apis/${group}/v1alpha1/namespaces/default/flunders?x=1`, method: 'POST', body: '{"a":1}' },
     ]);
-    const { headers } = extension.asked.at(-1)!;
+    // The aggregator asks, too, in its own name.
+    const { headers } = extension.asked.findLast(({ method }) => method === 'POST')!;
     expect(headers['x-remote-user']).toBe('admin');
     expect(headers['x-remote-group']).toBe('system:masters, system:authenticated');
     expect(headers['authorization']).toBeUndefined();
@@ -246,7 +262,7 @@ describe('the aggregation layer', () => {
     const url = `/openapi/v3/apis/${group}/v1alpha1?hash=A1`;
     expect(paths![`apis/${group}/v1alpha1`]).toEqual({ serverRelativeURL: url });
     expect((await server.call('GET', url)).json['info']!['title']).toBe('wardle');
-    expect(extension.asked.at(-1)!.headers['x-remote-user']).toBe('admin');
+    expect(extension.asked.findLast((one) => one.url === url)!.headers['x-remote-user']).toBe('admin');
     const v2 = (await server.call('GET', '/openapi/v2')).json;
     expect(v2['paths']![`${flunders}/{name}`]!['get']!['operationId']).toBe('readFlunder');
     expect(v2['paths']!['/apis/apps/v1/deployments']!['get']!['operationId']).not.toBe('foreign');
@@ -271,7 +287,27 @@ describe('the aggregation layer', () => {
     await saysAvailable({ status: 'False', reason: 'FailedDiscoveryCheck' });
     expect((await server.call('GET', '/openapi/v3')).json['paths']).not.toHaveProperty([`apis/${group}/v1alpha1`]);
     extension.isBroken = false;
+    // It is asked anew what it serves; now it knows no more than Swagger 2.0.
+    extension.isOld = true;
     await saysAvailable({ status: 'True' });
+    const { paths } = (await server.call('GET', '/openapi/v3')).json;
+    const url = String(paths![`apis/${group}/v1alpha1`]!['serverRelativeURL']);
+    const made = (await server.call('GET', url)).json;
+    const { metadata } = made['components']!['schemas']!['com.example.wardle.v1alpha1.Flunder']!['properties']!;
+    expect(metadata).toEqual({ $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' });
+    const { get, patch } = made['paths']![`${flunders}/{name}`]!;
+    expect(get!['responses']!['200']!['content']).toEqual({
+      'application/json': { schema: { $ref: '#/components/schemas/com.example.wardle.v1alpha1.Flunder' } },
+    });
+    expect(patch!['parameters']).toEqual([
+      { name: 'fieldValidation', in: 'query', schema: { type: 'string', uniqueItems: true } },
+    ]);
+  });
+
+  test.each(kubectls())('%s explains that, too', async (kubectl) => {
+    const env = { HOME: server.dir, KUBECONFIG: server.kubeconfig };
+    const { out, err } = await runKubectl(kubectl, ['explain', 'flunders.spec.size'], { env });
+    expect([err, out]).toEqual(['', expect.stringContaining('How large it is.')]);
   });
 
   test('goes with its APIService', async () => {
