@@ -52,7 +52,8 @@ export class ClusterIps {
       if (metadata.deletionTimestamp || !isReady(status)) continue;
       for (const text of spec?.cidrs ?? []) {
         const range = parseCidr(text);
-        if (range?.family !== family || known.has(formatCidr(range))) continue;
+        // Of two addresses the first names the range, and the last is everybody's.
+        if (range?.family !== family || sizeOf(range) < 4n || known.has(formatCidr(range))) continue;
         known.add(formatCidr(range));
         own.push(range);
       }

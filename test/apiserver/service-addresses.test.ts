@@ -132,6 +132,9 @@ describe('ranges and addresses as objects', () => {
   test('a further ServiceCIDR extends a range that is full, as long as it is ready', async () => {
     await start('10.96.0.0/30');
     expect(await make('one')).toBe('10.96.0.2');
+    const tiny = { metadata: { name: 'tiny' }, spec: { cidrs: ['10.99.0.0/32'] } };
+    expect((await s.call('POST', `${net}/servicecidrs`, tiny)).status).toBe(201);
+    await eventually(async () => expect((await s.call('GET', `${net}/servicecidrs/tiny`)).status).toBe(200));
     expect(await make('two')).toContain('range is full');
     expect(await make('own', { clusterIP: '10.97.0.3' })).toContain('The range of valid IPs is 10.96.0.0/30');
     const more = { metadata: { name: 'more' }, spec: { cidrs: ['10.97.0.0/28'] } };
