@@ -55,6 +55,8 @@ export function parseCidr(text: string): Cidr | undefined {
   return { family: found.family, base: (found.value >> shift) << shift, bits };
 }
 
+export const formatCidr = ({ family, base, bits }: Cidr): string => `${formatAddress({ family, value: base })}/${bits}`;
+
 /** How many addresses there are. */
 export const sizeOf = ({ family, bits }: Cidr): bigint => 1n << BigInt(widthOf(family) - bits);
 

@@ -88,7 +88,35 @@ const validatePodTerm = (term: PodAffinityTerm, at: string): FieldError[] => [
   ...validateSelector(term.labelSelector ?? {}, `${at}.labelSelector`),
   ...validateSelector(term.namespaceSelector ?? {}, `${at}.namespaceSelector`),
   ...each(term.namespaces, `${at}.namespaces`, (name) => named(name, checkDnsLabel, `${at}.namespace`)),
+  ...validateLabelKeys(term, at),
 ];
+
+/** What pods are narrowed down by besides the selector; of a pod that was made already it stands in the selector, too. */
+function validateLabelKeys(
+  { labelSelector, matchLabelKeys = [], mismatchLabelKeys = [] }: Partial<PodAffinityTerm>,
+  at: string,
+): FieldError[] {
+  const inSelector = [
+    ...Object.keys(labelSelector?.matchLabels ?? {}),
+    ...(labelSelector?.matchExpressions ?? []).map(({ key }) => key),
+  ];
+  const names = (keys: readonly string[], field: string) =>
+    keys.length > 0 && !labelSelector
+      ? [forbiddenField(field, 'must not be specified when labelSelector is not set')]
+      : each(keys, field, (key, one) => named(key, checkQualifiedName, one));
+  return [
+    ...names(matchLabelKeys, `${at}.matchLabelKeys`),
+    ...names(mismatchLabelKeys, `${at}.mismatchLabelKeys`),
+    ...each(matchLabelKeys, at, (key, field) =>
+      inSelector.filter((one) => one === key).length > 1
+        ? [bad(field, key, 'exists in both matchLabelKeys and labelSelector')]
+        : [],
+    ),
+    ...each(matchLabelKeys, `${at}.matchLabelKeys`, (key, field) =>
+      mismatchLabelKeys.includes(key) ? [bad(field, key, 'exists in both matchLabelKeys and mismatchLabelKeys')] : [],
+    ),
+  ];
+}
 
 const spreadPolicies = ['Honor', 'Ignore'];
 
@@ -121,6 +149,7 @@ function validateSpread({ topologySpreadConstraints: constraints = [] }: PodSpec
       ...oneOf(constraint.nodeAffinityPolicy, spreadPolicies, `${field}.nodeAffinityPolicy`),
       ...oneOf(constraint.nodeTaintsPolicy, spreadPolicies, `${field}.nodeTaintsPolicy`),
       ...validateSelector(constraint.labelSelector ?? {}, `${field}.labelSelector`),
+      ...validateLabelKeys(constraint, field),
     ];
   });
 }

@@ -8,8 +8,8 @@ import { compareQuantities } from './quantity.ts';
 export const each = <T>(
   items: readonly T[] | undefined,
   field: string,
-  rule: (item: T, field: string) => FieldError[],
-): FieldError[] => (items ?? []).flatMap((item, i) => rule(item, `${field}[${i}]`));
+  rule: (item: T, field: string, index: number) => FieldError[],
+): FieldError[] => (items ?? []).flatMap((item, i) => rule(item, `${field}[${i}]`, i));
 
 /** One of a few words; absent is fine. */
 export const oneOf = (value: string | undefined, choices: readonly string[], field: string): FieldError[] =>

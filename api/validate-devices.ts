@@ -2,6 +2,7 @@ import { bad, duplicate, required, tooMany } from './field-error.ts';
 import type { FieldError } from './kind.ts';
 import { checkDnsLabel, checkDnsSubdomain, checkLabelValue, checkQualifiedName } from './names.ts';
 import { validateExpression } from './policy.ts';
+import { deviceNames } from './structural/check-cel.ts';
 import { each, mustBeNamed, mustBeOneOf, named, oneOf } from './rules.ts';
 
 /**
@@ -73,7 +74,9 @@ export const validateDriver = (driver: string | undefined, field: string): Field
 export const validateDeviceSelectors = (selectors: DeviceSelector[] | undefined, at: string): FieldError[] => [
   ...atMost(selectors, most.selectors, at),
   ...each(selectors, at, ({ cel }, field) =>
-    cel ? validateExpression(cel.expression, `${field}.cel.expression`) : [required(`${field}.cel`)],
+    cel
+      ? validateExpression(cel.expression, `${field}.cel.expression`, deviceNames, ['bool'])
+      : [required(`${field}.cel`)],
   ),
 ];
 

@@ -3,6 +3,7 @@ import type { FieldError } from './kind.ts';
 import { checkDns1035, checkDnsSubdomain, checkQualifiedName } from './names.ts';
 import { between, each, mustBeNamed, named, oneOf } from './rules.ts';
 import type { MatchCondition, OperationRule, Webhook, WebhookClientConfig, WebhookConfiguration } from './webhook.ts';
+import { admissionNames, checkCel, type AdmissionNames } from './structural/check-cel.ts';
 import { validateSelector } from './selector-validate.ts';
 
 const maxConditions = 64;
@@ -49,7 +50,11 @@ const checkFullName = (name: string): string[] => [
   ...(name.split('.').length < 3 ? ['should be a domain with at least three segments separated by dots'] : []),
 ];
 
-export function validateConditions(conditions: readonly MatchCondition[] | undefined, at: string): FieldError[] {
+export function validateConditions(
+  conditions: readonly MatchCondition[] | undefined,
+  at: string,
+  see: AdmissionNames = {},
+): FieldError[] {
   const names = new Set<string>();
   const count = conditions?.length ?? 0;
   const errors = count > maxConditions ? [tooMany(at, count, maxConditions)] : [];
@@ -61,7 +66,9 @@ export function validateConditions(conditions: readonly MatchCondition[] | undef
       return [
         ...mustBeNamed(name, checkQualifiedName, `${field}.name`),
         ...again,
-        ...(expression?.trim() ? [] : [required(`${field}.expression`)]),
+        ...(expression?.trim()
+          ? checkCel(expression, `${field}.expression`, admissionNames(see), ['bool'])
+          : [required(`${field}.expression`)]),
       ];
     }),
   ];

@@ -1,18 +1,20 @@
 import { readFileSync } from 'node:fs';
 import { isIP, isIPv6 } from 'node:net';
-import { firstAddress } from '../api/cidr.ts';
+import { firstAddress, formatCidr } from '../api/cidr.ts';
 import type { Kind } from '../api/kind.ts';
 import { ConfigMap } from '../api/kinds/config-map.ts';
 import { EndpointSlice } from '../api/kinds/endpoint-slice.ts';
 import { Endpoints } from '../api/kinds/endpoints.ts';
 import { Namespace } from '../api/kinds/namespace.ts';
 import { PriorityClass, systemPriorities } from '../api/kinds/priority-class.ts';
+import { ServiceCIDR } from '../api/kinds/service-cidr.ts';
 import { Service } from '../api/kinds/service.ts';
-import type { KubeObject } from '../api/meta.ts';
+import type { Condition, KubeObject } from '../api/meta.ts';
 import { delay } from '../lib/delay.ts';
 import { equal } from '../lib/equal.ts';
 import { dayOf, tokenTracking } from './auth/token-uses.ts';
 import { self } from './auth/user.ts';
+import { withCondition } from './conditions.ts';
 import { rangesOf } from './admission/service-addresses.ts';
 import type { Registry } from './registry.ts';
 
@@ -46,7 +48,9 @@ export async function bootstrap(registry: Registry, o: Settings, advertised: str
       '',
     );
   }
-  const address = firstAddress(rangesOf(serviceCidr)[0]);
+  const ranges = rangesOf(serviceCidr);
+  await publishRanges(registry, ranges.map(formatCidr));
+  const address = firstAddress(ranges[0]);
   const service: Service = {
     metadata: { name: 'kubernetes', namespace: 'default', labels: { component: 'apiserver', provider: 'kubernetes' } },
     spec: {
@@ -64,6 +68,26 @@ export async function bootstrap(registry: Registry, o: Settings, advertised: str
   const at = advertised.lastIndexOf(':');
   const ip = advertised.slice(0, Math.max(0, at)).replace(/^\[|\]$/g, '');
   if (isIP(ip)) await publish(registry, ip, Number(advertised.slice(at + 1)));
+}
+
+/** The ranges of Services as an object. One that says something else stays: its addresses may be in use. */
+async function publishRanges(registry: Registry, cidrs: string[]): Promise<void> {
+  const kind = ServiceCIDR as Kind<never> as Kind;
+  const name = 'kubernetes';
+  await ensure(registry, kind, { metadata: { name }, spec: { cidrs } } as ServiceCIDR, '');
+  const { spec, status, metadata } = ((await registry.read(kind, name))?.object ?? {}) as Partial<ServiceCIDR>;
+  if (!metadata || metadata.deletionTimestamp) return;
+  // A second family may be added.
+  if (spec?.cidrs?.length === 1 && cidrs.length === 2 && spec.cidrs[0] === cidrs[0])
+    await registry.update(kind, name, 'main', options, (current) => ({ ...current, spec: { cidrs } }) as ServiceCIDR);
+  else if (!equal(spec?.cidrs, cidrs)) return;
+  if (status?.conditions?.some(({ type }) => type === 'Ready')) return;
+  const message = 'Kubernetes default Service CIDR is ready';
+  const ready: Condition = { type: 'Ready', status: 'True', reason: '', message };
+  await registry.update(kind, name, 'status', options, (current) => {
+    const known = (current as ServiceCIDR).status?.conditions;
+    return { ...current, status: { conditions: withCondition(known, ready, Date.now()) } } as ServiceCIDR;
+  });
 }
 
 interface AuthSettings {

@@ -1,9 +1,8 @@
-import { Service } from '../api/kinds/service.ts';
 import type { Logger } from '../lib/log.ts';
 import type { KindTable } from './kinds.ts';
 import type { TokenUses } from './auth/token-uses.ts';
 import { self } from './auth/user.ts';
-import { repairAddresses } from './admission/service-addresses.ts';
+import { keepAddresses, repairAddresses } from './admission/service-addresses.ts';
 import type { IdentityLease } from './identity-lease.ts';
 import type { Registry } from './registry.ts';
 
@@ -31,14 +30,9 @@ export function keepHouse(
   let suspects: ReadonlyMap<string, number> = new Map();
   const repair = async () => {
     await registry.feed.fresh();
-    const services = registry.feed.cache(Service).list();
-    suspects = await repairAddresses(
-      registry.store,
-      services.map(({ object }) => object as Service),
-      suspects,
-      Date.now(),
-    );
+    suspects = await repairAddresses(registry.store, registry.feed, suspects, Date.now());
   };
+  keepAddresses(registry.store, registry.feed, (err) => log.warn({ err }, 'an IPAddress could not be made again'));
   const timers = [
     setInterval(() => guard(() => expire(registry, kinds)), 60_000),
     setInterval(() => guard(repair), 60_000),

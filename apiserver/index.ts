@@ -24,7 +24,8 @@ import { certificateRequestor } from './admission/certificate-requestor.ts';
 import { Admission } from './admission/order.ts';
 import { admissionOptions, chosenPlugins } from './admission/plugins.ts';
 import { rbacEscalation } from './admission/rbac-escalation.ts';
-import { serviceAddresses } from './admission/service-addresses.ts';
+import { podLabelKeys } from './admission/pod-label-keys.ts';
+import { restoreAddresses, serviceAddresses } from './admission/service-addresses.ts';
 import { onceStoreAnswers } from './await-store.ts';
 import { auditOptions, openAudit } from './audit/audit.ts';
 import type { Authorizer } from './auth/authorize.ts';
@@ -169,7 +170,8 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     };
     const rules = [
       ...chosenPlugins(o, { ...around, mountsTokens: o.serviceAccountSigningKeyFile !== '' }),
-      serviceAddresses(store, o.serviceCidr, o.serviceNodePortRange),
+      serviceAddresses(store, feed, o.serviceCidr, o.serviceNodePortRange),
+      podLabelKeys(),
       certificateRequestor,
       rbacEscalation(rbac, authorizer),
     ];
@@ -206,7 +208,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
         documents: gate.documents,
         discovery: new Discovery(kinds, aggregator),
         aggregator,
-        openapi: new OpenApi(kinds),
+        openapi: new OpenApi(kinds, aggregator),
         health: new Health(checks(store, signal)),
         metrics,
         profiling: o.profiling,
@@ -223,6 +225,7 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
       log,
       signal,
     );
+    await onceStoreAnswers(() => restoreAddresses(store, feed), log, signal);
     const restore = async () => {
       await bootstrap(registry, o, advertised(o));
       await reconcileFlowControl(registry);

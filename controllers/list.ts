@@ -30,6 +30,7 @@ import { rootCa } from './root-ca.ts';
 import { serviceAccounts } from './service-account.ts';
 import { loadBalancers } from './common/load-balancers.ts';
 import type { Reach } from './common/service-pods.ts';
+import { serviceCidrs } from './service-cidrs.ts';
 import { serviceLb } from './service-lb.ts';
 import { serviceAccountTokens } from './service-account-tokens.ts';
 import { statefulSets } from './stateful-set.ts';
@@ -37,6 +38,7 @@ import { claimProtection, ephemeralVolumes, volumeProtection } from './storage-p
 import { storageVersionMigrator } from './storage-version-migrator.ts';
 import { taintEviction } from './taint-eviction.ts';
 import { ttl } from './ttl.ts';
+import { validatingPolicyStatus } from './validating-policy-status.ts';
 import { volumeExpand } from './volume-expand.ts';
 import type { Options, Syncs } from './options.ts';
 
@@ -298,6 +300,18 @@ export const all: readonly Controller[] = [
     syncs: 'concurrentServiceSyncs',
     make: (world, o) =>
       o.loadBalancer === 'none' ? undefined : serviceLb(loadBalancers[o.loadBalancer](o, world.now), o)(world),
+  },
+  {
+    name: 'service-cidrs',
+    also: ['service-cidr-controller', 'service-cidrs-controller'],
+    component: 'service-cidrs-controller',
+    make: serviceCidrs,
+  },
+  {
+    name: 'validating-policy-status',
+    also: ['validatingadmissionpolicy-status-controller', 'validatingadmissionpolicy-status'],
+    component: 'validatingadmissionpolicy-status-controller',
+    make: validatingPolicyStatus,
   },
   { name: 'ttl', also: ['ttl-controller'], component: 'ttl-controller', make: ttl },
   {

@@ -28,6 +28,12 @@ export const IPAddress = kind<IPAddress>({
   columns: [nameColumn, { name: 'ParentRef', value: parent }, ageColumn],
 });
 
+/** Who says in a label of an IPAddress that it is the address of a Service, and goes with it. */
+export const allocatedLabel = { 'ipaddress.kubernetes.io/managed-by': 'ipallocator.k8s.io' } as const;
+
+export const isAllocated = ({ metadata }: Readonly<KubeObject>): boolean =>
+  Object.entries(allocatedLabel).every(([name, value]) => metadata.labels?.[name] === value);
+
 /** `services/default/web`, with the group before where there is one. */
 function parent({ spec }: IPAddress): string {
   const { group, resource, namespace, name } = spec?.parentRef ?? {};

@@ -1,8 +1,16 @@
 import { ageColumn, nameColumn } from '../columns.ts';
 import { forbiddenField, required } from '../field-error.ts';
 import { type FieldError, kind } from '../kind.ts';
-import { defaultPolicy, formatParamKind, type Policy, validateExpression, validatePolicy } from '../policy.ts';
+import {
+  defaultPolicy,
+  formatParamKind,
+  type Policy,
+  policyNames,
+  validateExpression,
+  validatePolicy,
+} from '../policy.ts';
 import { each, mustBeOneOf } from '../rules.ts';
+import { admissionNames, type CelNames } from '../structural/check-cel.ts';
 import { typesAsMaps } from '../structural/cel-objects.ts';
 
 export interface Mutation {
@@ -29,7 +37,7 @@ export const MutatingAdmissionPolicy = kind<MutatingAdmissionPolicy>({
   validate: ({ spec }) => [
     ...validatePolicy(spec),
     ...(spec?.mutations?.length ? [] : [required('spec.mutations', 'mutations must contain at least one item')]),
-    ...each(spec?.mutations, 'spec.mutations', validateMutation),
+    ...validateMutations(spec),
     ...mustBeOneOf(spec?.reinvocationPolicy, ['IfNeeded', 'Never'], 'spec.reinvocationPolicy'),
   ],
   columns: [
@@ -40,9 +48,14 @@ export const MutatingAdmissionPolicy = kind<MutatingAdmissionPolicy>({
   ],
 });
 
+function validateMutations(spec: MutatingAdmissionPolicy['spec'] | undefined): FieldError[] {
+  const names = admissionNames(policyNames(spec));
+  return each(spec?.mutations, 'spec.mutations', (mutation, field) => validateMutation(mutation, field, names));
+}
+
 const places = { ApplyConfiguration: 'applyConfiguration', JSONPatch: 'jsonPatch' } as const;
 
-function validateMutation(mutation: Mutation, field: string): FieldError[] {
+function validateMutation(mutation: Mutation, field: string, names: CelNames): FieldError[] {
   const { patchType } = mutation;
   const unknown = mustBeOneOf(patchType, ['ApplyConfiguration', 'JSONPatch'], `${field}.patchType`);
   if (unknown.length > 0) return unknown;
@@ -53,6 +66,12 @@ function validateMutation(mutation: Mutation, field: string): FieldError[] {
     ...(mutation[other]
       ? [forbiddenField(`${field}.${other}`, `must not be specified when patchType is ${patchType}`)]
       : []),
-    ...validateExpression(expression && typesAsMaps(expression), `${field}.${own}.expression`),
+    ...validateExpression(
+      expression && typesAsMaps(expression),
+      `${field}.${own}.expression`,
+      names,
+      own === 'jsonPatch' ? ['list'] : ['map'],
+      `must evaluate to ${own === 'jsonPatch' ? 'list(JSONPatch)' : 'Object'}`,
+    ),
   ];
 }

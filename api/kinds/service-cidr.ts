@@ -29,6 +29,10 @@ export const ServiceCIDR = kind<ServiceCIDR>({
   columns: [nameColumn, { name: 'CIDRs', value: ({ spec }) => joined(spec?.cidrs ?? []) }, ageColumn],
 });
 
+/** Whether addresses are given out of the range: of one that nobody has looked at yet they are. */
+export const isReady = (status: ServiceCIDR['status']): boolean =>
+  status?.conditions?.find(({ type }) => type === 'Ready')?.status !== 'False';
+
 /** One range, or one of each family. */
 function validateCidrs(cidrs: readonly string[]): FieldError[] {
   const at = 'spec.cidrs';

@@ -2,8 +2,16 @@ import { ageColumn, nameColumn } from '../columns.ts';
 import { required } from '../field-error.ts';
 import { type FieldError, kind } from '../kind.ts';
 import type { Condition } from '../meta.ts';
-import { defaultPolicy, formatParamKind, type Policy, validateExpression, validatePolicy } from '../policy.ts';
+import {
+  defaultPolicy,
+  formatParamKind,
+  type Policy,
+  policyNames,
+  validateExpression,
+  validatePolicy,
+} from '../policy.ts';
 import { each } from '../rules.ts';
+import { admissionNames } from '../structural/check-cel.ts';
 
 export interface ValidatingAdmissionPolicy extends Policy {
   spec: Policy['spec'] & {
@@ -12,9 +20,15 @@ export interface ValidatingAdmissionPolicy extends Policy {
   };
   status?: {
     observedGeneration?: number;
-    typeChecking?: { expressionWarnings?: { fieldRef: string; warning: string }[] };
+    typeChecking?: { expressionWarnings?: ExpressionWarning[] };
     conditions?: Condition[];
   };
+}
+
+/** What the types of the objects say against an expression. */
+export interface ExpressionWarning {
+  fieldRef: string;
+  warning: string;
 }
 
 export const ValidatingAdmissionPolicy = kind<ValidatingAdmissionPolicy>({
@@ -42,8 +56,22 @@ export const ValidatingAdmissionPolicy = kind<ValidatingAdmissionPolicy>({
 function validateValidations(spec: ValidatingAdmissionPolicy['spec'] | undefined): FieldError[] {
   if (!spec?.validations?.length && !spec?.auditAnnotations?.length)
     return [required('spec.validations', 'validations or auditAnnotations must be non-empty')];
-  return each(spec.validations, 'spec.validations', ({ expression, messageExpression }, field) => [
-    ...validateExpression(expression, `${field}.expression`),
-    ...(messageExpression ? validateExpression(messageExpression, `${field}.messageExpression`) : []),
-  ]);
+  const names = admissionNames(policyNames(spec));
+  return [
+    ...each(spec.validations, 'spec.validations', ({ expression, messageExpression }, field) => [
+      ...validateExpression(expression, `${field}.expression`, names, ['bool']),
+      ...(messageExpression
+        ? validateExpression(messageExpression, `${field}.messageExpression`, names, ['string'])
+        : []),
+    ]),
+    ...each(spec.auditAnnotations, 'spec.auditAnnotations', ({ valueExpression }, field) =>
+      validateExpression(
+        valueExpression,
+        `${field}.valueExpression`,
+        names,
+        ['string', 'null'],
+        'must evaluate to one of the types: [string null_type]',
+      ),
+    ),
+  ];
 }

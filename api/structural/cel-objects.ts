@@ -1,6 +1,6 @@
 /**
  * Mutations name types that our CEL does not know: `Object.spec{replicas: 3}`, `JSONPatch{op: "add"}`. They are records of what
- * they hold, so they are read as maps, `{"replicas": 3}`; `jsonpatch.escapeKey` is a function of the environment.
+ * they hold, so they are read as maps, `dyn({"replicas": 3})`: of one type, whatever they hold.
  * https://kubernetes.io/docs/reference/access-authn-authz/mutating-admission-policy/
  */
 export function typesAsMaps(expression: string): string {
@@ -12,11 +12,13 @@ export function typesAsMaps(expression: string): string {
     at += token.length;
     if (token === '{') {
       const typed = typeName.exec(out);
-      if (typed) out = out.slice(0, -typed[1]!.length);
+      if (typed) out = `${out.slice(0, -typed[1]!.length)}dyn(`;
       open.push(typed ? 'field' : undefined);
     } else if (token === '(' || token === '[') open.push(undefined);
-    else if (token === '}' || token === ')' || token === ']') open.pop();
-    else if (token === ',' && open.at(-1)) open[open.length - 1] = 'field';
+    else if (token === '}' || token === ')' || token === ']') {
+      out += open.pop() ? `${token})` : token;
+      continue;
+    } else if (token === ',' && open.at(-1)) open[open.length - 1] = 'field';
     else if (open.at(-1) === 'field' && word.test(token)) {
       open[open.length - 1] = 'value';
       out += JSON.stringify(token.replaceAll('`', ''));

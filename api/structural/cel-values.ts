@@ -1,4 +1,7 @@
+import { compileCel } from './cel.ts';
 import { isObject, memberSchema, type StructuralSchema } from './schema.ts';
+
+const readDuration = compileCel('duration(text)');
 
 /**
  * A JSON value as CEL sees it: integers are BigInts, members whose names CEL could not write are escaped
@@ -26,11 +29,28 @@ export function toDynamicCel(value: unknown): unknown {
 }
 
 function celText(text: string, schema: StructuralSchema | undefined): unknown {
-  if (schema?.format === 'date-time' || schema?.format === 'date') {
-    const date = new Date(text);
-    return Number.isNaN(date.getTime()) ? text : date;
+  switch (schema?.format) {
+    case 'date-time':
+    case 'date': {
+      const date = new Date(text);
+      return Number.isNaN(date.getTime()) ? text : date;
+    }
+    case 'duration':
+      return durationOf(text);
+    case 'byte':
+      return Buffer.from(text, 'base64');
+    default:
+      return text;
   }
-  return text;
+}
+
+/** A text that is no duration breaks its schema; rules are not to fail beside that. */
+function durationOf(text: string): unknown {
+  try {
+    return readDuration({ text });
+  } catch {
+    return text;
+  }
 }
 
 const reserved = new Set(
@@ -39,7 +59,8 @@ const reserved = new Set(
   ),
 );
 
-function escaped(name: string): string {
+/** A name as expressions write it. */
+export function escaped(name: string): string {
   if (reserved.has(name)) return `__${name}__`;
   return name
     .replaceAll('__', '__underscores__')

@@ -1,11 +1,11 @@
 import { Script, createContext } from 'node:vm';
 import { Environment } from '@marcbachmann/cel-js';
-import { registerKubernetesFunctions } from './cel-functions.ts';
+import { addLibraries } from './cel/libraries.ts';
 
 /** A compiled expression; throws what evaluation throws. */
 export type CelProgram = (variables: Readonly<Record<string, unknown>>) => unknown;
 
-const environment = registerKubernetesFunctions(
+const environment = addLibraries(
   new Environment({
     unlistedVariablesAreDyn: true,
     homogeneousAggregateLiterals: false,
@@ -20,12 +20,22 @@ const environment = registerKubernetesFunctions(
   }),
 );
 
+/** What may be named where expressions are checked: those that are evaluated have been, and name what they like. */
+export function declaring(declare: (environment: Environment) => unknown): Environment {
+  const declared = environment.clone({ unlistedVariablesAreDyn: false });
+  declare(declared);
+  return declared;
+}
+
+/** Of rules with `optionalOldSelf`: a value whose type is not told beforehand is no optional to the library. */
+export const withOptionalOldSelf = environment.clone().registerVariable('oldSelf', 'optional<dyn>');
+
 /**
  * Compiles a CEL expression; variables are dynamic. Throws with CEL's own words when it cannot be read.
  * https://kubernetes.io/docs/reference/using-api/cel/
  */
-export function compileCel(expression: string): CelProgram {
-  const parsed = environment.parse(expression);
+export function compileCel(expression: string, within = environment): CelProgram {
+  const parsed = within.parse(expression);
   const program: CelProgram = (variables) => parsed(variables as Record<string, unknown>);
   const loops = expression.match(/\.(all|exists|exists_one|existsOne|map|filter|transform\w+)\s*\(/g) ?? [];
   return loops.length < 2 ? program : (variables) => withinBudget(() => program(variables));
@@ -56,16 +66,6 @@ function withinBudget<T>(run: () => T): T {
 export const celError = (error: unknown): string =>
   (error instanceof Error ? error.message : String(error)).split('\n')[0]!.replace(/^No such/, 'no such');
 
-/** The text that a message expression makes; undefined when it makes none, so that the message that is written is taken. */
-export function celText(
-  program: CelProgram | undefined,
-  variables: Readonly<Record<string, unknown>>,
-): string | undefined {
-  try {
-    const text = program?.(variables);
-    return typeof text === 'string' && text.trim() !== '' ? text : undefined;
-  } catch {
-    // A message that cannot be made must not hide what it was to say.
-    return undefined;
-  }
-}
+/** What a message expression made; undefined when that is no message. */
+export const textIn = (made: unknown): string | undefined =>
+  typeof made === 'string' && made.trim() !== '' ? made : undefined;

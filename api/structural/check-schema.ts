@@ -1,7 +1,7 @@
 import { RE2JS } from 're2js';
 import { bad, forbiddenField, required } from '../field-error.ts';
 import type { FieldError } from '../kind.ts';
-import { checkCel } from './check-cel.ts';
+import { checkCel, ruleNames } from './check-cel.ts';
 import { prune } from './prune.ts';
 import { isObject, type StructuralSchema } from './schema.ts';
 import { validateBySchema } from './validate.ts';
@@ -54,6 +54,7 @@ function checkNode(schema: StructuralSchema, field: string, errors: FieldError[]
   checkType(schema, field, errors);
   checkLists(schema, field, errors);
   checkTexts(schema, field, errors);
+  checkRules(schema, field, errors, depth === 0);
   checkDefault(schema, field, errors);
   for (const junctor of ['allOf', 'anyOf', 'oneOf'] as const)
     for (const [i, one] of (schema[junctor] ?? []).entries())
@@ -168,11 +169,25 @@ function checkLists(schema: StructuralSchema, field: string, errors: FieldError[
 function checkTexts(schema: StructuralSchema, field: string, errors: FieldError[]): void {
   if (schema.pattern !== undefined && !compiles(() => RE2JS.compile(schema.pattern!)))
     errors.push(bad(`${field}.pattern`, schema.pattern, "must be a valid regular expression, but isn't"));
-  for (const [i, { rule, messageExpression, message }] of (schema['x-kubernetes-validations'] ?? []).entries()) {
+}
+
+function checkRules(schema: StructuralSchema, field: string, errors: FieldError[], isRoot: boolean): void {
+  for (const [i, one] of (schema['x-kubernetes-validations'] ?? []).entries()) {
+    const { rule, messageExpression, message } = one;
     const at = `${field}.x-kubernetes-validations[${i}]`;
+    const names = ruleNames(schema, one, isRoot);
     if (!rule?.trim()) errors.push(required(`${at}.rule`, 'rule is not specified'));
-    else errors.push(...checkCel(rule, `${at}.rule`));
-    if (messageExpression) errors.push(...checkCel(messageExpression, `${at}.messageExpression`));
+    else errors.push(...checkCel(rule, `${at}.rule`, names, ['bool'], 'cel expression must evaluate to a bool'));
+    if (messageExpression)
+      errors.push(
+        ...checkCel(
+          messageExpression,
+          `${at}.messageExpression`,
+          names,
+          ['string'],
+          'messageExpression must evaluate to a string',
+        ),
+      );
     if (message !== undefined && !message.trim() && message !== '')
       errors.push(bad(`${at}.message`, message, 'message must be non-empty if specified'));
   }

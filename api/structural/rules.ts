@@ -1,6 +1,7 @@
+import { Optional } from '@marcbachmann/cel-js';
 import { forbiddenField, bad, duplicate, required } from '../field-error.ts';
 import type { FieldError } from '../kind.ts';
-import { celError, celText, compileCel, type CelProgram } from './cel.ts';
+import { celError, compileCel, textIn, withOptionalOldSelf, type CelProgram } from './cel.ts';
 import { toCel } from './cel-values.ts';
 import { isObject, memberSchema, type StructuralSchema, type ValidationRule } from './schema.ts';
 import { equal } from '../../lib/equal.ts';
@@ -24,11 +25,13 @@ function rulesOf({ 'x-kubernetes-validations': rules }: StructuralSchema): reado
   const known = compiled.get(rules);
   if (known) return known;
   const made = rules.map((rule) => {
+    const compile = (expression: string) =>
+      compileCel(expression, rule.optionalOldSelf ? withOptionalOldSelf : undefined);
     const asksOld = /\boldSelf\b/.test(rule.rule);
     return {
       rule,
-      test: compileCel(rule.rule),
-      message: rule.messageExpression ? compileCel(rule.messageExpression) : undefined,
+      test: compile(rule.rule),
+      message: rule.messageExpression ? compile(rule.messageExpression) : undefined,
       asksOld,
       isTransition: asksOld && !rule.optionalOldSelf,
     };
@@ -83,9 +86,10 @@ function broken(
   field: string,
 ): FieldError | undefined {
   if (isTransition && old === undefined) return undefined;
+  const before = old === undefined ? undefined : toCel(old, schema);
   const variables = {
     self: toCel(value, schema),
-    ...(old === undefined ? {} : { oldSelf: toCel(old, schema) }),
+    oldSelf: rule.optionalOldSelf ? Optional.of(before) : before,
   };
   const at = rule.fieldPath ? field + rule.fieldPath : field;
   try {
@@ -93,7 +97,16 @@ function broken(
   } catch (error) {
     return bad(at, typeOf(value), `rule evaluation failed: ${celError(error)}: ${rule.rule}`);
   }
-  return refusal(at, value, celText(message, variables) ?? rule.message ?? `failed rule: ${rule.rule}`, rule);
+  return refusal(at, value, told(message, variables) ?? rule.message ?? `failed rule: ${rule.rule}`, rule);
+}
+
+/** A message that cannot be made must not hide what it was to say. */
+function told(message: CelProgram | undefined, variables: Record<string, unknown>): string | undefined {
+  try {
+    return textIn(message?.(variables));
+  } catch {
+    return undefined;
+  }
 }
 
 function refusal(field: string, value: unknown, text: string, { reason }: ValidationRule): FieldError {

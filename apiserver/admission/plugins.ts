@@ -29,6 +29,7 @@ import { serviceAccount } from './service-account.ts';
 import { storageObjectInUseProtection } from './storage-object-in-use-protection.ts';
 import { mutatingWebhooks, validatingWebhooks } from '../webhooks/admission-webhooks.ts';
 import type { WebhookCaller } from '../webhooks/caller.ts';
+import type { World } from '../webhooks/matching.ts';
 import { mutatingPolicies } from '../webhooks/mutating-policies.ts';
 import { validatingPolicies } from '../webhooks/validating-policies.ts';
 import type { KindTable } from '../kinds.ts';
@@ -68,6 +69,8 @@ interface Plugin {
 
 const on = (name: string, make: Plugin['make']): Plugin => ({ name, isOn: true, make });
 const off = (name: string, make: Plugin['make']): Plugin => ({ name, isOn: false, make });
+
+const worldOf = ({ feed, table, authorizer }: Surroundings): World => ({ feed, kinds: table, authorizer });
 
 /**
  * Every plugin in Kubernetes' order, and whether it is on by default. Two of them need controllers that undo what they do:
@@ -110,10 +113,10 @@ const plugins: readonly Plugin[] = [
   on('CertificateSubjectRestriction', () => certificateSubjectRestriction),
   on('DefaultIngressClass', ({ feed }) => defaultIngressClass(feed)),
   off('DenyServiceExternalIPs', () => denyServiceExternalIps),
-  on('MutatingAdmissionPolicy', ({ feed, table }) => mutatingPolicies({ feed, kinds: table })),
-  on('MutatingAdmissionWebhook', ({ feed, table, webhooks }) => mutatingWebhooks({ feed, kinds: table }, webhooks)),
-  on('ValidatingAdmissionPolicy', ({ feed, table }) => validatingPolicies({ feed, kinds: table })),
-  on('ValidatingAdmissionWebhook', ({ feed, table, webhooks }) => validatingWebhooks({ feed, kinds: table }, webhooks)),
+  on('MutatingAdmissionPolicy', (around) => mutatingPolicies(worldOf(around))),
+  on('MutatingAdmissionWebhook', (around) => mutatingWebhooks(worldOf(around), around.webhooks)),
+  on('ValidatingAdmissionPolicy', (around) => validatingPolicies(worldOf(around))),
+  on('ValidatingAdmissionWebhook', (around) => validatingWebhooks(worldOf(around), around.webhooks)),
   on('ResourceQuota', ({ feed, registry }) => resourceQuota(feed, registry)),
 ];
 

@@ -1,37 +1,43 @@
 import { randomInt } from 'node:crypto';
-import { contains, formatAddress, parseAddress, parseCidr, sizeOf, type Cidr } from '../../api/cidr.ts';
+import { formatAddress, formatCidr, parseAddress, parseCidr, sizeOf, type Family } from '../../api/cidr.ts';
 import { bad, invalid } from '../../api/field-error.ts';
+import { IPAddress } from '../../api/kinds/ip-address.ts';
 import { Service } from '../../api/kinds/service.ts';
 import { clusterIpsOf, needsHealthCheckPort } from '../../api/service-addresses.ts';
 import { internalError } from '../../api/status.ts';
+import type { Feed } from '../feed.ts';
 import type { Store } from '../store.ts';
+import { Claims } from './claims.ts';
+import { addressKey, ClusterIps, isTaken, takenAddresses } from './cluster-ips.ts';
 import type { AdmissionRequest, AdmissionRule } from './order.ts';
 import { chooseFamilies, type ServiceRanges } from './service-families.ts';
 
-const ipPrefix = '/registry/allocations/clusterips/';
 const portPrefix = '/registry/allocations/nodeports/';
 const tries = 64;
 
-/**
- * Gives Services their cluster IPs and node ports. Each one taken is a key of its own in the store, created only if it
- * is not there, so that no two apiservers ever give out the same.
- */
-export const serviceAddresses = (store: Store, cidrs: readonly string[], nodePorts: string): AdmissionRule => {
-  const pools = { ranges: rangesOf(cidrs), ports: portRangeOf(nodePorts) };
-  const candidates = new Candidates(store);
+/** Gives Services their cluster IPs and node ports. */
+export const serviceAddresses = (
+  store: Store,
+  feed: Feed,
+  cidrs: readonly string[],
+  nodePorts: string,
+): AdmissionRule => {
+  const claims = new Claims(store);
+  const pools = { claims, ips: new ClusterIps(feed, claims, rangesOf(cidrs)), ports: portRangeOf(nodePorts) };
   return {
     name: 'ServiceAddresses',
-    mutate: (request) => (isService(request) ? assign(candidates, pools, request) : undefined),
-    allocate: (request) => (isService(request) ? take(store, pools, request) : Promise.resolve(undefined)),
+    mutate: (request) => (isService(request) ? assign(pools, request) : undefined),
+    allocate: (request) => (isService(request) ? take(pools, request) : Promise.resolve(undefined)),
     released: async (request) => {
-      if (isService(request)) await giveBack(store, request);
+      if (isService(request)) await giveBack(claims, request);
     },
   };
 };
 
 /** What is given out. */
 interface Pools {
-  ranges: ServiceRanges;
+  claims: Claims;
+  ips: ClusterIps;
   ports: PortRange;
 }
 
@@ -70,25 +76,21 @@ const wantsPorts = ({ spec }: Service): boolean =>
   spec.type === 'NodePort' || (spec.type === 'LoadBalancer' && spec.allocateLoadBalancerNodePorts !== false);
 
 /** Fills in free ones where the user named none. They are only looked for here; `take` decides. */
-async function assign(candidates: Candidates, { ranges, ports }: Pools, request: AdmissionRequest): Promise<void> {
+async function assign({ claims, ips, ports }: Pools, request: AdmissionRequest): Promise<void> {
   const { spec } = request.object as Service;
   if (request.operation === 'delete' || !spec) return;
-  if (spec.type !== 'ExternalName') await assignAddresses(candidates, ranges, request);
+  if (spec.type !== 'ExternalName') await assignAddresses(ips, request);
   const chosen = () => new Set(portsOf(request.object as Service));
   for (const port of spec.ports ?? []) {
-    if (wantsPorts(request.object as Service)) port.nodePort ||= await freePort(candidates, ports, chosen());
+    if (wantsPorts(request.object as Service)) port.nodePort ||= await freePort(claims, ports, chosen());
     else if (!port.nodePort || request.operation === 'update') delete port.nodePort;
   }
-  if (needsHealthCheckPort(spec)) spec.healthCheckNodePort ||= await freePort(candidates, ports, chosen());
+  if (needsHealthCheckPort(spec)) spec.healthCheckNodePort ||= await freePort(claims, ports, chosen());
 }
 
-async function assignAddresses(
-  candidates: Candidates,
-  ranges: ServiceRanges,
-  request: AdmissionRequest,
-): Promise<void> {
+async function assignAddresses(ips: ClusterIps, request: AdmissionRequest): Promise<void> {
   const { spec } = request.object as Service;
-  const families = chooseFamilies(spec, (request.old as Service | undefined)?.spec, ranges);
+  const families = chooseFamilies(spec, (request.old as Service | undefined)?.spec, ips.ranges);
   if (Array.isArray(families)) throw invalid(request.kind, request.object.metadata.name ?? '', families);
   Object.assign(spec, families);
   if (spec.clusterIP === 'None') return;
@@ -99,68 +101,22 @@ async function assignAddresses(
   spec.clusterIPs = await Promise.all(
     wanted.map(async (family) => {
       const own = given.find((ip) => `IPv${parseAddress(ip)?.family}` === family);
-      return (
-        own ??
-        freeAddress(
-          candidates,
-          ranges.find((range) => `IPv${range.family}` === family)!,
-        )
-      );
+      return own ?? (await freeAddress(ips, family === 'IPv6' ? 6 : 4));
     }),
   );
   spec.clusterIP = spec.clusterIPs[0]!;
 }
 
-/** A request that was given a candidate has claimed it by then, or never will. Milliseconds. */
-const candidateMs = 10_000;
-
-/** Keys that nobody holds, each offered to one request at a time, so that two at once do not run for the same. */
-class Candidates {
-  readonly #store: Store;
-  /** Key → when it may be offered again; in the order of those times. */
-  readonly #offered = new Map<string, number>();
-
-  constructor(store: Store) {
-    this.#store = store;
-  }
-
-  /** True when the key is free and now ours to claim. */
-  async take(key: string): Promise<boolean> {
-    const now = Date.now();
-    for (const [old, until] of this.#offered) {
-      if (until > now) break;
-      this.#offered.delete(old);
-    }
-    if (this.#offered.has(key)) return false;
-    this.#offered.set(key, now + candidateMs);
-    return (await this.#store.get(key)).item === undefined;
-  }
+async function freeAddress(ips: ClusterIps, family: Family): Promise<string> {
+  const address = await ips.free(family);
+  if (address === undefined) throw internalError('failed to allocate a serviceIP: range is full');
+  return address;
 }
 
-/** Of a range larger than any that is used up, this many addresses are given out. */
-const mostAddresses = 2n ** 20n;
-
-async function freeAddress(candidates: Candidates, range: Cidr): Promise<string> {
-  const size = Number(sizeOf(range) < mostAddresses ? sizeOf(range) : mostAddresses);
-  // The first part of a range is left for those who choose an address themselves.
-  const reserved = Math.min(256, Math.max(16, Math.floor(size / 16)));
-  const from = size > 32 ? reserved : 1;
-  for (let i = 0; i < tries; i++) {
-    const value = range.base + BigInt(randomInt(from, size - 1));
-    const address = formatAddress({ family: range.family, value });
-    if (await candidates.take(ipPrefix + address)) return address;
-  }
-  throw internalError('failed to allocate a serviceIP: range is full');
-}
-
-async function freePort(
-  candidates: Candidates,
-  { first, last }: PortRange,
-  chosen: ReadonlySet<number>,
-): Promise<number> {
+async function freePort(claims: Claims, { first, last }: PortRange, chosen: ReadonlySet<number>): Promise<number> {
   for (let i = 0; i < tries; i++) {
     const port = randomInt(first, last + 1);
-    if (!chosen.has(port) && (await candidates.take(portPrefix + port))) return port;
+    if (!chosen.has(port) && (await claims.isFree(portPrefix + port))) return port;
   }
   throw internalError('failed to allocate a nodePort: range is full');
 }
@@ -174,20 +130,20 @@ const portsOf = (service: Service | undefined): number[] => [
   ),
 ];
 
-async function take(store: Store, { ranges, ports }: Pools, request: AdmissionRequest): Promise<() => Promise<void>> {
+async function take({ claims, ips, ports }: Pools, request: AdmissionRequest): Promise<() => Promise<void>> {
   const service = request.object as Service;
   const old = request.old as Service | undefined;
   const refusal = (field: string, value: unknown, why: string) =>
     invalid(request.kind, service.metadata.name ?? '', [bad(field, value, why)]);
   const taken: string[] = [];
   const undo = async () => {
-    for (const key of taken) await drop(store, key);
+    for (const key of taken) await claims.drop(key);
   };
-  const { namespace, name, uid } = service.metadata;
-  const owner = Buffer.from(JSON.stringify({ namespace, name, uid }));
-  const claim = async (key: string, field: string, value: unknown, why: string) => {
-    if ((await store.put(key, owner, 0)).ok) taken.push(key);
-    else throw refusal(field, value, why);
+  const claim = async (key: string, holder: Uint8Array, field: string, value: unknown, why: string) => {
+    // Others would see what a dry run takes.
+    if (request.options.dryRun ? await claims.isHeld(key) : !(await claims.take(key, holder)))
+      throw refusal(field, value, why);
+    if (!request.options.dryRun) taken.push(key);
   };
   try {
     const held = clusterIpsOf(old?.spec);
@@ -195,34 +151,32 @@ async function take(store: Store, { ranges, ports }: Pools, request: AdmissionRe
       if (held.includes(ip)) continue;
       const failed = `failed to allocate IP ${ip}`;
       const address = parseAddress(ip);
-      const range = ranges.find(({ family }) => family === address?.family);
-      if (!address || !range || !isGivenOut(range, address))
-        throw refusal(
-          'spec.clusterIPs',
-          [ip],
-          `${failed}: the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${textOf(range ?? ranges[0])}`,
-        );
-      await claim(
-        ipPrefix + formatAddress(address),
-        'spec.clusterIPs',
-        [ip],
-        `${failed}: provided IP is already allocated`,
-      );
+      if (!address || !ips.isGivenOut(address)) {
+        const ranges = (address && ips.rangesOf(address.family)) ?? [];
+        const valid = (ranges.length > 0 ? ranges : [ips.ranges[0]]).map(formatCidr).join(', ');
+        const why = `the provided IP (${ip}) is not in the valid range. The range of valid IPs is ${valid}`;
+        throw refusal('spec.clusterIPs', [ip], `${failed}: ${why}`);
+      }
+      const name = formatAddress(address);
+      const why = `${failed}: provided IP is already allocated`;
+      await claim(addressKey(name), ClusterIps.holder(service, name), 'spec.clusterIPs', [ip], why);
     }
     const before = portsOf(old);
     const wanted = [
       ...(service.spec.ports ?? []).map(({ nodePort }, i) => [`spec.ports[${i}].nodePort`, nodePort ?? 0] as const),
       ['spec.healthCheckNodePort', service.spec.healthCheckNodePort ?? 0] as const,
     ];
-    for (const [field, nodePort] of wanted) {
-      if (!nodePort || before.includes(nodePort) || taken.includes(portPrefix + nodePort)) continue;
+    const { namespace, name, uid } = service.metadata;
+    const owner = Buffer.from(JSON.stringify({ namespace, name, uid }));
+    for (const [i, [field, nodePort]] of wanted.entries()) {
+      if (!nodePort || before.includes(nodePort) || wanted.slice(0, i).some(([, port]) => port === nodePort)) continue;
       if (nodePort < ports.first || nodePort > ports.last)
         throw refusal(
           field,
           nodePort,
           `provided port is not in the valid range. The range of valid ports is ${ports.first}-${ports.last}`,
         );
-      await claim(portPrefix + nodePort, field, nodePort, 'provided port is already allocated');
+      await claim(portPrefix + nodePort, owner, field, nodePort, 'provided port is already allocated');
     }
   } catch (error) {
     await undo();
@@ -231,54 +185,74 @@ async function take(store: Store, { ranges, ports }: Pools, request: AdmissionRe
   return undo;
 }
 
-/** The first address of a range names it, the last one of an IPv4 range is everybody's. */
-const isGivenOut = (range: Cidr, address: { family: 4 | 6; value: bigint }): boolean =>
-  contains(range, address) &&
-  address.value !== range.base &&
-  (range.family === 6 || address.value !== range.base + sizeOf(range) - 1n);
-
-const textOf = ({ family, base, bits }: Cidr): string => `${formatAddress({ family, value: base })}/${bits}`;
-
-async function giveBack(store: Store, { operation, object, old }: AdmissionRequest): Promise<void> {
+async function giveBack(claims: Claims, { operation, object, old }: AdmissionRequest): Promise<void> {
   const before = old as Service | undefined;
   const now = operation === 'delete' ? undefined : (object as Service);
   const left = clusterIpsOf(now?.spec);
-  for (const ip of clusterIpsOf(before?.spec)) if (!left.includes(ip)) await drop(store, ipPrefix + ip);
+  for (const ip of clusterIpsOf(before?.spec)) if (!left.includes(ip)) await claims.drop(addressKey(ip));
   const kept = portsOf(now);
-  for (const port of portsOf(before)) if (!kept.includes(port)) await drop(store, portPrefix + port);
-}
-
-async function drop(store: Store, key: string): Promise<void> {
-  const { item } = await store.get(key);
-  if (item) await store.delete(key, item.revision);
+  for (const port of portsOf(before)) if (!kept.includes(port)) await claims.drop(portPrefix + port);
 }
 
 /** How long a claim may lie before its Service is written; after that it is taken for left behind. */
 const claimMs = 60_000;
 
 /**
- * Frees what Services no longer hold: the claims of a server that died between claiming and writing.
- * `suspects` are the claims that the last call found without an owner; this call's are answered.
+ * Claims what Services hold without a claim, since somebody deleted an IPAddress, and frees what no Service holds: the claims
+ * of a server that died between claiming and writing. `suspects` are the claims that the last call found without an owner;
+ * this call's are answered.
  */
 export async function repairAddresses(
   store: Store,
-  services: readonly Service[],
+  feed: Feed,
   suspects: ReadonlyMap<string, number>,
   now: number,
 ): Promise<Map<string, number>> {
+  const services = feed
+    .cache(Service)
+    .list()
+    .map(({ object }) => object as Service);
+  await restoreAddresses(store, feed);
   const held = new Set(
     services.flatMap((service) => [
-      ...clusterIpsOf(service.spec).map((ip) => ipPrefix + ip),
+      ...clusterIpsOf(service.spec).map(addressKey),
       ...portsOf(service).map((port) => portPrefix + port),
     ]),
   );
+  const ports = (await store.list(portPrefix)).items;
   const left = new Map<string, number>();
-  for (const prefix of [ipPrefix, portPrefix])
-    for (const { key, revision } of (await store.list(prefix)).items) {
-      if (held.has(key)) continue;
-      const since = suspects.get(key) ?? now;
-      if (now - since < claimMs) left.set(key, since);
-      else await store.delete(key, revision);
-    }
+  for (const { key, revision } of [...ports, ...takenAddresses(feed)]) {
+    if (held.has(key)) continue;
+    const since = suspects.get(key) ?? now;
+    if (now - since < claimMs) left.set(key, since);
+    else await store.delete(key, revision);
+  }
   return left;
+}
+
+/** The IPAddress of a Service's address is made again where somebody deletes it, before another Service is given the address. */
+export function keepAddresses(store: Store, feed: Feed, failed: (error: unknown) => void): void {
+  const restore = ({ metadata, spec }: IPAddress) => {
+    const { namespace, name } = spec?.parentRef ?? {};
+    const service = feed.cache(Service).get(`${namespace}/${name}`)?.object as Service | undefined;
+    const ip = clusterIpsOf(service?.spec).find((one) => addressKey(one) === addressKey(metadata.name!));
+    if (service && ip) store.put(addressKey(ip), ClusterIps.holder(service, ip), 0).catch(failed);
+  };
+  const follow = () =>
+    void feed.cache(IPAddress).follow({
+      events: (events) => {
+        for (const { type, entry } of events) if (type === 'DELETED') restore(entry.object as IPAddress);
+      },
+      lost: follow,
+    });
+  follow();
+}
+
+/** An IPAddress for every address that a Service has. */
+export async function restoreAddresses(store: Store, feed: Feed): Promise<void> {
+  for (const { object } of feed.cache(Service).list()) {
+    const service = object as Service;
+    for (const ip of clusterIpsOf(service.spec))
+      if (!isTaken(feed, ip)) await store.put(addressKey(ip), ClusterIps.holder(service, ip), 0);
+  }
 }

@@ -10,6 +10,7 @@ import type { KindTable } from '../kinds.ts';
 import type { Registry } from '../registry.ts';
 import { Agents } from '../webhooks/agents.ts';
 import { endpointOf } from '../webhooks/caller.ts';
+import { describe, isSameDescription, type Described } from './described.ts';
 import { tellAvailability, unavailableBecause } from './availability.ts';
 import { StatusError } from '../../api/status.ts';
 import { originOf, type Target } from '../proxy/target.ts';
@@ -33,6 +34,7 @@ export interface Remote {
   isAvailable: boolean;
   /** Its resources, as its own discovery lists them; undefined until it answered for the first time. */
   resources: readonly RemoteResource[] | undefined;
+  described: Described | undefined;
 }
 
 export interface RemoteResource {
@@ -72,7 +74,7 @@ export class Aggregator {
     this.#log = log;
   }
 
-  /** Grows whenever discovery has something else to say of the remote ones. */
+  /** Grows whenever discovery or OpenAPI has something else to say of the remote ones. */
   get generation(): number {
     return this.#generation;
   }
@@ -81,11 +83,13 @@ export class Aggregator {
     return [...this.#remotes.values()];
   }
 
-  /** Who else serves a path, if somebody does. */
+  /** Who else serves a path, the document that describes a group version included, if somebody does. */
   find(path: string): Remote | undefined {
     if (this.#remotes.size === 0) return undefined;
-    const [root, group, version] = path.split('/').filter(Boolean);
-    return root === 'apis' && group && version ? this.#remotes.get(`${group}/${version}`) : undefined;
+    const [, document, rest = path] = /^(\/openapi\/v3)(\/apis\/.*)/.exec(path) ?? [];
+    const [root, group, version] = rest.split('/').filter(Boolean);
+    const remote = root === 'apis' && group && version ? this.#remotes.get(`${group}/${version}`) : undefined;
+    return document && !remote?.described?.v3 ? undefined : remote;
   }
 
   /** Follows until the signal aborts. */
@@ -134,15 +138,21 @@ export class Aggregator {
     const { group = '', version = '' } = service.spec;
     const known = this.#remotes.get(keyOf(service));
     let resources = known?.resources;
+    let described = known?.described;
     let why: ReturnType<typeof unavailableBecause> | undefined;
     try {
       resources = await this.#discover(service, signal);
+      if (!known?.isAvailable || Date.now() - (described?.at ?? 0) >= restMs)
+        described = await describe(group, version, (path, tag) => this.#fetch(service, path, signal, tag), described);
     } catch (error) {
       if (signal.aborted) return;
       why = unavailableBecause(error as Error, service);
     }
-    const remote = { service, group, version, isAvailable: why === undefined, resources };
-    const isAsBefore = known?.isAvailable === remote.isAvailable && equal(known.resources, resources);
+    const remote = { service, group, version, isAvailable: why === undefined, resources, described };
+    const isAsBefore =
+      known?.isAvailable === remote.isAvailable &&
+      equal(known.resources, resources) &&
+      isSameDescription(known.described, described);
     if (!isAsBefore || !equal(known.service.spec, service.spec)) this.#generation += 1;
     this.#remotes.set(keyOf(service), remote);
     await tellAvailability(this.#registry, service, why);
@@ -150,18 +160,28 @@ export class Aggregator {
 
   async #discover(service: Stored, signal: AbortSignal): Promise<readonly RemoteResource[]> {
     const { group, version } = service.spec;
+    const answer = await this.#fetch(service, `/apis/${group}/${version}`, signal);
+    const { resources } = JSON.parse(answer?.text ?? '{}') as { resources?: RemoteResource[] };
+    return Array.isArray(resources) ? resources : [];
+  }
+
+  /** GET in our own name; undefined where nothing has changed since `tag`. */
+  async #fetch(
+    service: Stored,
+    path: string,
+    signal: AbortSignal,
+    tag?: string,
+  ): Promise<{ text: string; tag: string | undefined } | undefined> {
     const { origin, dispatcher } = this.#upstream(service);
-    const url = `${origin}/apis/${group}/${version}`;
-    const answer = await request(url, {
+    const { statusCode, headers, body } = await request(`${origin}${path}`, {
       dispatcher,
-      headers: { accept: 'application/json', ...identityHeaders(self) },
+      headers: { accept: 'application/json', ...(tag ? { 'if-none-match': tag } : {}), ...identityHeaders(self) },
       signal: AbortSignal.any([signal, AbortSignal.timeout(patienceMs)]),
     });
-    const text = await answer.body.text();
-    if (answer.statusCode < 200 || answer.statusCode > 299)
-      throw new Error(`bad status from ${url}: ${answer.statusCode}`);
-    const { resources } = JSON.parse(text) as { resources?: RemoteResource[] };
-    return Array.isArray(resources) ? resources : [];
+    const text = await body.text();
+    if (statusCode === 304) return undefined;
+    if (statusCode < 200 || statusCode > 299) throw new Error(`bad status from ${origin}${path}: ${statusCode}`);
+    return { text, tag: headers['etag'] as string | undefined };
   }
 
   /** Where a request is passed on to, in the name of who asks. Throws 503. */

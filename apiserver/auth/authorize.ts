@@ -25,6 +25,8 @@ export interface Verdict {
   denied?: boolean;
   /** Why, to be read by the caller. */
   reason?: string;
+  /** What kept an authorizer from telling. */
+  error?: string;
 }
 
 /** The Authorizer port. */
@@ -72,7 +74,7 @@ export const alwaysDeny: Authorizer = { judge: () => ({ allowed: false, reason: 
 export function inTurn(authorizers: readonly Authorizer[]): Authorizer {
   const all = [masters, ...authorizers];
   return {
-    judge: (user, asked) => judgeFrom(all, 0, user, asked, undefined),
+    judge: (user, asked) => judgeFrom(all, 0, user, asked, no),
     rules: (user, namespace) => {
       const told = all.flatMap((one) => one.rules?.(user, namespace) ?? []);
       const unknown = told.flatMap((one) => one.unknown ?? []).join(', ');
@@ -87,9 +89,9 @@ function judgeFrom(
   from: number,
   user: User,
   asked: Attributes,
-  reason: string | undefined,
+  before: Verdict,
 ): Verdict | Promise<Verdict> {
-  let said = reason;
+  let said = before;
   for (let i = from; i < all.length; i++) {
     const verdict = all[i]!.judge(user, asked);
     if (verdict instanceof Promise)
@@ -97,13 +99,18 @@ function judgeFrom(
     if (isFinal(verdict)) return verdict;
     said = joined(said, verdict);
   }
-  return said ? { allowed: false, reason: said } : no;
+  return said;
 }
 
 const isFinal = ({ allowed, denied: isDenied }: Verdict): boolean => allowed || isDenied === true;
 
-const joined = (said: string | undefined, { reason }: Verdict): string | undefined =>
-  said && reason ? `${said}, ${reason}` : (reason ?? said);
+/** What both say that decide nothing. */
+function joined(before: Verdict, after: Verdict): Verdict {
+  if (!after.reason && !after.error) return before;
+  const both = (name: 'reason' | 'error') => [before[name], after[name]].filter(Boolean).join(', ');
+  const [reason, error] = [both('reason'), both('error')];
+  return { allowed: false, ...(reason ? { reason } : {}), ...(error ? { error } : {}) };
+}
 
 /** The 403 of somebody who may not. */
 export function denied(user: User, a: Attributes, reason?: string): StatusError {

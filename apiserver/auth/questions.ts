@@ -97,8 +97,13 @@ function subjectOf(question: Question): User {
 }
 
 async function verdict(question: Question, user: User, authorizer: Authorizer): Promise<object> {
-  const { allowed, denied, reason } = await authorizer.judge(user, attributesOf(question));
-  return { allowed, ...(denied ? { denied } : {}), ...(reason ? { reason } : {}) };
+  const { allowed, denied, reason, error } = await authorizer.judge(user, attributesOf(question));
+  return {
+    allowed,
+    ...(denied ? { denied } : {}),
+    ...(reason ? { reason } : {}),
+    ...(error ? { evaluationError: error } : {}),
+  };
 }
 
 function attributesOf(question: Question): Attributes {

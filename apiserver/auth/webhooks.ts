@@ -119,7 +119,7 @@ export class WebhookAuthorizer implements Authorizer {
       return verdict;
     } catch (err) {
       this.#log.warn({ err }, 'the authorization webhook does not answer');
-      return { allowed: false };
+      return { allowed: false, error: (err as Error).message };
     }
   }
 }

@@ -8,7 +8,8 @@ import type { AdmissionRequest, AdmissionRule } from '../admission/order.ts';
 import { applyJsonPatch } from '../patch/json.ts';
 import { AuditNotes, type Place } from './audit-notes.ts';
 import type { WebhookCaller } from './caller.ts';
-import { celVariables, conditionsHold } from './conditions.ts';
+import { AuthorizerChecks } from './authorizer-checks.ts';
+import { conditionsHold, sightOf } from './conditions.ts';
 import { matchedKind, type World } from './matching.ts';
 import { denial, failing, responseOf, reviewVersionFor, type ReviewResponse } from './response.ts';
 import { reviewRequest, shownIn } from './review.ts';
@@ -153,8 +154,10 @@ async function ask(
   const { object, old } = await shownIn(kind, request);
   const review = reviewRequest(request, kind, object, old);
   try {
-    if (webhook.matchConditions?.length && !conditionsHold(webhook.matchConditions, celVariables(review)))
-      return undefined;
+    if (webhook.matchConditions?.length) {
+      const sight = sightOf(review, new AuthorizerChecks(world.authorizer, request));
+      if (!(await conditionsHold(webhook.matchConditions, sight))) return undefined;
+    }
   } catch (error) {
     if (webhook.failurePolicy === 'Ignore') return undefined;
     throw failing(webhook.name, (error as Error).message);

@@ -4,6 +4,7 @@ import type { KubeObject, LabelSelector } from '../../api/meta.ts';
 import { matchesLabelSelector } from '../../api/selector.ts';
 import type { MatchResources, OperationRule } from '../../api/webhook.ts';
 import type { AdmissionRequest } from '../admission/order.ts';
+import type { Authorizer } from '../auth/authorize.ts';
 import type { Feed } from '../feed.ts';
 import type { KindTable } from '../kinds.ts';
 import { operationOf } from './review.ts';
@@ -17,6 +18,8 @@ export interface Match extends Omit<MatchResources, 'resourceRules'> {
 export interface World {
   feed: Feed;
   kinds: KindTable;
+  /** Whom expressions ask. */
+  authorizer: Authorizer;
 }
 
 /**

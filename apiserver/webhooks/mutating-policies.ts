@@ -7,7 +7,7 @@ import { fromCel, typesAsMaps } from '../../api/structural/cel-objects.ts';
 import type { AdmissionRequest, AdmissionRule } from '../admission/order.ts';
 import { overlay } from '../apply/typed.ts';
 import { applyJsonPatch } from '../patch/json.ts';
-import { celOf } from './conditions.ts';
+import { valueOf, type Sight } from './conditions.ts';
 import type { World } from './matching.ts';
 import { concerned, type BoundPolicy } from './policies.ts';
 import { operationOf } from './review.ts';
@@ -51,8 +51,8 @@ async function mutateBy(one: Bound, request: AdmissionRequest): Promise<void> {
     const { length } = await one.asks();
     for (let i = 0; i < length; i++)
       for (const mutation of one.policy.spec.mutations ?? []) {
-        const { object, variables } = (await one.asks())[i]!;
-        if (object) await rewrite(request, mutated(object, mutation, variables, one), one.kind);
+        const { object, sight } = (await one.asks())[i]!;
+        if (object) await rewrite(request, await mutated(object, mutation, sight, one), one.kind);
       }
   } catch (error) {
     if (!one.isLenient) throw one.denial(type, (error as Error).message, 'Invalid');
@@ -61,26 +61,21 @@ async function mutateBy(one: Bound, request: AdmissionRequest): Promise<void> {
   }
 }
 
-function mutated(
-  object: KubeObject,
-  mutation: Mutation,
-  variables: Record<string, unknown>,
-  { kind }: Bound,
-): KubeObject {
+async function mutated(object: KubeObject, mutation: Mutation, sight: Sight, { kind }: Bound): Promise<KubeObject> {
   if (mutation.patchType === 'JSONPatch') {
-    const patch = evaluated(mutation.jsonPatch?.expression ?? '', variables);
+    const patch = await evaluated(mutation.jsonPatch?.expression ?? '', sight);
     return applyJsonPatch(object, patch);
   }
   const expression = mutation.applyConfiguration?.expression ?? '';
-  const configuration = evaluated(expression, variables);
+  const configuration = await evaluated(expression, sight);
   if (typeof configuration !== 'object' || configuration === null || Array.isArray(configuration))
     throw new Error(`expression '${expression}' must evaluate to an Object`);
   return overlay(object, configuration, schemaOf(kind)) as KubeObject;
 }
 
-function evaluated(expression: string, variables: Record<string, unknown>): unknown {
+async function evaluated(expression: string, sight: Sight): Promise<unknown> {
   try {
-    return fromCel(celOf(typesAsMaps(expression))(variables));
+    return fromCel(await valueOf(typesAsMaps(expression), sight));
   } catch (error) {
     throw new Error(`expression '${expression}' resulted in error: ${celError(error)}`, { cause: error });
   }

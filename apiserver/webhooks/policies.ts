@@ -7,7 +7,8 @@ import { toDynamicCel } from '../../api/structural/cel-values.ts';
 import type { Policy, PolicyBinding } from '../../api/policy.ts';
 import type { MatchResources } from '../../api/webhook.ts';
 import type { AdmissionRequest } from '../admission/order.ts';
-import { celOf, celVariables, conditionsHold } from './conditions.ts';
+import { AuthorizerChecks } from './authorizer-checks.ts';
+import { celOf, conditionsHold, sightOf, type Sight } from './conditions.ts';
 import { matchedKind, type Match, type World } from './matching.ts';
 import { reviewRequest, shownIn } from './review.ts';
 
@@ -42,16 +43,23 @@ export class BoundPolicy<P extends Policy, B extends PolicyBinding> {
    * The object as the request has it now, with what expressions may name, once for each object that the binding hands to the
    * policy. Empty when the policy has nothing to say; throws an Error in words when the policy is broken.
    */
-  async asks(): Promise<{ object: KubeObject | undefined; variables: Record<string, unknown> }[]> {
+  async asks(): Promise<{ object: KubeObject | undefined; sight: Sight }[]> {
     const { object, old } = await shownIn(this.kind, this.#request);
-    const variables = celVariables(reviewRequest(this.#request, this.kind, object, old));
+    const review = reviewRequest(this.#request, this.kind, object, old);
+    const { variables, checks } = sightOf(review, new AuthorizerChecks(this.#world.authorizer, this.#request));
     const namespace = this.#world.feed.cache(Namespace).get(this.#request.object.metadata.namespace ?? '');
-    variables['namespaceObject'] = toDynamicCel(namespace?.object ?? null);
-    if (!conditionsHold(this.policy.spec.matchConditions, variables)) return [];
-    return this.#params().map((params) => {
-      const given = { ...variables, params: toDynamicCel(params) };
-      return { object, variables: { ...given, variables: lazily(this.policy.spec.variables ?? [], given) } };
-    });
+    const asks = [];
+    for (const params of this.#params()) {
+      const given = {
+        ...variables,
+        namespaceObject: toDynamicCel(namespace?.object ?? null),
+        params: toDynamicCel(params),
+      };
+      if (!(await conditionsHold(this.policy.spec.matchConditions, { variables: given, checks }))) continue;
+      const whole = { ...given, variables: lazily(this.policy.spec.variables ?? [], given) };
+      asks.push({ object, sight: { variables: whole, checks } });
+    }
+    return asks;
   }
 
   denial(type: string, message: string, reason: Reason): StatusError {

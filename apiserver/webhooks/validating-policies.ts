@@ -1,9 +1,9 @@
 import { ValidatingAdmissionPolicyBinding } from '../../api/kinds/validating-admission-policy-binding.ts';
 import { ValidatingAdmissionPolicy } from '../../api/kinds/validating-admission-policy.ts';
 import type { Reason } from '../../api/status.ts';
-import { celError, celText } from '../../api/structural/cel.ts';
+import { celError } from '../../api/structural/cel.ts';
 import type { AdmissionRequest, AdmissionRule } from '../admission/order.ts';
-import { celOf } from './conditions.ts';
+import { textOf, valueOf, type Sight } from './conditions.ts';
 import type { World } from './matching.ts';
 import { concerned, type BoundPolicy } from './policies.ts';
 import { PolicyNotes, type Fault } from './policy-notes.ts';
@@ -35,27 +35,28 @@ async function judge(bound: readonly Bound[], request: AdmissionRequest): Promis
 /** What is wrong with the objects that the binding hands to the policy; a fault of the policy itself counts unless it is lenient. */
 async function faultsOf(one: Bound, notes: PolicyNotes): Promise<Fault[]> {
   try {
-    const asks = await one.asks();
-    return asks.flatMap(({ variables }) => [...faultsIn(one, variables), ...noteIn(one, variables, notes)]);
+    const faults: Fault[] = [];
+    for (const { sight } of await one.asks())
+      faults.push(...(await faultsIn(one, sight)), ...(await notesIn(one, sight, notes)));
+    return faults;
   } catch (error) {
     return one.isLenient ? [] : [{ message: (error as Error).message, reason: 'Invalid', index: 0 }];
   }
 }
 
-function faultsIn({ policy, isLenient }: Bound, variables: Record<string, unknown>): Fault[] {
+async function faultsIn({ policy, isLenient }: Bound, sight: Sight): Promise<Fault[]> {
   const faults: Fault[] = [];
   for (const [index, validation] of (policy.spec.validations ?? []).entries()) {
     const { expression, message, messageExpression, reason } = validation;
     try {
-      if (celOf(expression)(variables) === true) continue;
+      if ((await valueOf(expression, sight)) === true) continue;
     } catch (error) {
       const words = `expression '${expression}' resulted in error: ${celError(error)}`;
       if (!isLenient) faults.push({ message: words, reason: 'Invalid', index });
       continue;
     }
-    const made = messageExpression ? celText((given) => celOf(messageExpression)(given), variables) : undefined;
     faults.push({
-      message: made ?? message ?? `failed expression: ${expression.trim()}`,
+      message: (await textOf(messageExpression, sight)) ?? message ?? `failed expression: ${expression.trim()}`,
       reason: (reason ?? 'Invalid') as Reason,
       index,
     });
@@ -64,21 +65,18 @@ function faultsIn({ policy, isLenient }: Bound, variables: Record<string, unknow
 }
 
 /** Whether the request may go on or not, the log gets the policy's annotations. */
-function noteIn({ policy, isLenient }: Bound, variables: Record<string, unknown>, notes: PolicyNotes): Fault[] {
-  return (policy.spec.auditAnnotations ?? []).flatMap(({ key, valueExpression }, index) => {
-    const fault = (why: string): Fault[] =>
-      isLenient
-        ? []
-        : [{ message: `valueExpression '${valueExpression}' resulted in error: ${why}`, reason: 'Invalid', index }];
+async function notesIn({ policy, isLenient }: Bound, sight: Sight, notes: PolicyNotes): Promise<Fault[]> {
+  const faults: Fault[] = [];
+  for (const [index, { key, valueExpression }] of (policy.spec.auditAnnotations ?? []).entries())
     try {
-      const value = celOf(valueExpression)(variables);
+      const value = await valueOf(valueExpression, sight);
       if (typeof value === 'string') notes.add(`${policy.metadata.name}/${key}`, value);
-      else if (value !== null) return fault('must evaluate to string or null');
-      return [];
+      else if (value !== null) throw new Error('must evaluate to string or null');
     } catch (error) {
-      return fault(celError(error));
+      const message = `valueExpression '${valueExpression}' resulted in error: ${celError(error)}`;
+      if (!isLenient) faults.push({ message, reason: 'Invalid', index });
     }
-  });
+  return faults;
 }
 
 function tell(one: Bound, faults: readonly Fault[], request: AdmissionRequest): void {

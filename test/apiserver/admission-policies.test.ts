@@ -56,6 +56,7 @@ describe('validating admission policies', () => {
     await policy(
       {
         paramKind: { apiVersion: 'v1', kind: 'ConfigMap' },
+        matchConditions: [{ name: 'limited', expression: 'has(params.data.most)' }],
         variables: [{ name: 'most', expression: 'int(params.data.most)' }],
         validations: [
           {
@@ -70,6 +71,39 @@ describe('validating admission policies', () => {
     const { status, json } = await make();
     expect(status).toBe(403);
     expect(String(json['message'])).toContain('denied request: at most 0');
+  });
+
+  // https://kubernetes.io/docs/reference/using-api/cel/#kubernetes-authorizer-library
+  test('ask the authorizer about who sends the request, and about service accounts', async () => {
+    await server.call('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+      metadata: { name: 'makes-maps' },
+      rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['create'] }],
+    });
+    await server.call('POST', '/apis/rbac.authorization.k8s.io/v1/clusterroles', {
+      metadata: { name: 'breaks-glass' },
+      rules: [{ apiGroups: [''], resources: ['configmaps'], verbs: ['breakglass'], resourceNames: ['allowed'] }],
+    });
+    for (const role of ['makes-maps', 'breaks-glass'])
+      await server.call('POST', '/apis/rbac.authorization.k8s.io/v1/clusterrolebindings', {
+        metadata: { name: role },
+        roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: role },
+        subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'jo' }],
+      });
+    await policy({
+      variables: [{ name: 'may', expression: "authorizer.requestResource.check('breakglass')" }],
+      validations: [
+        { expression: 'variables.may.allowed() && !variables.may.errored()', reason: 'Forbidden' },
+        {
+          expression:
+            "!authorizer.serviceAccount('default', 'nobody').group('').resource('pods').namespace('default').check('get').allowed()",
+        },
+        { expression: "!authorizer.path('/metrics').check('get').allowed()", message: 'may see metrics' },
+      ],
+    });
+    const asJo = (name: string) => server.call('POST', maps, { metadata: { name } }, { 'impersonate-user': 'jo' });
+    expect((await asJo('allowed')).status).toBe(201);
+    expect((await asJo('other')).status).toBe(403);
+    expect((await make()).json['message']).toMatch(/denied request: may see metrics$/);
   });
 
   test('see names as they are, dots and all', async () => {
@@ -88,6 +122,32 @@ describe('validating admission policies', () => {
     });
     expect(status).toBe(422);
     expect(json['message']).toMatch(/spec.validations\[0\].expression: Invalid value: .*compilation failed/);
+  });
+
+  test('are refused when an expression names what there is not, or is not what it should be', async () => {
+    const { json } = await server.call('POST', `${configurations}/validatingadmissionpolicies`, {
+      metadata: { name: 'unknown' },
+      spec: {
+        matchConstraints: { resourceRules: [rule(['configmaps'])] },
+        matchConditions: [{ name: 'a', expression: 'params.a == 1' }],
+        variables: [
+          { name: 'first', expression: 'variables.second' },
+          { name: 'second', expression: 'object' },
+        ],
+        validations: [{ expression: 'size(object.data)', messageExpression: '1' }],
+        auditAnnotations: [{ key: 'a', valueExpression: 'true' }],
+      },
+    });
+    const causes = listOf<{ field: string; message: string }>(json['details']!['causes']);
+    expect(
+      causes.map(({ field, message }) => [field, message.split('\n')[0]!.replace(/^.*?: (?=must|comp)/s, '')]),
+    ).toEqual([
+      ['spec.matchConditions[0].expression', expect.stringContaining("undeclared reference to 'params'")],
+      ['spec.variables[0].expression', expect.stringContaining("undefined field 'second'")],
+      ['spec.validations[0].expression', 'must evaluate to bool'],
+      ['spec.validations[0].messageExpression', 'must evaluate to string'],
+      ['spec.auditAnnotations[0].valueExpression', 'must evaluate to one of the types: [string null_type]'],
+    ]);
   });
 
   test('only warn where the binding says so, and pass what they do not match', async () => {
@@ -168,6 +228,32 @@ describe('mutating admission policies', () => {
     expect(listOf(limited.json['spec']!['initContainers'])[1]!['resources']).toMatchObject({
       limits: { memory: '64Mi' },
     });
+  });
+
+  test('are refused when they make something else than an object, or than patches', async () => {
+    const { json } = await server.call('POST', `${configurations}/mutatingadmissionpolicies`, {
+      metadata: { name: 'unfit' },
+      spec: {
+        matchConstraints: { resourceRules: [rule(['configmaps'])] },
+        reinvocationPolicy: 'Never',
+        mutations: [applying('1'), patching('"a"'), applying('Object{data: nothing}')],
+      },
+    });
+    const causes = listOf<{ field: string; message: string }>(json['details']!['causes']);
+    expect(causes.map(({ message }) => message)).toEqual([
+      expect.stringMatching(/must evaluate to Object$/),
+      expect.stringMatching(/must evaluate to list\(JSONPatch\)$/),
+      expect.stringContaining("undeclared reference to 'nothing'"),
+    ]);
+  });
+
+  test('may be of one shape or another', async () => {
+    const [tiny, large] = [
+      'Object{data: Object.data{tiny: "yes"}}',
+      'Object{metadata: Object.metadata{labels: {"b": "c"}}}',
+    ];
+    await policy('shape', [applying(`size(object.data) < 2 ? ${tiny} : ${large}`)]);
+    expect(await dataOf('shaped')).toMatchObject({ tiny: 'yes' });
   });
 
   test('patch by JSON patch, one after the other, and name keys with slashes', async () => {

@@ -209,6 +209,11 @@ describe('admission webhooks', () => {
           name: 'not-exempt',
           expression: '!(has(object.metadata.annotations) && "exempt" in object.metadata.annotations)',
         },
+        {
+          name: 'not-a-breakglass',
+          expression:
+            '!authorizer.serviceAccount("default", "x").group("").resource("pods").check("breakglass").allowed()',
+        },
       ],
     });
     expect((await make()).status).toBe(201);
@@ -216,6 +221,34 @@ describe('admission webhooks', () => {
     expect((await make({ labels: { guarded: 'true' }, annotations: { exempt: '' } })).status).toBe(201);
     await configure('Validating', 'elsewhere', '/deny', { namespaceSelector: { matchLabels: { team: 'a' } } });
     expect((await make()).status).toBe(201);
+  });
+
+  test('match conditions that cannot be evaluated are refused', async () => {
+    const { status, json } = await server.call('POST', `${configurations}/validatingwebhookconfigurations`, {
+      metadata: { name: 'unreadable' },
+      webhooks: [
+        {
+          name: 'unreadable.example.com',
+          clientConfig: { url: 'https://127.0.0.1/' },
+          admissionReviewVersions: ['v1'],
+          sideEffects: 'None',
+          matchConditions: [
+            { name: 'a', expression: 'objct.metadata.name ==' },
+            { name: 'b', expression: 'objct.metadata.name == "a"' },
+            { name: 'c', expression: 'object.metadata.name.size()' },
+          ],
+        },
+      ],
+    });
+    expect(status).toBe(422);
+    expect(listOf<{ field: string; message: string }>(json['details']!['causes'])).toMatchObject([
+      { field: 'webhooks[0].matchConditions[0].expression', message: expect.stringContaining('Syntax error') },
+      {
+        field: 'webhooks[0].matchConditions[1].expression',
+        message: expect.stringContaining("ERROR: <input>:1:1: undeclared reference to 'objct' (in container '')"),
+      },
+      { field: 'webhooks[0].matchConditions[2].expression', message: expect.stringMatching(/must evaluate to bool$/) },
+    ]);
   });
 
   test('configurations are out of reach of webhooks', async () => {

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WebSocket, WebSocketServer } from 'ws';
 import { eventually } from '../eventually.ts';
 import { makeCa, type TestAuthority } from '../pki.ts';
+import { kubectls, runKubectl } from './kubectls.ts';
 import { adminToken, startServer, type Json, type TestServer, listOf } from './harness.ts';
 
 // https://kubernetes.io/docs/concepts/extend-kubernetes/api-extension/apiserver-aggregation/
@@ -15,8 +16,78 @@ const resources = [
   { name: 'flunders/status', singularName: '', namespaced: true, kind: 'Flunder', verbs: ['get'] },
 ];
 
+const gvk = { group, version: 'v1alpha1', kind: 'Flunder' };
+const flunders = `/apis/${group}/v1alpha1/namespaces/{namespace}/flunders`;
+/** What the extension says of itself; its metadata is not that of our server. */
+const schemas = (prefix: string) => ({
+  'com.example.wardle.v1alpha1.Flunder': {
+    type: 'object',
+    description: 'A flunder of the tests.',
+    'x-kubernetes-group-version-kind': [gvk],
+    properties: {
+      apiVersion: { type: 'string' },
+      kind: { type: 'string' },
+      metadata: { $ref: `${prefix}io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta` },
+      spec: { type: 'object', properties: { size: { type: 'integer', description: 'How large it is.' } } },
+    },
+  },
+  'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta': {
+    type: 'object',
+    description: 'Metadata of another server.',
+    properties: { name: { type: 'string' }, namespace: { type: 'string' } },
+  },
+});
+const patch = (parameters: object[]) => ({
+  operationId: 'patchFlunder',
+  'x-kubernetes-action': 'patch',
+  'x-kubernetes-group-version-kind': gvk,
+  parameters,
+  responses: { 200: { description: 'OK' } },
+});
+const documents: Record<string, object> = {
+  '/openapi/v3': {
+    paths: { [`apis/${group}/v1alpha1`]: { serverRelativeURL: `/openapi/v3/apis/${group}/v1alpha1?hash=A1` } },
+  },
+  [`/openapi/v3/apis/${group}/v1alpha1`]: {
+    openapi: '3.0.0',
+    info: { title: 'wardle', version: '1' },
+    paths: {
+      [`${flunders}/{name}`]: {
+        patch: patch([{ name: 'fieldValidation', in: 'query', schema: { type: 'string', uniqueItems: true } }]),
+      },
+    },
+    components: { schemas: schemas('#/components/schemas/') },
+  },
+  '/openapi/v2': {
+    swagger: '2.0',
+    info: { title: 'wardle', version: '1' },
+    paths: {
+      [`${flunders}/{name}`]: {
+        patch: patch([{ name: 'fieldValidation', in: 'query', type: 'string', uniqueItems: true }]),
+        get: {
+          operationId: 'readFlunder',
+          responses: {
+            200: { description: 'OK', schema: { $ref: '#/definitions/com.example.wardle.v1alpha1.Flunder' } },
+          },
+        },
+      },
+      '/apis/apps/v1/deployments': {
+        get: { operationId: 'foreign', responses: { 200: { description: 'not its own' } } },
+      },
+    },
+    definitions: { ...schemas('#/definitions/'), 'com.example.Unused': { type: 'object' } },
+  },
+};
+
 let server: TestServer;
-let extension: { ca: TestAuthority; http: Server; port: number; asked: IncomingMessage[]; isBroken: boolean };
+let extension: {
+  ca: TestAuthority;
+  http: Server;
+  port: number;
+  asked: IncomingMessage[];
+  isBroken: boolean;
+  isOld: boolean;
+};
 
 beforeAll(async () => {
   server = await startServer();
@@ -31,7 +102,14 @@ afterAll(async () => {
 /** A small server of a group version, as somebody would put behind an APIService. */
 async function startExtension(): Promise<typeof extension> {
   const ca = await makeCa('extension-ca');
-  const own = { ca, asked: [] as IncomingMessage[], isBroken: false, port: 0, http: undefined as unknown as Server };
+  const own = {
+    ca,
+    asked: [] as IncomingMessage[],
+    isBroken: false,
+    isOld: false,
+    port: 0,
+    http: undefined as unknown as Server,
+  };
   own.http = createServer(
     { ...(await ca.issueFor('wardle.default.svc')), requestCert: true, rejectUnauthorized: false },
     (request, response) => {
@@ -42,6 +120,9 @@ async function startExtension(): Promise<typeof extension> {
         return void response.end(
           JSON.stringify({ kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${group}/v1alpha1`, resources }),
         );
+      const document =
+        own.isOld && request.url!.startsWith('/openapi/v3') ? undefined : documents[request.url!.split('?')[0]!];
+      if (document) return void response.end(JSON.stringify(document));
       const chunks: Buffer[] = [];
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () =>
@@ -125,7 +206,8 @@ describe('the aggregation layer', () => {
       200,
       { kind: 'Echo', url: `/apis/${group}/v1alpha1/namespaces/default/flunders?x=1`, method: 'POST', body: '{"a":1}' },
     ]);
-    const { headers } = extension.asked.at(-1)!;
+    // The aggregator asks, too, in its own name.
+    const { headers } = extension.asked.findLast(({ method }) => method === 'POST')!;
     expect(headers['x-remote-user']).toBe('admin');
     expect(headers['x-remote-group']).toBe('system:masters, system:authenticated');
     expect(headers['authorization']).toBeUndefined();
@@ -175,11 +257,57 @@ describe('the aggregation layer', () => {
     });
   });
 
+  test('is part of OpenAPI: its definitions stand beside those of this server, its documents are its own', async () => {
+    const { paths } = (await server.call('GET', '/openapi/v3')).json;
+    const url = `/openapi/v3/apis/${group}/v1alpha1?hash=A1`;
+    expect(paths![`apis/${group}/v1alpha1`]).toEqual({ serverRelativeURL: url });
+    expect((await server.call('GET', url)).json['info']!['title']).toBe('wardle');
+    expect(extension.asked.findLast((one) => one.url === url)!.headers['x-remote-user']).toBe('admin');
+    const v2 = (await server.call('GET', '/openapi/v2')).json;
+    expect(v2['paths']![`${flunders}/{name}`]!['get']!['operationId']).toBe('readFlunder');
+    expect(v2['paths']!['/apis/apps/v1/deployments']!['get']!['operationId']).not.toBe('foreign');
+    const definitions = v2['definitions']!;
+    const metadata = 'io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta';
+    expect(definitions['com.example.wardle.v1alpha1.Flunder']!['properties']!['metadata']).toEqual({
+      $ref: `#/definitions/${metadata}_v2`,
+    });
+    expect(definitions[`${metadata}_v2`]!['description']).toBe('Metadata of another server.');
+    expect(definitions[metadata]!['properties']).toHaveProperty('ownerReferences');
+    expect(definitions).not.toHaveProperty(['com.example.Unused']);
+  });
+
+  test.each(kubectls())('%s explains what it serves', async (kubectl) => {
+    const env = { HOME: server.dir, KUBECONFIG: server.kubeconfig };
+    const { out, err } = await runKubectl(kubectl, ['explain', 'flunders.spec.size'], { env });
+    expect([err, out]).toEqual(['', expect.stringContaining('How large it is.')]);
+  });
+
   test('a server that fails is unavailable, its discovery stale, and back when it answers again', async () => {
     extension.isBroken = true;
     await saysAvailable({ status: 'False', reason: 'FailedDiscoveryCheck' });
+    expect((await server.call('GET', '/openapi/v3')).json['paths']).not.toHaveProperty([`apis/${group}/v1alpha1`]);
     extension.isBroken = false;
+    // It is asked anew what it serves; now it knows no more than Swagger 2.0.
+    extension.isOld = true;
     await saysAvailable({ status: 'True' });
+    const { paths } = (await server.call('GET', '/openapi/v3')).json;
+    const url = String(paths![`apis/${group}/v1alpha1`]!['serverRelativeURL']);
+    const made = (await server.call('GET', url)).json;
+    const { metadata } = made['components']!['schemas']!['com.example.wardle.v1alpha1.Flunder']!['properties']!;
+    expect(metadata).toEqual({ $ref: '#/components/schemas/io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta' });
+    const { get, patch } = made['paths']![`${flunders}/{name}`]!;
+    expect(get!['responses']!['200']!['content']).toEqual({
+      'application/json': { schema: { $ref: '#/components/schemas/com.example.wardle.v1alpha1.Flunder' } },
+    });
+    expect(patch!['parameters']).toEqual([
+      { name: 'fieldValidation', in: 'query', schema: { type: 'string', uniqueItems: true } },
+    ]);
+  });
+
+  test.each(kubectls())('%s explains that, too', async (kubectl) => {
+    const env = { HOME: server.dir, KUBECONFIG: server.kubeconfig };
+    const { out, err } = await runKubectl(kubectl, ['explain', 'flunders.spec.size'], { env });
+    expect([err, out]).toEqual(['', expect.stringContaining('How large it is.')]);
   });
 
   test('goes with its APIService', async () => {

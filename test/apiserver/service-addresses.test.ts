@@ -1,8 +1,15 @@
-import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { firstAddress } from '../../api/cidr.ts';
+import type { Kind } from '../../api/kind.ts';
+import { IPAddress } from '../../api/kinds/ip-address.ts';
 import { Service } from '../../api/kinds/service.ts';
+import { addressKey, ClusterIps } from '../../apiserver/admission/cluster-ips.ts';
 import { portRangeOf, rangesOf, repairAddresses } from '../../apiserver/admission/service-addresses.ts';
 import { openEmbedded } from '../../apiserver/embedded.ts';
+import { encode } from '../../apiserver/encoding.ts';
+import { Feed } from '../../apiserver/feed.ts';
+import { silent } from '../../lib/log.ts';
+import { eventually } from '../eventually.ts';
 import { startServer, type TestServer } from './harness.ts';
 
 test('reads ranges, one or one of each family', () => {
@@ -29,25 +36,117 @@ test('node ports are those of the range', async () => {
   await s.stop();
 });
 
-test('claims that no Service holds are freed, but not before their writer had time', async () => {
+test('claims that no Service holds are freed, but not before their writer had time; one that lacks is made', async () => {
   const store = openEmbedded(':memory:');
-  const claim = (key: string) => store.put(`/registry/allocations/${key}`, Buffer.from('{}'), 0);
-  await claim('clusterips/10.96.0.7');
-  await claim('clusterips/10.96.0.8');
-  await claim('nodeports/30001');
+  const stopping = new AbortController();
   const service: Service = {
-    metadata: { name: 's' },
+    metadata: { name: 's', namespace: 'default' },
     spec: { type: 'NodePort', clusterIP: '10.96.0.7', ports: [{ port: 80, nodePort: 30001 }] },
   };
-  const suspects = await repairAddresses(store, [service], new Map(), 0);
-  expect([...suspects.keys()]).toEqual(['/registry/allocations/clusterips/10.96.0.8']);
-  expect(await repairAddresses(store, [service], suspects, 59_000)).toEqual(suspects);
-  await repairAddresses(store, [service], suspects, 61_000);
-  expect((await store.list('/registry/allocations/')).items.map(({ key }) => key)).toEqual([
-    '/registry/allocations/clusterips/10.96.0.7',
-    '/registry/allocations/nodeports/30001',
-  ]);
+  await store.put('/registry/core/services/default/s', encode(Service as Kind<never> as Kind, service), 0);
+  const left = { metadata: { name: 'gone', namespace: 'default' }, spec: {} };
+  await store.put(addressKey('10.96.0.8'), ClusterIps.holder(left, '10.96.0.8'), 0);
+  const foreign: IPAddress = {
+    metadata: { name: '10.96.0.9' },
+    spec: { parentRef: { resource: 'gateways', name: 'g' } },
+  };
+  await store.put(addressKey('10.96.0.9'), encode(IPAddress as Kind<never> as Kind, foreign), 0);
+  for (const port of [30001, 30002]) await store.put(`/registry/allocations/nodeports/${port}`, Buffer.from('{}'), 0);
+  const feed = new Feed(store, [Service as Kind<never> as Kind, IPAddress as Kind<never> as Kind], 100, silent);
+  await feed.start(stopping.signal);
+  const repair = async (suspects: ReadonlyMap<string, number>, now: number) => {
+    await feed.fresh();
+    return repairAddresses(store, feed, suspects, now);
+  };
+  const suspects = await repair(new Map(), 0);
+  expect([...suspects.keys()]).toEqual(['/registry/allocations/nodeports/30002', addressKey('10.96.0.8')]);
+  expect(await repair(suspects, 59_000)).toEqual(suspects);
+  await repair(suspects, 61_000);
+  const keys = async (prefix: string) => (await store.list(prefix)).items.map(({ key }) => key);
+  expect(await keys('/registry/allocations/')).toEqual(['/registry/allocations/nodeports/30001']);
+  expect(await keys(addressKey('10.96.0.7').replace(/[^/]*$/, ''))).toEqual(['10.96.0.7', '10.96.0.9'].map(addressKey));
+  stopping.abort();
   await store.close();
+});
+
+// https://kubernetes.io/docs/tasks/network/extend-service-ip-ranges/
+describe('ranges and addresses as objects', () => {
+  let s: TestServer;
+  const net = '/apis/networking.k8s.io/v1';
+  const services = '/api/v1/namespaces/default/services';
+  const start = async (...serviceCidr: string[]) => void (s = await startServer({ serviceCidr }));
+  afterEach(() => s.stop());
+  const make = async (name: string, spec: object = {}, query = '') => {
+    const body = { metadata: { name }, spec: { ports: [{ port: 80 }], ...spec } };
+    const { json } = await s.call('POST', `${services}${query}`, body);
+    return (json['spec'] as Service['spec'] | undefined)?.clusterIP ?? String(json['message']);
+  };
+  const address = async (ip: string) => (await s.call('GET', `${net}/ipaddresses/${encodeURIComponent(ip)}`)).json;
+  const isGone = (ip: string) => eventually(async () => expect((await address(ip))['reason']).toBe('NotFound'));
+
+  test('the range of the server is a ServiceCIDR, an address of a Service an IPAddress that goes with it', async () => {
+    await start('10.96.0.0/16', 'fd00:96::/108');
+    expect((await s.call('GET', `${net}/servicecidrs/kubernetes`)).json).toMatchObject({
+      spec: { cidrs: ['10.96.0.0/16', 'fd00:96::/108'] },
+      status: { conditions: [{ type: 'Ready', status: 'True', message: 'Kubernetes default Service CIDR is ready' }] },
+    });
+    expect(await address('10.96.0.1')).toMatchObject({
+      metadata: { labels: { 'ipaddress.kubernetes.io/managed-by': 'ipallocator.k8s.io' } },
+      spec: { parentRef: { group: '', resource: 'services', namespace: 'default', name: 'kubernetes' } },
+    });
+    expect(await make('six', { clusterIP: 'FD00:96:0::7' })).toBe('FD00:96:0::7');
+    expect(await address('fd00:96::7')).toMatchObject({
+      metadata: { labels: { 'ipaddress.kubernetes.io/ip-family': 'IPv6' } },
+      spec: { parentRef: { name: 'six' } },
+    });
+    await s.call('DELETE', `${services}/six`);
+    await isGone('fd00:96::7');
+    const dry = await make('dry', {}, '?dryRun=All');
+    expect((await address(dry))['reason']).toBe('NotFound');
+    const refused = await make('refused', { clusterIP: '10.96.0.1' });
+    expect(refused).toContain('provided IP is already allocated');
+  });
+
+  test('an address that a Service has comes back when somebody deletes it; what is not of a Service is not given out', async () => {
+    await start('10.96.0.0/29');
+    const ip = await make('keeps');
+    await s.call('DELETE', `${net}/ipaddresses/${ip}`);
+    await eventually(async () => expect((await address(ip))['spec']).toMatchObject({ parentRef: { name: 'keeps' } }));
+    const free = [2, 3, 4, 5, 6].map((i) => `10.96.0.${i}`).find((one) => one !== ip)!;
+    const spec = { parentRef: { group: 'gateway.networking.k8s.io', resource: 'gateways', name: 'g' } };
+    expect((await s.call('POST', `${net}/ipaddresses`, { metadata: { name: free }, spec })).status).toBe(201);
+    const given = await Promise.all(['a', 'b', 'c'].map((name) => make(name)));
+    expect([...given, ip, free, '10.96.0.1'].sort()).toEqual([1, 2, 3, 4, 5, 6].map((i) => `10.96.0.${i}`));
+  });
+
+  test('the last addresses of a range are found, those for who chooses at the end', async () => {
+    await start('10.96.0.0/26');
+    const given = [];
+    for (let i = 0; i < 61; i++) given.push(await make(`s${i}`));
+    expect(new Set(given).size).toBe(61);
+    expect(given.slice(0, 40).filter((ip) => Number(ip.split('.')[3]) < 16)).toEqual([]);
+    expect(given.filter((ip) => Number(ip.split('.')[3]) < 16)).toHaveLength(14);
+    expect(await make('more')).toContain('range is full');
+  });
+
+  test('a further ServiceCIDR extends a range that is full, as long as it is ready', async () => {
+    await start('10.96.0.0/30');
+    expect(await make('one')).toBe('10.96.0.2');
+    const tiny = { metadata: { name: 'tiny' }, spec: { cidrs: ['10.99.0.0/32'] } };
+    expect((await s.call('POST', `${net}/servicecidrs`, tiny)).status).toBe(201);
+    await eventually(async () => expect((await s.call('GET', `${net}/servicecidrs/tiny`)).status).toBe(200));
+    expect(await make('two')).toContain('range is full');
+    expect(await make('own', { clusterIP: '10.97.0.3' })).toContain('The range of valid IPs is 10.96.0.0/30');
+    const more = { metadata: { name: 'more' }, spec: { cidrs: ['10.97.0.0/28'] } };
+    expect((await s.call('POST', `${net}/servicecidrs`, more)).status).toBe(201);
+    await eventually(async () => expect(await make(`in-${Date.now()}`)).toMatch(/^10\.97\.0\./));
+    const conditions = [
+      { type: 'Ready', status: 'False', reason: 'Terminating', message: '', lastTransitionTime: null },
+    ];
+    const merge = { 'content-type': 'application/merge-patch+json' };
+    await s.call('PATCH', `${net}/servicecidrs/more/status`, { status: { conditions } }, merge);
+    await eventually(async () => expect(await make(`after-${Date.now()}`)).toContain('range is full'));
+  });
 });
 
 // https://kubernetes.io/docs/concepts/services-networking/dual-stack/

@@ -409,3 +409,73 @@ describe('the place of a pod', () => {
     expect(elsewhere.json['metadata']!['labels']).toBeUndefined();
   });
 });
+
+// https://kubernetes.io/docs/concepts/scheduling-eviction/assign-pod-node/#matchlabelkeys
+describe('keys of labels', () => {
+  const term = (more: object = {}) => ({
+    topologyKey: 'zone',
+    labelSelector: { matchLabels: { app: 'a' } },
+    matchLabelKeys: ['rev', 'none'],
+    mismatchLabelKeys: ['tenant'],
+    ...more,
+  });
+  const spread = (more: object = {}) => ({
+    ...{ maxSkew: 1, topologyKey: 'zone', whenUnsatisfiable: 'DoNotSchedule' },
+    ...{ labelSelector: { matchLabels: { app: 'a' } }, matchLabelKeys: ['rev'] },
+    ...more,
+  });
+  const labelled = (spec: object) => ({
+    ...pod('p', spec),
+    metadata: { generateName: 'p-', labels: { rev: '2', tenant: 't' } },
+  });
+
+  test('stand in the selectors of a pod with the values that it has when it is made', async () => {
+    const affinity = {
+      podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [term()] },
+      podAntiAffinity: {
+        preferredDuringSchedulingIgnoredDuringExecution: [{ weight: 1, podAffinityTerm: term({ labelSelector: {} }) }],
+      },
+    };
+    const spec = await specOf('plain', labelled({ affinity, topologySpreadConstraints: [spread()] }));
+    const own = [
+      { key: 'rev', operator: 'In', values: ['2'] },
+      { key: 'tenant', operator: 'NotIn', values: ['t'] },
+    ];
+    expect(spec['affinity']).toMatchObject({
+      podAffinity: {
+        requiredDuringSchedulingIgnoredDuringExecution: [
+          { labelSelector: { matchLabels: { app: 'a' }, matchExpressions: own }, matchLabelKeys: ['rev', 'none'] },
+        ],
+      },
+      podAntiAffinity: {
+        preferredDuringSchedulingIgnoredDuringExecution: [
+          { podAffinityTerm: { labelSelector: { matchExpressions: own } } },
+        ],
+      },
+    });
+    expect(spec['topologySpreadConstraints']).toMatchObject([
+      { labelSelector: { matchExpressions: own.slice(0, 1) }, matchLabelKeys: ['rev'] },
+    ]);
+  });
+
+  test('narrow nothing where there is no selector, and say nothing that the selector says', async () => {
+    const required = (one: object) => ({
+      affinity: { podAffinity: { requiredDuringSchedulingIgnoredDuringExecution: [one] } },
+    });
+    const at = 'spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]';
+    for (const [spec, words] of [
+      [required(term({ labelSelector: undefined })), `${at}.matchLabelKeys: Forbidden: must not be specified when`],
+      [required(term({ matchLabelKeys: ['/x'] })), `${at}.matchLabelKeys[0]: Invalid value: "/x": prefix part`],
+      [required(term({ mismatchLabelKeys: ['rev'] })), 'exists in both matchLabelKeys and mismatchLabelKeys'],
+      [
+        required(term({ labelSelector: { matchLabels: { rev: '2' } } })),
+        'exists in both matchLabelKeys and labelSelector',
+      ],
+      [
+        { topologySpreadConstraints: [spread({ labelSelector: { matchLabels: { rev: '2' } } })] },
+        'exists in both matchLabelKeys and labelSelector',
+      ],
+    ] as const)
+      expect(await refused('plain', labelled(spec))).toContain(words);
+  });
+});

@@ -22,7 +22,13 @@ async function serve(ca: TestAuthority, answer: (path: string, body: string) => 
   const server = createServer({ cert, key }, (request, response) => {
     let body = '';
     request.on('data', (chunk: Buffer) => (body += chunk.toString()));
-    request.on('end', () => response.end(JSON.stringify(answer(request.url ?? '', body))));
+    request.on('end', () => {
+      try {
+        response.end(JSON.stringify(answer(request.url ?? '', body)));
+      } catch {
+        response.writeHead(500).end();
+      }
+    });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
   return [server, `https://127.0.0.1:${(server.address() as AddressInfo).port}`];
@@ -197,6 +203,7 @@ describe('webhooks', () => {
       const question = JSON.parse(body) as Json;
       asked.push(question);
       const spec = question['spec'] as unknown as { token?: string; resourceAttributes?: { verb?: string } };
+      if (spec.resourceAttributes?.verb === 'break') throw new Error('broken');
       const status =
         (question['kind'] as unknown) === 'TokenReview'
           ? { authenticated: spec.token === 'good', user: { username: 'zoe', groups: ['hooked'] } }
@@ -229,6 +236,39 @@ describe('webhooks', () => {
     expect(await whoIs(s, bearer('good'))).toMatchObject({ username: 'zoe' });
     expect(await whoIs(s, bearer('bad'))).toBe(401);
     expect(asked.filter(({ spec }) => (spec!['token'] as unknown) === 'good')).toHaveLength(1);
+  });
+
+  test('are waited for by expressions that ask them', async () => {
+    const registration = '/apis/admissionregistration.k8s.io/v1';
+    await s.call('POST', `${registration}/validatingadmissionpolicies`, {
+      metadata: { name: 'asks' },
+      spec: {
+        matchConstraints: {
+          resourceRules: [{ operations: ['CREATE'], apiGroups: [''], apiVersions: ['v1'], resources: ['configmaps'] }],
+        },
+        variables: [{ name: 'pods', expression: "authorizer.serviceAccount('a', 'b').group('').resource('pods')" }],
+        validations: [
+          { expression: "variables.pods.check('list').allowed() || object.metadata.name == 'never'" },
+          { expression: "!variables.pods.check('get').allowed()" },
+          { expression: "variables.pods.check('break').errored()" },
+          { expression: 'false', messageExpression: "variables.pods.check('watch').reason()" },
+        ],
+      },
+    });
+    await s.call('POST', `${registration}/validatingadmissionpolicybindings`, {
+      metadata: { name: 'asks' },
+      spec: { policyName: 'asks', validationActions: ['Deny'] },
+    });
+    const { json } = await s.call('POST', '/api/v1/namespaces/default/configmaps', { metadata: { name: 'm' } });
+    expect(json['message']).toMatch(/denied request: the hook says so$/);
+    await s.call('DELETE', `${registration}/validatingadmissionpolicybindings/asks`);
+  });
+
+  test('that break keep nobody from answering: the review says what went wrong', async () => {
+    const { json } = await s.call('POST', '/apis/authorization.k8s.io/v1/subjectaccessreviews', {
+      spec: { user: 'x', resourceAttributes: { verb: 'break', resource: 'pods' } },
+    });
+    expect(json['status']).toMatchObject({ allowed: false, evaluationError: expect.stringMatching(/answered 500$/) });
   });
 
   test('decide what RBAC does not allow', async () => {
