@@ -153,9 +153,10 @@ export class State {
       const agent = this.learnAgent(factsOf(offer));
       agent.reachable = true;
       this.machines.offered(agent, offer.unavailability, now);
-      this.executors.offered(agent, offer);
+      this.executors.offered(agent, offer, now);
       effects.push(...this.#offers.came(offer, agent, now));
     }
+    effects.push(...send(...this.executors.ask(this.#calls, now)));
     this.#house(now);
     return effects;
   }
@@ -351,6 +352,7 @@ export class State {
     return [
       ...this.#ask(now),
       ...this.#offers.returnUnused(now),
+      ...send(...this.executors.ask(this.#calls, now)),
       ...this.#reconcile([...this.#reconciliation.due(now), ...batches(silent)]),
     ];
   }
