@@ -11,7 +11,7 @@ import type { Call, Event, EventMessage, EventSubscribed } from '../mesos/schedu
 import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo, Role } from '../mesos/types.ts';
-import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
+import type { ClaimedVolumes, Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
 import { EffectRunner, type EffectRunnerParts } from './effect-runner.ts';
 import { goneWith } from './fates.ts';
@@ -65,8 +65,8 @@ export class Framework implements Cluster {
     this.#runner.run(this.#parts.state.want(pods, this.#parts.now()));
   }
 
-  reserve(pod: Pod, node: string): Seat | undefined {
-    const seat = this.#parts.state.reserve(pod, node);
+  reserve(pod: Pod, node: string, volumes?: ClaimedVolumes): Seat | undefined {
+    const seat = this.#parts.state.reserve(pod, node, volumes);
     if (seat) this.#runner.launchSoon();
     return seat;
   }

@@ -3,7 +3,7 @@ import type { Logger } from '../lib/log.ts';
 import type { Call } from '../mesos/scheduler.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { Offer } from '../mesos/offers.ts';
-import { NotLaunched, type Seat } from '../scheduler/index.ts';
+import { type ClaimedVolumes, NotLaunched, type Seat } from '../scheduler/index.ts';
 import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';
 import { type Effect, type Launch, send } from './effects.ts';
@@ -224,9 +224,9 @@ export class State {
     return this.#ask(now);
   }
 
-  reserve(pod: Pod, node: string): Seat | undefined {
+  reserve(pod: Pod, node: string, volumes?: ClaimedVolumes): Seat | undefined {
     const agent = this.#roster.ofNode(node);
-    const task = agent && !this.tasks.ofPod(pod.metadata.uid!) ? this.#seat(pod, agent, false) : undefined;
+    const task = agent && !this.tasks.ofPod(pod.metadata.uid!) ? this.#seat(pod, agent, false, volumes) : undefined;
     return task && seatFor(task);
   }
 
@@ -307,7 +307,7 @@ export class State {
     return [...(task.cancelled ? [this.#kill(task)] : []), ...this.#settled(task)];
   }
 
-  /** The pod is gone or belongs elsewhere: the task has nothing to carry. */
+  /** The pod is gone, belongs elsewhere, or cannot have its volumes: the task has nothing to carry. */
   bindFailed(task: Task, why: string): Effect[] {
     task.cancelled = true;
     task.seat.reject(new NotLaunched(why));
@@ -369,10 +369,10 @@ export class State {
 
   // --- inside -------------------------------------------------------------------------------------------------------
 
-  #seat(pod: Pod, agent: Agent, rebound: boolean): Task | undefined {
+  #seat(pod: Pod, agent: Agent, rebound: boolean, volumes?: ClaimedVolumes): Task | undefined {
     // Its executor would be of a framework that is no more.
     if (this.frameworkId === '') return undefined;
-    const task = this.seats.take(pod, agent, rebound, this.frameworkId);
+    const task = this.seats.take(pod, agent, { rebound, volumes, frameworkId: this.frameworkId });
     if (task) this.#offers.used(task.role);
     return task;
   }
@@ -414,9 +414,8 @@ export class State {
     if (task.stage === 'bound' || task.stage === 'binding') {
       this.#forget(task);
       task.seat.resolve();
-      // A bound task is cancelled when its pod has gone: nobody need look for it.
-      const isGone = task.stage === 'bound' && task.cancelled;
-      if (isGone) return [...this.#settled(task), ...send(ack)];
+      // It is cancelled when its pod has gone, or could not be bound to it: nobody need look for it.
+      if (task.cancelled) return [...this.#settled(task), ...send(ack)];
       this.#repeats.hold(status);
       return [...this.#settled(task), { do: 'ended', task, status, ack }];
     }
@@ -455,4 +454,4 @@ export class State {
   }
 }
 
-const seatFor = ({ node, seat }: Task): Seat => ({ node, launched: seat.promise });
+const seatFor = ({ node, seat, volumes }: Task): Seat => ({ node, volumes, launched: seat.promise });
