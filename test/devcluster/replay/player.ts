@@ -126,8 +126,10 @@ export class Player {
     const connection = this.#connection(conn);
     connection.authorization = headers['authorization'];
     const agent = agentHost.exec(headers['host'] ?? '')?.[1];
-    const { masterUrl, agents } = this.#options.cluster;
-    const url = new URL(agent === undefined ? masterUrl : (agents[Number(agent) - 1]?.url ?? ''));
+    const { cluster, masters } = this.#options;
+    const { masterUrl, agents } = cluster;
+    const master = masters?.[headers['host'] ?? ''] ?? masterUrl;
+    const url = new URL(agent === undefined ? master : (agents[Number(agent) - 1]?.url ?? ''));
     const given = sentHeaders.flatMap((name) =>
       headers[name] === undefined ? [] : [[name, this.#names.mapped(headers[name])]],
     );

@@ -24,6 +24,8 @@ export interface ReplayOptions {
   onNote?: (text: string, data: unknown) => void | Learnt | Promise<void | Learnt>;
   /** Done before a line is played, where no note tells of it. */
   onLine?: (line: number) => void | Promise<void>;
+  /** Where there are several masters: by `host:port` of the recording, which is asked. The one that leads unless told. */
+  masters?: Learnt;
   /** Recorded text that is another here. */
   replace?: Learnt;
   /** Lines to leave out. */
