@@ -117,6 +117,8 @@ async function ask(agent: Agent, call: Call): Promise<Response> {
       return { type, get_health: { healthy: true } };
     case 'GET_VERSION':
       return { type, get_version: { version_info: { version } } };
+    case 'GET_LOGGING_LEVEL':
+      return { type, get_logging_level: { level: 0 } };
     case 'GET_AGENT':
       return { type, get_agent: { agent_info: agent.info, ...(agent.drain ? { drain_config: agent.drain } : {}) } };
     case 'GET_FRAMEWORKS':

@@ -20,7 +20,7 @@ import { asRevocable } from './oversubscription.ts';
 import { type Reconfiguration, reconfigured } from './reconfiguration.ts';
 import { isUser, sandboxOf } from './sandbox.ts';
 import type { AgentLink, MasterLink, Registration, Work } from './state.ts';
-import { isTerminal, nowSeconds } from './status.ts';
+import { isTerminal, keepStatus, nowSeconds } from './status.ts';
 import { Updates } from './updates.ts';
 import { capabilitiesOf } from './validate-call.ts';
 import { unlinkVolumes } from './volumes.ts';
@@ -367,13 +367,17 @@ export class Agent {
     };
     const task = executor.tasks.get(given.task_id.value)?.task;
     if (task && !isTerminal(task.state)) {
-      task.state = status.state;
+      keepStatus(task, status);
       task.status_update_state = status.state;
+      if (status.uuid) task.status_update_uuid = status.uuid;
       if (isTerminal(status.state) && executor.directory !== '')
         unlinkVolumes(executor.directory, task.resources ?? []);
     }
-    if (this.frameworks.has(frameworkId)) this.#updates.add(frameworkId, status);
-    if (given.source !== 'SOURCE_EXECUTOR' || !status.uuid) return;
+    // That of a framework that has gone is heard by nobody.
+    if (!this.frameworks.has(frameworkId)) return;
+    this.#updates.add(frameworkId, status);
+    // Of a task that it never got it hears no more.
+    if (given.source !== 'SOURCE_EXECUTOR' || !status.uuid || !task) return;
     // The update is safe here: the executor may forget it.
     setImmediate(() => {
       executor.send({ type: 'ACKNOWLEDGED', acknowledged: { task_id: given.task_id, uuid: status.uuid! } });
@@ -406,6 +410,11 @@ export class Agent {
     this.crash();
     if (changed) this.#holdings.reconfigure((this.#resources = reconfigured(this.#resources, changed)));
     for (const executor of [...this.executors.values()]) {
+      // Which update was the last is not checkpointed with the task.
+      for (const { task } of executor.tasks.values()) {
+        delete task.status_update_state;
+        delete task.status_update_uuid;
+      }
       if (executor.framework.checkpoint) executor.awaitReturn();
       else {
         executor.abandon();

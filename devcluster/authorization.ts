@@ -1,6 +1,6 @@
 /**
  * What principals may, as the local authorizer of Mesos reads `--acls`: the first rule that matches who asks and what for
- * decides. A devcluster asks about three actions; where no rule matches, all is allowed unless `permissive` is false.
+ * decides. A devcluster asks about four actions; where no rule matches, all is allowed unless `permissive` is false.
  */
 interface Entity {
   type?: 'SOME' | 'ANY' | 'NONE';
@@ -15,6 +15,7 @@ const objects = {
   register_frameworks: 'roles',
   run_tasks: 'users',
   teardown_frameworks: 'framework_principals',
+  view_executors: 'users',
 } as const;
 type Action = keyof typeof objects;
 
@@ -46,6 +47,11 @@ export class Authorization {
 
   mayTearDown(principal: string | undefined, owner: string | undefined): boolean {
     return this.#allows('teardown_frameworks', principal, owner);
+  }
+
+  /** Others are told as if the executor were not there. */
+  mayViewExecutor(principal: string | undefined, user: string): boolean {
+    return this.#allows('view_executors', principal, user);
   }
 
   #allows(action: Action, subject: string | undefined, object: string | undefined): boolean {

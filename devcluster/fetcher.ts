@@ -43,10 +43,26 @@ async function fetchOne(uri: URI, sandbox: string, cache: string, signal: AbortS
 
 const pathOf = (uri: string): string => (URL.canParse(uri) ? decodeURIComponent(new URL(uri).pathname) : uri);
 
+/** Files of caches that are on their way. */
+const coming = new Map<string, Promise<void>>();
+
+/** Who asks while it is on its way waits; if it never came, it is his to fetch. */
 async function cached(uri: URI, cache: string, signal: AbortSignal): Promise<string> {
-  await mkdir(cache, { recursive: true });
   const file = join(cache, createHash('sha256').update(uri.value).digest('hex'));
+  for (let before; (before = coming.get(file));) await before.catch(() => undefined);
   if (existsSync(file)) return file;
+  const fetching = fetchInto(file, uri, cache, signal);
+  coming.set(file, fetching);
+  try {
+    await fetching;
+  } finally {
+    coming.delete(file);
+  }
+  return file;
+}
+
+async function fetchInto(file: string, uri: URI, cache: string, signal: AbortSignal): Promise<void> {
+  await mkdir(cache, { recursive: true });
   // Mesos asks for the size first.
   if (/^https?:/.test(uri.value)) {
     const head = await request(uri.value, { method: 'HEAD', dispatcher: direct, signal });
@@ -56,7 +72,6 @@ async function cached(uri: URI, cache: string, signal: AbortSignal): Promise<str
   const partial = `${file}.${process.hrtime.bigint()}`;
   await download(uri.value, partial, signal);
   await rename(partial, file);
-  return file;
 }
 
 async function download(uri: string, target: string, signal: AbortSignal): Promise<void> {

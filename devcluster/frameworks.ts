@@ -4,7 +4,7 @@ import type { FrameworkInfo } from '../mesos/types.ts';
 import { HttpAnswer, type RecordStream } from './http.ts';
 import { forgetOperations } from './operate.ts';
 import { dropInverseOffers, rescindAll, removeOffer } from './offers.ts';
-import { describeFramework } from './snapshot.ts';
+import { announced } from './snapshot.ts';
 import type { Framework, Master } from './state.ts';
 import { isTerminal, masterStatus, moveTask } from './status.ts';
 import { forgetTask, release } from './tasks.ts';
@@ -14,8 +14,8 @@ import { capabilitiesOf, rolesOf } from './validate-call.ts';
 /** `--max_completed_frameworks` */
 const maxCompleted = 50;
 
-export function newFramework(id: string, info: FrameworkInfo, recovered: boolean): Framework {
-  const now = Date.now();
+function newFramework(id: string, info: FrameworkInfo, recovered: boolean): Framework {
+  const now = recovered ? 0 : Date.now();
   return {
     id,
     info,
@@ -63,9 +63,11 @@ export function subscribe(
   streamId: string,
 ): Framework {
   const id = given.id?.value ?? `${master.info.id}-${String(master.numbers.framework++).padStart(4, '0')}`;
-  const known = master.frameworks.get(id);
-  const framework = known ?? newFramework(id, { ...given, id: { value: id } }, false);
-  if (known) failOver(master, known, { ...given, id: { value: id } });
+  const info = { ...given, id: { value: id } };
+  // An id that it did not give out itself counts as one from a master before it.
+  const known = master.frameworks.get(id) ?? (given.id ? recoverFramework(master, info) : undefined);
+  const framework = known ?? newFramework(id, info, false);
+  if (known) failOver(master, known, info);
   framework.suppressed = new Set(suppressed_roles);
   framework.constraints = offer_constraints;
   framework.stream = stream;
@@ -83,12 +85,23 @@ export function subscribe(
   stream.send({ type: 'HEARTBEAT' });
   framework.heartbeat = setInterval(() => stream.send({ type: 'HEARTBEAT' }), master.timings.heartbeatInterval);
   stream.onClose(() => broken(master, framework, stream));
-  const shown = { framework: describeFramework(master, framework) };
+  const shown = { framework: announced(framework) };
   if (known) tellOperators(master, { type: 'FRAMEWORK_UPDATED', framework_updated: shown });
   else tellOperators(master, { type: 'FRAMEWORK_ADDED', framework_added: shown });
   for (const agent of master.agents.values()) if (known && agent.connected) agent.link.frameworkChanged(framework.info);
   master.log.info({ framework: id, name: given.name }, 'A framework subscribed');
   master.allocateSoon();
+  return framework;
+}
+
+/** Registered with a master before this one: it is there, and has not come back yet. */
+export function recoverFramework(master: Master, info: FrameworkInfo): Framework {
+  const framework = newFramework(info.id!.value, info, true);
+  master.frameworks.set(framework.id, framework);
+  tellOperators(master, {
+    type: 'FRAMEWORK_ADDED',
+    framework_added: { framework: announced(framework) },
+  });
   return framework;
 }
 
@@ -99,6 +112,7 @@ function failOver(master: Master, framework: Framework, info: FrameworkInfo): vo
   framework.capabilities = capabilitiesOf(info);
   framework.roles = rolesOf(info);
   framework.reregisteredAt = Date.now();
+  framework.registeredAt ||= framework.reregisteredAt;
   clearTimeout(framework.removal);
   clearInterval(framework.heartbeat);
   framework.filters.clear();

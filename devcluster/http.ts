@@ -145,7 +145,7 @@ export function answerMessage<T>(
   value: T,
   contentType: ContentType,
 ): void {
-  const bytes = type.encode(value, contentType);
+  const bytes = type.encode(value, contentType, true);
   response.writeHead(200, { 'content-type': contentType, 'content-length': bytes.length }).end(bytes);
 }
 
@@ -224,7 +224,7 @@ export class RecordStream<E> {
    */
   send(event: E): boolean {
     if (this.#response.destroyed || this.#response.writableEnded) return true;
-    const isFree = this.#response.write(encodeRecord(this.#type.encode(event, this.contentType)));
+    const isFree = this.#response.write(encodeRecord(this.#type.encode(event, this.contentType, true)));
     if (this.#response.writableLength > maxUnsentBytes) this.#response.destroy();
     return isFree;
   }

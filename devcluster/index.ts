@@ -52,7 +52,7 @@ export const options = {
     '<file>',
   ),
   acls: text(
-    "What principals may (register_frameworks, run_tasks, teardown_frameworks), as Mesos' --acls; everything unless told",
+    "What principals may (register_frameworks, run_tasks, teardown_frameworks, view_executors), as Mesos' --acls; everything unless told",
     '',
     '<json>',
   ),

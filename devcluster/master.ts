@@ -234,7 +234,18 @@ function route(
   const who = authentication?.atMaster(path, request);
   if (openViews.some((open) => path.startsWith(open))) return handleView(path, request, info, master, who);
   if (path.startsWith('/redirect')) return redirect(request, leader, '');
-  const handled = ['/api/v1', '/state', '/slaves', '/frameworks', '/tasks', '/roles', '/quota', '/teardown'];
+  const handled = [
+    '/api/v1',
+    '/state',
+    '/slaves',
+    '/frameworks',
+    '/tasks',
+    '/roles',
+    '/quota',
+    '/weights',
+    '/maintenance',
+    '/teardown',
+  ];
   if (!handled.some((one) => path.startsWith(one))) throw new HttpAnswer(404, '404 Not Found.');
   if (!master) return redirect(request, leader, `/master${path}${queryOf(request)}`);
   if (path.startsWith('/api/v1/scheduler')) handleScheduler(master, request, who);

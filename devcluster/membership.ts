@@ -1,11 +1,13 @@
 /** Agents come, break off, are lost, return and are gone; and what that means for their tasks. */
+import type { Task } from '../mesos/tasks.ts';
 import { describeAgent } from './snapshot.ts';
 import { forgetTask, addExecutor, addTask, keepUnreachable, removeExecutor } from './tasks.ts';
-import { newFramework } from './frameworks.ts';
+import { recoverFramework } from './frameworks.ts';
 import { HttpAnswer } from './http.ts';
 import { isDown } from './maintenance.ts';
 import { dropAgentFilters, dropInverseOffers, rescindAll } from './offers.ts';
 import { forgetOperations, settleOperations } from './operate.ts';
+import { add } from './resources.ts';
 import type { Agent, Framework, Master, Registration } from './state.ts';
 import { isTerminal, masterStatus, moveTask, nowNanoseconds, partitionState, tell, type Told } from './status.ts';
 import { tellOperators } from './operator-events.ts';
@@ -46,7 +48,6 @@ export function register(master: Master, registration: Registration): string | u
     reconcileTasks(master, agent);
   } else {
     takeOver(master, agent, registration, wasUnreachable);
-    tellOperators(master, { type: 'AGENT_ADDED', agent_added: { agent: describeAgent(master, agent) } });
   }
   settleOperations(master, agent);
   master.log.info({ agent: id, hostname: agent.info.hostname }, 'An agent registered');
@@ -63,32 +64,45 @@ function reconcileTasks(master: Master, agent: Agent): void {
   }
 }
 
-/** What runs on an agent that comes back, or that a new master sees first, enters the books again. */
+/**
+ * What runs on an agent that comes back, or that a new master sees first, enters the books again. Operators hear of the agent
+ * after the tasks of frameworks that are known, and before the others.
+ */
 function takeOver(master: Master, agent: Agent, registration: Registration, wasUnreachable: boolean): void {
-  for (const info of registration.frameworks) {
+  const { frameworks, tasks, executors } = registration;
+  const isKnown = ({ framework_id }: Task) => master.frameworks.has(framework_id.value);
+  const [known, others] = [tasks.filter(isKnown), tasks.filter((task) => !isKnown(task))];
+  for (const task of known) addAgain(master, agent, task, wasUnreachable);
+  const used = [...tasks.filter(({ state }) => !isTerminal(state)), ...executors]
+    .map(({ resources = [] }) => resources)
+    .reduce(add, []);
+  tellOperators(master, { type: 'AGENT_ADDED', agent_added: { agent: describeAgent(master, { ...agent, used }) } });
+  for (const info of frameworks) {
     const id = info.id!.value;
     if (master.completed.has(id)) agent.link.shutdownFramework(id);
-    else if (!master.frameworks.has(id)) master.frameworks.set(id, newFramework(id, info, true));
+    else if (!master.frameworks.has(id)) recoverFramework(master, info);
   }
-  for (const executor of registration.executors) {
+  for (const task of others) addAgain(master, agent, task, wasUnreachable);
+  for (const executor of executors) {
     const framework = master.frameworks.get(executor.framework_id!.value);
     if (framework) addExecutor(framework, agent, executor);
   }
-  for (const task of registration.tasks) {
-    const framework = master.frameworks.get(task.framework_id.value);
-    if (!framework) continue;
-    framework.unreachable.delete(task.task_id.value);
-    addTask(master, framework, agent, { ...task });
-    if (wasUnreachable)
-      tell(framework, {
-        taskId: task.task_id.value,
-        agentId: agent.id,
-        state: task.state,
-        reason: 'REASON_AGENT_REREGISTERED',
-        message: 'Unreachable agent re-reregistered',
-        more: task.executor_id ? { executor_id: task.executor_id } : {},
-      });
-  }
+}
+
+function addAgain(master: Master, agent: Agent, task: Task, wasUnreachable: boolean): void {
+  const framework = master.frameworks.get(task.framework_id.value);
+  if (!framework) return;
+  framework.unreachable.delete(task.task_id.value);
+  addTask(master, framework, agent, { ...task });
+  if (wasUnreachable)
+    tell(framework, {
+      taskId: task.task_id.value,
+      agentId: agent.id,
+      state: task.state,
+      reason: 'REASON_AGENT_REREGISTERED',
+      message: 'Unreachable agent re-reregistered',
+      more: task.executor_id ? { executor_id: task.executor_id } : {},
+    });
 }
 
 /** The connection to the agent broke. Its tasks go on, but not those of frameworks that do not checkpoint. */

@@ -27,9 +27,9 @@ export function handleOperator(master: Master, request: Request, who: Principal 
   checkBody(call);
   if (call.type === 'SUBSCRIBE') {
     const stream = new RecordStream(request.response, masterEvent, contentType, {});
-    return subscribe(master, stream);
+    return subscribe(master, stream, nameOf(who));
   }
-  const given = ask(master, call) ?? order(master, call, nameOf(who));
+  const given = ask(master, call, nameOf(who)) ?? order(master, call, nameOf(who));
   if (typeof given === 'number') answer(request.response, given);
   else answerMessage(request.response, masterResponse, given, contentType);
 }
@@ -63,11 +63,11 @@ function checkBody(call: Call): void {
     throw new HttpAnswer(400, `Failed to validate master::Call: Expecting '${body}' to be present`);
 }
 
-function subscribe(master: Master, stream: RecordStream<Event>): void {
+function subscribe(master: Master, stream: RecordStream<Event>, principal: string | undefined): void {
   const interval = master.timings.heartbeatInterval;
   stream.send({
     type: 'SUBSCRIBED',
-    subscribed: { get_state: stateOf(master), heartbeat_interval_seconds: interval / 1000 },
+    subscribed: { get_state: stateOf(master, principal), heartbeat_interval_seconds: interval / 1000 },
   });
   stream.send({ type: 'HEARTBEAT' });
   const timer = setInterval(() => stream.send({ type: 'HEARTBEAT' }), interval);
@@ -81,7 +81,7 @@ function subscribe(master: Master, stream: RecordStream<Event>): void {
 }
 
 /** The answers to questions; undefined for what is no question. */
-function ask(master: Master, call: Call): Response | undefined {
+function ask(master: Master, call: Call, principal: string | undefined): Response | undefined {
   const { type } = call;
   switch (type) {
     case 'GET_HEALTH':
@@ -104,7 +104,7 @@ function ask(master: Master, call: Call): Response | undefined {
         },
       };
     case 'GET_STATE':
-      return { type, get_state: stateOf(master) };
+      return { type, get_state: stateOf(master, principal) };
     case 'GET_AGENTS':
       return { type, get_agents: agentsOf(master) };
     case 'GET_FRAMEWORKS':
@@ -112,7 +112,7 @@ function ask(master: Master, call: Call): Response | undefined {
     case 'GET_TASKS':
       return { type, get_tasks: tasksOf(master) };
     case 'GET_EXECUTORS':
-      return { type, get_executors: executorsOf(master) };
+      return { type, get_executors: executorsOf(master, principal) };
     case 'GET_ROLES':
       return { type, get_roles: { roles: rolesOf(master) } };
     // Without any there is no list at all.
@@ -174,10 +174,10 @@ function maintain(master: Master, call: Call): boolean {
   return true;
 }
 
-function stateOf(master: Master): ResponseGetState {
+function stateOf(master: Master, principal: string | undefined): ResponseGetState {
   return {
     get_tasks: tasksOf(master),
-    get_executors: executorsOf(master),
+    get_executors: executorsOf(master, principal),
     get_frameworks: frameworksOf(master),
     get_agents: agentsOf(master),
   };
@@ -202,11 +202,15 @@ const frameworksOf = (master: Master) => ({
   ),
 });
 
-const executorsOf = (master: Master) =>
+const executorsOf = (master: Master, principal: string | undefined) =>
   some(
     'executors',
     [...master.frameworks.values()].flatMap((framework) =>
-      [...framework.executors.values()].map(({ agent, info }) => ({ executor_info: info, agent_id: { value: agent } })),
+      [...framework.executors.values()]
+        .filter(({ info }) =>
+          master.authorization.mayViewExecutor(principal, info.command?.user ?? framework.info.user),
+        )
+        .map(({ agent, info }) => ({ executor_info: info, agent_id: { value: agent } })),
     ),
   );
 

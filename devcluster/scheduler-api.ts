@@ -11,7 +11,9 @@ import { answer, HttpAnswer, negotiate, readCall, RecordStream, type Request } f
 import { addFilter, dropFilters, removeOffer, rescind } from './offers.ts';
 import { answerInverseOffers } from './maintenance.ts';
 import { acknowledgeOperation } from './operate.ts';
+import { tellOperators } from './operator-events.ts';
 import { answerOne, reconcile, reconcileOperations } from './reconcile.ts';
+import { announced } from './snapshot.ts';
 import { reach, type Framework, type Master } from './state.ts';
 import { acknowledge } from './tasks.ts';
 import { callError, capabilitiesOf, frameworkError, infoError, rolesOf, wishesError } from './validate-call.ts';
@@ -165,6 +167,7 @@ function updateFramework(
   for (const offer of [...master.offers.values()])
     if (offer.framework === framework && !framework.roles.includes(offer.role)) rescind(master, offer.id);
   for (const agent of master.agents.values()) agent.link.frameworkChanged(info);
+  tellOperators(master, { type: 'FRAMEWORK_UPDATED', framework_updated: { framework: announced(framework) } });
   master.allocateSoon();
 }
 

@@ -6,7 +6,7 @@ import { add, inOldForm } from './resources.ts';
 import type { Agent, Framework, Master } from './state.ts';
 import { timeInfo } from './status.ts';
 
-export const version = '1.11.0';
+export const version = '1.12.0';
 
 const agentCapabilities = (
   [
@@ -55,6 +55,15 @@ export function describeFramework(master: Master, framework: Framework): Respons
   const offers = [...master.offers.values()].filter((offer) => offer.framework === framework);
   const offered = offers.map((offer) => offer.resources).reduce(add, []);
   return {
+    ...announced(framework),
+    ...list('offered_resources', offered.map(both)),
+    ...list('allocated_resources', add([], allocatedOf(master, framework)).map(both)),
+  };
+}
+
+/** What events tell of it: not what it has. */
+export function announced(framework: Framework): ResponseGetFrameworksFramework {
+  return {
     framework_info: framework.info,
     ...(framework.constraints ? { offer_constraints: framework.constraints } : {}),
     active: framework.stream !== undefined,
@@ -63,7 +72,5 @@ export function describeFramework(master: Master, framework: Framework): Respons
     registered_time: timeInfo(framework.registeredAt),
     reregistered_time: timeInfo(framework.reregisteredAt),
     unregistered_time: timeInfo(framework.unregisteredAt),
-    ...list('offered_resources', offered.map(both)),
-    ...list('allocated_resources', add([], allocatedOf(master, framework)).map(both)),
   };
 }

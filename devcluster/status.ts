@@ -40,10 +40,15 @@ export function tell(framework: Framework, told: Told): TaskStatus {
 export const partitionState = (framework: Framework, state: TaskState): TaskState =>
   framework.capabilities.has('PARTITION_AWARE') ? state : 'TASK_LOST';
 
-/** Changes a task in the master's books and tells the operators; the framework is told by the caller. */
-export function moveTask(master: Master, task: Task, status: TaskStatus): void {
+/** Of each state the last. */
+export function keepStatus(task: Task, status: TaskStatus): void {
   task.state = status.state;
   task.statuses = [...(task.statuses ?? []).filter((old) => old.state !== status.state), status];
+}
+
+/** Changes a task in the master's books and tells the operators; the framework is told by the caller. */
+export function moveTask(master: Master, task: Task, status: TaskStatus): void {
+  keepStatus(task, status);
   tellOperators(master, {
     type: 'TASK_UPDATED',
     task_updated: { framework_id: task.framework_id, status, state: status.state },

@@ -1,16 +1,23 @@
 /** The v0 JSON views of the master: what mesos-dns, pages and exporters read. */
+import { messageType } from '../mesos/codec.ts';
+import type { Schedule } from '../mesos/master.ts';
 import type { MasterInfo, Resource } from '../mesos/types.ts';
 import type { Task } from '../mesos/tasks.ts';
 import { nameOf, type Principal } from './authentication.ts';
-import { answer, answerJson, HttpAnswer, type Request } from './http.ts';
+import { answer, answerJson, answerMessage, HttpAnswer, type Request } from './http.ts';
 import { flags, metrics } from './facts.ts';
 import { tearDown } from './frameworks.ts';
 import { allocatedOf } from './offers.ts';
+import { maintenanceStatus } from './maintenance.ts';
 import { add, scalarOf } from './resources.ts';
 import { quotaStatus } from './quota.ts';
 import { rolesOf } from './role-views.ts';
 import { version } from './snapshot.ts';
 import type { Agent, Framework, Master } from './state.ts';
+import { weightsOf } from './weights.ts';
+
+const schedule = messageType<Schedule>('mesos.v1.maintenance.Schedule');
+const clusterStatus = messageType<ReturnType<typeof maintenanceStatus>>('mesos.v1.maintenance.ClusterStatus');
 
 /** Answered by every master, whoever leads. */
 export const openViews = ['/health', '/version', '/flags', '/metrics'];
@@ -35,6 +42,11 @@ export function handleView(
   if (path.startsWith('/frameworks')) return answerJson(response, frameworks(master));
   if (path.startsWith('/tasks')) return answerJson(response, { tasks: tasks(master) });
   if (path.startsWith('/quota')) return answerJson(response, quotaStatus(master));
+  if (path.startsWith('/weights')) return answerJson(response, weightsOf(master));
+  if (path.startsWith('/maintenance/schedule'))
+    return answerMessage(response, schedule, master.registry.schedule, 'application/json');
+  if (path.startsWith('/maintenance/status'))
+    return answerMessage(response, clusterStatus, maintenanceStatus(master), 'application/json');
   if (path.startsWith('/roles')) return answerJson(response, { roles: roles(master) });
   if (path.startsWith('/teardown')) return teardown(master, request, who);
   throw new HttpAnswer(404, '404 Not Found.');

@@ -1,8 +1,9 @@
 import type { EventSubscribed } from '../mesos/executor.ts';
 import type { Call, Event } from '../mesos/executor.ts';
 import { MesosError } from '../mesos/errors.ts';
+import { answerOf, isQuestion } from '../mesos/executor-info.ts';
 import { type Session, executorApi, openSession } from '../mesos/session.ts';
-import type { TaskStatus } from '../mesos/tasks.ts';
+import type { ExecutorInfo, TaskStatus } from '../mesos/tasks.ts';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import type { MesosEnv } from './mesos-env.ts';
@@ -32,6 +33,8 @@ export class Executor {
   readonly #options: ExecutorOptions;
   readonly #ending = new AbortController();
   #session: Session<Call, Event> | undefined;
+  /** How we were launched. */
+  #info: ExecutorInfo | undefined;
 
   constructor(options: ExecutorOptions) {
     this.#options = options;
@@ -110,6 +113,7 @@ export class Executor {
     switch (event.type) {
       case 'SUBSCRIBED': {
         const { subscribed } = event;
+        this.#info = subscribed.executor_info;
         const knowsKilling = (subscribed.framework_info.capabilities ?? []).some(
           (c) => c.type === 'TASK_KILLING_STATE',
         );
@@ -146,10 +150,20 @@ export class Executor {
         log.error({ message: event.error.message }, 'the agent reports an error; this executor cannot go on');
         return this.#shutDown();
       case 'MESSAGE':
+        return this.#answer(event.message.data);
       case 'HEARTBEAT':
       case 'UNKNOWN':
         return;
     }
+  }
+
+  /** A scheduler that took over; it asks again where the answer is lost. */
+  #answer(data: Uint8Array): void {
+    if (!this.#info || !isQuestion(data)) return;
+    const { log } = this.#options;
+    this.#session
+      ?.call({ type: 'MESSAGE', ...this.#ids(), message: { data: answerOf(this.#info) } })
+      .catch((err: unknown) => log.warn({ err }, 'could not tell the scheduler how this executor was launched'));
   }
 
   #shutDown(): void {

@@ -84,6 +84,8 @@ export class Agent {
   readonly quotas: Quotas;
   /** The place whose seats bring the executor, until they have left: until then no other place has seats. */
   starting: Place | undefined;
+  /** One of ours runs on it, and nobody has told yet how it was launched: no task can go to it. */
+  executorIsUnknown = false;
   #executor: ExecutorInfo | undefined;
   #node: Node | undefined;
   #all = Pool.of([]);

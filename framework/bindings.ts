@@ -5,6 +5,7 @@ import { Pod } from '../api/kinds/pod.ts';
 import { type Stored, splitKey } from '../api/meta.ts';
 import { isConflict, isNotFound } from '../api/status.ts';
 import type { Client } from '../client/client.ts';
+import { ClaimedVolumeWriter } from './claimed-volumes.ts';
 import type { Claims } from './claims.ts';
 import type { Task } from './tasks.ts';
 
@@ -12,17 +13,21 @@ import type { Task } from './tasks.ts';
 export class Bindings {
   readonly #client: Client;
   readonly #claims: Claims;
+  readonly #claimed: ClaimedVolumeWriter;
   readonly #signal: AbortSignal;
 
   constructor(client: Client, claims: Claims, signal: AbortSignal) {
     this.#client = client;
+    this.#claimed = new ClaimedVolumeWriter(client, signal);
     this.#claims = claims;
     this.#signal = signal;
   }
 
-  /** The task has started: its volumes stand, and the pod is bound. Answers why it cannot be; undefined when it is. */
+  /** The task has started: its volumes stand, and are its own, and the pod is bound. Answers why it cannot be; undefined when it is. */
   async create(task: Task): Promise<string | undefined> {
     const { namespace, name } = splitKey(task.key);
+    const taken = await this.#claimed.write(namespace, task.volumes ?? {});
+    if (taken !== undefined) return taken;
     await this.#claims.provide(task.want.volumes, task.node, this.#signal);
     const binding = {
       apiVersion: 'v1',

@@ -65,6 +65,14 @@ export class Calls {
     };
   }
 
+  message(agentId: string, executorId: string, data: Uint8Array): Call {
+    return {
+      type: 'MESSAGE',
+      ...this.#framework,
+      message: { agent_id: { value: agentId }, executor_id: { value: executorId }, data },
+    };
+  }
+
   kill({ id, agentId }: Named): Call {
     return {
       type: 'KILL',

@@ -4,13 +4,14 @@ import type { Node } from '../api/kinds/node.ts';
 import { type Stored, keyOf } from '../api/meta.ts';
 import type { Change, Informer } from '../client/informer.ts';
 import type { MesosError } from '../mesos/errors.ts';
+import { infoIn } from '../mesos/executor-info.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { QuotaConfig, Schedule } from '../mesos/master.ts';
-import type { Call, Event, EventSubscribed } from '../mesos/scheduler.ts';
+import type { Call, Event, EventMessage, EventSubscribed } from '../mesos/scheduler.ts';
 import { type Session, schedulerApi } from '../mesos/session.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { FrameworkInfo, Role } from '../mesos/types.ts';
-import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
+import type { ClaimedVolumes, Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
 import type { Agent } from './agents.ts';
 import { EffectRunner, type EffectRunnerParts } from './effect-runner.ts';
 import { goneWith } from './fates.ts';
@@ -64,8 +65,8 @@ export class Framework implements Cluster {
     this.#runner.run(this.#parts.state.want(pods, this.#parts.now()));
   }
 
-  reserve(pod: Pod, node: string): Seat | undefined {
-    const seat = this.#parts.state.reserve(pod, node);
+  reserve(pod: Pod, node: string, volumes?: ClaimedVolumes): Seat | undefined {
+    const seat = this.#parts.state.reserve(pod, node, volumes);
     if (seat) this.#runner.launchSoon();
     return seat;
   }
@@ -151,6 +152,8 @@ export class Framework implements Cluster {
         return state.machines.inverseRescinded(event.rescind_inverse_offer.inverse_offer_id.value);
       case 'UPDATE':
         return this.#update(event.update.status);
+      case 'MESSAGE':
+        return this.#told(event.message);
       case 'FAILURE':
         return this.#failure(event.failure.agent_id?.value, event.failure.executor_id !== undefined);
       case 'ERROR':
@@ -197,6 +200,17 @@ export class Framework implements Cluster {
     this.#runner.run(state.updated(status, now()));
     const gone = goneAgentOf(status);
     if (gone) inventory.removed(gone);
+  }
+
+  /** An executor says how it was launched. */
+  #told({ agent_id, data }: EventMessage): void {
+    const { state, log } = this.#parts;
+    try {
+      state.executors.runs(agent_id.value, infoIn(data), state.frameworkId);
+    } catch (err) {
+      return log.warn({ err, agent: agent_id.value }, 'an executor sent what is no ExecutorInfo');
+    }
+    this.#looksAgain([state.agent(agent_id.value)?.name ?? '']);
   }
 
   #failure(agentId: string | undefined, executorOnly: boolean): void {

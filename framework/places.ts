@@ -160,8 +160,12 @@ export class Place implements NodeView {
     return this.offers.size === 0 || this.#awaitsExecutor() ? noOffer : undefined;
   }
 
-  /** The executor comes with seats of another role: a task that was there before it would have to bring it, too. */
+  /**
+   * The executor comes with seats of another role: a task that was there before it would have to bring it, too. Or it is there,
+   * and a task would have to name it as it is.
+   */
   #awaitsExecutor(): boolean {
+    if (this.agent.executorIsUnknown) return true;
     return this.agent.starting !== undefined && this.agent.starting !== this;
   }
 

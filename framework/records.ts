@@ -10,7 +10,7 @@ import type { KnownTask } from './tasks.ts';
  * A record of an older km says nothing of ports, since its pods have none of those, and names the agent that all its tasks
  * are on beside them.
  */
-type Recorded = Pick<KnownTask, 'id' | 'key' | 'uid' | 'rebound'> &
+type Recorded = Pick<KnownTask, 'id' | 'key' | 'uid' | 'rebound' | 'volumes'> &
   Partial<Pick<KnownTask, 'anyPorts' | 'agentId' | 'node'>>;
 
 interface ConfigMap extends KubeObject {
@@ -73,8 +73,8 @@ export class Records {
   /** One record of all these launches. */
   async write(record: string, launches: readonly Launch[]): Promise<void> {
     const known = launches.flatMap(({ agent, tasks }) =>
-      tasks.map(({ id, key, uid, rebound, anyPorts }): Recorded => {
-        return { id, key, uid, rebound, anyPorts, agentId: agent.facts.id, node: agent.name };
+      tasks.map(({ id, key, uid, rebound, anyPorts, volumes }): Recorded => {
+        return { id, key, uid, rebound, anyPorts, volumes, agentId: agent.facts.id, node: agent.name };
       }),
     );
     await this.#client.create(ConfigMap, {

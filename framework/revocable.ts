@@ -2,7 +2,7 @@ import type { Pod } from '../api/kinds/pod.ts';
 import { mayBeRevoked } from '../api/revocable.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { Resource } from '../mesos/types.ts';
-import type { Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
+import type { ClaimedVolumes, Cluster, Needs, NodeView, Seat } from '../scheduler/index.ts';
 
 /**
  * Beside its usual node an agent is one of the class `revocable`, with an executor of its own: its cores are those that
@@ -53,8 +53,8 @@ export class Classes implements Cluster {
     this.#revocable.want(pods.filter(mayBeRevoked));
   }
 
-  reserve(pod: Pod, node: string): Seat | undefined {
-    return this.#of(pod).reserve(pod, node);
+  reserve(pod: Pod, node: string, volumes?: ClaimedVolumes): Seat | undefined {
+    return this.#of(pod).reserve(pod, node, volumes);
   }
 
   release(pod: Pod): void {

@@ -20,6 +20,10 @@ export interface SeatsOptions {
   roleOf: (pod: Pod) => string;
 }
 
+export interface SeatTerms extends Pick<KnownTask, 'rebound' | 'volumes'> {
+  frameworkId: string;
+}
+
 /** What a pod takes of what its agent offers: resources, volumes, and an executor where none is there; or took before a restart. */
 export class Seats {
   readonly #options: SeatsOptions;
@@ -39,13 +43,13 @@ export class Seats {
   }
 
   /** A reserved task; undefined when what is in hand of the agent does not carry it. */
-  take(pod: Pod, agent: Agent, rebound: boolean, frameworkId: string): Task | undefined {
+  take(pod: Pod, agent: Agent, { rebound, volumes, frameworkId }: SeatTerms): Task | undefined {
     const id = this.#tasks.nextId(pod);
-    const volumes = this.#options.volumes.wantedBy(pod, id);
-    if (volumes.some((volume) => this.#isHeld(volume))) return undefined;
+    const ofMesos = this.#options.volumes.wantedBy(pod, id);
+    if (ofMesos.some((volume) => this.#isHeld(volume))) return undefined;
     const needs = agent.advertised.restOf(pod, this.#options.needs(pod), agent.pods.values());
     if (!needs) return undefined;
-    const want = wantOf(needs, hostPortsOf(pod), volumes);
+    const want = wantOf(needs, hostPortsOf(pod), ofMesos);
     const role = this.#options.roleOf(pod);
     const place = agent.place(role);
     const { taken, executor } = place.take(want) ?? {};
@@ -66,6 +70,7 @@ export class Seats {
         pod,
         rebound,
         anyPorts: taken.anyPorts,
+        volumes,
       },
       { want, ...taken, role, carriesExecutor: executor !== undefined },
     );

@@ -5,11 +5,10 @@ import type { Call } from '../mesos/scheduler.ts';
 import type { TaskStatus } from '../mesos/tasks.ts';
 import type { Offer } from '../mesos/offers.ts';
 import type { Role } from '../mesos/types.ts';
-import { NotLaunched, type Seat } from '../scheduler/index.ts';
+import type { ClaimedVolumes, Seat } from '../scheduler/index.ts';
 import { type Agent, type AgentFacts, factsOf } from './agents.ts';
 import { Calls } from './calls.ts';
 import { type Effect, type Launch, send } from './effects.ts';
-import { whyNot } from './fates.ts';
 import { Homeless } from './homeless.ts';
 import { rejectionOf, type Rejection } from './rejection.ts';
 import { Executors } from './executors.ts';
@@ -22,13 +21,12 @@ import { Offers, type OffersOptions } from './offers.ts';
 import { Place } from './places.ts';
 import { Quotas } from './quotas.ts';
 import { isForRole, wantOf } from './resources.ts';
-import { Repeats } from './repeats.ts';
 import { sift } from './revocable.ts';
 import { Roster } from './roster.ts';
 import { Seats, type SeatsOptions } from './seats.ts';
-import { type Task, TaskTable, isSent, isStarted, isTerminalState } from './tasks.ts';
+import { TaskLife } from './task-life.ts';
+import { type Task, TaskTable, isSent } from './tasks.ts';
 import { makerOf } from './volumes.ts';
-import { isWhereabouts } from './whereabouts.ts';
 
 export interface StateOptions extends OffersOptions, SeatsOptions, LaunchesOptions {
   /** Milliseconds before a machine is away that its node gets no more pods. */
@@ -58,17 +56,15 @@ export class State {
   readonly #roster: Roster;
   readonly #offers: Offers;
   readonly #launches: Launches;
+  readonly #life: TaskLife;
   readonly #homeless = new Homeless();
   readonly #reconciliation = new Reconciliation();
-  readonly #repeats = new Repeats();
   readonly #options: StateOptions;
-  readonly #log: Logger;
   #calls = new Calls('');
   #waiting: readonly Pod[] = [];
 
   constructor(options: StateOptions, log: Logger) {
     this.#options = options;
-    this.#log = log;
     const { cpus, mem } = options.executor;
     const scalars = new Map([['cpus', cpus] as const, ['mem', mem] as const].filter(([, n]) => n > 0));
     this.#roster = new Roster({
@@ -84,6 +80,14 @@ export class State {
     const isOwned = (id: string) => volumes.has(id) || this.tasks.get(makerOf(cluster, id) ?? '') !== undefined;
     this.#offers = new Offers(options, this.#roster, isOwned, log);
     this.#launches = new Launches(options, this.#roster, this.#offers, this.tasks);
+    this.#life = new TaskLife({
+      tasks: this.tasks,
+      roster: this.#roster,
+      homeless: this.#homeless,
+      reconciliation: this.#reconciliation,
+      calls: () => this.#calls,
+      log,
+    });
     this.machines = new Machines(this.#roster);
     this.executors = new Executors(options.executor, this.#roster, this.tasks);
   }
@@ -132,7 +136,7 @@ export class State {
     this.#calls = new Calls(frameworkId);
     this.executors.keepOf(frameworkId);
     this.#offers.subscribed(this.#calls, masterVersion);
-    this.#repeats.clear();
+    this.#life.subscribed();
     return this.#reconcile(this.#reconciliation.start([...this.tasks.all()].filter(isSent), now));
   }
 
@@ -149,7 +153,7 @@ export class State {
       agent.inverseOffers.clear();
       return agent
         .takeReserved()
-        .flatMap((task) => this.#giveUp(task, 'the connection to the Mesos master was lost', now));
+        .flatMap((task) => this.#life.giveUp(task, 'the connection to the Mesos master was lost', now));
     });
   }
 
@@ -162,9 +166,10 @@ export class State {
       const agent = this.learnAgent(factsOf(offer));
       agent.reachable = true;
       this.machines.offered(agent, offer.unavailability, now);
-      this.executors.offered(agent, offer);
+      this.executors.offered(agent, offer, now);
       effects.push(...this.#offers.came(offer, agent, now));
     }
+    effects.push(...send(...this.executors.ask(this.#calls, now)));
     this.#house(now);
     return effects;
   }
@@ -177,7 +182,7 @@ export class State {
 
   rescinded(offerId: string, now: number): Effect[] {
     const tasks = this.#offers.withdrawn(offerId);
-    return tasks.flatMap((task) => this.#giveUp(task, 'the Mesos master withdrew the offer', now));
+    return tasks.flatMap((task) => this.#life.giveUp(task, 'the Mesos master withdrew the offer', now));
   }
 
   /** Mesos may have the machine of the node. A drain ends on the agent only when our executor has gone, too. */
@@ -214,7 +219,7 @@ export class State {
     const agent = this.#roster.agent(agentId);
     if (!agent) return [];
     this.#offers.void(agent);
-    const effects = agent.takeReserved().flatMap((task) => this.#giveUp(task, 'its Mesos agent is gone', now));
+    const effects = agent.takeReserved().flatMap((task) => this.#life.giveUp(task, 'its Mesos agent is gone', now));
     this.#roster.remove(agent);
     return effects;
   }
@@ -232,9 +237,9 @@ export class State {
     return this.#ask(now);
   }
 
-  reserve(pod: Pod, node: string): Seat | undefined {
+  reserve(pod: Pod, node: string, volumes?: ClaimedVolumes): Seat | undefined {
     const agent = this.#roster.ofNode(node);
-    const task = agent && !this.tasks.ofPod(pod.metadata.uid!) ? this.#seat(pod, agent, false) : undefined;
+    const task = agent && !this.tasks.ofPod(pod.metadata.uid!) ? this.#seat(pod, agent, false, volumes) : undefined;
     return task && seatFor(task);
   }
 
@@ -264,7 +269,7 @@ export class State {
     if (!task) return [];
     task.cancelled = true;
     if (task.stage === 'reserved') return this.#unseat(task, 'the pod was deleted', now);
-    return isSent(task) ? [this.#kill(Object.assign(task, { askedAt: now }))] : [];
+    return isSent(task) ? [this.#life.kill(Object.assign(task, { askedAt: now }))] : [];
   }
 
   /** The pod has ended by itself: it wants no further task; the one it has is about to end too. */
@@ -282,7 +287,7 @@ export class State {
   /** The record is written: now the ACCEPT, or a DECLINE if meanwhile nobody is left to launch. */
   recorded({ role, agent, offerIds, tasks }: Launch, now: number): Effect[] {
     const cancelled = tasks.filter((task) => task.cancelled);
-    const effects = cancelled.flatMap((task) => this.#giveUp(task, 'the pod was deleted', now));
+    const effects = cancelled.flatMap((task) => this.#life.giveUp(task, 'the pod was deleted', now));
     const leaving = tasks.filter((task) => !task.cancelled);
     if (tasks.some((task) => task.carriesExecutor)) agent.starting = undefined;
     agent.refresh();
@@ -299,7 +304,7 @@ export class State {
   /** The record could not be written: nothing was sent. */
   notRecorded({ role, agent, offerIds, tasks }: Launch, why: string, now: number): Effect[] {
     if (tasks.some((task) => task.carriesExecutor)) agent.executor = undefined;
-    const effects = tasks.flatMap((task) => this.#giveUp(task, why, now));
+    const effects = tasks.flatMap((task) => this.#life.giveUp(task, why, now));
     return [...effects, ...send(this.#calls.decline(offerIds, 0)), ...this.#left(role, now)];
   }
 
@@ -309,47 +314,23 @@ export class State {
   }
 
   bound(task: Task, now: number): Effect[] {
-    task.stage = 'bound';
-    task.seat.resolve();
-    if (task.rebound) this.#homeless.housed(task.uid, now);
-    return [...(task.cancelled ? [this.#kill(task)] : []), ...this.#settled(task)];
+    return this.#life.bound(task, now);
   }
 
-  /** The pod is gone or belongs elsewhere: the task has nothing to carry. */
+  /** The task has nothing to carry. */
   bindFailed(task: Task, why: string): Effect[] {
-    task.cancelled = true;
-    task.seat.reject(new NotLaunched(why));
-    return [this.#kill(task), ...this.#settled(task)];
+    return this.#life.bindFailed(task, why);
   }
 
   // --- what Mesos says ----------------------------------------------------------------------------------------------
 
   updated(status: TaskStatus, now: number): Effect[] {
-    if (this.#repeats.isOne(status, now)) return [];
-    return [...this.#reconcile(this.#reconciliation.answered(status.task_id.value)), ...this.#told(status, now)];
-  }
-
-  #told(status: TaskStatus, now: number): Effect[] {
-    const ack = this.#calls.acknowledge(status);
-    const acked = send(ack);
-    const task = this.tasks.get(status.task_id.value);
-    if (isWhereabouts(status.task_id.value)) return acked;
-    if (!task) return [...this.#killUnknown(status), ...acked];
-    if (isTerminalState(status.state)) return this.#over(task, status, ack, now);
-    if (status.state === 'TASK_UNREACHABLE') return [...this.#outOfReach(task, now), ...acked];
-    if (isStarted(status.state)) this.#roster.agent(task.agentId)?.found();
-    // It may never have got the last KILL: its agent was cut off, or not back at a new master.
-    if (task.cancelled) return [this.#kill(Object.assign(task, { askedAt: now })), ...acked];
-    if (!isStarted(status.state)) return acked;
-    if (task.stage !== 'launching') return acked;
-    task.stage = 'binding';
-    this.#repeats.hold(status);
-    return [{ do: 'bind', task, ack }];
+    return this.#life.updated(status, now);
   }
 
   /** What waited for something to be written down is acknowledged now. */
   acknowledged(ack: Call | undefined): void {
-    if (ack?.type === 'ACKNOWLEDGE') this.#repeats.release(ack.acknowledge);
+    this.#life.acknowledged(ack);
   }
 
   /** Time passes: idle offers go back, silent launches are asked about, homeless pods try again. */
@@ -360,6 +341,7 @@ export class State {
     return [
       ...this.#ask(now),
       ...this.#offers.returnUnused(now),
+      ...send(...this.executors.ask(this.#calls, now)),
       ...this.#reconcile([...this.#reconciliation.due(now), ...batches(silent)]),
     ];
   }
@@ -376,66 +358,17 @@ export class State {
 
   // --- inside -------------------------------------------------------------------------------------------------------
 
-  #seat(pod: Pod, agent: Agent, rebound: boolean): Task | undefined {
+  #seat(pod: Pod, agent: Agent, rebound: boolean, volumes?: ClaimedVolumes): Task | undefined {
     // Its executor would be of a framework that is no more.
     if (this.frameworkId === '') return undefined;
-    const task = this.seats.take(pod, agent, rebound, this.frameworkId);
+    const task = this.seats.take(pod, agent, { rebound, volumes, frameworkId: this.frameworkId });
     if (task) this.#offers.used(task.role);
     return task;
   }
 
   #unseat(task: Task, why: string, now: number): Effect[] {
     this.#roster.agent(task.agentId)?.giveBack(task);
-    return this.#giveUp(task, why, now);
-  }
-
-  /** Nothing runs for this seat: a pod that is not bound may be placed anew, one that is wants another seat here. */
-  #giveUp(task: Task, why: string, now: number): Effect[] {
-    this.#forget(task);
-    task.seat.reject(new NotLaunched(why));
-    if (task.rebound && task.pod && !task.cancelled) {
-      this.#homeless.housed(task.uid, now);
-      this.#homeless.add(task.pod, now);
-    }
-    return this.#settled(task);
-  }
-
-  #forget(task: Task): void {
-    this.tasks.delete(task);
-    this.#reconciliation.answered(task.id);
-    if (!task.rebound && task.stage !== 'bound') this.#roster.agent(task.agentId)?.removePod(task.uid);
-  }
-
-  /** What is not bound has started nothing: it goes elsewhere, and the task is killed if it ever comes back. */
-  #outOfReach(task: Task, now: number): Effect[] {
-    if (task.stage !== 'launching' || task.rebound) return [];
-    return this.#giveUp(task, 'its Mesos agent cannot be reached', now);
-  }
-
-  #settled(task: Task): Effect[] {
-    const record = this.tasks.settled(task);
-    return record === undefined ? [] : [{ do: 'erase', record }];
-  }
-
-  #over(task: Task, status: TaskStatus, ack: Call | undefined, now: number): Effect[] {
-    if (task.stage === 'bound' || task.stage === 'binding') {
-      this.#forget(task);
-      task.seat.resolve();
-      // A bound task is cancelled when its pod has gone: nobody need look for it.
-      const isGone = task.stage === 'bound' && task.cancelled;
-      if (isGone) return [...this.#settled(task), ...send(ack)];
-      this.#repeats.hold(status);
-      return [...this.#settled(task), { do: 'ended', task, status, ack }];
-    }
-    const why = whyNot(status);
-    this.#log.info({ task: task.id, pod: task.key, why }, 'launch did not happen');
-    return [...this.#giveUp(task, why, now), ...send(ack)];
-  }
-
-  #killUnknown({ task_id, agent_id, state }: TaskStatus): Effect[] {
-    if (isTerminalState(state) || state === 'TASK_UNREACHABLE') return [];
-    this.#log.info({ task: task_id.value, state }, 'killing a task that carries no pod of ours');
-    return [this.#kill({ id: task_id.value, agentId: agent_id?.value ?? '' })];
+    return this.#life.giveUp(task, why, now);
   }
 
   /** Seats for bound pods without a task, where their agent has room now. */
@@ -453,13 +386,9 @@ export class State {
     return this.#offers.ask([...this.#waiting, ...this.#homeless.asking()], now);
   }
 
-  #kill(task: Named): Effect {
-    return { do: 'call', call: this.#calls.kill(task) };
-  }
-
   #reconcile(questions: readonly (readonly Named[])[]): Effect[] {
     return send(...questions.map((tasks) => this.#calls.reconcile(tasks)));
   }
 }
 
-const seatFor = ({ node, seat }: Task): Seat => ({ node, launched: seat.promise });
+const seatFor = ({ node, seat, volumes }: Task): Seat => ({ node, volumes, launched: seat.promise });

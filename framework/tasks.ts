@@ -1,6 +1,7 @@
 import { annotations } from '../api/kinds/names.ts';
 import type { Pod } from '../api/kinds/pod.ts';
 import type { TaskState } from '../mesos/tasks.ts';
+import type { ClaimedVolumes } from '../scheduler/index.ts';
 import type { Taken, Want } from './resources.ts';
 
 /**
@@ -28,6 +29,8 @@ export interface KnownTask {
   rebound: boolean;
   /** Of the host, for ports of the pod that may have any. */
   anyPorts: readonly number[];
+  /** Which are to be its claims' before it is bound. */
+  volumes?: ClaimedVolumes | undefined;
 }
 
 export interface Task extends KnownTask, Taken {

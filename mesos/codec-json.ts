@@ -97,27 +97,27 @@ function unexpected(field: Field, json: Json): Error {
   return new Error(`Not expecting a JSON ${what} for field '${field.name}'`);
 }
 
-/** The text of a message that has all its required fields. */
-export function toJson(shape: Shape, value: Message): string {
+/** The text of a message that has all its required fields; `filled` with those that have a default and are not set. */
+export function toJson(shape: Shape, value: Message, filled = false): string {
   let out = '';
   for (const field of shape.fields) {
-    const inner = value[field.name];
+    const inner = value[field.name] ?? (filled ? field.fallback : undefined);
     if (inner == null || (field.repeated && (inner as unknown[]).length === 0)) continue;
     out += `${out === '' ? '' : ','}"${field.name}":`;
-    if (field.repeated) out += `[${(inner as unknown[]).map((item) => writeOne(field, item)).join(',')}]`;
+    if (field.repeated) out += `[${(inner as unknown[]).map((item) => writeOne(field, item, filled)).join(',')}]`;
     else if (field.map)
       out += `{${Object.entries(inner)
-        .map(([key, item]) => `${JSON.stringify(key)}:${writeOne(field, item)}`)
+        .map(([key, item]) => `${JSON.stringify(key)}:${writeOne(field, item, filled)}`)
         .join(',')}}`;
-    else out += writeOne(field, inner);
+    else out += writeOne(field, inner, filled);
   }
   return `{${out}}`;
 }
 
-function writeOne(field: Field, value: unknown): string {
+function writeOne(field: Field, value: unknown, filled: boolean): string {
   switch (field.kind) {
     case 'message':
-      return toJson(field.shape!, value as Message);
+      return toJson(field.shape!, value as Message, filled);
     case 'bytes':
       return `"${Buffer.from(value as Uint8Array).toString('base64')}"`;
     case 'int64':

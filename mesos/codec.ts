@@ -34,8 +34,11 @@ export class DecodeError extends Error {
 export interface MessageType<T> {
   /** `mesos.v1.scheduler.Call` */
   readonly name: string;
-  /** Throws an Error that names the field when a required one is missing or a value does not fit. */
-  encode(value: T, contentType: ContentType): Buffer;
+  /**
+   * Throws an Error that names the field when a required one is missing or a value does not fit. `filled`: fields that are not
+   * set and have a default are written, too, in JSON: so do masters and agents.
+   */
+  encode(value: T, contentType: ContentType, filled?: boolean): Buffer;
   /** Throws DecodeError. */
   decode(bytes: Uint8Array, contentType: ContentType): T;
 }
@@ -44,11 +47,11 @@ export interface MessageType<T> {
 export function messageType<T extends object>(name: string): MessageType<T> {
   return {
     name,
-    encode(value, contentType) {
+    encode(value, contentType, filled) {
       const shape = shapeOf(name);
       check(shape, value as Record<string, unknown>, name);
       return contentType === 'application/json'
-        ? Buffer.from(toJson(shape, value as Record<string, unknown>))
+        ? Buffer.from(toJson(shape, value as Record<string, unknown>, filled))
         : toProtobuf(shape, value as Record<string, unknown>);
     },
     decode(bytes, contentType) {

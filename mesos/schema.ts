@@ -18,6 +18,8 @@ export interface Field {
   readonly shape: Shape | undefined;
   readonly numbers: ReadonlyMap<string, number>;
   readonly names: ReadonlyMap<number, string>;
+  /** What it counts as when it is not set; undefined where Mesos does not write that. */
+  readonly fallback: unknown;
 }
 
 type Message = Readonly<Record<string, unknown>>;
@@ -88,6 +90,7 @@ function field(from: protobuf.Field): Field {
     shape: type instanceof protobuf.Type ? shape(type) : undefined,
     numbers: new Map(values),
     names: new Map(values.map(([name, n]) => [n, name])),
+    fallback: from.options?.['deprecated'] ? undefined : from.options?.['default'],
   };
 }
 

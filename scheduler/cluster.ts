@@ -19,9 +19,10 @@ export interface Cluster {
   want(pods: readonly Pod[]): void;
   /**
    * Takes a pod's resources from a node in memory, so that the next decision sees them gone.
-   * Answers undefined when they are not there any more.
+   * Answers undefined when they are not there any more. Before the pod is bound, the volumes say that they are its claims'; where
+   * one has become another's, the seat is given back.
    */
-  reserve(pod: Pod, node: string): Seat | undefined;
+  reserve(pod: Pod, node: string, volumes?: ClaimedVolumes): Seat | undefined;
   /** Gives a place back in the same uninterrupted step in which it was reserved. */
   release(pod: Pod): void;
   /** Calls back whenever a waiting pod might fit now: an offer, a node, a task gone. */
@@ -41,9 +42,13 @@ export interface Need {
 /** Among needs and what is free: ports of the host of any number. One that a pod has or asks for by number is not among its needs. */
 export const portCount = 'ports';
 
+/** What claims of a pod that wait for their first consumer will be bound to: name of the claim → name of the volume. */
+export type ClaimedVolumes = Readonly<Record<string, string>>;
+
 /** A reserved place. It is launched together with the other seats of its node; the outcome comes back once. */
 export interface Seat {
   node: string;
+  volumes?: ClaimedVolumes | undefined;
   /** Resolves when the pod is bound; rejects with NotLaunched when the seat was given back and the pod may be tried again. */
   launched: Promise<void>;
 }

@@ -17,6 +17,7 @@ import { notFound } from '../api/status.ts';
 import type { Logger } from '../lib/log.ts';
 import { type Values, number, text } from '../lib/options.ts';
 import type { Page } from '../client/door.ts';
+import { AssumedVolumes } from './assumed-volumes.ts';
 import type { Cluster } from './cluster.ts';
 import { type Profile, readConfiguration } from './configuration.ts';
 import { everyNode } from './decide.ts';
@@ -26,6 +27,7 @@ import { followWorld, worldOf } from './world.ts';
 import { Scheduler } from './scheduler.ts';
 
 export {
+  type ClaimedVolumes,
   type Cluster,
   type Need,
   type Needs,
@@ -87,12 +89,15 @@ export async function start(
   const usual: Profile = { schedulerName, plugins: defaultProfile, percentageOfNodesToScore, preempts: true };
   const profiles = config === '' ? [usual] : await readConfiguration(config);
   for (const warning of profiles.flatMap(({ warnings = [] }) => warnings)) own.warn({ config }, warning);
+  const world = worldOf(informers);
+  const volumes = new AssumedVolumes(world.storage);
   const placing = new Scheduler({
     client,
     cluster,
     pods: informers.of(Pod),
     events: new EventRecorder(client, profiles[0]?.schedulerName ?? schedulerName, own),
-    world: worldOf(informers),
+    world: { ...world, storage: volumes.storage },
+    volumes,
     profiles: new Map(profiles.map((profile) => [profile.schedulerName, profile])),
     log: own,
     figures,

@@ -6,7 +6,9 @@ import type { Client } from '../client/client.ts';
 import type { EventRecorder } from '../client/events.ts';
 import type { Informer } from '../client/informer.ts';
 import type { Logger } from '../lib/log.ts';
-import { type Cluster, NotLaunched, type Seat } from './cluster.ts';
+import { claimNames } from '../api/volume-claims.ts';
+import type { AssumedVolumes } from './assumed-volumes.ts';
+import { type Cluster, type NodeView, NotLaunched, type Seat } from './cluster.ts';
 import { type Decision, type Search, decide, explain } from './decide.ts';
 import type { Profile } from './configuration.ts';
 import { Evictor } from './evictor.ts';
@@ -17,6 +19,7 @@ import { Nominations } from './nominations.ts';
 import type { Ask, Weighted, World } from './plugin.ts';
 import { preempt } from './preemption.ts';
 import { awaitsOffers } from './plugins/resources-fit.ts';
+import { volumeBinding, volumesOn } from './plugins/volume-binding.ts';
 import { type QueuePart, SchedulingQueue } from './queue.ts';
 import { filtersOf, refusal } from './verdicts.ts';
 
@@ -30,6 +33,8 @@ export interface SchedulerParts {
   /** By schedulerName: only pods that name one of them are ours. */
   profiles: ReadonlyMap<string, Profile>;
   world: World;
+  /** Those of `world`. */
+  volumes: AssumedVolumes;
   log: Logger;
   figures: Figures;
   random: () => number;
@@ -76,6 +81,7 @@ export class Scheduler {
       if (type !== 'deleted') return this.#see(object);
       this.#gated.delete(object.metadata.uid);
       this.#groups.forget(object);
+      this.#parts.volumes.forget(object);
       this.#forget(object);
     });
     this.#parts.cluster.onChange(() => {
@@ -134,7 +140,10 @@ export class Scheduler {
     if (this.#seats.has(pod.metadata.uid)) return;
     this.#nominations.see(pod);
     const seat = this.#parts.cluster.seatOf(pod);
-    if (seat) return this.#follow(pod, seat);
+    if (seat) {
+      this.#parts.volumes.assume(pod, seat.volumes ?? {});
+      return this.#follow(pod, seat);
+    }
     this.#queue.put(pod);
     this.#soon();
   }
@@ -228,7 +237,7 @@ export class Scheduler {
       const tried = this.#preempt(pod);
       return this.#explain(pod, tried === undefined ? why : `${why} preemption: ${tried}`);
     }
-    const seat = this.#parts.cluster.reserve(pod, decision.node.name);
+    const seat = this.#reserve(pod, decision.node);
     if (seat) this.#follow(pod, seat);
     else this.#queue.retry(pod, this.#parts.now());
   }
@@ -243,9 +252,24 @@ export class Scheduler {
     return waits && since < patience ? undefined : explain(refusals, nodes.length);
   }
 
+  /** With the volumes that its claims will have there, which are nobody else's from now on. */
+  #reserve(pod: StoredPod, { name, node }: NodeView): Seat | undefined {
+    const { cluster, volumes } = this.#parts;
+    const binds = this.#profileOf(pod)!.plugins.some(({ plugin }) => plugin === volumeBinding);
+    const chosen = binds && claimNames(pod).length > 0 ? volumesOn(node, this.#ask(pod)) : undefined;
+    const seat = cluster.reserve(pod, name, chosen);
+    if (seat && chosen) volumes.assume(pod, chosen);
+    return seat;
+  }
+
+  #release(pod: StoredPod): void {
+    this.#parts.cluster.release(pod);
+    this.#parts.volumes.forget(pod);
+  }
+
   /** As many of the group as must be, or none: places are taken one after the other, and given back when they do not suffice. */
   #placeTogether(group: string): void {
-    const { cluster, now } = this.#parts;
+    const { now } = this.#parts;
     const members = this.#groups.members(group);
     const waiting = members.filter((pod) => this.#queue.has(keyOf(pod)));
     const atLeast = this.#groups.atLeast(group);
@@ -263,14 +287,14 @@ export class Scheduler {
       const decision = this.#decide(pod);
       if ('refusals' in decision) refused.set(pod, decision.refusals);
       else {
-        const seat = cluster.reserve(pod, decision.node.name);
+        const seat = this.#reserve(pod, decision.node);
         if (seat) seats.set(pod, seat);
       }
     }
     const placed = members.length - waiting.length + seats.size;
     const suffices = placed >= atLeast;
     if (suffices) for (const [pod, seat] of seats) this.#follow(pod, seat);
-    else for (const pod of seats.keys()) cluster.release(pod);
+    else for (const pod of seats.keys()) this.#release(pod);
     const short = suffices ? '' : ` ${shortOf(group, placed, atLeast, 'find a place')}.`;
     const [first = new Map<string, number>()] = refused.values();
     for (const pod of waiting.filter((one) => !suffices || !seats.has(one))) {
@@ -313,6 +337,7 @@ export class Scheduler {
       },
       (err: unknown) => {
         settled();
+        this.#parts.volumes.forget(pod);
         const current = pods.get(keyOf(pod));
         if (!current || current.metadata.uid !== pod.metadata.uid || !this.#waits(current)) return;
         if (!(err instanceof NotLaunched)) log.error({ err, pod: keyOf(pod) }, 'launch failed');

@@ -17,7 +17,7 @@ import type { Storage, World } from './plugin.ts';
 import { selects } from './pod-selection.ts';
 
 /** What policies look up beside pods and nodes, from the informers' copies. */
-export function worldOf(informers: Informers): World {
+export function worldOf(informers: Informers): World & { storage: Storage } {
   const namespaces = informers.of(Namespace);
   const services = informers.of(Service);
   const budgets = informers.of(PodDisruptionBudget);

@@ -1,13 +1,15 @@
 import type { CSIStorageCapacity } from '../../api/kinds/csi-storage-capacity.ts';
 import type { Node } from '../../api/kinds/node.ts';
+import type { PersistentVolume } from '../../api/kinds/persistent-volume.ts';
 import type { PersistentVolumeClaim } from '../../api/kinds/persistent-volume-claim.ts';
 import type { StorageClass } from '../../api/kinds/storage-class.ts';
 import { compareQuantities } from '../../api/quantity.ts';
 import { matchesLabelSelector } from '../../api/selector.ts';
+import type { ClaimedVolumes } from '../cluster.ts';
 import type { Ask, Plugin, Storage } from '../plugin.ts';
 import { namespaceOf } from '../pod-selection.ts';
 import { promised, reaches, volumeFor } from './promised-volumes.ts';
-import { claimNames } from './volumes.ts';
+import { claimNames, claimsOf } from './volumes.ts';
 
 const conflict = 'node(s) had volume node affinity conflict';
 const none = "node(s) didn't find available persistent volumes to bind";
@@ -40,10 +42,22 @@ export const volumeBinding: Plugin = {
     if (waiting.some((claim) => classOf(claim, storage)?.volumeBindingMode !== 'WaitForFirstConsumer'))
       return () => 'pod has unbound immediate PersistentVolumeClaims';
     const bound = claims.filter(isBound);
-    const placeable = waiting.length > 0 ? binder(ask, storage, waiting) : () => undefined;
-    return ({ node }) => boundReason(bound, storage, node) ?? placeable(node);
+    const choose = waiting.length > 0 ? chooser(ask, storage, waiting) : undefined;
+    return ({ node }) => boundReason(bound, storage, node) ?? reasonOf(choose?.(node));
   },
 };
+
+/** What the pod's claims that wait for their first consumer will be bound to on a node that the policy lets it have. */
+export function volumesOn(node: Node, ask: Ask): ClaimedVolumes {
+  const storage = ask.world?.storage;
+  const claims = storage ? claimsOf(ask.pod, storage).filter((claim) => claim !== undefined) : [];
+  const waiting = claims.filter(({ spec }) => !spec.volumeName);
+  const chosen = storage && waiting.length > 0 ? chooser(ask, storage, waiting)(node) : {};
+  return typeof chosen === 'string' ? {} : chosen;
+}
+
+const reasonOf = (chosen: ClaimedVolumes | string | undefined): string | undefined =>
+  typeof chosen === 'string' ? chosen : undefined;
 
 const classOf = ({ spec }: PersistentVolumeClaim, storage: Storage): StorageClass | undefined =>
   spec.storageClassName ? storage.storageClass(spec.storageClassName) : undefined;
@@ -57,27 +71,34 @@ function boundReason(claims: readonly PersistentVolumeClaim[], storage: Storage,
   return undefined;
 }
 
-/** Each claim takes a volume that is promised to nobody else, or one is made for it here. */
-function binder(ask: Ask, storage: Storage, claims: readonly PersistentVolumeClaim[]) {
+/** Each claim takes a volume that is promised to nobody else, or one is made for it here; or why that cannot be. */
+function chooser(ask: Ask, storage: Storage, claims: readonly PersistentVolumeClaim[]) {
   const volumes = storage.volumes();
   const others = promised(ask, storage, volumes);
-  return (node: Node): string | undefined => {
+  return (node: Node): ClaimedVolumes | string => {
     const taken = new Set(others.taken);
+    const chosen: Record<string, string> = {};
+    const choose = (claim: PersistentVolumeClaim, { metadata }: PersistentVolume) => {
+      chosen[claim.metadata.name!] = metadata.name!;
+    };
     for (const claim of claims) {
-      const chosen = claim.metadata.annotations?.[selectedNode];
-      if (chosen && chosen !== node.metadata.name) return none;
+      const selected = claim.metadata.annotations?.[selectedNode];
+      if (selected && selected !== node.metadata.name) return none;
       const promise = others.of(claim);
       const isHere = promise?.volume
         ? reaches(promise.volume, node)
         : promise?.node.metadata.name === node.metadata.name;
-      if (promise && isHere) continue;
-      if (promise) return none;
+      if (promise && !isHere) return none;
+      if (promise?.volume) choose(claim, promise.volume);
+      if (promise) continue;
       const volume = volumeFor(claim, node, volumes, taken);
       const why = volume ? undefined : provisionReason(claim, storage, node);
       if (why !== undefined) return why;
-      if (volume) taken.add(volume);
+      if (!volume) continue;
+      taken.add(volume);
+      choose(claim, volume);
     }
-    return undefined;
+    return chosen;
   };
 }
 

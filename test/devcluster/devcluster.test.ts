@@ -312,14 +312,16 @@ describe('the devcluster', () => {
     ).rejects.toMatchObject({ status: 501 });
   });
 
-  test('pretends thousands of agents when asked', async () => {
-    const devcluster = await cluster({}, { simulated: 1000 });
+  test('pretends ten thousand agents in this very process: all of them offer, and run what they are given', async () => {
+    const devcluster = await cluster({}, { simulated: 10_000 });
     const framework = await Framework.open(devcluster.masterUrl);
-    await until('a thousand offers', () => framework.offers.length === 1000);
-    const offer = await framework.offer();
-    await framework.launch(offer, task('t', offer, { executor: executor('ex') }));
-    await framework.reached('t', 'TASK_RUNNING');
-    await framework.call({ type: 'KILL', kill: { task_id: { value: 't' } } });
-    await framework.reached('t', 'TASK_KILLED');
-  });
+    await until('ten thousand offers', () => framework.offers.length === 10_000, 20_000);
+    expect(new Set(framework.offers.map(({ agent_id }) => agent_id.value)).size).toBe(10_000);
+    const some = framework.offers.filter((_, i) => i % 500 === 0);
+    for (const [i, offer] of some.entries())
+      await framework.launch(offer, task(`t${i}`, offer, { executor: executor('ex') }));
+    for (const i of some.keys()) await framework.reached(`t${i}`, 'TASK_RUNNING');
+    await framework.call({ type: 'KILL', kill: { task_id: { value: 't0' } } });
+    await framework.reached('t0', 'TASK_KILLED');
+  }, 40_000);
 });

@@ -1,13 +1,10 @@
 /** Devclusters as the recorded ones were, and what a replay has to wait for on them. */
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname } from 'node:path';
 import { options, start, type AgentSpec, type Devcluster, type Timings } from '../../devcluster/index.ts';
 import { delay } from '../../lib/delay.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import { askAgent, askMaster } from '../../mesos/operator.ts';
-import { parse } from './replay/json.ts';
-import { until } from './replay/until.ts';
 
 /** Hooks after each test do not know which of those that run side by side it was. */
 const ends: (() => Promise<void> | void)[] = [];
@@ -47,13 +44,6 @@ export async function cluster(
   return started;
 }
 
-/** What the executor of this framework that is named `ex` found when it started. */
-export async function firstWords(framework: string): Promise<unknown> {
-  const path = join(framework, 'executors/ex/runs/latest/stdout');
-  await until(`something in ${path}`, () => existsSync(path) && readFileSync(path, 'utf8').includes('\n'));
-  return parse(readFileSync(path, 'utf8').split('\n')[0] ?? '');
-}
-
 export async function untilCompleted(url: string, count: number): Promise<void> {
   for (;;) {
     const { get_frameworks } = await askMaster({ url }, { type: 'GET_FRAMEWORKS' });
@@ -68,6 +58,11 @@ export async function untilExecutors(url: string, count: number): Promise<void> 
     if (get_executors.executors?.length === count) return;
     await delay(20);
   }
+}
+
+/** An agent. */
+export async function untilHealthy(url: string): Promise<void> {
+  while (!(await askAgent({ url }, { type: 'GET_HEALTH' }).catch(() => undefined))) await delay(20);
 }
 
 export async function untilLeads(url: string): Promise<void> {

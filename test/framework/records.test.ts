@@ -18,15 +18,17 @@ test('launches that leave together are one object, and are told one by one to th
   const state = subscribed();
   state.offered([makeOffer('a1'), makeOffer('a2')], 0);
   register(state);
-  for (const agent of ['a1', 'a2']) state.reserve(makePod(agent), `host-${agent}`);
+  for (const agent of ['a1', 'a2']) state.reserve(makePod(agent), `host-${agent}`, { data: `of-${agent}` });
   const launches = state.takeLaunches(0);
   const [{ record } = { record: '' }] = launches;
   const records = new Records(client, 'kubernetes');
   await records.write(record, launches);
-  const places = (await records.underWay()).map(({ key, agentId, node, record: of }) => [key, agentId, node, of]);
+  const places = (await records.underWay()).map(({ key, agentId, node, record: of, volumes }) => {
+    return [key, agentId, node, of, volumes];
+  });
   expect(places).toEqual([
-    ['default/a1', 'a1', 'host-a1', record],
-    ['default/a2', 'a2', 'host-a2', record],
+    ['default/a1', 'a1', 'host-a1', record, { data: 'of-a1' }],
+    ['default/a2', 'a2', 'host-a2', record, { data: 'of-a2' }],
   ]);
   expect(await new Records(client, 'other').underWay()).toEqual([]);
   await records.erase(record);

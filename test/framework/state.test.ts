@@ -261,6 +261,21 @@ describe('a task', () => {
     expect(state.tasks.size).toBe(0);
   });
 
+  test('that cannot have its volumes is killed, and its pod placed anew once it is over', async () => {
+    const state = subscribed();
+    const { pod, seat, task, taskId } = launched(state);
+    const [bind] = state.updated(statusOf(taskId, 'a1', 'TASK_STARTING'), 5);
+    expect(bind?.do).toBe('bind');
+    expect(callTypes(state.bindFailed(task, 'persistentvolume "v" is not to be had any more'))).toEqual(['KILL']);
+    await expect(seat.launched).rejects.toThrow('is not to be had any more');
+    state.offered([makeOffer('a1', { executor: true })], 10);
+    expect(state.reserve(pod, 'host-a1')).toBeUndefined();
+    const over = state.updated(statusOf(taskId, 'a1', 'TASK_KILLED'), 20);
+    expect(over.filter((effect) => effect.do === 'ended')).toEqual([]);
+    expect(callTypes(over)).toEqual(['ACKNOWLEDGE']);
+    expect(state.reserve(pod, 'host-a1')).toBeDefined();
+  });
+
   test('that was not bound when its agent was lost leaves its pod to other agents, and is killed if it comes back', async () => {
     const state = subscribed();
     const { seat, taskId, launch, pod } = launched(state);

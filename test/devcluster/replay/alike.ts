@@ -3,7 +3,7 @@ import { at, entriesAt, listAt, numberAt, textAt } from './json.ts';
 
 const volatile = new Set(['timestamp', 'uuid', 'container_status', 'unreachable_time', 'nanoseconds']);
 
-const unordered = new Set(['resources', 'executor_ids']);
+const unordered = new Set(['resources', 'total_resources', 'executor_ids', 'agents']);
 
 /** Without what differs from run to run. Order of repeated resources does not matter. */
 export function plain(value: unknown): unknown {

@@ -1,7 +1,7 @@
 import { request, Agent as HttpAgent, type IncomingMessage, type RequestOptions } from 'node:http';
 import { RecordDecoder } from '../../../mesos/recordio.ts';
 import { listAt, parse } from './json.ts';
-import { eventOf, protobuf, typeOf } from './recording.ts';
+import { type Api, apiOf, protobuf, typeOf } from './recording.ts';
 
 export interface Given {
   message: IncomingMessage;
@@ -19,13 +19,19 @@ export class Connection {
   /** That of the last request. */
   authorization: string | undefined;
   ended = false;
+  /** That of the last request. */
+  api: Api = apiOf('');
   readonly #agent = new HttpAgent({ keepAlive: true, maxSockets: 1 });
   readonly #answers: Promise<Given>[] = [];
   #stream: IncomingMessage | undefined;
 
   send(options: RequestOptions, payload: Buffer): void {
     const agent = options.method === 'HEAD' ? false : this.#agent;
-    this.#answers.push(answerTo({ ...options, agent }, payload));
+    this.api = apiOf(options.path ?? '');
+    const answer = answerTo({ ...options, agent }, payload);
+    // Where nobody listens, that is what the recording has, too.
+    answer.catch(() => undefined);
+    this.#answers.push(answer);
   }
 
   /** That to the first request without one. */
@@ -37,10 +43,11 @@ export class Connection {
 
   listen(message: IncomingMessage): void {
     const decoder = new RecordDecoder();
+    const { api } = this;
     const isProtobuf = message.headers['content-type'] === protobuf;
     this.#stream = message;
     message.on('data', (chunk: Buffer) => {
-      for (const record of decoder.push(chunk)) this.#take(isProtobuf ? eventOf(record) : parse(record.toString()));
+      for (const record of decoder.push(chunk)) this.#take(isProtobuf ? api.event(record) : parse(record.toString()));
     });
     message.on('error', () => message.destroy());
     message.on('close', () => (this.ended = true));
@@ -54,6 +61,12 @@ export class Connection {
   /** The client's end of it. */
   breakStream(): void {
     this.#stream?.destroy();
+  }
+
+  /** Nobody reads on, whatever else there is. */
+  leave(): void {
+    this.breakStream();
+    this.events = [];
   }
 
   close(): void {

@@ -1,5 +1,4 @@
-import { masterCall, schedulerCall, type MessageType } from '../../../mesos/codec.ts';
-import { json, protobuf } from './recording.ts';
+import { apiOf } from './recording.ts';
 
 /** Recorded text → what it is here. */
 export type Learnt = Readonly<Record<string, string>>;
@@ -26,16 +25,9 @@ export class Names {
   /** A call in protobuf says what it says in JSON; what is no call at all goes as it is. */
   mappedCall(bytes: Buffer, path: string): Buffer {
     try {
-      return path.startsWith('/api/v1/scheduler')
-        ? this.#through(schedulerCall, bytes)
-        : this.#through(masterCall, bytes);
+      return apiOf(path).mapped(bytes, (text) => this.mapped(text));
     } catch {
       return bytes;
     }
-  }
-
-  #through<T>(type: MessageType<T>, bytes: Buffer): Buffer {
-    const text = type.encode(type.decode(bytes, protobuf), json).toString();
-    return type.encode(type.decode(Buffer.from(this.mapped(text)), json), protobuf);
   }
 }

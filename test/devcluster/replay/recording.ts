@@ -1,7 +1,15 @@
 /** A recording's lines, and what its events are of. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { schedulerEvent } from '../../../mesos/codec.ts';
+import {
+  executorCall,
+  executorEvent,
+  masterCall,
+  masterEvent,
+  schedulerCall,
+  schedulerEvent,
+  type MessageType,
+} from '../../../mesos/codec.ts';
 import { at, entriesAt, numberAt, parse, textAt } from './json.ts';
 
 export const json = 'application/json';
@@ -17,14 +25,17 @@ export interface Item {
   data: unknown;
   note: string;
   by: string;
+  /** Of a connection that broke, or never was. */
+  error: string;
   method: string;
   path: string;
   headers: Readonly<Record<string, string>>;
   status: number;
   body: string | undefined;
   bodyBase64: string | undefined;
-  /** As JSON has it, whatever it was sent in. */
-  readonly event: unknown;
+  /** A record as JSON has it, undefined where it is in protobuf. */
+  record: unknown;
+  recordBase64: string | undefined;
 }
 
 /** Where they are. */
@@ -38,35 +49,64 @@ export const linesOf = (scenario: string): string[] =>
 export function itemOf(line: string): Item {
   const read = parse(line);
   const word = (name: string) => textAt(read, name) ?? '';
-  const record = textAt(read, 'recordBase64');
   return {
     t: numberAt(read, 't') ?? 0,
     status: numberAt(read, 'status') ?? 0,
-    ...{ conn: word('conn'), dir: word('dir'), text: word('text'), note: word('note'), by: word('by') },
+    ...{ conn: word('conn'), dir: word('dir'), text: word('text'), note: word('note') },
+    ...{ by: word('by'), error: word('error') },
     ...{ method: word('method'), path: word('path') },
     data: at(read, 'data'),
     headers: Object.fromEntries(entriesAt(read, 'headers').map(([name, value]) => [name, String(value)])),
     body: textAt(read, 'body'),
     bodyBase64: textAt(read, 'bodyBase64'),
-    // Only of those that are played: the records of executors are other messages.
-    get event() {
-      return record === undefined ? at(read, 'record') : eventOf(Buffer.from(record, 'base64'));
-    },
+    record: at(read, 'record'),
+    recordBase64: textAt(read, 'recordBase64'),
   };
 }
 
-/** A record in protobuf as the one in JSON would be. */
-export const eventOf = (bytes: Uint8Array): unknown =>
-  parse(schedulerEvent.encode(schedulerEvent.decode(bytes, protobuf), json).toString());
+// --- protobuf ---------------------------------------------------------------------------------------------------------
+
+/** As it would be in JSON. */
+const textOf = <T>(type: MessageType<T>, bytes: Uint8Array): string =>
+  type.encode(type.decode(bytes, protobuf), json).toString();
+
+/** With every name in it as it is here. */
+const through = <T>(type: MessageType<T>, bytes: Uint8Array, mapped: (text: string) => string): Buffer =>
+  type.encode(type.decode(Buffer.from(mapped(textOf(type, bytes))), json), protobuf);
+
+/** What is said on a path, and over the stream that SUBSCRIBE opens there. */
+export interface Api {
+  mapped(call: Uint8Array, names: (text: string) => string): Buffer;
+  /** A record of the stream as the one in JSON would be. */
+  event(record: Uint8Array): unknown;
+  /** Whether events come in one order, whatever they are of. */
+  isOrdered: boolean;
+}
+
+const api = <C, E>(call: MessageType<C>, event: MessageType<E>, isOrdered: boolean): Api => ({
+  mapped: (bytes, names) => through(call, bytes, names),
+  event: (record) => parse(textOf(event, record)),
+  isOrdered,
+});
+
+const scheduler = api(schedulerCall, schedulerEvent, false);
+const executor = api(executorCall, executorEvent, true);
+const operator = api(masterCall, masterEvent, true);
+
+export const apiOf = (path: string): Api =>
+  path.startsWith('/api/v1/scheduler') ? scheduler : path.startsWith('/api/v1/executor') ? executor : operator;
 
 // --- what an event is of ----------------------------------------------------------------------------------------------
 
 export const typeOf = (event: unknown): string => textAt(event, 'type') ?? '';
 
-/** The task or the operation that an update is of. */
+/** The task or the operation that an update is of; of what operators hear, and executors, the thing that it is about. */
 export const subjectOf = (event: unknown): string | undefined =>
   textAt(event, 'update', 'status', 'task_id', 'value') ??
-  textAt(event, 'update_operation_status', 'status', 'operation_id', 'value');
+  textAt(event, 'update_operation_status', 'status', 'operation_id', 'value') ??
+  textAt(event, 'task_added', 'task', 'task_id', 'value') ??
+  textAt(event, 'task_updated', 'status', 'task_id', 'value') ??
+  textAt(event, 'acknowledged', 'uuid');
 
 export const uuidOf = (event: unknown): string | undefined =>
   textAt(event, 'update', 'status', 'uuid') ?? textAt(event, 'update_operation_status', 'status', 'uuid', 'value');
@@ -79,12 +119,6 @@ export const offerOfRescind = (event: unknown): string | undefined => textAt(eve
 /** One inverse offer an event, as recorded. */
 const inverseOf = (event: unknown): unknown => at(event, 'inverse_offers', 'inverse_offers', 0);
 
-/** Of an agent's own address, as JSON has it. */
-function portOf(event: unknown): string | undefined {
-  const port = numberAt(inverseOf(event), 'url', 'address', 'port');
-  return port === undefined ? undefined : `"port":${port}`;
-}
-
 /** What the server gave a name to in an event, always in this order. */
 export const namesIn = (event: unknown): (string | undefined)[] => [
   textAt(event, 'subscribed', 'framework_id', 'value'),
@@ -93,7 +127,7 @@ export const namesIn = (event: unknown): (string | undefined)[] => [
   textAt(event, 'update', 'status', 'container_status', 'container_id', 'value'),
   textAt(event, 'update', 'status', 'container_status', 'container_id', 'parent', 'value'),
   textAt(inverseOf(event), 'id', 'value'),
-  portOf(event),
+  textAt(event, 'subscribed', 'container_id', 'value'),
 ];
 
 // --- offers -----------------------------------------------------------------------------------------------------------
@@ -103,4 +137,5 @@ export const agentOf = (offer: unknown): string | undefined => textAt(offer, 'ag
 export const roleOf = (offer: unknown): string | undefined => textAt(offer, 'allocation_info', 'role');
 
 /** Agents listen at …51, …52, …53 in the recordings. */
-export const agentIndex = (offer: unknown): number => ((numberAt(offer, 'url', 'address', 'port') ?? 0) % 10) - 1;
+export const agentIndex = (offerOrAgent: unknown): number =>
+  ((numberAt(offerOrAgent, 'url', 'address', 'port') ?? numberAt(offerOrAgent, 'agent_info', 'port') ?? 0) % 10) - 1;

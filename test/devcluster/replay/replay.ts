@@ -4,12 +4,14 @@
  *   recording.ts ─ lines ─▶ player.ts ─ the client's half ─▶ connection.ts ─▶ devcluster
  *                              │  ◀────── answers, events ──────┘
  *                              ├─ offers.ts   waits for offers that are equal
+ *                              ├─ programs.ts what agents fetch: executors, whose words are in the recording
  *                              ├─ names.ts    what recorded ids are here
  *                              └─ alike.ts    what has to be equal
  */
 import type { Devcluster } from '../../../devcluster/index.ts';
 import type { Learnt } from './names.ts';
 import { Player } from './player.ts';
+import { Programs } from './programs.ts';
 import { itemOf, linesOf } from './recording.ts';
 
 export interface ReplayOptions {
@@ -20,6 +22,10 @@ export interface ReplayOptions {
   to?: number;
   /** Done at a note of the recording, before what follows is played; may give recorded text that is another here. */
   onNote?: (text: string, data: unknown) => void | Learnt | Promise<void | Learnt>;
+  /** Done before a line is played, where no note tells of it. */
+  onLine?: (line: number) => void | Promise<void>;
+  /** Where there are several masters: by `host:port` of the recording, which is asked. The one that leads unless told. */
+  masters?: Learnt;
   /** Recorded text that is another here. */
   replace?: Learnt;
   /** Lines to leave out. */
@@ -39,22 +45,31 @@ export interface ReplayOptions {
  */
 export async function replay(options: ReplayOptions): Promise<{ compared: number }> {
   const { scenario, from = 1, to = Infinity, skip, omit } = options;
-  const player = new Player(options);
+  const items = linesOf(scenario)
+    .map((line, index) => ({ number: index + 1, item: itemOf(line) }))
+    .filter(({ number, item }) => number >= from && number <= to && !skip?.test(item.conn) && !omit?.(number));
+  const fetched = items.find(({ item }) => item.conn.startsWith('fetch'))?.item;
+  const programs =
+    fetched &&
+    (await Programs.serve(
+      fetched.headers['host'] ?? '',
+      items.some(({ item }) => item.conn.startsWith('ex')),
+    ));
+  const player = new Player(options, programs);
   try {
-    for (const [index, line] of linesOf(scenario).entries()) {
-      const number = index + 1;
-      if (number < from || number > to) continue;
-      const item = itemOf(line);
-      if (skip?.test(item.conn) || omit?.(number)) continue;
+    for (const { number, item } of items) {
       try {
+        await options.onLine?.(number);
         await player.play(item);
       } catch (error) {
         const why = error instanceof Error ? error.message : String(error);
         throw new Error(`${scenario}:${number} ${item.note}: ${why}`, { cause: error });
       }
     }
+    player.finish();
     return { compared: player.compared };
   } finally {
     player.close();
+    programs?.close();
   }
 }
