@@ -1,4 +1,5 @@
 import { webcrypto } from 'node:crypto';
+import { isIP } from 'node:net';
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
 import { createAuthority, issue, type KeyPair } from '../lib/certs.ts';
@@ -27,7 +28,7 @@ const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' };
 /** A signing request as the API takes it: PEM in base64. */
 export async function requestFor(name: string, hosts: string[] = []): Promise<string> {
   const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
-  const names = hosts.map((value) => ({ type: 'dns' as const, value }));
+  const names = hosts.map((value) => ({ type: isIP(value) ? ('ip' as const) : ('dns' as const), value }));
   const request = await x509.Pkcs10CertificateRequestGenerator.create({
     name,
     keys,
