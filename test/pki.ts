@@ -7,6 +7,8 @@ import { createAuthority, issue, type KeyPair } from '../lib/certs.ts';
 export interface TestAuthority {
   /** Its own certificate, PEM. */
   pem: string;
+  /** PEM of its key. */
+  key: string;
   /** A certificate for a client, and for a server on this machine. */
   issue: (commonName: string, ...organizations: string[]) => Promise<KeyPair>;
   /** A certificate for a server of these names. */
@@ -18,6 +20,7 @@ export async function makeCa(name = 'test-ca'): Promise<TestAuthority> {
   const authority = await createAuthority(name);
   return {
     pem: authority.cert,
+    key: authority.key,
     issue: (commonName, ...organizations) =>
       issue(authority, { commonName, organizations, hosts: ['localhost', '127.0.0.1'] }),
     issueFor: (...hosts) => issue(authority, { commonName: hosts[0] ?? 'server', organizations: [], hosts }),
