@@ -241,6 +241,10 @@ export class PodWorker {
     await this.#publish(old);
     const remaining = this.#setbacks.remaining('sandbox');
     if (remaining > 0) return this.#wakeIn(remaining);
+    if (old) {
+      const message = 'Pod sandbox changed, it will be killed and re-created.';
+      this.#kubelet.apiserver.event(this.#pod, 'Normal', 'SandboxChanged', message);
+    }
     let made: { id: string; ip: string };
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);

@@ -192,6 +192,14 @@ export function phaseOf(pod: Pod, init: ContainerStatus[], containers: Container
   return containers.every(({ state }) => state.terminated?.exitCode === 0) ? 'Succeeded' : 'Failed';
 }
 
+/** What a kubelet alone says of a pod. */
+export const own: ReadonlySet<string> = new Set([
+  'PodReadyToStartContainers',
+  'Initialized',
+  'Ready',
+  'ContainersReady',
+]);
+
 /** Conditions that are taken away when they hold no longer. */
 export const passing: ReadonlySet<string> = new Set(['PodResizePending', 'PodResizeInProgress']);
 
@@ -207,7 +215,7 @@ function conditions(
   const { pod, runtime } = facts;
   const { state } = facts.resizes;
   const ready = containersReady(phase, init, containers, pod);
-  const own: Record<string, Verdict> = {
+  const said: Record<string, Verdict> = {
     PodReadyToStartContainers: {
       status: runtime?.sandbox.ready && runtime.sandbox.ip && !facts.ended ? 'True' : 'False',
     },
@@ -221,8 +229,8 @@ function conditions(
       : {}),
   };
   const old = new Map((pod.status?.conditions ?? []).map((c) => [c.type, c]));
-  const ours = Object.entries(own).map(([type, verdict]) => conditionOf(type, verdict, old.get(type), facts));
-  return [...ours, ...[...old.values()].filter(({ type }) => !Object.hasOwn(own, type) && !passing.has(type))];
+  const ours = Object.entries(said).map(([type, verdict]) => conditionOf(type, verdict, old.get(type), facts));
+  return [...ours, ...[...old.values()].filter(({ type }) => !Object.hasOwn(said, type) && !passing.has(type))];
 }
 
 function conditionOf(
