@@ -139,12 +139,13 @@ export async function executorPlace({ group = 'system:nodes', apiserver: more }:
   };
 }
 
-/** A real executor between the two. */
+/** A real executor between the two; without `joining` it gets its certificates as in a cluster. */
 export async function startExecutorForTests(
   given: Partial<Options> = {},
   joining?: Joining,
 ): Promise<ExecutorForTests> {
-  const place = await executorPlace(joining);
+  const place = await executorPlace(joining ?? { group: 'system:bootstrappers' });
+  if (!joining) await place.startSigning();
   const { agent, directory } = place;
   const open = async () => {
     const stop = new AbortController();
