@@ -22,7 +22,7 @@ import { DiskMeter } from './disk-meter.ts';
 import type { Kubelet } from './kubelet.ts';
 import { ImageCollector } from './image-collector.ts';
 import { type Introduction, introductionIn } from './introduction.ts';
-import { machineReadings, machineUse } from './machine.ts';
+import { type Pressures, atEase, machineReadings, machineUse } from './machine.ts';
 import type { MesosEnv } from './mesos-env.ts';
 import { type NodeClient, openNodeClient } from './node-client.ts';
 import { type Amounts, type KeptNode, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
@@ -73,6 +73,7 @@ export class NodeAgent {
   #pods: Pods | undefined;
   #static: StaticPods | undefined;
   #statuses: StatusWriter | undefined;
+  #pressures: Pressures = atEase;
   /** Known once the Node is. */
   readonly #node = Promise.withResolvers<KeptNode>();
 
@@ -212,6 +213,7 @@ export class NodeAgent {
       get allocatable() {
         return size().allocatable;
       },
+      pressures: () => this.#pressures,
       sandbox: mesos.sandbox,
       volumes: join(directory, 'volumes'),
       logs: join(directory, 'logs'),
@@ -340,6 +342,7 @@ export class NodeAgent {
         images: () => runtime.images.list(),
         unready: async () => runtime.unready?.(),
         readings,
+        pressed: (pressures) => (this.#pressures = pressures),
         volumesInUse: async () => (await csi?.inUse()) ?? [],
         size: () => (this.#isRevocable ? undefined : this.#size()),
         statusInterval,

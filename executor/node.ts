@@ -34,6 +34,8 @@ export interface NodeOptions {
   unready(): Promise<string | undefined>;
   /** What the machine has left. */
   readings(): Promise<MachineReadings>;
+  /** Told of what the node says that it is short of, before it says so. */
+  pressed: (pressures: Pressures) => void;
   /** `kubernetes.io/csi/<driver>^<handle>` of what nobody may detach. */
   volumesInUse(): Promise<string[]>;
   /** As it is now. Undefined where the framework keeps it: what Mesos takes back is no fixed amount. */
@@ -117,7 +119,9 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
     const now = Date.now();
     const unready = await options.unready();
     if (unready === undefined) images = await options.images();
-    const health = { unready, short: pressures.told(pressuresIn(await options.readings()), performance.now()) };
+    const short = pressures.told(pressuresIn(await options.readings()), performance.now());
+    options.pressed(short);
+    const health = { unready, short };
     const status = {
       ...nodeStatus(node, options, machineInfo(), health, now),
       images: imagesOf(images),

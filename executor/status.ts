@@ -7,6 +7,14 @@ import type { Health } from './probes.ts';
 import type { Resizes } from './resizes.ts';
 import type { RuntimeContainer, RuntimePod } from './runtime.ts';
 
+/** Why a pod failed as a whole. */
+export interface Failure {
+  reason: string;
+  message: string;
+  /** It ran, and was ended for the sake of others. */
+  disrupts?: true;
+}
+
 export interface StatusFacts {
   pod: Pod;
   runtime: RuntimePod | undefined;
@@ -23,7 +31,7 @@ export interface StatusFacts {
   /** Nothing of the pod runs any more and nothing will: phases that would wait for a restart become final. */
   ended: boolean;
   /** The pod failed as a whole: `DeadlineExceeded` … */
-  failure?: { reason: string; message: string } | undefined;
+  failure?: Failure | undefined;
   now: number;
 }
 
@@ -43,7 +51,7 @@ export function podStatus(facts: StatusFacts): PodStatus {
     ...(generation === undefined ? {} : { observedGeneration: generation }),
     phase,
     conditions: conditions(facts, phase, initContainers, containers),
-    ...(failure ?? {}),
+    ...(failure ? { reason: failure.reason, message: failure.message } : {}),
     hostIP: hostIp,
     hostIPs: [{ ip: hostIp }],
     ...(ip ? { podIP: ip, podIPs: [{ ip }] } : {}),
@@ -224,7 +232,7 @@ function conditions(
     ContainersReady: ready,
     PodScheduled: yes,
     ...(state ? { [state.type]: { status: 'True', reason: state.reason, message: state.message } } : {}),
-    ...(facts.failure?.reason === 'Evicted'
+    ...(facts.failure?.disrupts
       ? { DisruptionTarget: { status: 'True', reason: 'TerminationByKubelet', message: facts.failure.message } }
       : {}),
   };
