@@ -21,6 +21,14 @@ export interface KeptCertificateOptions {
   random?: () => number;
 }
 
+/** How it is kept, for who watches over us. */
+export interface KeptFigures {
+  /** For how long the one that is there is good, seconds; below 0 when it has run out, Infinity while there is none. */
+  secondsLeft: number;
+  /** How often another was asked for and not had. */
+  failures: number;
+}
+
 /** A wait ends this often, as clocks of machines jump; milliseconds. */
 const look = 60_000;
 
@@ -32,9 +40,10 @@ export class KeptCertificate {
   readonly #options: KeptCertificateOptions;
   readonly #now: () => number;
   #pair: (KeyPair & { expires: number; due: number }) | undefined;
+  #failures = 0;
   #next = Promise.withResolvers<KeyPair>();
-  /** Aborted when there is something to do before its time. */
-  #wake = new AbortController();
+  /** Ends the wait, when there is something to do before its time. */
+  #wake: () => void = () => undefined;
 
   constructor(options: KeptCertificateOptions) {
     this.#options = options;
@@ -52,6 +61,11 @@ export class KeptCertificate {
     return this.#pair && this.#now() < this.#pair.expires ? this.#pair : undefined;
   }
 
+  get figures(): KeptFigures {
+    const { expires = Infinity } = this.#pair ?? {};
+    return { secondsLeft: (expires - this.#now()) / 1000, failures: this.#failures };
+  }
+
   /** The one that comes next. */
   next(signal?: AbortSignal): Promise<KeyPair> {
     return unlessAborted(this.#next.promise, signal);
@@ -62,14 +76,14 @@ export class KeptCertificate {
     if (cert === undefined || cert !== this.#pair?.cert) return;
     this.#options.log.warn({ file: this.#options.file }, 'our certificate is not believed any more');
     this.#pair = undefined;
-    this.#wake.abort();
+    this.#wake();
   }
 
   /** Who signs is this one from now on: what another has signed may soon be worth nothing. */
   signedBy(authority: X509Certificate): void {
     if (!this.#pair || new X509Certificate(this.#pair.cert).verify(authority.publicKey)) return;
     this.#pair.due = -Infinity;
-    this.#wake.abort();
+    this.#wake();
   }
 
   /** Asks for what is missing or due, until the signal aborts. */
@@ -90,6 +104,7 @@ export class KeptCertificate {
         await changed?.(pair);
       } catch (err) {
         if (signal.aborted) return;
+        this.#failures += 1;
         log.warn({ err, file }, 'no certificate was to be had; trying again');
         await delay(backoff.next(), signal).catch(() => undefined);
       }
@@ -124,9 +139,16 @@ export class KeptCertificate {
 
   async #untilDue(signal: AbortSignal): Promise<void> {
     while (this.current && this.#now() < this.#pair!.due) {
-      this.#wake = new AbortController();
       const left = Math.min(this.#pair!.due - this.#now(), look);
-      await delay(left, AbortSignal.any([signal, this.#wake.signal])).catch(() => undefined);
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+        signal.addEventListener('abort', this.#wake, { once: true });
+      });
+      signal.removeEventListener('abort', this.#wake);
       signal.throwIfAborted();
     }
   }

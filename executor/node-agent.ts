@@ -312,6 +312,7 @@ export class NodeAgent {
         disks,
         probes,
         nodeName: name,
+        certificates: () => ({ client: node.figures(), server: serving.figures }),
         cgroupParent,
         machine: () => machineUse(directory),
         configuration: configurationOf(o),

@@ -4,7 +4,7 @@ import type { Credential, CredentialSource } from '../client/exec-credential.ts'
 import type { Logger } from '../lib/log.ts';
 import { signedCertificate } from './certificate-request.ts';
 import type { Introduction } from './introduction.ts';
-import { KeptCertificate } from './kept-certificate.ts';
+import { KeptCertificate, type KeptFigures } from './kept-certificate.ts';
 
 export interface NodeClientOptions {
   introduction: Introduction;
@@ -19,6 +19,7 @@ export interface NodeClient {
   client: Client;
   /** Resolves once it asks with a certificate. Rejects when the signal aborts before. */
   certified: Promise<unknown>;
+  figures(): KeptFigures;
   /** PEM: the CA by which the apiserver is known from now on; and who of it signs. */
   believe(ca: string, signer: X509Certificate): void;
   close(): Promise<void>;
@@ -75,6 +76,7 @@ export function openNodeClient(
   return {
     client,
     certified,
+    figures: () => certificate.figures,
     believe(text, signer) {
       client.trust(text);
       joining.trust(text);

@@ -3,7 +3,7 @@ import type { Client } from '../client/client.ts';
 import { type KeyPair, fingerprint, selfSigned } from '../lib/certs.ts';
 import type { Logger } from '../lib/log.ts';
 import { signedCertificate } from './certificate-request.ts';
-import { KeptCertificate } from './kept-certificate.ts';
+import { KeptCertificate, type KeptFigures } from './kept-certificate.ts';
 import { nodeUser } from './node-client.ts';
 
 export interface ServingOptions {
@@ -63,6 +63,10 @@ export class ServingCertificate {
   /** SHA-256 of what is shown, hex, and, while that changes, of what will be. */
   get fingerprints(): readonly string[] {
     return this.#known;
+  }
+
+  get figures(): KeptFigures {
+    return this.#certificate.figures;
   }
 
   /** Asks for what is missing or due, until the signal aborts. The Node has to have its addresses: they are what is granted. */

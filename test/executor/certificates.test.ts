@@ -22,7 +22,7 @@ const open = async (given: Partial<Options> = {}, joining: Joining = joins) =>
   (executor = await startExecutorForTests(given, joining));
 
 const fileOf = (what: string) => join(executor.directory, 'sandbox/pods/pki', `${testNode}.${what}.pem`);
-const kept = (what: string) => eventually(() => readFileSync(fileOf(what), 'utf8'), 20_000);
+const kept = (what: string) => eventually(() => readFileSync(fileOf(what), 'utf8'), 40_000);
 const node = () => executor.client.get(Node, { name: testNode });
 const requests = async (signer: 'kube-apiserver-client-kubelet' | 'kubelet-serving') =>
   (await executor.client.list(CertificateSigningRequest)).items.filter(
@@ -32,7 +32,7 @@ const isReady = () =>
   eventually(async () => {
     const ready = (await node()).status?.conditions?.find(({ type }) => type === 'Ready');
     expect(ready).toMatchObject({ status: 'True', reason: 'KubeletReady' });
-  }, 20_000);
+  }, 40_000);
 /** Once there is a pod whose log it has. */
 const logsOf = async (name: string) => {
   const command = ['sh', '-c', 'echo heard; sleep 1000'];
@@ -40,7 +40,7 @@ const logsOf = async (name: string) => {
   await executor.place(pod);
   const path = `/api/v1/namespaces/default/pods/${name}/log`;
   const read = async () => (await executor.client.request('GET', path)).body.text();
-  return { read, heard: () => eventually(async () => expect(await read()).toBe('heard\n'), 20_000) };
+  return { read, heard: () => eventually(async () => expect(await read()).toBe('heard\n'), 40_000) };
 };
 /** The certificate with which the port answers once the Node names it alone. */
 const shown = (pem: string) =>
@@ -68,7 +68,7 @@ describe('an executor whose token only joins', () => {
     await shown(await kept('serving'));
     expect(await requests('kube-apiserver-client-kubelet')).toHaveLength(1);
     expect(await requests('kubelet-serving')).toHaveLength(1);
-  }, 60_000);
+  }, 120_000);
 
   test('waits where nobody signs, and goes on as soon as somebody does', async () => {
     await open();
@@ -76,7 +76,7 @@ describe('an executor whose token only joins', () => {
     expect((await node()).metadata.annotations?.[annotations.kubeletCertificate]).toBeUndefined();
     await executor.startSigning();
     await isReady();
-  }, 60_000);
+  }, 120_000);
 
   test('asks for the next certificate as itself, and shows that from then on', async () => {
     await open();
@@ -88,7 +88,7 @@ describe('an executor whose token only joins', () => {
       const now = await kept('client');
       expect(now).not.toBe(first);
       return now;
-    }, 20_000);
+    }, 40_000);
     expect(
       (await requests('kube-apiserver-client-kubelet'))
         .map(({ spec }) => spec.username)
@@ -96,10 +96,10 @@ describe('an executor whose token only joins', () => {
         .sort(),
     ).toEqual(['system:bootstrap:executor', me]);
     const before = await kept('serving');
-    await eventually(async () => expect(await kept('serving')).not.toBe(before), 20_000);
+    await eventually(async () => expect(await kept('serving')).not.toBe(before), 40_000);
     await (await logsOf('while-it-changes')).heard();
     expect(second).toContain('PRIVATE KEY');
-  }, 90_000);
+  }, 120_000);
 
   test('asks for new certificates when another CA begins to sign', async () => {
     await open();
@@ -115,8 +115,8 @@ describe('an executor whose token only joins', () => {
     await eventually(async () => {
       expect(await requests('kube-apiserver-client-kubelet')).toHaveLength(2);
       expect(await requests('kubelet-serving')).toHaveLength(2);
-    }, 20_000);
-  }, 60_000);
+    }, 40_000);
+  }, 120_000);
 
   test.each([
     ['has run out', -60_000],
@@ -134,7 +134,7 @@ describe('an executor whose token only joins', () => {
       writeFileSync(fileOf('client'), `${old.cert.trim()}\n${old.key}`);
       await executor.startSigning();
       await executor.restart();
-      await eventually(async () => expect(await requests('kube-apiserver-client-kubelet')).toHaveLength(2), 20_000);
+      await eventually(async () => expect(await requests('kube-apiserver-client-kubelet')).toHaveLength(2), 40_000);
       await (await logsOf('after')).heard();
       expect(await kept('client')).not.toContain(old.cert.trim());
     },
@@ -154,4 +154,4 @@ test('a token that is a node by itself goes on being used, until there is a cert
   );
   await shown(await kept('serving'));
   await (await logsOf('by-certificate')).heard();
-}, 60_000);
+}, 120_000);

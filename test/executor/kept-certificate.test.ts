@@ -80,8 +80,16 @@ test('one that runs out while nothing else is to be had is none', () => {
   let now = start;
   const { certificate } = keeping(good, { now: () => now });
   expect(certificate.current).toBeDefined();
+  expect(certificate.figures.secondsLeft / 86_400).toBeCloseTo(100, 1);
   now += 101 * day;
   expect(certificate.current).toBeUndefined();
+  expect(certificate.figures).toMatchObject({ secondsLeft: expect.closeTo(-86_400, -2), failures: 0 });
+});
+
+test('whoever watches over us sees that none is to be had', async () => {
+  const { certificate } = keeping(undefined, { ask: () => Promise.reject(new Error('nobody signs')) });
+  await setImmediate();
+  expect(certificate.figures).toEqual({ secondsLeft: Infinity, failures: 1 });
 });
 
 test('one that is refused is gone at once and another asked for; of another one the refusal says nothing', async () => {

@@ -63,6 +63,10 @@ beforeAll(async () => {
       }),
       probes: kubelet.probeCounts,
       nodeName: 'node-1',
+      certificates: () => ({
+        client: { secondsLeft: 60, failures: 0 },
+        server: { secondsLeft: Infinity, failures: 2 },
+      }),
       cgroupParent: '',
       machine: () => machineUse(kubelet.directory),
       configuration: { kind: 'KubeletConfiguration' },
@@ -192,6 +196,9 @@ describe('what it tells of the node', () => {
     );
     expect(number(/^node_cpu_usage_seconds_total (\S+) \d+$/m)).toBeGreaterThan(1);
     const own = (await get('/metrics')).body;
+    expect(own).toContain('\nkubelet_certificate_manager_client_ttl_seconds 60\n');
+    expect(own).toContain('\nkubelet_certificate_manager_server_ttl_seconds +Inf\n');
+    expect(own).toContain('\nkubelet_server_expiration_renew_errors 2\n');
     expect(own).toMatch(/^kubelet_running_pods 1$/m);
     expect(own).toMatch(/^kubelet_running_containers\{container_state="running"\} [23]$/m);
     expect(own).toContain('process_cpu_seconds_total');
