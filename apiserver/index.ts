@@ -88,6 +88,11 @@ export const options = {
   ...auditOptions,
   kubeletClientCertFile: text('Certificate shown to kubelets (PEM)', '', '<file>'),
   kubeletClientKeyFile: text('Key of the certificate shown to kubelets (PEM)', '', '<file>'),
+  kubeletCertificateAuthority: text(
+    'CA by which kubelets are known (PEM); by the fingerprint in their Node unless set',
+    '',
+    '<file>',
+  ),
   proxyClientCertFile: text('Certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   proxyClientKeyFile: text('Key of the certificate shown to servers behind APIServices (PEM)', '', '<file>'),
   proxyToLoopback: flag('Proxies pods, services and nodes also at loopback addresses: where all run on this machine'),
@@ -180,8 +185,9 @@ export async function start(o: Options, deps: Deps): Promise<ApiServer> {
     await onceStoreAnswers(() => feed.start(stopping.signal), log, signal);
     const audit = openAudit(o, log);
     const kubelets = new KubeletProxy(registry, {
-      ...(o.kubeletClientCertFile ? { cert: readFileSync(o.kubeletClientCertFile) } : {}),
-      ...(o.kubeletClientKeyFile ? { key: readFileSync(o.kubeletClientKeyFile) } : {}),
+      cert: fileOf(o.kubeletClientCertFile),
+      key: fileOf(o.kubeletClientKeyFile),
+      ca: fileOf(o.kubeletCertificateAuthority),
     });
     const proxied = new ProxiedObjects(registry, kubelets, o.proxyToLoopback);
     const usage = new ResourceMetrics(feed, kubelets, log);

@@ -191,8 +191,8 @@ export const components: readonly Component[] = [
           const token = options.executorTokenFile
             ? readFileSync(options.executorTokenFile, 'utf8').trim()
             : options.executorToken;
-          const executorData = { server: options.executorApiserver || server, ca, token };
-          const mesos = await framework.start(options, { client, informers, log, signal, executorData, registry });
+          const introduction = { server: options.executorApiserver || server, ca, token };
+          const mesos = await framework.start(options, { client, informers, log, signal, introduction, registry });
           const { cluster, closed } = mesos;
           const placing = await scheduler.start(options, { client, informers, cluster, log, signal, figures });
           Object.assign(pages, mesos.pages, placing.pages);

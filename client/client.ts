@@ -249,8 +249,8 @@ export class Client {
       'user-agent': this.#options.userAgent ?? 'km',
     };
     const { credentials } = this.#options;
-    const current = await credentials?.get();
-    if (current?.cert && current.cert !== this.#shown.cert) this.#connectAnew(current);
+    const current = await credentials?.get(options.signal);
+    if (current && current.cert !== this.#shown.cert) this.#connectAnew(current);
     const token = current ? current.token : this.#bearer();
     if (token) headers.authorization = `Bearer ${token}`;
     if (options.body !== undefined) headers['content-type'] = options.contentType ?? 'application/json';
@@ -264,7 +264,7 @@ export class Client {
       reset: false,
       signal: options.signal ?? null,
     });
-    if (response.statusCode === 401) credentials?.refused();
+    if (response.statusCode === 401 && current) credentials?.refused(current);
     return response;
   }
 

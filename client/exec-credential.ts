@@ -27,9 +27,10 @@ export interface Credential {
 
 /** Gives credentials that change; asked before every request. */
 export interface CredentialSource {
-  get(): Promise<Credential>;
-  /** The server did not believe the last one: the next `get` makes a new one. */
-  refused(): void;
+  /** May wait for one, until the signal aborts. */
+  get(signal?: AbortSignal): Promise<Credential>;
+  /** The server did not believe this one: the next `get` gives another, if it was still good for us. */
+  refused(shown: Credential): void;
 }
 
 const versions = ['client.authentication.k8s.io/v1', 'client.authentication.k8s.io/v1beta1'];

@@ -1,15 +1,15 @@
 import { X509Certificate } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { CertificateSigningRequest } from '../api/kinds/certificate-signing-request.ts';
-import { type Condition, type KubeObject, type Stored, timestamp } from '../api/meta.ts';
+import { type Condition, type Stored, timestamp } from '../api/meta.ts';
 import { isNotFound } from '../api/status.ts';
 import { type Reconciler, type World, watching } from '../client/reconcile.ts';
 import { type CertificateRequest, readRequest, signRequest } from './common/signing.ts';
 
 type StoredRequest = CertificateSigningRequest & Stored;
 
-const kubeletClient = 'kubernetes.io/kube-apiserver-client-kubelet';
-const kubeletServing = 'kubernetes.io/kubelet-serving';
+export const kubeletClient = 'kubernetes.io/kube-apiserver-client-kubelet';
+export const kubeletServing = 'kubernetes.io/kubelet-serving';
 const client_ = 'kubernetes.io/kube-apiserver-client';
 
 const usagesOf = (...more: string[]): string[][] => [
@@ -18,7 +18,7 @@ const usagesOf = (...more: string[]): string[][] => [
 ];
 
 /** What a kubelet asks for as a client: its own name and group, no addresses. */
-function isKubeletClient({ spec }: CertificateSigningRequest, x509: CertificateRequest): boolean {
+export function isKubeletClient({ spec }: CertificateSigningRequest, x509: CertificateRequest): boolean {
   return (
     x509.organizations.join() === 'system:nodes' &&
     x509.commonName.startsWith('system:node:') &&
@@ -27,7 +27,8 @@ function isKubeletClient({ spec }: CertificateSigningRequest, x509: CertificateR
   );
 }
 
-function isKubeletServing({ spec }: CertificateSigningRequest, x509: CertificateRequest): boolean {
+/** What it asks for as a server: in its own name, with the names and addresses by which it is reached. */
+export function isKubeletServing({ spec }: CertificateSigningRequest, x509: CertificateRequest): boolean {
   return (
     x509.organizations.join() === 'system:nodes' &&
     x509.commonName.startsWith('system:node:') &&
@@ -52,52 +53,6 @@ export function refusal(request: CertificateSigningRequest, x509: CertificateReq
   if (signerName === client_ && !(usages.includes('client auth') && usages.every((usage) => allowed.includes(usage))))
     return 'only client auth, digital signature and key encipherment are signed';
   return undefined;
-}
-
-/** Whether the wishes for a client certificate of a kubelet are granted without a person: RBAC says who may ask for it. */
-export function certificateApproving({ client, informer, now }: World): Reconciler {
-  const requests = informer(CertificateSigningRequest);
-  return {
-    name: 'csr-approving',
-    watches: [watching(requests)],
-    async reconcile(name, signal) {
-      const request = requests.get(name);
-      if (!request || request.spec.signerName !== kubeletClient || request.status?.conditions?.length) return;
-      const x509 = readRequest(request.spec.request);
-      if (!x509 || !isKubeletClient(request, x509)) return;
-      const { username = '', uid, groups = [], extra } = request.spec;
-      const isSelf = username === x509.commonName;
-      const resourceAttributes = {
-        group: 'certificates.k8s.io',
-        version: 'v1',
-        resource: 'certificatesigningrequests',
-        subresource: isSelf ? 'selfnodeclient' : 'nodeclient',
-        verb: 'create',
-      };
-      const review = await client.raw<KubeObject & { status?: { allowed?: boolean } }>(
-        'POST',
-        '/apis/authorization.k8s.io/v1/subjectaccessreviews',
-        {
-          apiVersion: 'authorization.k8s.io/v1',
-          kind: 'SubjectAccessReview',
-          spec: { user: username, uid, groups, extra, resourceAttributes },
-        },
-        signal,
-      );
-      if (!review.status?.allowed) return;
-      const message = `Auto approving ${isSelf ? 'self ' : ''}kubelet client certificate after SubjectAccessReview.`;
-      const time = timestamp(now());
-      const condition = {
-        type: 'Approved',
-        status: 'True',
-        reason: 'AutoApproved',
-        message,
-        lastUpdateTime: time,
-      } as const;
-      const status = { ...request.status, conditions: [condition] };
-      await client.update(CertificateSigningRequest, { ...request, status }, { subresource: 'approval' }, signal);
-    },
-  };
 }
 
 export interface SigningOptions {

@@ -4,7 +4,8 @@ import { readSigningKey } from '../lib/signing-keys.ts';
 import { attachDetach } from './attach-detach.ts';
 import { attachedVolumes } from './attached-volumes.ts';
 import { bootstrapSigner, tokenCleaner } from './bootstrap-tokens.ts';
-import { certificateApproving, certificateCleaning, certificateSigning } from './certificates.ts';
+import { certificateApproving, kubeletServingApproving } from './certificate-approving.ts';
+import { certificateCleaning, certificateSigning } from './certificates.ts';
 import { clusterRoleAggregation } from './cluster-role-aggregation.ts';
 import { cronJobs } from './cron-job.ts';
 import { daemonSets } from './daemon-set.ts';
@@ -227,6 +228,12 @@ export const all: readonly Controller[] = [
     also: ['certificatesigningrequest-approving-controller', 'csrapproving'],
     component: 'certificate-controller',
     make: certificateApproving,
+  },
+  {
+    name: 'kubelet-serving-approving',
+    also: [],
+    component: 'kubelet-serving-approver',
+    make: kubeletServingApproving,
   },
   {
     name: 'csr-signing',

@@ -17,7 +17,7 @@ import type { EventRecorder } from '../client/events.ts';
 import type { Apiserver } from './apiserver.ts';
 import { hashOf } from './mirror-pods.ts';
 import { isStatic } from './static-pod.ts';
-import { passing } from './status.ts';
+import { own, passing } from './status.ts';
 import { grownStatus } from './volumes/growth.ts';
 import { VolumeError } from './volumes/volume.ts';
 
@@ -154,11 +154,13 @@ export function statusPatch(pod: Pod, status: PodStatus): object {
   const over = (pod.status?.conditions ?? []).filter(
     ({ type }) => passing.has(type) && !status.conditions?.some((now) => now.type === type),
   );
+  // What a condition no longer says of itself would stay otherwise.
+  const conditions = status.conditions?.map((one) =>
+    own.has(one.type) ? { reason: null, message: null, ...one } : one,
+  );
   return {
     ...status,
-    ...(over.length > 0
-      ? { conditions: [...(status.conditions ?? []), ...over.map(({ type }) => ({ $patch: 'delete', type }))] }
-      : {}),
+    ...(conditions ? { conditions: [...conditions, ...over.map(({ type }) => ({ $patch: 'delete', type }))] } : {}),
     ...Object.fromEntries(gone.map((field) => [field, null])),
     ...(staleIps.length > 0
       ? { podIPs: [...(status.podIPs ?? []), ...staleIps.map(({ ip }) => ({ $patch: 'delete', ip }))] }

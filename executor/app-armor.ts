@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import type { AppArmorProfile, Container, Pod } from '../api/kinds/pod.ts';
 import { containersOf } from './containers.ts';
-import type { Failure } from './status-report.ts';
+import type { Failure } from './status.ts';
 
 const annotationPrefix = 'container.apparmor.security.beta.kubernetes.io/';
 const localhost = 'localhost/';

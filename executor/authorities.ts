@@ -11,12 +11,12 @@ const published = { namespace: 'kube-system', name: 'kube-root-ca.crt' };
 /**
  * Tells when the CA by which the apiserver is known becomes another, so that it can be replaced while we run: what Mesos told us
  * when we were launched stays as it was. What is published is believed while it has a certificate in common with what we believe
- * already: another is some other server's, and would lock us out.
+ * already: another is some other server's, and would lock us out. The first certificate is the one that signs.
  */
 export function followAuthorities(
   client: Client,
   ca: string,
-  changed: (ca: string) => void,
+  changed: (ca: string, signer: X509Certificate) => void,
   { signal, log }: { signal: AbortSignal; log: Logger },
 ): void {
   const { namespace, name } = published;
@@ -32,7 +32,7 @@ export function followAuthorities(
       return log.debug({ said, known }, 'the published CA is not the one by which we know the apiserver');
     known = said;
     log.info({ certificates: said }, 'the apiserver is known by another CA from now on');
-    changed(certificates.map((one) => one.toString()).join(''));
+    changed(certificates.map((one) => one.toString()).join(''), certificates[0]!);
   });
   informer.start(signal).catch(() => undefined); // we are ending
 }
@@ -47,4 +47,4 @@ function certificatesIn(pem: string): X509Certificate[] {
 }
 
 const fingerprintsOf = (certificates: readonly X509Certificate[]): string[] =>
-  certificates.map(({ fingerprint256 }) => fingerprint256).sort();
+  certificates.map(({ fingerprint256 }) => fingerprint256);

@@ -12,8 +12,10 @@ export interface Candidate {
   used: number;
 }
 
-/** Pods of the system, and of the machine itself, are never ended for others. */
 const systemPriority = 2_000_000_000;
+
+/** Pods of the system, and of the machine itself, are never ended for others, and run where it is short of something. */
+export const isCritical = (pod: Pod): boolean => isStatic(pod) || (pod.spec.priority ?? 0) >= systemPriority;
 
 /** What a pod asked for; of processes nobody asks for any. */
 export const requestOf = ({ spec }: Pod, what: Scarce): number =>
@@ -25,7 +27,7 @@ export const requestOf = ({ spec }: Pod, what: Scarce): number =>
  */
 export function victim(candidates: readonly Candidate[], what: Scarce): Candidate | undefined {
   const ranked = candidates
-    .filter(({ pod, used }) => !isStatic(pod) && (pod.spec.priority ?? 0) < systemPriority && used > 0)
+    .filter(({ pod, used }) => !isCritical(pod) && used > 0)
     .map((candidate) => ({ candidate, above: candidate.used - requestOf(candidate.pod, what) }))
     .sort(
       (a, b) =>

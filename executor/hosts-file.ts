@@ -57,5 +57,6 @@ export async function hostsMount(
   const hostPath = join(directory, 'etc-hosts');
   const data = Buffer.from(text);
   if (!(await holds(hostPath, data))) await writePlain(hostPath, data, 0o644);
-  return [{ hostPath, containerPath: path, readOnly: container.securityContext?.readOnlyRootFilesystem ?? false }];
+  const readOnly = container.securityContext?.readOnlyRootFilesystem ?? false;
+  return [{ hostPath, containerPath: path, readOnly, isOwn: true }];
 }

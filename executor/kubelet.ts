@@ -2,6 +2,7 @@ import type { Logger } from '../lib/log.ts';
 import type { Apiserver } from './apiserver.ts';
 import type { CsiVolumes } from './csi/volumes.ts';
 import type { CrashBackoff } from './crash-backoff.ts';
+import type { Pressures } from './machine.ts';
 import type { ProbeCounts } from './probes/probe-counts.ts';
 import type { Runtime } from './runtime.ts';
 import type { SandboxFacts } from './sandbox.ts';
@@ -24,6 +25,8 @@ export interface Kubelet extends SandboxFacts {
   nodeIp: string;
   /** cpu in thousandths, the others in bytes: what a container without limits is told it has. */
   allocatable: { cpu: number; memory: number; disk: number };
+  /** What the node says it is short of. */
+  pressures(): Pressures;
   /** Of the executor in Mesos. */
   sandbox: string;
   /** Volumes of all pods, one directory a pod. */

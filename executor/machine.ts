@@ -71,6 +71,8 @@ export const pressuresIn = ({
 
 export type Pressures = Record<'memory' | 'disk' | 'pids', boolean>;
 
+export const atEase: Pressures = { memory: false, disk: false, pids: false };
+
 /** How long a node says that it is short of something after it was last so, ms: it would otherwise say one thing and then another. */
 const transition = 5 * 60_000;
 

@@ -27,5 +27,6 @@ export const textOf = (families: readonly Family[]): string =>
 
 function line(name: string, { labels = {}, value, at }: Sample): string {
   const pairs = Object.entries(labels).map(([key, text]) => `${key}=${JSON.stringify(text)}`);
-  return `${name}${pairs.length > 0 ? `{${pairs.join()}}` : ''} ${value}${at === undefined ? '' : ` ${Math.round(at)}`}`;
+  const number = value === Infinity ? '+Inf' : value;
+  return `${name}${pairs.length > 0 ? `{${pairs.join()}}` : ''} ${number}${at === undefined ? '' : ` ${Math.round(at)}`}`;
 }

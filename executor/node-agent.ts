@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { annotations } from '../api/kinds/names.ts';
@@ -6,13 +7,13 @@ import { Service } from '../api/kinds/service.ts';
 import { Client } from '../client/client.ts';
 import { EventRecorder } from '../client/events.ts';
 import { Informer } from '../client/informer.ts';
-import { aborted, delay } from '../lib/delay.ts';
+import type { KeyPair } from '../lib/certs.ts';
+import { delay, unlessAborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import type { EventSubscribed } from '../mesos/executor.ts';
 import { delegatedAccess } from './access.ts';
 import { apiserverOf } from './apiserver-client.ts';
 import { followAuthorities } from './authorities.ts';
-import { servingCertificate } from './certificate.ts';
 import { type CsiState, csiNodeWriter } from './csi/csi-node.ts';
 import { CsiPlugins } from './csi/plugins.ts';
 import { CsiVolumes } from './csi/volumes.ts';
@@ -20,8 +21,10 @@ import { CrashBackoff } from './crash-backoff.ts';
 import { DiskMeter } from './disk-meter.ts';
 import type { Kubelet } from './kubelet.ts';
 import { ImageCollector } from './image-collector.ts';
-import { machineReadings, machineUse } from './machine.ts';
+import { type Introduction, introductionIn } from './introduction.ts';
+import { type Pressures, atEase, machineReadings, machineUse } from './machine.ts';
 import type { MesosEnv } from './mesos-env.ts';
+import { type NodeClient, openNodeClient } from './node-client.ts';
 import { type Amounts, type KeptNode, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
 import type { Options } from './options.ts';
 import { cgroupParentOf, pidsOfPod } from './pod-cgroups.ts';
@@ -31,6 +34,7 @@ import { ProbeCounts } from './probes/probe-counts.ts';
 import { rootDirectory } from './root-dir.ts';
 import type { Runtime } from './runtime.ts';
 import { startServer } from './server.ts';
+import { ServingCertificate } from './serving-certificate.ts';
 import { Sources } from './sources.ts';
 import { StaticPods } from './static-pods.ts';
 import { StatusWriter } from './status-writer.ts';
@@ -51,13 +55,6 @@ export interface NodeAgentOptions {
   signal: AbortSignal;
 }
 
-/** Where the apiserver is: ExecutorInfo.data as JSON. */
-interface Introduction {
-  server: string;
-  ca: string;
-  token: string;
-}
-
 interface Place {
   name: string;
   ip: string;
@@ -76,6 +73,7 @@ export class NodeAgent {
   #pods: Pods | undefined;
   #static: StaticPods | undefined;
   #statuses: StatusWriter | undefined;
+  #pressures: Pressures = atEase;
   /** Known once the Node is. */
   readonly #node = Promise.withResolvers<KeptNode>();
 
@@ -118,9 +116,12 @@ export class NodeAgent {
 
   async #start(): Promise<void> {
     const introduction = introductionIn(this.#given.info);
-    const client = new Client({ ...introduction, userAgent: 'km-executor' });
-    this.#closers.push(() => client.close());
-    const place = await this.#place(client);
+    const place = await this.#place(introduction);
+    const { log } = this.#given;
+    const own = { introduction, nodeName: place.name, file: pemOf(place, 'client'), log };
+    const node = openNodeClient(own, this.#signal);
+    this.#closers.push(() => node.close());
+    const { client } = node;
     const runtime = await this.#openRuntime(place);
     this.#closers.push(() => runtime.close());
     const kubelet = await this.#kubelet(client, runtime, place);
@@ -129,7 +130,7 @@ export class NodeAgent {
     this.#pods = pods;
     this.#closers.push(() => pods.close());
     await this.#followPods(client, kubelet, pods);
-    await this.#serve(client, introduction.ca, kubelet, pods, place);
+    await this.#serve(node, introduction.ca, kubelet, pods, place);
   }
 
   /** Its cores, and those of its pods, are such as Mesos takes back: the agent has another executor of ours for the others. */
@@ -137,14 +138,20 @@ export class NodeAgent {
     return (this.#given.info.executor_info.resources ?? []).some(({ revocable }) => revocable !== undefined);
   }
 
-  async #place(client: Client): Promise<Place> {
-    const { options: o, mesos, info } = this.#given;
-    const { hostname } = info.agent_info;
+  async #place(introduction: Introduction): Promise<Place> {
+    const { options: o, mesos } = this.#given;
     return {
-      name: o.nodeName || (await findNodeName(client, mesos.agentId, hostname, this.#isRevocable, this.#signal)),
+      name: o.nodeName || introduction.node || (await this.#foundName(introduction)),
       ip: o.nodeIp || mesos.agentIp,
       directory: rootDirectory(o.rootDir, mesos.sandbox),
     };
+  }
+
+  async #foundName(introduction: Introduction): Promise<string> {
+    const { mesos, info } = this.#given;
+    const client = new Client(introduction);
+    const { hostname } = info.agent_info;
+    return findNodeName(client, mesos.agentId, hostname, this.#isRevocable, this.#signal).finally(() => client.close());
   }
 
   /** What the agent has, and what of it pods can have. */
@@ -206,6 +213,7 @@ export class NodeAgent {
       get allocatable() {
         return size().allocatable;
       },
+      pressures: () => this.#pressures,
       sandbox: mesos.sandbox,
       volumes: join(directory, 'volumes'),
       logs: join(directory, 'logs'),
@@ -274,10 +282,17 @@ export class NodeAgent {
     await pods.sweep([...own, ...((await csi?.users()) ?? [])]);
   }
 
-  async #serve(client: Client, ca: string, kubelet: Kubelet, pods: Pods, place: Place): Promise<void> {
+  async #serve(node: NodeClient, ca: string, kubelet: Kubelet, pods: Pods, place: Place): Promise<void> {
     const { options: o, log } = this.#given;
+    const { client } = node;
     const { name, ip, directory } = place;
-    const certificate = await servingCertificate(name, ip);
+    const serving = await ServingCertificate.open({
+      client,
+      nodeName: name,
+      nodeIp: ip,
+      file: pemOf(place, 'serving'),
+      log,
+    });
     const { runtime, probeCounts: probes, volumes, logs, csi, cgroupParent } = kubelet;
     const meter = new UsageMeter(runtime);
     const disks = new DiskMeter({
@@ -287,7 +302,7 @@ export class NodeAgent {
     const server = await startServer({
       address: o.bindAddress || ip,
       port: o.port,
-      certificate,
+      certificate: serving.shown,
       ca,
       clientNames: o.clientNames,
       access: delegatedAccess(client, name, this.#signal),
@@ -297,6 +312,7 @@ export class NodeAgent {
         disks,
         probes,
         nodeName: name,
+        certificates: () => ({ client: node.figures(), server: serving.figures }),
         cgroupParent,
         machine: () => machineUse(directory),
         configuration: configurationOf(o),
@@ -307,13 +323,13 @@ export class NodeAgent {
     });
     this.#closers.push(() => server.close());
     const { containerRuntimeVersion: runtimeVersion } = await runtime.version();
-    const believe = (text: string) => {
-      client.trust(text);
+    const believe = (text: string, signer: X509Certificate) => {
+      node.believe(text, signer);
       server.believe(text);
+      serving.signedBy(signer);
     };
     followAuthorities(client, ca, believe, { signal: this.#signal, log });
     const { port } = server;
-    const { fingerprint } = certificate;
     const { nodeStatusInterval: statusInterval, leaseInterval } = o;
     const readings = async () => machineReadings(directory, await runtime.images.directory().catch(() => undefined));
     const kept = await keepNode(
@@ -322,11 +338,12 @@ export class NodeAgent {
         name,
         ip,
         port,
-        fingerprint,
+        fingerprints: () => serving.fingerprints,
         runtimeVersion,
         images: () => runtime.images.list(),
         unready: async () => runtime.unready?.(),
         readings,
+        pressed: (pressures) => (this.#pressures = pressures),
         volumesInUse: async () => (await csi?.inUse()) ?? [],
         size: () => (this.#isRevocable ? undefined : this.#size()),
         statusInterval,
@@ -339,6 +356,13 @@ export class NodeAgent {
     );
     this.#closers.push(() => kept.closed);
     this.#node.resolve(kept);
+    const parts = { show: (pair: KeyPair) => server.show(pair), write: () => kept.write() };
+    // Who is no node by name is given none.
+    const signed = node.certified.then(
+      () => serving.keep(parts, this.#signal),
+      () => undefined, // we are ending
+    );
+    this.#closers.push(() => signed);
     const images = new ImageCollector(runtime.images, log);
     const pidsOf = (pod: Pod) => pidsOfPod(pod, cgroupParent);
     // Without isolation it cannot be told who uses the machine up: there only a pod's own limits count.
@@ -350,13 +374,8 @@ export class NodeAgent {
   }
 }
 
-const unlessAborted = <T>(promise: Promise<T>, signal: AbortSignal): Promise<T> =>
-  Promise.race([
-    promise,
-    aborted(signal).then(() => {
-      throw new Error('the executor is stopping', { cause: signal.reason });
-    }),
-  ]);
+/** Both nodes of an agent may have one directory. */
+const pemOf = ({ directory, name }: Place, what: string): string => join(directory, 'pki', `${name}.${what}.pem`);
 
 /** As much of KubeletConfiguration as this kubelet has. */
 const configurationOf = (o: Options): object => ({
@@ -376,17 +395,3 @@ const configurationOf = (o: Options): object => ({
   authorization: { mode: 'Webhook' },
   containerRuntimeEndpoint: { cri: o.criSocket, docker: o.dockerHost, process: '', mesos: '' }[o.runtime],
 });
-
-function introductionIn({ executor_info: { data } }: EventSubscribed): Introduction {
-  let read: Partial<Introduction>;
-  try {
-    read = JSON.parse(Buffer.from(data ?? []).toString('utf8')) as Partial<Introduction>;
-  } catch (error) {
-    throw new Error('ExecutorInfo.data is not the JSON {"server","ca","token"} that says where the apiserver is', {
-      cause: error,
-    });
-  }
-  if (!read.server || !read.ca || !read.token)
-    throw new Error('ExecutorInfo.data must name server, ca and token of the apiserver');
-  return { server: read.server, ca: read.ca, token: read.token };
-}

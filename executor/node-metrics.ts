@@ -1,5 +1,6 @@
 import { Registry, collectDefaultMetrics } from 'prom-client';
 import type { DiskMeter, VolumeUse } from './disk-meter.ts';
+import type { KeptFigures } from './kept-certificate.ts';
 import type { MachineUse } from './machine.ts';
 import { type Family, textOf } from './metrics-text.ts';
 import type { Pods } from './pods.ts';
@@ -12,6 +13,7 @@ export interface MetricsFacts {
   disks: DiskMeter;
   probes: ProbeCounts;
   nodeName: string;
+  certificates(): { client: KeptFigures; server: KeptFigures };
   /** Below which cgroup those of pods are; empty where pods have none. */
   cgroupParent: string;
   machine(): MachineUse;
@@ -103,7 +105,7 @@ export const probeMetrics = ({ probes }: MetricsFacts): string =>
   ]);
 
 /** /metrics: this kubelet itself. */
-export async function kubeletMetrics({ pods, disks, nodeName }: MetricsFacts): Promise<string> {
+export async function kubeletMetrics({ pods, disks, nodeName, certificates }: MetricsFacts): Promise<string> {
   process_ ??= processMetrics();
   const found = await pods.counts();
   return (
@@ -129,9 +131,32 @@ export async function kubeletMetrics({ pods, disks, nodeName }: MetricsFacts): P
           value,
         })),
       },
+      ...certificateFamilies(certificates()),
       ...claimFamilies(pods, disks),
     ]) + (await process_.metrics())
   );
+}
+
+/** By the names that alerts know. */
+function certificateFamilies({ client, server }: ReturnType<MetricsFacts['certificates']>): Family[] {
+  const ttl = (who: string, { secondsLeft }: KeptFigures): Family => ({
+    name: `kubelet_certificate_manager_${who}_ttl_seconds`,
+    help: `Seconds until the ${who} certificate of the kubelet expires; negative once it has, +Inf without one`,
+    type: 'gauge',
+    samples: [{ value: secondsLeft }],
+  });
+  const errors = (name: string, { failures }: KeptFigures): Family => ({
+    name,
+    help: 'Counter of certificate renewal errors.',
+    type: 'counter',
+    samples: [{ value: failures }],
+  });
+  return [
+    ttl('client', client),
+    ttl('server', server),
+    errors('kubelet_certificate_manager_client_expiration_renew_errors', client),
+    errors('kubelet_server_expiration_renew_errors', server),
+  ];
 }
 
 /** How full the volumes of claims are; one that several pods have is told of once. */

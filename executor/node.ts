@@ -25,15 +25,17 @@ export interface NodeOptions {
   client: Client;
   name: string;
   ip: string;
-  /** Port of the kubelet's server, and the SHA-256 of its certificate. */
+  /** Port of the kubelet's server, and the SHA-256 of the certificates that it may show. */
   port: number;
-  fingerprint: string;
+  fingerprints(): readonly string[];
   runtimeVersion: string;
   images(): Promise<RuntimeImage[]>;
   /** Why no pod can run here now, if so. */
   unready(): Promise<string | undefined>;
   /** What the machine has left. */
   readings(): Promise<MachineReadings>;
+  /** Told of what the node says that it is short of, before it says so. */
+  pressed: (pressures: Pressures) => void;
   /** `kubernetes.io/csi/<driver>^<handle>` of what nobody may detach. */
   volumesInUse(): Promise<string[]>;
   /** As it is now. Undefined where the framework keeps it: what Mesos takes back is no fixed amount. */
@@ -117,7 +119,9 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
     const now = Date.now();
     const unready = await options.unready();
     if (unready === undefined) images = await options.images();
-    const health = { unready, short: pressures.told(pressuresIn(await options.readings()), performance.now()) };
+    const short = pressures.told(pressuresIn(await options.readings()), performance.now());
+    options.pressed(short);
+    const health = { unready, short };
     const status = {
       ...nodeStatus(node, options, machineInfo(), health, now),
       images: imagesOf(images),
@@ -181,20 +185,21 @@ async function every(
 }
 
 /** What is ours on the object itself: where the kubelet's certificate is known by, and labels that nobody has set. */
-async function adopt({ client, name, fingerprint }: NodeOptions, signal: AbortSignal): Promise<Node & Stored> {
+async function adopt({ client, name, fingerprints }: NodeOptions, signal: AbortSignal): Promise<Node & Stored> {
   const own = {
     'kubernetes.io/hostname': name,
     'kubernetes.io/os': 'linux',
     'kubernetes.io/arch': machineInfo().architecture,
   };
-  const mark = { [annotations.kubeletCertificate]: fingerprint };
+  const known = fingerprints().join(',');
+  const mark = { [annotations.kubeletCertificate]: known };
   const node = await client.get(Node, { name }, signal).catch((error: unknown) => {
     if (isNotFound(error)) return undefined;
     throw error;
   });
   if (!node) return client.create(Node, { metadata: { name, labels: own, annotations: mark }, spec: {} }, {}, signal);
   const missing = Object.entries(own).filter(([key]) => node.metadata.labels?.[key] === undefined);
-  if (missing.length === 0 && node.metadata.annotations?.[annotations.kubeletCertificate] === fingerprint) return node;
+  if (missing.length === 0 && node.metadata.annotations?.[annotations.kubeletCertificate] === known) return node;
   return client.patch(
     Node,
     { name },

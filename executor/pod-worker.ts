@@ -17,7 +17,8 @@ import { makePodCgroup, removePodCgroup } from './pod-cgroups.ts';
 import { logDirectory, sandboxSpec, specHash } from './sandbox.ts';
 import { Setbacks } from './setbacks.ts';
 import { type SandboxNow, podFacts, startContainer, waitingFor } from './start-container.ts';
-import { type Failure, reportEnd, reportStatus, withWritten } from './status-report.ts';
+import { reportEnd, reportStatus, withWritten } from './status-report.ts';
+import type { Failure } from './status.ts';
 import { Stops } from './stops.ts';
 import { prepareVolumes, removeVolumes } from './volumes.ts';
 import { VolumeError } from './volumes/volume.ts';
@@ -46,6 +47,8 @@ export class PodWorker {
   #pod: Pod;
   /** A Mesos task carries it: its containers may be started. */
   #admitted = false;
+  /** It was looked at since: whether it may run here is asked once. */
+  #looked = false;
   /** Its object is gone from the apiserver. */
   #absent = false;
   #ending: Ending | undefined;
@@ -118,7 +121,7 @@ export class PodWorker {
   evict(message: string): void {
     if (this.#eviction || isTerminal(this.#pod)) return;
     const before = this.#grace();
-    this.#eviction = { reason: 'Evicted', message };
+    this.#eviction = { reason: 'Evicted', message, disrupts: true };
     this.#kubelet.apiserver.event(this.#pod, 'Warning', 'Evicted', message);
     this.#hurry(before);
     this.wake();
@@ -204,7 +207,9 @@ export class PodWorker {
     if (this.#isEnding) return this.#end(runtime);
     if (!this.#admitted) return;
     if (this.#eviction && !isTerminal(this.#pod)) return this.#fail(runtime, this.#eviction);
-    if (!runtime && !isTerminal(this.#pod)) {
+    const isNew = !this.#looked;
+    this.#looked = true;
+    if (isNew && !runtime && !isTerminal(this.#pod)) {
       const rejection = whyNotHere(this.#kubelet, this.#pod);
       if (rejection) return this.#reject(rejection);
     }
@@ -241,6 +246,10 @@ export class PodWorker {
     await this.#publish(old);
     const remaining = this.#setbacks.remaining('sandbox');
     if (remaining > 0) return this.#wakeIn(remaining);
+    if (old) {
+      const message = 'Pod sandbox changed, it will be killed and re-created.';
+      this.#kubelet.apiserver.event(this.#pod, 'Normal', 'SandboxChanged', message);
+    }
     let made: { id: string; ip: string };
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);

@@ -1,14 +1,38 @@
 import type { Pod } from '../api/kinds/pod.ts';
+import { tolerates } from '../api/node-selection.ts';
 import { hasAppArmor, unconfined } from './app-armor.ts';
+import { isCritical } from './eviction.ts';
 import type { Kubelet } from './kubelet.ts';
+import type { Pressures } from './machine.ts';
+import { qosOf } from './resources.ts';
 import { type Runtime, StartError } from './runtime.ts';
-import type { Failure } from './status-report.ts';
+import type { Failure } from './status.ts';
 import { forbiddenSysctl } from './sysctls.ts';
 
-/** Why a pod may not run on this node at all. Where nothing isolates, nothing of AppArmor or groups is heeded, as of seccomp. */
-export const whyNotHere = ({ allowedUnsafeSysctls, runtime }: Kubelet, pod: Pod): Failure | undefined =>
+/**
+ * Why a pod may not run on this node at all, when it comes. Where nothing isolates, nothing of AppArmor or groups is heeded, as of
+ * seccomp, and it cannot be told who uses the machine up.
+ */
+export const whyNotHere = (
+  { allowedUnsafeSysctls, runtime, pressures }: Pick<Kubelet, 'allowedUnsafeSysctls' | 'runtime' | 'pressures'>,
+  pod: Pod,
+): Failure | undefined =>
   forbiddenSysctl(pod, allowedUnsafeSysctls) ??
-  (runtime.isolates ? (unconfined(pod, hasAppArmor()) ?? strictGroups(pod)) : undefined);
+  (runtime.isolates ? (shortage(pod, pressures()) ?? unconfined(pod, hasAppArmor()) ?? strictGroups(pod)) : undefined);
+
+const memoryTaint = { key: 'node.kubernetes.io/memory-pressure', effect: 'NoSchedule' } as const;
+
+/**
+ * A node that is short of something takes no pods but those that it needs itself; where that is memory alone, also those that
+ * asked for some, or that bear it. https://kubernetes.io/docs/concepts/scheduling-eviction/node-pressure-eviction/#node-conditions
+ */
+export function shortage(pod: Pod, { memory, disk, pids }: Pressures): Failure | undefined {
+  const told = [memory ? 'MemoryPressure' : '', disk ? 'DiskPressure' : '', pids ? 'PIDPressure' : ''].filter(Boolean);
+  if (told.length === 0 || isCritical(pod)) return undefined;
+  const bears = qosOf(pod) !== 'BestEffort' || tolerates(pod.spec.tolerations, memoryTaint);
+  if (memory && told.length === 1 && bears) return undefined;
+  return { reason: 'Evicted', message: `Pod was rejected: The node had condition: [${told.join(' ')}]. ` };
+}
 
 const strictGroups = ({ spec }: Pod): Failure | undefined =>
   spec.securityContext?.supplementalGroupsPolicy === 'Strict'

@@ -201,7 +201,7 @@ export interface ContainerSpec {
   /** The container whose processes it sees and is seen by. */
   targetId?: string;
   env: { name: string; value: string }[];
-  mounts: { hostPath: string; containerPath: string; readOnly: boolean; propagation?: MountPropagation }[];
+  mounts: PathMount[];
   /** Those whose files it sees, read-only: none where the runtime does not mount them. */
   images: { id: string; containerPath: string; subPath: string }[];
   devices: BlockDevice[];
@@ -227,6 +227,16 @@ export interface PodLimits {
   memoryLimitBytes?: number;
   /** Processes and threads together. */
   pids?: number;
+}
+
+/** A path of this machine, shown in a container. */
+export interface PathMount {
+  hostPath: string;
+  containerPath: string;
+  readOnly: boolean;
+  propagation?: MountPropagation;
+  /** We made it for this pod alone: where there is SELinux it gets the pod's label. */
+  isOwn?: boolean;
 }
 
 /** Which later mounts below one are seen: the machine's in the container, or both ways. */

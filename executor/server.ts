@@ -4,9 +4,9 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { StatusError } from '../api/status.ts';
+import type { KeyPair } from '../lib/certs.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Access } from './access.ts';
-import type { ServingCertificate } from './certificate.ts';
 import { type ContainerPath, answerLogs } from './log-requests.ts';
 import { type NodeFacts, answerNode } from './node-requests.ts';
 import type { Pods } from './pods.ts';
@@ -16,7 +16,7 @@ import { admit } from './who-may-ask.ts';
 export interface KubeletServerOptions {
   address: string;
   port: number;
-  certificate: ServingCertificate;
+  certificate: KeyPair;
   /** PEM of the cluster's CA: certificates that it signed are believed. */
   ca: string;
   /** Common names of the certificates that may ask; members of system:masters always may. */
@@ -32,6 +32,8 @@ export interface KubeletServer {
   port: number;
   /** PEM: certificates that another CA signed are believed from now on. */
   believe(ca: string): void;
+  /** New connections see this one from now on. */
+  show(certificate: KeyPair): void;
   close(): Promise<void>;
 }
 
@@ -40,10 +42,11 @@ export interface KubeletServer {
  * lets. who-may-ask.ts decides before anything else is looked at.
  */
 export async function startServer(options: KubeletServerOptions): Promise<KubeletServer> {
+  const { log, ca } = options;
   const { cert, key } = options.certificate;
-  const { log } = options;
+  const context = { cert, key, ca };
   const server = createServer({
-    ...{ cert, key, ca: options.ca },
+    ...context,
     requestCert: true,
     rejectUnauthorized: false, // who shows no certificate may have a token
     minVersion: 'TLSv1.2',
@@ -74,7 +77,8 @@ export async function startServer(options: KubeletServerOptions): Promise<Kubele
   });
   return {
     port: (server.address() as AddressInfo).port,
-    believe: (ca) => server.setSecureContext({ cert, key, ca }),
+    believe: (now) => server.setSecureContext(Object.assign(context, { ca: now })),
+    show: (now) => server.setSecureContext(Object.assign(context, { cert: now.cert, key: now.key })),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

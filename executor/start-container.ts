@@ -140,7 +140,7 @@ async function lastWordsMount(
 ): Promise<ContainerSpec['mounts']> {
   if (!isolates && terminationMessagePath === usualLastWords) return [];
   const hostPath = await lastWords.fileFor(name, attempt);
-  return [{ hostPath, containerPath: terminationMessagePath, readOnly: false }];
+  return [{ hostPath, containerPath: terminationMessagePath, readOnly: false, isOwn: true }];
 }
 
 /** The container whose processes an ephemeral one wants to see. */

@@ -4,7 +4,7 @@ import { latestOf } from './plan.ts';
 import type { Health } from './probes.ts';
 import type { Resizes } from './resizes.ts';
 import type { RuntimePod } from './runtime.ts';
-import { podStatus } from './status.ts';
+import { type Failure, podStatus } from './status.ts';
 import type { Waiting } from './start-container.ts';
 
 export interface Report {
@@ -21,12 +21,6 @@ export interface Report {
   absent: boolean;
   /** Mesos is told once, when nothing is left. */
   silent: boolean;
-}
-
-/** Why a pod failed as a whole. */
-export interface Failure {
-  reason: string;
-  message: string;
 }
 
 /** Says how a pod is: to the apiserver as its status, to Mesos as its task's state. */

@@ -4,6 +4,7 @@ import { delay } from '../lib/delay.ts';
 import { equal } from '../lib/equal.ts';
 import type { Logger } from '../lib/log.ts';
 import type { Apiserver } from './apiserver.ts';
+import { own } from './status.ts';
 
 interface Entry {
   pod: Pod;
@@ -13,9 +14,6 @@ interface Entry {
   /** The apiserver has a condition of ours that is not what we wrote. */
   isContested: boolean;
 }
-
-/** What a kubelet alone says of a pod. */
-const own = ['PodReadyToStartContainers', 'Initialized', 'Ready', 'ContainersReady'];
 
 /**
  * Brings pod statuses to the apiserver: one write at a time per pod, the newest status wins, what fails is tried again
@@ -55,7 +53,7 @@ export class StatusWriter {
   seen({ metadata, status }: Pod): void {
     const entry = this.#entries.get(metadata.uid!);
     const theirs = new Map(status?.conditions?.map((condition) => [condition.type, condition.status]));
-    const ours = entry?.written?.conditions?.filter(({ type }) => own.includes(type)) ?? [];
+    const ours = entry?.written?.conditions?.filter(({ type }) => own.has(type)) ?? [];
     if (entry) entry.isContested = ours.some((condition) => theirs.get(condition.type) !== condition.status);
   }
 

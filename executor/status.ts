@@ -7,6 +7,14 @@ import type { Health } from './probes.ts';
 import type { Resizes } from './resizes.ts';
 import { type RuntimeContainer, type RuntimePod, addressesOf } from './runtime.ts';
 
+/** Why a pod failed as a whole. */
+export interface Failure {
+  reason: string;
+  message: string;
+  /** It ran, and was ended for the sake of others. */
+  disrupts?: true;
+}
+
 export interface StatusFacts {
   pod: Pod;
   runtime: RuntimePod | undefined;
@@ -23,7 +31,7 @@ export interface StatusFacts {
   /** Nothing of the pod runs any more and nothing will: phases that would wait for a restart become final. */
   ended: boolean;
   /** The pod failed as a whole: `DeadlineExceeded` … */
-  failure?: { reason: string; message: string } | undefined;
+  failure?: Failure | undefined;
   now: number;
 }
 
@@ -44,7 +52,7 @@ export function podStatus(facts: StatusFacts): PodStatus {
     ...(generation === undefined ? {} : { observedGeneration: generation }),
     phase,
     conditions: conditions(facts, phase, initContainers, containers),
-    ...(failure ?? {}),
+    ...(failure ? { reason: failure.reason, message: failure.message } : {}),
     hostIP: hostIp,
     hostIPs: [{ ip: hostIp }],
     ...(ips[0] ? { podIP: ips[0].ip, podIPs: ips } : {}),
@@ -193,6 +201,14 @@ export function phaseOf(pod: Pod, init: ContainerStatus[], containers: Container
   return containers.every(({ state }) => state.terminated?.exitCode === 0) ? 'Succeeded' : 'Failed';
 }
 
+/** What a kubelet alone says of a pod. */
+export const own: ReadonlySet<string> = new Set([
+  'PodReadyToStartContainers',
+  'Initialized',
+  'Ready',
+  'ContainersReady',
+]);
+
 /** Conditions that are taken away when they hold no longer. */
 export const passing: ReadonlySet<string> = new Set(['PodResizePending', 'PodResizeInProgress']);
 
@@ -208,7 +224,7 @@ function conditions(
   const { pod, runtime } = facts;
   const { state } = facts.resizes;
   const ready = containersReady(phase, init, containers, pod);
-  const own: Record<string, Verdict> = {
+  const said: Record<string, Verdict> = {
     PodReadyToStartContainers: {
       status: runtime?.sandbox.ready && runtime.sandbox.ip && !facts.ended ? 'True' : 'False',
     },
@@ -217,13 +233,13 @@ function conditions(
     ContainersReady: ready,
     PodScheduled: yes,
     ...(state ? { [state.type]: { status: 'True', reason: state.reason, message: state.message } } : {}),
-    ...(facts.failure?.reason === 'Evicted'
+    ...(facts.failure?.disrupts
       ? { DisruptionTarget: { status: 'True', reason: 'TerminationByKubelet', message: facts.failure.message } }
       : {}),
   };
   const old = new Map((pod.status?.conditions ?? []).map((c) => [c.type, c]));
-  const ours = Object.entries(own).map(([type, verdict]) => conditionOf(type, verdict, old.get(type), facts));
-  return [...ours, ...[...old.values()].filter(({ type }) => !Object.hasOwn(own, type) && !passing.has(type))];
+  const ours = Object.entries(said).map(([type, verdict]) => conditionOf(type, verdict, old.get(type), facts));
+  return [...ours, ...[...old.values()].filter(({ type }) => !Object.hasOwn(said, type) && !passing.has(type))];
 }
 
 function conditionOf(

@@ -1,6 +1,6 @@
 import type { Pod } from '../api/kinds/pod.ts';
 import { safeSysctls } from '../api/pod-security.ts';
-import type { Failure } from './status-report.ts';
+import type { Failure } from './status.ts';
 
 /** What the kernel keeps apart, and whose namespace it is. https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/ */
 const namespaced: readonly { prefix: string; of: 'ipc' | 'net' }[] = [

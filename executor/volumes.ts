@@ -96,6 +96,7 @@ export async function containerMounts(
   directory: string | undefined,
 ): Promise<ContainerSpec['mounts']> {
   const readOnly = readOnlyVolumes(pod);
+  const made = madeVolumes(pod);
   const images = imageVolumes(pod);
   container.volumeMounts?.forEach(checkRecursion);
   const mounts = (container.volumeMounts ?? []).filter(({ name }) => !images.has(name));
@@ -110,6 +111,7 @@ export async function containerMounts(
         hostPath: subPath ? await subPathMount(root, subPath, place) : root,
         containerPath: mountPathOf(mount),
         readOnly: mount.readOnly || readOnly.has(mount.name),
+        ...(made.has(mount.name) ? { isOwn: true } : {}),
         ...(mount.mountPropagation && mount.mountPropagation !== 'None' ? { propagation: mount.mountPropagation } : {}),
       };
     }),
@@ -144,6 +146,11 @@ const subPathOf = ({ subPath, subPathExpr }: VolumeMount, env: ReadonlyMap<strin
 /** The block devices that a container sees, as `containerMounts` does its file systems. */
 export const devicesOf = (pod: Pod, container: Container, volumes: ReadonlyMap<string, string>): BlockDevice[] =>
   containerDevices(container, volumes, readOnlyVolumes(pod));
+
+/** What is there for this pod alone; the others may have labels of somebody else. */
+const madeVolumes = ({ spec }: Pod): Set<string> =>
+  new Set((spec.volumes ?? []).filter((volume) => own.has(typeOf(volume).source)).map(({ name }) => name));
+const own = new Set(['emptyDir', 'configMap', 'secret', 'downwardAPI', 'projected']);
 
 const readOnlyVolumes = ({ spec }: Pod): Set<string> =>
   new Set((spec.volumes ?? []).filter((volume) => typeOf(volume).isReadOnly?.(volume)).map(({ name }) => name));

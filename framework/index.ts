@@ -41,6 +41,7 @@ import { openArchive, serveArtifact } from './artifact.ts';
 import { frameworkInfo } from './framework-info.ts';
 import { Framework } from './framework.ts';
 import { Inventory } from './inventory.ts';
+import type { Introduction } from './launch.ts';
 import { maintenance } from './maintenance.ts';
 import { deleteNode, nodeReconciler } from './nodes.ts';
 import { live, options, paceOf } from './options.ts';
@@ -66,8 +67,8 @@ export interface FrameworkDeps {
   informers: Informers;
   log: Logger;
   signal: AbortSignal;
-  /** How executors reach the apiserver; the same for the life of every executor. */
-  executorData: { server: string; ca: string; token: string };
+  /** Of executors to the apiserver; the same for the life of every one. */
+  introduction: Introduction;
   /** Where the figures of offers, calls and tasks are kept. */
   registry: Registry;
   now?: () => number;
@@ -281,7 +282,7 @@ async function startClass(
   };
 }
 
-function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps) {
+function stateOptions(o: Values<typeof options>, { introduction }: FrameworkDeps) {
   return {
     ...paceOf(o),
     random: Math.random,
@@ -297,7 +298,7 @@ function stateOptions(o: Values<typeof options>, { executorData }: FrameworkDeps
       cpus: Math.round(o.executorCpus * 1000),
       mem: Math.round(o.executorMem * 1000),
       environment: Object.fromEntries(o.executorEnv.map((pair) => splitPair(pair))),
-      data: Buffer.from(JSON.stringify(executorData)),
+      introduction,
       user: o.mesosUser || undefined,
     },
   };

@@ -27,6 +27,13 @@ export function limitsOf({ spec }: Pod, { scalars }: Want): NonNullable<TaskInfo
   };
 }
 
+/** How executors reach the apiserver, and prove to it that they may join. */
+export interface Introduction {
+  server: string;
+  ca: string;
+  token: string;
+}
+
 /** What is the same for every executor of this framework; it must never change while one lives (Mesos compares it). */
 export interface ExecutorTemplate {
   name: string;
@@ -36,14 +43,19 @@ export interface ExecutorTemplate {
   cpus: number;
   mem: number;
   environment: Readonly<Record<string, string>>;
-  /** `{"server","ca","token"}`: how the executor reaches the apiserver. */
-  data: Uint8Array;
+  introduction: Introduction;
   user: string | undefined;
 }
 
 export const executorId = (template: { name: string }): string => `km-${template.name}`;
 
-export function executorInfo(template: ExecutorTemplate, frameworkId: string, resources: Resource[]): ExecutorInfo {
+/** `data` introduces the executor of the node to the apiserver: `{"server","ca","token","node"}`. */
+export function executorInfo(
+  template: ExecutorTemplate,
+  frameworkId: string,
+  resources: Resource[],
+  node: string,
+): ExecutorInfo {
   return {
     type: 'CUSTOM',
     executor_id: { value: executorId(template) },
@@ -63,7 +75,7 @@ export function executorInfo(template: ExecutorTemplate, frameworkId: string, re
       },
     },
     resources,
-    data: template.data,
+    data: Buffer.from(JSON.stringify({ ...template.introduction, node })),
   };
 }
 

@@ -55,7 +55,7 @@ export class Seats {
     const { taken, executor } = place.take(want) ?? {};
     if (!taken) return undefined;
     if (executor) {
-      agent.executor = executorInfo(this.#options.executor, frameworkId, executor);
+      agent.executor = executorInfo(this.#options.executor, frameworkId, executor, agent.name);
       agent.starting = place;
     }
     const task = createTask(

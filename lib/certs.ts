@@ -1,4 +1,5 @@
 import { X509Certificate, createHash, createPrivateKey, webcrypto } from 'node:crypto';
+import { isIP } from 'node:net';
 import type { Extension, JsonName } from '@peculiar/x509';
 import { loadX509 } from './x509.ts';
 
@@ -86,6 +87,19 @@ export async function selfSigned(subject: Subject, now = Date.now()): Promise<Ke
   return { cert: cert.toString('pem'), key: await privatePem(keys) };
 }
 
+/** What an authority is asked with: PEM of a PKCS #10 request, and the key that it is for. */
+export async function requestCertificate(subject: Subject): Promise<{ request: string; key: string }> {
+  const x509 = loadX509();
+  const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify']);
+  const request = await x509.Pkcs10CertificateRequestGenerator.create({
+    name: nameOf(subject),
+    keys,
+    signingAlgorithm: algorithm,
+    extensions: alternativeNames(subject),
+  });
+  return { request: request.toString('pem'), key: await privatePem(keys) };
+}
+
 /** SHA-256 of the certificate's DER form, lower-case hex. */
 export const fingerprint = (certPem: string): string =>
   createHash('sha256').update(new X509Certificate(certPem).raw).digest('hex');
@@ -93,19 +107,26 @@ export const fingerprint = (certPem: string): string =>
 /** Milliseconds since the epoch at which a certificate is no longer good. */
 export const expiry = (certPem: string): number => new X509Certificate(certPem).validToDate.getTime();
 
-function leafExtensions({ hosts = [] }: Subject): Extension[] {
+/** Whether a server that shows it may answer to all of these names and addresses. */
+export const isFor = (certificate: X509Certificate, hosts: readonly string[]): boolean =>
+  hosts.every((host) => (isIP(host) ? certificate.checkIP(host) : certificate.checkHost(host)) !== undefined);
+
+function leafExtensions({ hosts = [] }: Pick<Subject, 'hosts'>): Extension[] {
   const x509 = loadX509();
   const usages = [x509.ExtendedKeyUsage.clientAuth, ...(hosts.length > 0 ? [x509.ExtendedKeyUsage.serverAuth] : [])];
-  const names = hosts.map((host) => ({ type: isAddress(host) ? ('ip' as const) : ('dns' as const), value: host }));
   return [
     new x509.BasicConstraintsExtension(false, undefined, true),
     new x509.KeyUsagesExtension(x509.KeyUsageFlags.digitalSignature, true),
     new x509.ExtendedKeyUsageExtension(usages),
-    ...(names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : []),
+    ...alternativeNames({ hosts }),
   ];
 }
 
-const isAddress = (host: string): boolean => /^\d+\.\d+\.\d+\.\d+$/.test(host) || host.includes(':');
+function alternativeNames({ hosts = [] }: Pick<Subject, 'hosts'>): Extension[] {
+  const x509 = loadX509();
+  const names = hosts.map((host) => ({ type: isIP(host) ? ('ip' as const) : ('dns' as const), value: host }));
+  return names.length > 0 ? [new x509.SubjectAlternativeNameExtension(names)] : [];
+}
 
 function nameOf({ commonName, organizations = [] }: Subject): JsonName {
   return [...organizations.map((organization) => ({ O: [organization] })), { CN: [commonName] }];

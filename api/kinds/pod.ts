@@ -147,6 +147,15 @@ export interface PodSecurityContext {
   sysctls?: { name: string; value: string }[];
   seccompProfile?: SeccompProfile;
   appArmorProfile?: AppArmorProfile;
+  seLinuxOptions?: SELinuxOptions;
+}
+
+/** Parts of an SELinux label; what is not told the runtime chooses. */
+export interface SELinuxOptions {
+  user?: string;
+  role?: string;
+  type?: string;
+  level?: string;
 }
 
 export interface ContainerSecurityContext {
@@ -160,6 +169,8 @@ export interface ContainerSecurityContext {
   procMount?: 'Default' | 'Unmasked';
   seccompProfile?: SeccompProfile;
   appArmorProfile?: AppArmorProfile;
+  /** Instead of the pod's, all of them. */
+  seLinuxOptions?: SELinuxOptions;
 }
 
 export interface LocalRef {

@@ -21,7 +21,7 @@ const connectTimeoutMs = 10_000;
 
 /** Connections to servers that may take all their time to answer; `check` says what is wrong with one that was made. */
 export function agentOf(
-  tls: { cert?: string | Buffer | undefined; key?: string | Buffer | undefined },
+  tls: { cert?: string | Buffer | undefined; key?: string | Buffer | undefined; ca?: string | Buffer | undefined },
   check?: Check,
 ): Agent {
   const plain = buildConnector({
@@ -31,6 +31,7 @@ export function agentOf(
     // A resumed session would not show its certificate again.
     maxCachedSessions: 0,
     ...(tls.cert && tls.key ? { cert: tls.cert, key: tls.key } : {}),
+    ...(tls.ca ? { ca: tls.ca } : {}),
   });
   const connect = check ? checked(plain, check) : plain;
   return new Agent({ connect, bodyTimeout: 0, headersTimeout: 0 });

@@ -4,29 +4,32 @@ import { annotations } from '../../api/kinds/names.ts';
 import { Node } from '../../api/kinds/node.ts';
 import { Pod, type Container } from '../../api/kinds/pod.ts';
 import { badRequest, notFound, StatusError } from '../../api/status.ts';
+import { commonNameOf } from '../auth/certificates.ts';
 import { keyIn, type Call } from '../call.ts';
 import { agentOf, originOf, type Check, type Target } from '../proxy/target.ts';
 import type { Registry } from '../registry.ts';
 import { Agents } from '../webhooks/agents.ts';
 
-/** The certificate by which kubelets know the apiserver. */
+/** The certificate by which kubelets know the apiserver, and the CA by which it knows them. */
 export interface KubeletIdentity {
-  cert?: string | Buffer;
-  key?: string | Buffer;
+  cert?: string | Buffer | undefined;
+  key?: string | Buffer | undefined;
+  /** PEM; without it each is known by the fingerprints in its Node. */
+  ca?: string | Buffer | undefined;
 }
 
 /** Where a node's kubelet listens, as its Node says. */
 export interface KubeletPlace {
   host: string;
   port: number;
-  /** SHA-256 of the only certificate that is accepted, lower-case hex. */
-  fingerprint: string;
+  /** SHA-256 of the only certificates that are accepted, lower-case hex; where a CA tells kubelets there may be none. */
+  fingerprints: readonly string[];
 }
 
 /**
  * Finds the kubelet for logs, exec, attach, port-forward and the node proxy; what is asked of it passes through unread.
  *
- *   kubectl ──TLS──▶ apiserver ──TLS, our client certificate, the node's pinned certificate──▶ kubelet
+ *   kubectl ──TLS──▶ apiserver ──TLS, our client certificate, the node's pinned or signed certificate──▶ kubelet
  */
 export class KubeletProxy {
   readonly #registry: Registry;
@@ -80,14 +83,13 @@ export class KubeletProxy {
 
   /** A path of a node's kubelet. */
   async reach(name: string, path: string): Promise<Target> {
-    const { host, port, fingerprint } = await this.place(name);
+    const { host, port, fingerprints } = await this.place(name);
     const origin = originOf('https', host, port);
+    const isOfNode = this.#identity.ca ? signedFor(name) : pinned(fingerprints, name);
     return {
       origin,
       path,
-      dispatcher: this.#agents.get(`${origin} ${fingerprint}`, () =>
-        agentOf(this.#identity, showing(fingerprint, name)),
-      ),
+      dispatcher: this.#agents.get(`${origin} ${name} ${fingerprints.join()}`, () => agentOf(this.#identity, isOfNode)),
       unreachable: (error) => unreachable(name, `${origin}${path}`, error),
     };
   }
@@ -100,10 +102,12 @@ export class KubeletProxy {
     const address = (type: string) => node.status?.addresses?.find((one) => one.type === type)?.address;
     const host = address('InternalIP') ?? address('Hostname');
     const port = node.status?.daemonEndpoints?.kubeletEndpoint?.Port;
-    const fingerprint = node.metadata.annotations?.[annotations.kubeletCertificate]?.toLowerCase().replaceAll(':', '');
+    const told = node.metadata.annotations?.[annotations.kubeletCertificate]?.toLowerCase().replaceAll(':', '');
+    const fingerprints = told ? told.split(',') : [];
     if (!host || !port) throw unavailable(`the kubelet of node ${name} has not said yet where it listens`);
-    if (!fingerprint) throw unavailable(`node ${name} does not say by which certificate its kubelet is known`);
-    return { host, port, fingerprint };
+    if (fingerprints.length === 0 && !this.#identity.ca)
+      throw unavailable(`node ${name} does not say by which certificate its kubelet is known`);
+    return { host, port, fingerprints };
   }
   /** Ends connections that are kept open. */
   close(): Promise<void> {
@@ -148,13 +152,26 @@ function chooseContainer(pod: Pod, asked: string, name: string): string {
   );
 }
 
-/** No authority signs kubelets' certificates: the one that its node names is the only one accepted. */
-const showing =
-  (fingerprint: string, node: string): Check =>
+/** What the node names is accepted, whoever signed it: a node writes its own Node alone. */
+const pinned =
+  (fingerprints: readonly string[], node: string): Check =>
   (socket) => {
     const shown = (socket as TLSSocket).getPeerX509Certificate();
     const digest = shown && createHash('sha256').update(shown.raw).digest('hex');
-    return digest === fingerprint ? undefined : new Error(`it shows another certificate than node ${node} names`);
+    if (digest && fingerprints.includes(digest)) return undefined;
+    return new Error(`it shows another certificate than node ${node} names`);
+  };
+
+/** What the CA signed is accepted, for the address that was dialled. A node says its addresses itself, its name it does not. */
+const signedFor =
+  (node: string): Check =>
+  (socket) => {
+    const { authorized, authorizationError } = socket as TLSSocket;
+    if (!authorized) return new Error(`its certificate is not good: ${String(authorizationError)}`);
+    const shown = (socket as TLSSocket).getPeerX509Certificate();
+    return shown && commonNameOf(shown) === `system:node:${node}`
+      ? undefined
+      : new Error(`its certificate is not that of node ${node}`);
   };
 
 const unavailable = (message: string): StatusError => new StatusError(503, 'ServiceUnavailable', message);

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { Node } from '../../api/kinds/node.ts';
 import { Pod } from '../../api/kinds/pod.ts';
-import { servingCertificate } from '../../executor/certificate.ts';
+import { selfSigned } from '../../lib/certs.ts';
 import { type CriClient, connectCri } from '../../executor/runtimes/cri-client.ts';
 import { delay } from '../../lib/delay.ts';
 import { type Containerd, startContainerd } from '../../test/executor/containerd.ts';
@@ -153,7 +153,7 @@ async function logs(place: ExecutorPlace, name: string): Promise<void> {
   const node = await place.client.get(Node, { name: testNode });
   const port = node.status!.daemonEndpoints!.kubeletEndpoint!.Port;
   const [cert, key] = ['admin.crt', 'admin.key'].map((one) => readFileSync(join(place.directory, one)));
-  const own = await servingCertificate('raw', '127.0.0.1');
+  const own = await selfSigned({ commonName: 'raw', hosts: ['127.0.0.1'] });
   const server = createServer(own, (_request, response) => createReadStream(file).pipe(response)).listen(
     0,
     '127.0.0.1',

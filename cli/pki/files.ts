@@ -1,6 +1,5 @@
 import { X509Certificate, createPrivateKey } from 'node:crypto';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { KeyPair } from '../../lib/certs.ts';
 
@@ -45,6 +44,3 @@ export const hostsIn = (certificate: X509Certificate): string[] =>
     .split(', ')
     .map((name) => name.replace(/^(DNS|IP Address):/, ''))
     .filter((name) => name !== '');
-
-export const isFor = (certificate: X509Certificate, hosts: readonly string[]): boolean =>
-  hosts.every((host) => (isIP(host) ? certificate.checkIP(host) : certificate.checkHost(host)) !== undefined);

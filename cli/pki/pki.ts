@@ -6,7 +6,7 @@
  *     └─ admin, controller-manager, scheduler, proxy, dns
  *   front-proxy-ca.crt, .key              who may vouch for users in headers
  *     └─ front-proxy-client
- *   executor-token, page-token            the bootstrap token of executors; who shows the other may see the framework's page
+ *   executor-token, page-token            by which executors ask for their first certificate; who shows the other may see the framework's page
  *   tokens.csv                            the apiserver's file of both
  *   service-account.key                   signs tokens of service accounts
  *
@@ -14,13 +14,13 @@
  * https://kubernetes.io/docs/setup/best-practices/certificates/
  */
 import { generateKeyPairSync, randomBytes, X509Certificate } from 'node:crypto';
-import { existsSync, mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { firstAddress, parseCidr } from '../../api/cidr.ts';
-import { type KeyPair, createAuthority, issue } from '../../lib/certs.ts';
+import { type KeyPair, createAuthority, isFor, issue } from '../../lib/certs.ts';
 import { replaceFile } from '../../lib/replace-file.ts';
-import { filesOf, hostsIn, isFor, keptText, makeSecret, readCertificate, readPair } from './files.ts';
+import { filesOf, hostsIn, keptText, makeSecret, readCertificate, readPair } from './files.ts';
 import { kubeconfigOf } from './kubeconfig.ts';
 
 export interface Pki {
@@ -127,7 +127,7 @@ export async function ensurePki(
   const pageToken = keptText(pageTokenFile, newToken);
   const tokenFile = join(directory, 'tokens.csv');
   const lines = [
-    `${executorToken},system:bootstrap:executor,executor,"system:nodes"`,
+    executorLine(executorToken, joinsOnly(tokenFile, executorToken) ? 'system:bootstrappers' : 'system:nodes'),
     `${pageToken},km:page,page,"km:page"`,
   ];
   replaceFile(tokenFile, `${lines.join('\n')}\n`);
@@ -147,6 +147,15 @@ export async function ensurePki(
     made,
   };
 }
+
+const executorLine = (token: string, group: string): string => `${token},system:bootstrap:executor,executor,"${group}"`;
+
+/**
+ * Whether the token is good for asking for a certificate alone. Where it was made before executors did that, it is a node by
+ * itself, and stays so for those that still run, until somebody changes its line: docs/upgrade.md says when.
+ */
+const joinsOnly = (tokenFile: string, token: string): boolean =>
+  !existsSync(tokenFile) || !readFileSync(tokenFile, 'utf8').split('\n').includes(executorLine(token, 'system:nodes'));
 
 /** Writes what `withKubeconfig` lists into the directory, as `<name>.kubeconfig`; answers the files. */
 export function writeKubeconfigs(directory: string, server: string, pki: Pki): string[] {

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { prefix } from '../../api/kinds/names.ts';
-import type { AppArmorProfile, Pod, SeccompProfile } from '../../api/kinds/pod.ts';
+import type { AppArmorProfile, Pod, SELinuxOptions, SeccompProfile } from '../../api/kinds/pod.ts';
 import { appArmorOf } from '../app-armor.ts';
 import { containersOf } from '../containers.ts';
 import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
@@ -43,6 +43,7 @@ export function sandboxConfig(spec: SandboxSpec, owner: string): object {
         privileged,
         supplemental_groups: groupsOf(pod),
         seccomp: { profile_type: 'RuntimeDefault' },
+        ...seLinux(securityContext?.seLinuxOptions),
         ...users(securityContext?.runAsUser, securityContext?.runAsGroup, 0),
       },
       sysctls: Object.fromEntries((securityContext?.sysctls ?? []).map(({ name, value }) => [name, value])),
@@ -64,6 +65,7 @@ export function containerConfig(spec: ContainerSpec, owner: string): object {
         container_path: m.containerPath,
         host_path: m.hostPath,
         readonly: m.readOnly,
+        selinux_relabel: m.isOwn ?? false,
         propagation: m.propagation ? propagations[m.propagation] : 'PROPAGATION_PRIVATE',
       })),
       ...spec.images.map((m) => ({
@@ -119,6 +121,7 @@ function containerSecurity({ pod, container, targetId, imageUser, sandbox }: Con
     supplemental_groups: groupsOf(pod),
     seccomp: seccompOf(own?.seccompProfile ?? shared?.seccompProfile, sandbox.seccompProfiles),
     ...appArmor(appArmorOf(pod, container)),
+    ...seLinux(own?.seLinuxOptions ?? shared?.seLinuxOptions),
     ...users(own?.runAsUser ?? shared?.runAsUser, own?.runAsGroup ?? shared?.runAsGroup, imageUser),
     ...(hides ? { masked_paths: maskedPaths, readonly_paths: readonlyPaths } : {}),
   };
@@ -131,6 +134,8 @@ function seccompOf(profile: SeccompProfile | undefined, directory: string): obje
 
 const appArmor = (profile: AppArmorProfile | undefined): object =>
   profile ? { apparmor: { profile_type: profile.type, localhost_ref: profile.localhostProfile ?? '' } } : {};
+
+const seLinux = (options: SELinuxOptions | undefined): object => (options ? { selinux_options: options } : {});
 
 /** CRI refuses a group without a user, so the image's is named with it. */
 function users(user: number | undefined, group: number | undefined, imageUser: number | string): object {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import type Docker from 'dockerode';
 import { prefix } from '../../api/kinds/names.ts';
-import type { Pod, SeccompProfile, AppArmorProfile } from '../../api/kinds/pod.ts';
+import type { Pod, SELinuxOptions, SeccompProfile, AppArmorProfile } from '../../api/kinds/pod.ts';
 import type { ContainerSpec, SandboxSpec } from '../runtime.ts';
 import { appArmorOf } from '../app-armor.ts';
 import { labels, podLabels, podName } from './labels.ts';
@@ -170,6 +170,7 @@ function security({ pod, container, sandbox }: ContainerSpec): Docker.HostConfig
     SecurityOpt: [
       ...seccompOf(own?.seccompProfile ?? shared?.seccompProfile, sandbox.seccompProfiles),
       ...appArmor(appArmorOf(pod, container)),
+      ...seLinux(own?.seLinuxOptions ?? shared?.seLinuxOptions),
       ...(own?.allowPrivilegeEscalation === false ? ['no-new-privileges'] : []),
     ],
     MaskedPaths: hides ? maskedPaths : [],
@@ -178,6 +179,9 @@ function security({ pod, container, sandbox }: ContainerSpec): Docker.HostConfig
 }
 
 /** Docker's own profile is its default; another one goes along as a whole. */
+const seLinux = (options: SELinuxOptions = {}): string[] =>
+  Object.entries(options).map(([part, value]) => `label=${part}:${value}`);
+
 /** Nothing said is Docker's own profile, and so is RuntimeDefault. */
 function appArmor(profile: AppArmorProfile | undefined): string[] {
   if (profile?.type === 'Unconfined') return ['apparmor=unconfined'];

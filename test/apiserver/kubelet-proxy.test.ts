@@ -6,8 +6,9 @@ import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { connect, type TLSSocket } from 'node:tls';
-import { afterAll, beforeAll, expect, test } from '@jest/globals';
+import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { WebSocket } from 'ws';
+import type { KeyPair } from '../../lib/certs.ts';
 import { makeCa } from '../pki.ts';
 import { adminToken, startServer, type TestServer } from './harness.ts';
 
@@ -222,4 +223,66 @@ test('what nodes and pods use is asked of the kubelets, for kubectl top', async 
   expect((await s.call('GET', '/apis/metrics.k8s.io/v1beta1/namespaces/default/pods/two')).status).toBe(404);
   expect((await s.call('GET', '/apis/metrics.k8s.io/v1beta1/nodes/n1')).json).toMatchObject({ kind: 'NodeMetrics' });
   expect((await s.call('DELETE', '/apis/metrics.k8s.io/v1beta1/nodes/n1')).status).toBe(405);
+});
+
+describe('with a CA for kubelets', () => {
+  let strict: TestServer;
+  let shows: (certificate: KeyPair) => void;
+  let close: () => void;
+  const authority = makeCa('kubelets');
+  beforeAll(async () => {
+    const caFile = join(dir, 'kubelets.pem');
+    writeFileSync(caFile, (await authority).pem);
+    strict = await startServer({ kubeletCertificateAuthority: caFile });
+    const signed = createServer({ ...(await (await authority).issue('system:node:n1')) }, (_, response) =>
+      response.end('ok'),
+    );
+    shows = (certificate) => signed.setSecureContext({ ...certificate });
+    close = () => signed.close();
+    await new Promise<void>((resolve) => signed.listen(0, '127.0.0.1', resolve));
+    for (const name of ['n1', 'n2']) {
+      const { port } = signed.address() as AddressInfo;
+      const addresses = [{ type: 'InternalIP', address: '127.0.0.1' }];
+      const status = { addresses, daemonEndpoints: { kubeletEndpoint: { Port: port } } };
+      await strict.call('POST', '/api/v1/nodes', { metadata: { name }, status });
+    }
+  });
+  afterAll(async () => {
+    close();
+    await strict.stop();
+  });
+  const ask = (node: string) => strict.call('GET', `/api/v1/nodes/${node}/proxy/x`);
+
+  test('a node is who shows what it signed for the node and the address', async () => {
+    expect(await ask('n1')).toMatchObject({ status: 200, text: 'ok' });
+    expect(await ask('n2')).toMatchObject({
+      status: 502,
+      json: { message: expect.stringContaining('its certificate is not that of node n2') },
+    });
+    shows(await (await makeCa('other')).issue('system:node:n2'));
+    expect((await ask('n2')).json['message']).toContain('its certificate is not good');
+    shows(await (await authority).issueFor('system:node:n2', '127.0.0.2'));
+    expect((await ask('n2')).json['message']).toMatch(/not good.*ALTNAME/);
+    shows(await (await authority).issue('system:node:n2'));
+    expect(await ask('n2')).toMatchObject({ status: 200, text: 'ok' });
+  });
+});
+
+test('while a node changes its certificate it names both', async () => {
+  const { metadata } = (await s.call('GET', '/api/v1/nodes/n1')).json as { metadata: { annotations: object } };
+  const [name, known] = Object.entries(metadata.annotations)[0]! as [string, string];
+  const says = (sha: string) =>
+    s.call(
+      'PATCH',
+      '/api/v1/nodes/n1',
+      { metadata: { annotations: { [name]: sha } } },
+      { 'content-type': 'application/merge-patch+json' },
+    );
+  for (const sha of [`${known},${'0'.repeat(64)}`, `${'0'.repeat(64)},${known}`]) {
+    await says(sha);
+    expect((await s.call('GET', '/api/v1/nodes/n1/proxy/healthz')).status).toBe(200);
+  }
+  await says('0'.repeat(64));
+  expect((await s.call('GET', '/api/v1/nodes/n1/proxy/healthz')).status).toBe(502);
+  await says(known);
 });

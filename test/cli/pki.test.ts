@@ -53,6 +53,22 @@ describe('km pki init', () => {
     expect(other.stdout).toMatch(/^made in .*: apiserver$/m);
   });
 
+  test('gives executors a token that only joins, and leaves one that is a node itself until its line is changed', async () => {
+    const directory = copy();
+    const line = () => text('tokens.csv', directory).split('\n')[0];
+    const token = text('executor-token', directory).trim();
+    const joins = `${token},system:bootstrap:executor,executor,"system:bootstrappers"`;
+    expect(line()).toBe(joins);
+    const old = joins.replace('bootstrappers', 'nodes');
+    const again = async (wanted: string) => {
+      writeFileSync(file('tokens.csv', directory), `${wanted}\n`);
+      expect((await km(['pki', 'init', '--dir', directory, '--server', server])).code).toBe(0);
+      expect(line()).toBe(wanted);
+    };
+    await again(old);
+    await again(joins);
+  });
+
   test('replaces no CA, also not one that runs out or lost its half', async () => {
     const directory = copy();
     unlinkSync(file('ca.key', directory));

@@ -5,7 +5,9 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { CertificateSigningRequest } from '../../api/kinds/certificate-signing-request.ts';
 import { ClusterRoleBinding } from '../../api/kinds/cluster-role-binding.ts';
+import { Node } from '../../api/kinds/node.ts';
 import type { Stored } from '../../api/meta.ts';
+import { areAddressesOf } from '../../controllers/certificate-approving.ts';
 import { lifeLeft, refusal } from '../../controllers/certificates.ts';
 import { readRequest } from '../../controllers/common/signing.ts';
 import { createAuthority } from '../../lib/certs.ts';
@@ -33,6 +35,20 @@ describe('a signer', () => {
   });
 
   test('cannot read what is no request', () => expect(readRequest('bm9uZQ==')).toBeUndefined());
+});
+
+test.each([
+  [['n1', '10.0.0.5'], true],
+  [['10.0.0.5'], true],
+  [['n2', '10.0.0.5'], false],
+  [['n1', '10.0.0.6'], false],
+])('%j are all names and addresses of the node: %s', async (hosts, are) => {
+  const addresses = [
+    { type: 'InternalIP' as const, address: '10.0.0.5' },
+    { type: 'Hostname' as const, address: 'n1' },
+  ];
+  const x509 = readRequest(await requestFor(node, hosts))!;
+  expect(areAddressesOf({ metadata: {}, spec: {}, status: { addresses } }, x509)).toBe(are);
 });
 
 test.each([
@@ -66,7 +82,15 @@ describe('against an apiserver', () => {
     const [clusterSigningCertFile, clusterSigningKeyFile] = [join(dir, 'ca.crt'), join(dir, 'ca.key')];
     writeFileSync(clusterSigningCertFile, authority.cert);
     writeFileSync(clusterSigningKeyFile, authority.key);
-    c = await startControllers({ clusterSigningCertFile, clusterSigningKeyFile });
+    const tokenAuthFile = join(dir, 'tokens');
+    const tokens = [
+      'bootstrap,system:bootstrap:executor,executor,"system:bootstrappers"',
+      'shared,system:bootstrap:executor,executor,"system:nodes"',
+      'n1,system:node:n1,n1,"system:nodes"',
+      'stranger,stranger,stranger',
+    ];
+    writeFileSync(tokenAuthFile, tokens.join('\n'));
+    c = await startControllers({ clusterSigningCertFile, clusterSigningKeyFile }, { tokenAuthFile });
   });
   afterAll(async () => {
     await c.stop();
@@ -95,6 +119,54 @@ describe('against an apiserver', () => {
     expect(certificate.subject.split('\n').sort()).toEqual(['CN=system:node:n1', 'O=system:nodes']);
     expect(certificate.verify(new X509Certificate(ca).publicKey)).toBe(true);
     expect(certificate.validToDate.getTime()).toBeLessThan(Date.now() + 3_700_000);
+  });
+
+  const ask = async (token: string, name: string, signer: string, usages: string[], request: string) => {
+    const spec = { signerName: `kubernetes.io/${signer}`, usages, request };
+    await c.server.client(token).create(CertificateSigningRequest, { metadata: { name }, spec });
+  };
+  const signed = (name: string) => eventually(async () => expect((await get(name)).status?.certificate).toBeDefined());
+
+  test('who may join asks for any node, a node for itself alone', async () => {
+    const askAs = async (token: string, name: string) =>
+      ask(token, name, 'kube-apiserver-client-kubelet', client, await requestFor(node));
+    const other = await requestFor('O=system:nodes,CN=system:node:n2');
+    await ask('n1', 'for-another', 'kube-apiserver-client-kubelet', client, other);
+    for (const token of ['bootstrap', 'shared', 'n1']) {
+      await askAs(token, `of-${token}`);
+      await signed(`of-${token}`);
+    }
+    // They were asked before those that are signed by now.
+    expect((await get('for-another')).status?.conditions ?? []).toEqual([]);
+    await expect(askAs('stranger', 'of-stranger')).rejects.toMatchObject({ code: 403 });
+  });
+
+  test('the token to join with is good for nothing but asking', async () => {
+    const joining = c.server.client('bootstrap');
+    expect((await joining.get(CertificateSigningRequest, { name: 'of-bootstrap' })).metadata.name).toBe('of-bootstrap');
+    await expect(joining.list(Node)).rejects.toMatchObject({ code: 403 });
+    await expect(joining.delete(CertificateSigningRequest, { name: 'of-bootstrap' })).rejects.toMatchObject({
+      code: 403,
+    });
+  });
+
+  test('the certificate of its port a kubelet gets as soon as its Node has all that it names', async () => {
+    await c.client.create(Node, { metadata: { name: 'n1' }, spec: {} });
+    const server = ['digital signature', 'server auth'];
+    const asked = await requestFor(node, ['n1', '10.0.0.5']);
+    await ask('bootstrap', 'serving-of-another', 'kubelet-serving', server, asked);
+    await ask('n1', 'serving', 'kubelet-serving', server, asked);
+    const addresses = (...all: string[]) => ({
+      status: { addresses: all.map((address) => ({ type: address === 'n1' ? 'Hostname' : 'InternalIP', address })) },
+    });
+    const write = (status: object) => c.client.patch(Node, { name: 'n1' }, status, { subresource: 'status' });
+    await write(addresses('n1', '10.0.0.6'));
+    expect((await get('serving')).status?.certificate).toBeUndefined();
+    await write(addresses('n1', '10.0.0.5'));
+    await signed('serving');
+    const certificate = new X509Certificate(Buffer.from((await get('serving')).status!.certificate!, 'base64'));
+    expect(certificate.subjectAltName).toBe('DNS:n1, IP Address:10.0.0.5');
+    expect((await get('serving-of-another')).status?.conditions ?? []).toEqual([]);
   });
 
   test('another request waits for approval, and one that the signer refuses says why', async () => {

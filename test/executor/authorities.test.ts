@@ -1,3 +1,4 @@
+import type { X509Certificate } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from '@jest/globals';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
 import { Client } from '../../client/client.ts';
@@ -22,7 +23,7 @@ afterAll(async () => {
   await server?.stop();
 });
 
-test('an executor follows the CA that is published, as long as it has something in common with the one before', async () => {
+test('an executor follows the CA that is published and which of it signs, as long as it has something in common with the one before', async () => {
   const pems = [server.ca, await makeCa('next'), await makeCa('foreign')].map(({ pem }) => `${pem.trim()}\n`);
   const [ours = '', next = '', foreign = ''] = pems;
   const heard: string[] = [];
@@ -34,8 +35,9 @@ test('an executor follows the CA that is published, as long as it has something 
       { metadata: { namespace: 'kube-system', name: 'kube-root-ca.crt' }, data: { 'ca.crt': ca } },
       { fieldManager: 'test', force: true },
     );
-  const changed = (ca: string) => {
+  const changed = (ca: string, signer: X509Certificate) => {
     executor.trust(ca);
+    expect(ca.startsWith(signer.toString())).toBe(true);
     heard.push(ca);
   };
   followAuthorities(executor, ours, changed, { signal: stopping.signal, log: silent });
@@ -46,8 +48,9 @@ test('an executor follows the CA that is published, as long as it has something 
   await eventually(() => expect(heard).toEqual([ours + next]));
   expect((await executor.get(ConfigMap, { namespace: 'kube-system', name: 'kube-root-ca.crt' })).data).toBeDefined();
   await publish(`${next}${ours}`);
+  await eventually(() => expect(heard).toEqual([ours + next, next + ours]));
   await publish(next);
-  await eventually(() => expect(heard).toEqual([ours + next, next]));
+  await eventually(() => expect(heard).toEqual([ours + next, next + ours, next]));
   // This server's certificate is still of the CA that is no longer trusted: nothing of ours reaches it any more.
   await expect(executor.get(ConfigMap, { namespace: 'kube-system', name: 'kube-root-ca.crt' })).rejects.toThrow(
     /certificate/,

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { CriRuntime } from '../../executor/runtimes/cri.ts';
@@ -9,6 +10,12 @@ import { busyboxImage, type Containerd, containerdIsHere, startContainerd } from
 import { aPod, collect, containerFor, eventually, exited, sandboxFor } from './pods-for-tests.ts';
 import { describeKubeletOver } from './kubelet-over.suite.ts';
 import { describeRuntime } from './runtime.suite.ts';
+
+/** Of what CRI was told. */
+interface Kept {
+  linux: { security_context: { selinux_options?: object } };
+  mounts?: { container_path: string; selinux_relabel?: boolean }[];
+}
 
 const describeHere = containerdIsHere && process.getuid?.() === 0 ? describe : describe.skip;
 
@@ -101,6 +108,37 @@ describeHere('with containerd', () => {
       expect(pause.bytes).toBeGreaterThan(100_000);
       expect(existsSync((await runtime.images.directory())!)).toBe(true);
       await runtime.images.remove('sha256:none');
+    });
+
+    test('is told the SELinux label of a pod and of a container, and which mounts get it', async () => {
+      const pod = aPod(
+        { command: ['sleep', '100'], securityContext: { seLinuxOptions: { level: 's0:c1,c2', type: 'spc_t' } } },
+        { securityContext: { seLinuxOptions: { level: 's0:c3' } } },
+        'labelled',
+      );
+      const sandbox = sandboxFor(pod, logs());
+      const { id: sandboxId } = await runtime.createSandbox(sandbox);
+      const image = await runtime.images.pull(busyboxImage, 'IfNotPresent');
+      const mount = (containerPath: string) => ({ hostPath: logs(), containerPath, readOnly: false });
+      const mounts = [{ ...mount('/own'), isOwn: true }, mount('/others')];
+      const { id } = await runtime.start(containerFor(pod, sandboxId, sandbox, { imageId: image.id, mounts }));
+      // There is no SELinux here: what containerd keeps of it is what it was told.
+      const kept = (of: string, what: string): Kept => {
+        const words = ['-a', containerd.socket, '-n', 'k8s.io', 'containers', 'info', of];
+        const { Extensions } = JSON.parse(execFileSync('ctr', words, { encoding: 'utf8' })) as {
+          Extensions: Record<string, { value: string }>;
+        };
+        const { value } = Extensions[`io.cri-containerd.${what}.metadata`]!;
+        return (JSON.parse(Buffer.from(value, 'base64').toString()) as { Metadata: { Config: Kept } }).Metadata.Config;
+      };
+      expect(kept(sandboxId, 'sandbox').linux.security_context.selinux_options).toEqual({ level: 's0:c3' });
+      const config = kept(id, 'container');
+      const own = { level: 's0:c1,c2', type: 'spc_t' };
+      expect(config.linux.security_context.selinux_options).toEqual(own);
+      expect(config.mounts!.map((one) => [one.container_path, one.selinux_relabel ?? false])).toEqual([
+        ['/own', true],
+        ['/others', false],
+      ]);
     });
 
     test('gives a running container new limits', async () => {

@@ -115,6 +115,13 @@ describeHere('with Docker', () => {
       }
     });
 
+    test('an SELinux label is Docker’s to give', async () => {
+      const label = { seLinuxOptions: { level: 's0:c1,c2', type: 'spc_t' } };
+      const { id } = await start(aPod({ command: ['sleep', '100'] }, { securityContext: label }, 'labelled'));
+      const { HostConfig } = await dockerd.docker.getContainer(id).inspect();
+      expect(HostConfig.SecurityOpt).toEqual(expect.arrayContaining(['label=level:s0:c1,c2', 'label=type:spc_t']));
+    });
+
     test('a host port leads to the pod', async () => {
       const hostPort = await freePort();
       const script = 'while :; do echo from the pod | nc -l -p 8080; done';

@@ -22,6 +22,8 @@ export interface Dockerd extends Place {
   kill(): Promise<void>;
   /** Starts it again on what it left. */
   start(): Promise<void>;
+  /** What the end of its machine leaves: its disk. No process, and nothing that is in memory; mounts below `directories` go, too. */
+  powerOff(...directories: string[]): Promise<void>;
   stop(): Promise<void>;
 }
 
@@ -54,6 +56,11 @@ export async function startDockerd(number: number): Promise<Dockerd> {
       if (child.exitCode !== null) throw new Error(readFileSync(join(directory, 'log'), 'utf8').slice(-2000));
       await docker.ping();
     }, 20_000);
+  const kill = async () => {
+    const gone = once(child, 'exit');
+    child.kill('SIGKILL');
+    await gone;
+  };
   const stop = async () => {
     for (const { Id } of await docker.listContainers({ all: true }).catch(() => []))
       await docker.getContainer(Id).remove({ force: true, v: true });
@@ -61,9 +68,8 @@ export async function startDockerd(number: number): Promise<Dockerd> {
     endShims(directory);
     // What a Docker that could not be asked has left running.
     sh(`find /sys/fs/cgroup -path "*${cgroup}/*" -name cgroup.procs -exec cat {} + | sort -u | xargs -r kill -9; true`);
-    sh(
-      `ip link delete ${bridge} 2>/dev/null; grep " ${directory}\\| ${storage}" /proc/self/mounts | cut -d" " -f2 | sort -r | xargs -r -n1 umount -l; true`,
-    );
+    sh(`ip link delete ${bridge} 2>/dev/null; true`);
+    unmountBelow(directory, storage);
     stopForwarding();
     removeCgroup(cgroup);
     rmSync(directory, { recursive: true, force: true });
@@ -79,10 +85,13 @@ export async function startDockerd(number: number): Promise<Dockerd> {
   return {
     ...{ host: `unix://${socket}`, docker, cgroup, bridge, directory, storage, stop },
     containers: async () => (await docker.listContainers({ all: true })).map(({ Id }) => Id),
-    async kill() {
-      const gone = once(child, 'exit');
-      child.kill('SIGKILL');
-      await gone;
+    kill,
+    async powerOff(...directories) {
+      await kill();
+      endShims(directory);
+      unmountBelow(directory, `${storage}/`, ...directories.map((path) => `${path}/`));
+      removeCgroup(cgroup);
+      rmSync(join(directory, 'exec'), { recursive: true });
     },
     async start() {
       // Its containerd dies with it; until somebody has buried that, its pid would seem to be alive.
@@ -92,5 +101,10 @@ export async function startDockerd(number: number): Promise<Dockerd> {
     },
   };
 }
+
+const unmountBelow = (...paths: string[]): Buffer =>
+  sh(
+    `grep "${paths.map((path) => ` ${path}`).join('\\|')}" /proc/self/mounts | cut -d" " -f2 | sort -r | xargs -r -n1 umount -l; true`,
+  );
 
 const sh = (script: string): Buffer => execFileSync('sh', ['-c', script]);

@@ -7,6 +7,7 @@ import { ImageCollector, imagesToRemove } from '../../executor/image-collector.t
 import { type MachineReadings, ToldPressures, pressuresIn } from '../../executor/machine.ts';
 import type { DiskUse } from '../../executor/pod-disk.ts';
 import { relieve } from '../../executor/pressure.ts';
+import { shortage } from '../../executor/rejection.ts';
 import type { RuntimeImage } from '../../executor/runtime.ts';
 import { UsageMeter } from '../../executor/usage.ts';
 import { silent } from '../../lib/log.ts';
@@ -47,6 +48,30 @@ describe('who is evicted', () => {
   ];
   test.each(words)('in words, for %s', (what, one, expected) => {
     expect(shortageWords(one, what)).toBe(expected);
+  });
+});
+
+describe('a node that is short of something takes', () => {
+  const plenty = { memory: false, disk: false, pids: false };
+  const modest = aPod({ resources: { requests: { memory: '1Mi' } } });
+  const bearing = (key: string) => aPod({}, { tolerations: [{ key, operator: 'Exists' }] });
+  test.each<[string, Pod, Partial<typeof plenty>, string | undefined]>([
+    ['everybody while it is not', aPod(), {}, undefined],
+    ['of memory, nobody who asked for none', aPod(), { memory: true }, 'MemoryPressure'],
+    ['of memory, who asked for some', modest, { memory: true }, undefined],
+    ['of memory, who bears that', bearing('node.kubernetes.io/memory-pressure'), { memory: true }, undefined],
+    [
+      'of memory, not who bears something else',
+      bearing('node.kubernetes.io/disk-pressure'),
+      { memory: true },
+      'MemoryPressure',
+    ],
+    ['of disk, nobody', modest, { disk: true }, 'DiskPressure'],
+    ['of all, nobody', modest, { memory: true, disk: true, pids: true }, 'MemoryPressure DiskPressure PIDPressure'],
+    ['of all, who is of the system', aPod({}, { priority: 2_000_000_000 }), { memory: true, disk: true }, undefined],
+  ])('%s', (_words, pod, short, told) => {
+    const message = `Pod was rejected: The node had condition: [${told}]. `;
+    expect(shortage(pod, { ...plenty, ...short })).toEqual(told && { reason: 'Evicted', message });
   });
 });
 

@@ -6,6 +6,7 @@ import type { Stored } from '../../api/meta.ts';
 import { Node } from '../../api/kinds/node.ts';
 import * as apiserver from '../../apiserver/index.ts';
 import { Client } from '../../client/client.ts';
+import * as controllers from '../../controllers/index.ts';
 import { type Options, options, start } from '../../executor/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
@@ -20,6 +21,8 @@ export interface ExecutorPlace {
   /** May do everything. */
   client: Client;
   kubeconfig: string;
+  /** The controllers by which nodes get certificates; until they are stopped, or all is. */
+  startSigning(given?: Partial<Parameters<typeof controllers.start>[0]>): Promise<{ stop(): Promise<void> }>;
   create(pod: Pod): Promise<Pod & Stored>;
   /** What the scheduler and the framework do to a pod: launch, wait for STARTING, bind. */
   place(pod: Pod): Promise<{ pod: Pod & Stored; taskId: string }>;
@@ -36,7 +39,13 @@ export interface ExecutorForTests extends ExecutorPlace {
 /** The agent's node, as the framework made it. */
 export const testNode = 'node-one-5051';
 
-export async function executorPlace(): Promise<ExecutorPlace> {
+/** What executors show at first: of old a token that does all, or one that joins and the name of the node. */
+export interface Joining {
+  group?: 'system:nodes' | 'system:bootstrappers';
+  apiserver?: (caFile: string) => Partial<apiserver.Options>;
+}
+
+export async function executorPlace({ group = 'system:nodes', apiserver: more }: Joining = {}): Promise<ExecutorPlace> {
   const directory = mkdtempSync('/dev/shm/km-executor-');
   const stopping = new AbortController();
   const pki = await makeCa();
@@ -54,9 +63,10 @@ export async function executorPlace(): Promise<ExecutorPlace> {
       tlsCertFile: file('serving.crt', serving.cert),
       tlsKeyFile: file('serving.key', serving.key),
       clientCaFile: file('ca.crt', pki.pem),
-      tokenAuthFile: file('tokens', 'executor-token,system:bootstrap:executor,executor,"system:nodes"\n'),
+      tokenAuthFile: file('tokens', `executor-token,system:bootstrap:executor,executor,"${group}"\n`),
       kubeletClientCertFile: file('admin.crt', admin.cert),
       kubeletClientKeyFile: file('admin.key', admin.key),
+      ...more?.(join(directory, 'ca.crt')),
     },
     { log: silent, signal: stopping.signal },
   );
@@ -79,7 +89,27 @@ export async function executorPlace(): Promise<ExecutorPlace> {
     metadata: { name: testNode, annotations: { [annotations.agentId]: 'agent-1' } },
     spec: {},
   });
-  const agent = await TestAgent.start({ server: server.url, ca: pki.pem, token: 'executor-token' });
+  const node = group === 'system:bootstrappers' ? { node: testNode } : {};
+  const agent = await TestAgent.start({ server: server.url, ca: pki.pem, token: 'executor-token', ...node });
+  const startSigning: ExecutorPlace['startSigning'] = async (given = {}) => {
+    const [ending, all] = [new AbortController(), defaultsOf(controllers.options)];
+    const signal = AbortSignal.any([ending.signal, stopping.signal]);
+    const clusterSigning = {
+      clusterSigningCertFile: join(directory, 'ca.crt'),
+      clusterSigningKeyFile: file('ca.key', pki.key),
+    };
+    const names = ['csr-approving', 'csr-signing', 'kubelet-serving-approving'];
+    const running = await controllers.start(
+      { ...all, controllers: names, ...clusterSigning, ...given },
+      { client, log: silent, signal },
+    );
+    return {
+      async stop() {
+        ending.abort();
+        await running.closed;
+      },
+    };
+  };
   const create = async (pod: Pod) => {
     const { uid: _, resourceVersion: __, ...metadata } = pod.metadata;
     return client.create(Pod, { ...pod, metadata });
@@ -98,7 +128,7 @@ export async function executorPlace(): Promise<ExecutorPlace> {
     return { pod, taskId };
   };
   return {
-    ...{ create, place, directory, agent, client, kubeconfig },
+    ...{ create, place, directory, agent, client, kubeconfig, startSigning },
     close: async () => {
       agent.close();
       await client.close();
@@ -109,9 +139,13 @@ export async function executorPlace(): Promise<ExecutorPlace> {
   };
 }
 
-/** A real executor between the two. */
-export async function startExecutorForTests(given: Partial<Options> = {}): Promise<ExecutorForTests> {
-  const place = await executorPlace();
+/** A real executor between the two; without `joining` it gets its certificates as in a cluster. */
+export async function startExecutorForTests(
+  given: Partial<Options> = {},
+  joining?: Joining,
+): Promise<ExecutorForTests> {
+  const place = await executorPlace(joining ?? { group: 'system:bootstrappers' });
+  if (!joining) await place.startSigning();
   const { agent, directory } = place;
   const open = async () => {
     const stop = new AbortController();

@@ -122,6 +122,22 @@ export function describeIsolation(name: string, open: () => Promise<KubeletOn>):
       expect((await failed(host)).message).toContain('not allowed with host net enabled');
     });
 
+    test('nothing of a node that is short of memory where it asked for none, and said so', async () => {
+      kubelet.press({ memory: true, disk: false, pids: false });
+      try {
+        const [greedy, modest] = [run({}), run({ resources: { requests: { memory: '1Mi' } } })];
+        const message = 'Pod was rejected: The node had condition: [MemoryPressure]. ';
+        await eventually(() => kubelet.status(greedy)?.phase === 'Failed', 'the refusal');
+        expect(kubelet.status(greedy)).toMatchObject({ reason: 'Evicted', message });
+        expect(kubelet.status(greedy)!.conditions!.map(({ type }) => type)).not.toContain('DisruptionTarget');
+        expect(kubelet.apiserver.events).toContain(`Warning Evicted ${message}`);
+        await eventually(() => kubelet.reports.get(greedy.metadata.uid!)?.phase === 'Failed', 'Mesos to be told');
+        expect(await ask(modest, 'echo runs')).toBe('runs\n');
+      } finally {
+        kubelet.press({ memory: false, disk: false, pids: false });
+      }
+    });
+
     test('the AppArmor profile that it names, or a refusal where the machine has no AppArmor', async () => {
       const appArmorProfile = { type: 'RuntimeDefault' as const };
       const pod = run({ command: ['sh', '-c', 'sleep 1000'], securityContext: { appArmorProfile } });

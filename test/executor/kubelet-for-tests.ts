@@ -11,6 +11,7 @@ import type { Service } from '../../api/kinds/service.ts';
 import type { Apiserver } from '../../executor/apiserver.ts';
 import { CrashBackoff } from '../../executor/crash-backoff.ts';
 import type { Kubelet, PodReport } from '../../executor/kubelet.ts';
+import { type Pressures, atEase } from '../../executor/machine.ts';
 import { Pods } from '../../executor/pods.ts';
 import { ProbeCounts } from '../../executor/probes/probe-counts.ts';
 import type { Runtime } from '../../executor/runtime.ts';
@@ -98,6 +99,8 @@ export interface TestKubelet {
   probeCounts: ProbeCounts;
   directory: string;
   status(pod: Pod): PodStatus | undefined;
+  /** The node is short of this from now on. */
+  press(pressures: Pressures): void;
   close(): Promise<void>;
 }
 
@@ -112,6 +115,7 @@ export function testKubelet({
   const apiserver = new RecordingApiserver();
   const stopping = new AbortController();
   const used = runtime ?? new ProcessRuntime({ root: join(directory, 'process'), nodeIp: '127.0.0.1', log: silent });
+  let pressures = atEase;
   const reports = new Map<string, PodReport>();
   const kubelet: Kubelet = {
     runtime: used,
@@ -130,6 +134,7 @@ export function testKubelet({
     podMaxPids: 200,
     clusterDns: [],
     clusterDomain: 'cluster.local',
+    pressures: () => pressures,
     sandbox: join(directory, 'sandbox'),
     seccompProfiles: join(directory, 'seccomp'),
     allowedUnsafeSysctls: ['kernel.msg*'],
@@ -145,6 +150,7 @@ export function testKubelet({
     probeCounts: kubelet.probeCounts,
     directory,
     status: (pod) => apiserver.statuses.get(pod.metadata.uid!),
+    press: (now) => void (pressures = now),
     close: async () => {
       await pods.close();
       stopping.abort();

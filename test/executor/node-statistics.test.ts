@@ -39,6 +39,10 @@ for (const [name, isHere, start] of runtimes)
       measure = () => new DiskMeter({ volumes, logs, volumePaths, images: on.runtime.images, log: silent });
       facts = {
         ...{ pods: kubelet.pods, meter: new UsageMeter(on.runtime), probes: kubelet.probeCounts, nodeName: 'node-1' },
+        certificates: () => ({
+          client: { secondsLeft: 60, failures: 0 },
+          server: { secondsLeft: Infinity, failures: 2 },
+        }),
         disks: measure(),
         ...{ cgroupParent: place.cgroup, machine: () => machineUse(directory) },
       };

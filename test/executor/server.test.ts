@@ -13,12 +13,12 @@ import { Profile } from 'pprof-format';
 import { WebSocket } from 'ws';
 import type { Pod } from '../../api/kinds/pod.ts';
 import { freePort } from '../../cli/ports.ts';
-import { servingCertificate, type ServingCertificate } from '../../executor/certificate.ts';
 import type { Access } from '../../executor/access.ts';
 import { DiskMeter } from '../../executor/disk-meter.ts';
 import { machineUse } from '../../executor/machine.ts';
 import { UsageMeter } from '../../executor/usage.ts';
 import { type KubeletServer, startServer } from '../../executor/server.ts';
+import { type KeyPair, fingerprint, selfSigned } from '../../lib/certs.ts';
 import { silent } from '../../lib/log.ts';
 import { frontDoor } from './front-door.ts';
 import { type TestKubelet, testKubelet } from './kubelet-for-tests.ts';
@@ -27,7 +27,7 @@ import { aPod, eventually } from './pods-for-tests.ts';
 
 let kubelet: TestKubelet;
 let server: KubeletServer;
-let certificate: ServingCertificate;
+let certificate: KeyPair;
 let apiserver: { cert: string; key: string };
 let stranger: { cert: string; key: string };
 let pod: Pod;
@@ -42,7 +42,7 @@ const access: Access = {
 
 beforeAll(async () => {
   kubelet = testKubelet();
-  certificate = await servingCertificate('node-1', '127.0.0.1');
+  certificate = await selfSigned({ commonName: 'system:node:node-1', hosts: ['127.0.0.1'] });
   const cluster = await makeCa();
   apiserver = await cluster.issue('apiserver', 'system:masters');
   stranger = await cluster.issue('somebody');
@@ -63,6 +63,10 @@ beforeAll(async () => {
       }),
       probes: kubelet.probeCounts,
       nodeName: 'node-1',
+      certificates: () => ({
+        client: { secondsLeft: 60, failures: 0 },
+        server: { secondsLeft: Infinity, failures: 2 },
+      }),
       cgroupParent: '',
       machine: () => machineUse(kubelet.directory),
       configuration: { kind: 'KubeletConfiguration' },
@@ -128,13 +132,18 @@ function get(
 const bearer = (token: string) => ({ headers: { authorization: `Bearer ${token}` } });
 
 describe('who may ask', () => {
-  test('the certificate is the one whose fingerprint we give', async () => {
-    const socket = connectTls({ host: '127.0.0.1', port: server.port, rejectUnauthorized: false, ...apiserver });
-    await new Promise((resolve) => socket.once('secureConnect', resolve));
-    expect(createHash('sha256').update(socket.getPeerX509Certificate()!.raw).digest('hex')).toBe(
-      certificate.fingerprint,
-    );
-    socket.destroy();
+  test('callers see the certificate that the port was given last', async () => {
+    const seen = async () => {
+      const socket = connectTls({ host: '127.0.0.1', port: server.port, rejectUnauthorized: false, ...apiserver });
+      await once(socket, 'secureConnect');
+      const { raw } = socket.getPeerX509Certificate()!;
+      socket.destroy();
+      return createHash('sha256').update(raw).digest('hex');
+    };
+    expect(await seen()).toBe(fingerprint(certificate.cert));
+    const next = await selfSigned({ commonName: 'system:node:node-1', hosts: ['127.0.0.1'] });
+    server.show(next);
+    expect(await seen()).toBe(fingerprint(next.cert));
   });
 
   test('nobody without a certificate of the cluster or a token, and of those only who is let', async () => {
@@ -187,6 +196,9 @@ describe('what it tells of the node', () => {
     );
     expect(number(/^node_cpu_usage_seconds_total (\S+) \d+$/m)).toBeGreaterThan(1);
     const own = (await get('/metrics')).body;
+    expect(own).toContain('\nkubelet_certificate_manager_client_ttl_seconds 60\n');
+    expect(own).toContain('\nkubelet_certificate_manager_server_ttl_seconds +Inf\n');
+    expect(own).toContain('\nkubelet_server_expiration_renew_errors 2\n');
     expect(own).toMatch(/^kubelet_running_pods 1$/m);
     expect(own).toMatch(/^kubelet_running_containers\{container_state="running"\} [23]$/m);
     expect(own).toContain('process_cpu_seconds_total');

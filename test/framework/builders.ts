@@ -67,7 +67,7 @@ export const stateOptions: StateOptions = {
     cpus: 100,
     mem: 128_000,
     environment: {},
-    data: Buffer.from('{}'),
+    introduction: { server: 'https://api:6443', ca: 'the CA', token: 'the token' },
     user: undefined,
   },
 };

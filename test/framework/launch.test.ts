@@ -3,6 +3,7 @@ import type { PodSpec } from '../../api/kinds/pod.ts';
 import { factsOf } from '../../framework/agents.ts';
 import { limitsOf } from '../../framework/launch.ts';
 import { wantOf } from '../../framework/resources.ts';
+import type { Offer } from '../../mesos/offers.ts';
 import { makePod } from '../scheduler/builders.ts';
 import { callsOf, makeOffer, register, scalar, stateOptions, subscribed } from './builders.ts';
 
@@ -42,6 +43,23 @@ describe('the limits of a task', () => {
     const expected = takes ? { cpus: { value: 1 }, mem: { value: 1024 } } : undefined;
     expect(operation?.launch?.task_infos?.map((task) => task.limits)).toEqual([expected]);
   });
+});
+
+test('an executor is told how to reach the apiserver and which node it is, once: while it lives that stays as it is', () => {
+  const state = subscribed();
+  const launch = (offer: Offer, pod: string, node: string) => {
+    state.offered([offer], 0);
+    register(state);
+    state.reserve(makePod(pod, containers({})), node);
+    const [call] = state.takeLaunches(0).flatMap((one) => callsOf(state.recorded(one, 0)));
+    const [operation] = call?.type === 'ACCEPT' ? (call.accept.operations ?? []) : [];
+    return operation?.launch?.task_infos?.[0]?.executor;
+  };
+  const first = launch(makeOffer('a1'), 'p', 'host-a1');
+  const told = (info = first) => JSON.parse(Buffer.from(info?.data ?? []).toString()) as object;
+  expect(told()).toEqual({ server: 'https://api:6443', ca: 'the CA', token: 'the token', node: 'host-a1' });
+  expect(launch(makeOffer('a1', { executor: true }), 'q', 'host-a1')).toEqual(first);
+  expect(told(launch(makeOffer('a2'), 'r', 'host-a2'))).toMatchObject({ node: 'host-a2' });
 });
 
 describe('the resources of a task', () => {

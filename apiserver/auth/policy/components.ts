@@ -118,7 +118,7 @@ system:volume-scheduler
   read patch update : persistentvolumeclaims
 `;
 
-/** km's own: what its scheduler does beside scheduling, as a Mesos framework, and what `km dns` reads. */
+/** km's own: what its scheduler does beside scheduling, as a Mesos framework, what `km dns` reads, and who approves what kubelets show. */
 export const framework = `
 km:framework
   create delete patch update : nodes
@@ -131,6 +131,8 @@ km:framework
   create : storageclasses.storage.k8s.io
   get update : leases.coordination.k8s.io @ km-scheduler
   read : podgroups.scheduling.x-k8s.io
+km:kubelet-serving-approver
+  approve : signers.certificates.k8s.io @ kubernetes.io/kubelet-serving
 km:page
   get : /ui/*
 km:dns
@@ -144,14 +146,22 @@ export const boundTo: Readonly<Record<string, readonly string[]>> = {
   'km:controllers': ['User system:kube-controller-manager'],
   'km:dns': ['User system:kube-dns'],
   'km:framework': ['User system:kube-scheduler'],
+  'km:kubelet-serving-approver': ['User system:kube-controller-manager'],
   'km:page': ['Group km:page'],
   'system:basic-user': ['Group system:authenticated'],
+  // The token that executors share asks for whichever node it is given to, whatever group it is in.
+  'system:certificates.k8s.io:certificatesigningrequests:nodeclient': [
+    'Group system:bootstrappers',
+    'User system:bootstrap:executor',
+  ],
+  'system:certificates.k8s.io:certificatesigningrequests:selfnodeclient': ['Group system:nodes'],
   'system:discovery': ['Group system:authenticated'],
   'system:kube-controller-manager': ['User system:kube-controller-manager'],
   'system:kube-dns': ['ServiceAccount kube-system kube-dns'],
   'system:kube-scheduler': ['User system:kube-scheduler'],
   'system:monitoring': ['Group system:monitoring'],
   'system:node': [],
+  'system:node-bootstrapper': ['Group system:bootstrappers'],
   'system:node-proxier': ['User system:kube-proxy'],
   'system:public-info-viewer': ['Group system:authenticated', 'Group system:unauthenticated'],
   'system:service-account-issuer-discovery': ['Group system:serviceaccounts'],
