@@ -2,6 +2,7 @@ import type { Kind } from '../api/kind.ts';
 import { expired } from '../api/status.ts';
 import { Entry, prefixOf } from './encoding.ts';
 import type { Change } from './store.ts';
+import { Watchers } from './watchers.ts';
 
 export type EventType = 'ADDED' | 'MODIFIED' | 'DELETED';
 
@@ -26,11 +27,13 @@ export interface Follower {
 /**
  * All objects of one kind as of one revision, and its latest changes.
  *
- *   store ──▶ Feed ──▶ Cache: entries (parsed and bytes) + bounded history ──▶ followers (watches)
+ *   store ──▶ Feed ──▶ Cache: entries (parsed and bytes) + bounded history ──▶ followers, watchers
  */
 export class Cache {
   readonly kind: Kind;
   readonly prefix: string;
+  /** Clients that watch; told a little later than followers where they are many. */
+  readonly watchers = new Watchers();
   readonly #limit: number;
   readonly #entries = new Map<string, Entry>();
   readonly #followers = new Set<Follower>();
@@ -49,10 +52,6 @@ export class Cache {
 
   get size(): number {
     return this.#entries.size;
-  }
-
-  get followers(): number {
-    return this.#followers.size;
   }
 
   get(key: string): Entry | undefined {
@@ -82,6 +81,7 @@ export class Cache {
     this.#filledAt = revision;
     for (const follower of [...this.#followers]) follower.lost();
     this.#followers.clear();
+    this.watchers.lost();
   }
 
   /** Takes in the changes of one batch and tells the followers. */
@@ -98,6 +98,7 @@ export class Cache {
       this.#history = this.#history.slice(dropped);
     }
     for (const follower of this.#followers) follower.events(events);
+    this.watchers.tell(events);
   }
 
   #take(change: Change): CacheEvent | undefined {

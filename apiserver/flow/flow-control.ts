@@ -85,7 +85,7 @@ export class FlowControl implements Doorkeeper {
     const flow = this.#flowOf(user, asked);
     const { group, resource: plural } = asked;
     const stored = () => this.#feed.cacheIfServed({ group, plural })?.size ?? 0;
-    const watchers = () => this.#feed.cacheIfServed({ group, plural })?.followers ?? 0;
+    const watchers = () => this.#feed.cacheIfServed({ group, plural })?.watchers.size ?? 0;
     const wanted = widthOf(asked, query, stored, watchers);
     const width = { ...wanted, seats: flow.level.clip(wanted.seats) };
     if (!flow.level.take(width.seats)) return this.#wait(flow, width, user, asked, caller);

@@ -160,7 +160,7 @@ class Session {
     });
     this.#take(start.missed);
     if (this.#ended) return;
-    this.#unfollow = this.#cache.follow({
+    this.#unfollow = this.#cache.watchers.follow({
       events: (events) => this.#take(events),
       lost: () => this.#fail(lostPlace()),
     });
@@ -174,6 +174,7 @@ class Session {
   }
 
   #bookmark(): void {
+    this.#cache.watchers.flush();
     const { revision } = this.#registry.feed;
     this.#inVersion([], () => this.#sink.write(this.#encoder.bookmark(revision, false)));
   }
@@ -197,6 +198,7 @@ class Session {
     const isNews = given.length === 0 || given[0]!.revision > this.#after;
     const events = isNews ? given : given.filter(({ revision }) => revision > this.#after);
     if (this.#ended || events.length === 0) return;
+    this.#after = events.at(-1)!.revision;
     const { waiting } = this.#sink;
     if (waiting > this.#limit || this.#inTurn > turnLimit)
       return this.#fail(expired('the watcher was too slow: list again'));
