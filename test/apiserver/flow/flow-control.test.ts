@@ -238,7 +238,7 @@ describe('seats occupied by a request', () => {
 
   test('seats that a write keeps are in use after its answer, and given back', async () => {
     const feed = new Feed(store, [Pod, FlowSchema, PriorityLevelConfiguration] as never, 10, silent);
-    for (let i = 0; i < 25; i++) feed.cache(Pod).follow({ events: () => undefined, lost: () => undefined });
+    for (let i = 0; i < 25; i++) feed.cache(Pod).watchers.follow({ events: () => undefined, lost: () => undefined });
     const flows = new FlowControl(feed, 100);
     const user = { name: 'writer', groups: ['system:authenticated'] };
     const caller = { once: () => undefined };
