@@ -15,7 +15,7 @@ export class ConfigError extends Error {
 /** What the environment of a container is made of, beside the pod itself. */
 export interface EnvFacts {
   nodeName: string;
-  hostIp: string;
+  hostIps: readonly [string, ...string[]];
   /** The first is the pod's own. */
   podIps: readonly string[];
   /** What the node gives a container that has no limit. `cpu` in thousandths, the others in bytes. */
@@ -103,10 +103,10 @@ async function valueOf(
   );
 }
 
-type FieldFacts = Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIps'>;
+type FieldFacts = Pick<EnvFacts, 'nodeName' | 'hostIps' | 'podIps'>;
 
 /** The downward API: `metadata.name`, `metadata.labels['app']`, `status.podIP` … */
-export function podField(pod: Pod, path: string, { nodeName, hostIp, podIps }: FieldFacts): string {
+export function podField(pod: Pod, path: string, { nodeName, hostIps, podIps }: FieldFacts): string {
   const entry = /^metadata\.(labels|annotations)\['(.*)'\]$/.exec(path);
   if (entry) return pod.metadata[entry[1] as 'labels' | 'annotations']?.[entry[2]!] ?? '';
   const fields: Record<string, () => string> = {
@@ -117,8 +117,8 @@ export function podField(pod: Pod, path: string, { nodeName, hostIp, podIps }: F
     'metadata.annotations': () => formatMap(pod.metadata.annotations),
     'spec.nodeName': () => pod.spec.nodeName ?? nodeName,
     'spec.serviceAccountName': () => pod.spec.serviceAccountName ?? '',
-    'status.hostIP': () => hostIp,
-    'status.hostIPs': () => hostIp,
+    'status.hostIP': () => hostIps[0],
+    'status.hostIPs': () => hostIps.join(','),
     'status.podIP': () => podIps[0] ?? '',
     'status.podIPs': () => podIps.join(','),
   };

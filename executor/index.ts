@@ -18,6 +18,7 @@ import type { Logger } from '../lib/log.ts';
 import { Executor } from './executor.ts';
 import { mesosEnv } from './mesos-env.ts';
 import { NodeAgent, type NodeAgentOptions, type PodAction } from './node-agent.ts';
+import { nodeIps } from './node-ips.ts';
 import type { Options } from './options.ts';
 import { unsafeSysctls } from './sysctls.ts';
 import { Tasks } from './tasks.ts';
@@ -36,7 +37,9 @@ export interface Deps {
 // async, so that every refusal is a rejection
 export async function start(o: Options, { log, signal, env }: Deps): Promise<{ closed: Promise<string> }> {
   const mesos = mesosEnv(env);
-  unsafeSysctls(o.allowedUnsafeSysctls); // what is wrong with it is said before anything runs
+  // What is wrong with them is said before anything runs.
+  unsafeSysctls(o.allowedUnsafeSysctls);
+  nodeIps(o.nodeIp, mesos.agentIp);
   const ending = new AbortController();
   const { launchGrace, idleTimeout } = o;
   const tasks = new Tasks({ executorId: mesos.executorId, agentId: mesos.agentId, launchGrace, idleTimeout });

@@ -22,7 +22,8 @@ export interface Kubelet extends SandboxFacts {
   /** What may be there any moment, a config map or a sandbox: from half a second. */
   retries: CrashBackoff;
   probeCounts: ProbeCounts;
-  nodeIp: string;
+  /** One, or one of each family. */
+  nodeIps: readonly [string, ...string[]];
   /** cpu in thousandths, the others in bytes: what a container without limits is told it has. */
   allocatable: { cpu: number; memory: number; disk: number };
   /** What the node says it is short of. */

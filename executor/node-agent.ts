@@ -25,6 +25,7 @@ import { type Introduction, introductionIn } from './introduction.ts';
 import { type Pressures, atEase, machineReadings, machineUse } from './machine.ts';
 import type { MesosEnv } from './mesos-env.ts';
 import { type NodeClient, openNodeClient } from './node-client.ts';
+import { nodeIps } from './node-ips.ts';
 import { type Amounts, type KeptNode, amountsOf, findNodeName, keepNode, subtract } from './node.ts';
 import type { Options } from './options.ts';
 import { cgroupParentOf, pidsOfPod } from './pod-cgroups.ts';
@@ -57,7 +58,7 @@ export interface NodeAgentOptions {
 
 interface Place {
   name: string;
-  ip: string;
+  ips: readonly [string, ...string[]];
   directory: string;
 }
 
@@ -142,7 +143,7 @@ export class NodeAgent {
     const { options: o, mesos } = this.#given;
     return {
       name: o.nodeName || introduction.node || (await this.#foundName(introduction)),
-      ip: o.nodeIp || mesos.agentIp,
+      ips: nodeIps(o.nodeIp, mesos.agentIp),
       directory: rootDirectory(o.rootDir, mesos.sandbox),
     };
   }
@@ -162,17 +163,17 @@ export class NodeAgent {
   }
 
   /** Only the one that is asked for is loaded: what the others need is some ten megabytes of memory each. */
-  async #openRuntime({ name, ip, directory }: Place): Promise<Runtime> {
+  async #openRuntime({ name, ips: [nodeIp], directory }: Place): Promise<Runtime> {
     const { options: o, mesos, info, log } = this.#given;
     const owner = `${mesos.frameworkId}/${name}`;
     if (o.runtime === 'cri') {
       const { CriRuntime } = await import('./runtimes/cri.ts');
-      return CriRuntime.open({ socket: o.criSocket, owner, nodeIp: ip, log });
+      return CriRuntime.open({ socket: o.criSocket, owner, nodeIp, log });
     }
     if (o.runtime === 'docker') {
       const [host, network, pauseImage] = [o.dockerHost, o.dockerNetwork, o.podInfraContainerImage];
       const { DockerRuntime } = await import('./runtimes/docker.ts');
-      return DockerRuntime.open({ host, network, pauseImage, owner, nodeIp: ip, log });
+      return DockerRuntime.open({ host, network, pauseImage, owner, nodeIp, log });
     }
     if (o.runtime === 'mesos') {
       const credentials = mesos.token === undefined ? undefined : { token: mesos.token };
@@ -184,15 +185,15 @@ export class NodeAgent {
       const { MesosRuntime } = await import('./runtimes/mesos.ts');
       return MesosRuntime.open({
         ...{ agent: { url: mesos.agentUrl, credentials }, containerId, sandbox: mesos.sandbox },
-        ...{ pid: process.pid, root: join(directory, 'mesos'), nodeIp: ip, log },
+        ...{ pid: process.pid, root: join(directory, 'mesos'), nodeIp, log },
       });
     }
     log.warn('the process runtime does not isolate: pods share this machine’s network, processes and users');
     const { ProcessRuntime } = await import('./runtimes/process.ts');
-    return new ProcessRuntime({ root: join(directory, 'process'), nodeIp: ip, log });
+    return new ProcessRuntime({ root: join(directory, 'process'), nodeIp, log });
   }
 
-  async #kubelet(client: Client, runtime: Runtime, { name, ip, directory }: Place): Promise<Kubelet> {
+  async #kubelet(client: Client, runtime: Runtime, { name, ips, directory }: Place): Promise<Kubelet> {
     const size = () => this.#size();
     const { options: o, mesos, log, tell } = this.#given;
     const services = new Informer(client, Service, {}, log);
@@ -209,7 +210,7 @@ export class NodeAgent {
       retries: new CrashBackoff(500),
       probeCounts: new ProbeCounts(),
       nodeName: name,
-      nodeIp: ip,
+      nodeIps: ips,
       get allocatable() {
         return size().allocatable;
       },
@@ -285,11 +286,11 @@ export class NodeAgent {
   async #serve(node: NodeClient, ca: string, kubelet: Kubelet, pods: Pods, place: Place): Promise<void> {
     const { options: o, log } = this.#given;
     const { client } = node;
-    const { name, ip, directory } = place;
+    const { name, ips, directory } = place;
     const serving = await ServingCertificate.open({
       client,
       nodeName: name,
-      nodeIp: ip,
+      nodeIps: ips,
       file: pemOf(place, 'serving'),
       log,
     });
@@ -300,7 +301,7 @@ export class NodeAgent {
       volumePaths: (uid) => pods.volumePaths(uid),
     });
     const server = await startServer({
-      address: o.bindAddress || ip,
+      address: o.bindAddress || ips[0],
       port: o.port,
       certificate: serving.shown,
       ca,
@@ -336,7 +337,7 @@ export class NodeAgent {
       {
         client,
         name,
-        ip,
+        ips,
         port,
         fingerprints: () => serving.fingerprints,
         runtimeVersion,

@@ -24,7 +24,8 @@ import {
 export interface NodeOptions {
   client: Client;
   name: string;
-  ip: string;
+  /** One, or one of each family. */
+  ips: readonly string[];
   /** Port of the kubelet's server, and the SHA-256 of the certificates that it may show. */
   port: number;
   fingerprints(): readonly string[];
@@ -134,7 +135,8 @@ export async function keepNode(options: NodeOptions, signal: AbortSignal): Promi
     await options.client.patch(
       Node,
       { name: options.name },
-      { status },
+      // Two addresses of one type would be merged into one.
+      { status: { ...status, addresses: [...(status.addresses ?? []), { $patch: 'replace' }] } },
       { type: 'strategic', subresource: 'status' },
       signal,
     );
@@ -212,7 +214,7 @@ async function adopt({ client, name, fingerprints }: NodeOptions, signal: AbortS
 /** The status as a kubelet writes it; conditions that are not ours are left alone by a strategic merge. */
 export function nodeStatus(
   node: Node,
-  { ip, port, runtimeVersion, size, name }: Pick<NodeOptions, 'ip' | 'port' | 'runtimeVersion' | 'size' | 'name'>,
+  { ips, port, runtimeVersion, size, name }: Pick<NodeOptions, 'ips' | 'port' | 'runtimeVersion' | 'size' | 'name'>,
   info: MachineInfo,
   health: NodeHealth,
   now: number,
@@ -228,7 +230,7 @@ export function nodeStatus(
   return {
     ...(sized ? { capacity: amounts(sized.total), allocatable: amounts(sized.allocatable) } : {}),
     addresses: [
-      { type: 'InternalIP', address: ip },
+      ...ips.map((address) => ({ type: 'InternalIP' as const, address })),
       { type: 'Hostname', address: name },
     ],
     daemonEndpoints: { kubeletEndpoint: { Port: port } },

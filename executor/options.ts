@@ -17,7 +17,7 @@ export const options = {
   ),
   rootDir: text('Where logs, volumes and records of pods are; beside the Mesos sandbox unless set', '', '<directory>'),
   nodeName: text('Name of the node; that of the Node made for this agent unless set', '', '<name>'),
-  nodeIp: text('Address of the node; the one the agent uses unless set', '', '<address>'),
+  nodeIp: list('Address of the node, or one of each family; the one the agent uses unless set', [], '<ip,ip>'),
   bindAddress: text('Address the kubelet’s port listens on; the node’s unless set', '', '<address>'),
   port: port('The kubelet’s port; 0 takes a free one', 0),
   clientNames: list(

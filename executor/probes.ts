@@ -93,7 +93,7 @@ export class Probes implements Health {
     const place = {
       container: spec,
       containerId: container.id,
-      podIp: this.#pod().spec.hostNetwork ? this.#kubelet.nodeIp : ip,
+      podIp: this.#pod().spec.hostNetwork ? this.#kubelet.nodeIps[0] : ip,
     };
     const word = `${kind[0]!.toUpperCase()}${kind.slice(1)}`;
     const { name: pod = '', namespace = '', uid: pod_uid = '' } = this.#pod().metadata;

@@ -9,7 +9,7 @@ import { nodeUser } from './node-client.ts';
 export interface ServingOptions {
   client: Client;
   nodeName: string;
-  nodeIp: string;
+  nodeIps: readonly string[];
   /** Where it is kept. */
   file: string;
   log: Logger;
@@ -35,7 +35,7 @@ export class ServingCertificate {
   #known: readonly string[];
 
   static async open(options: ServingOptions): Promise<ServingCertificate> {
-    const subject = { ...nodeUser(options.nodeName), hosts: [options.nodeName, options.nodeIp] };
+    const subject = { ...nodeUser(options.nodeName), hosts: [options.nodeName, ...options.nodeIps] };
     const signerName = 'kubernetes.io/kubelet-serving';
     const { client, file, log } = options;
     const certificate: KeptCertificate = new KeptCertificate({

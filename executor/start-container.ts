@@ -28,8 +28,8 @@ export function podFacts(kubelet: Kubelet, pod: Pod, sandbox: Addresses): Volume
   const { namespace = '' } = pod.metadata;
   return {
     nodeName: kubelet.nodeName,
-    hostIp: kubelet.nodeIp,
-    podIps: pod.spec.hostNetwork ? [kubelet.nodeIp] : addressesOf(sandbox),
+    hostIps: kubelet.nodeIps,
+    podIps: pod.spec.hostNetwork ? kubelet.nodeIps : addressesOf(sandbox),
     allocatable: kubelet.allocatable,
     sandbox: kubelet.sandbox,
     mountsImages: kubelet.runtime.images.mounts,
@@ -108,7 +108,7 @@ export async function startContainer(
 
 /** A container whose hook fails is ended: its restart is its next try. */
 async function postStart(
-  { runtime, apiserver, nodeIp }: Kubelet,
+  { runtime, apiserver, nodeIps }: Kubelet,
   { pod, sandbox }: StartPlace,
   container: Container,
   containerId: string,
@@ -116,7 +116,7 @@ async function postStart(
 ): Promise<void> {
   const hook = container.lifecycle?.postStart;
   if (!hook) return;
-  const podIp = pod.spec.hostNetwork ? nodeIp : sandbox.ip;
+  const podIp = pod.spec.hostNetwork ? nodeIps[0] : sandbox.ip;
   try {
     await runHook(hook, { container, containerId, podIp }, runtime, signal);
   } catch (error) {

@@ -29,7 +29,7 @@ export function reportStatus(kubelet: Kubelet, pod: Pod, { absent, silent, ...fa
     ...facts,
     pod: withWritten(kubelet, pod),
     runtimeName: kubelet.runtime.name,
-    hostIp: kubelet.nodeIp,
+    hostIps: kubelet.nodeIps,
     now: Date.now(),
   });
   if (!absent) kubelet.statuses.set(pod, status);

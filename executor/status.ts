@@ -22,7 +22,8 @@ export interface StatusFacts {
   runtimeName: string;
   /** Why a container that does not run does not: by container name. */
   waiting: ReadonlyMap<string, { reason: string; message?: string }>;
-  hostIp: string;
+  /** The first is the node's own. */
+  hostIps: readonly [string, ...string[]];
   health: Pick<Health, 'isStarted' | 'isReady'>;
   /** Cpu and memory: what was given by container name, what runs has by container id, and a resize that is not done. */
   resizes: Pick<Resizes, 'granted' | 'applied' | 'state'>;
@@ -39,13 +40,13 @@ type Phase = NonNullable<PodStatus['phase']>;
 
 /** The status of a pod as a kubelet would write it. Conditions that are not a kubelet's stay as they are. */
 export function podStatus(facts: StatusFacts): PodStatus {
-  const { pod, runtime, hostIp, failure, now } = facts;
+  const { pod, runtime, hostIps, failure, now } = facts;
   const old = pod.status ?? {};
   const initContainers = (pod.spec.initContainers ?? []).map((c) => containerStatus(c, facts, 'init'));
   const containers = pod.spec.containers.map((c) => containerStatus(c, facts, 'main'));
   const ephemeral = (pod.spec.ephemeralContainers ?? []).map((c) => containerStatus(c, facts, 'ephemeral'));
   const phase = failure ? 'Failed' : phaseNow(facts, phaseOf(pod, initContainers, containers, facts.ended));
-  const current = pod.spec.hostNetwork ? [hostIp] : runtime && addressesOf(runtime.sandbox);
+  const current = pod.spec.hostNetwork ? hostIps : runtime && addressesOf(runtime.sandbox);
   const ips = current?.map((ip) => ({ ip })) ?? old.podIPs ?? [];
   const { generation } = pod.metadata;
   return {
@@ -53,8 +54,8 @@ export function podStatus(facts: StatusFacts): PodStatus {
     phase,
     conditions: conditions(facts, phase, initContainers, containers),
     ...(failure ? { reason: failure.reason, message: failure.message } : {}),
-    hostIP: hostIp,
-    hostIPs: [{ ip: hostIp }],
+    hostIP: hostIps[0],
+    hostIPs: hostIps.map((ip) => ({ ip })),
     ...(ips[0] ? { podIP: ips[0].ip, podIPs: ips } : {}),
     startTime: old.startTime ?? timestamp(now),
     ...(pod.spec.initContainers?.length ? { initContainerStatuses: initContainers } : {}),

@@ -43,7 +43,7 @@ export interface VolumePlace {
   claim?: PersistentVolumeClaim;
 }
 
-export interface VolumeFacts extends Pick<EnvFacts, 'nodeName' | 'hostIp' | 'podIps' | 'allocatable'> {
+export interface VolumeFacts extends Pick<EnvFacts, 'nodeName' | 'hostIps' | 'podIps' | 'allocatable'> {
   /** Whether the runtime mounts the files of images. */
   mountsImages: Images['mounts'];
   /** Where the Mesos agent puts what the executor's tasks have. */

@@ -18,7 +18,7 @@ const service = (
 });
 const facts: EnvFacts = {
   nodeName: 'node-1',
-  hostIp: '10.0.0.1',
+  hostIps: ['10.0.0.1', 'fd00::1'],
   podIps: ['10.1.0.5', 'fd00::5'],
   allocatable: { cpu: 3900, memory: 2 * 1024 ** 3, disk: 5 * 1024 ** 3 },
   services: [

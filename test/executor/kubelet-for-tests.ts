@@ -125,7 +125,7 @@ export function testKubelet({
     backoff: new CrashBackoff(backoff),
     retries: new CrashBackoff(50),
     probeCounts: new ProbeCounts(),
-    nodeIp: '127.0.0.1',
+    nodeIps: ['127.0.0.1'],
     nodeName: 'node-1',
     allocatable: { cpu: 4000, memory: 4 * 1024 ** 3, disk: 8 * 1024 ** 3 },
     volumes: join(directory, 'volumes'),

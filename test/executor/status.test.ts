@@ -40,7 +40,7 @@ const status = (pod: Pod, found: RuntimePod | undefined, more = {}) =>
     runtime: found,
     runtimeName: 'containerd',
     waiting: new Map(),
-    hostIp: '10.0.0.1',
+    hostIps: ['10.0.0.1', 'fd00::1'],
     health: {
       isStarted: (c: RuntimeContainer) => c.state === 'running',
       isReady: (c: RuntimeContainer) => c.state === 'running',
