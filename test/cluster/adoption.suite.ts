@@ -129,8 +129,12 @@ export function describeAdoption(
       const script = 'for d in disk memory; do echo . >> /$d/starts; echo $d $(wc -l < /$d/starts); done; sleep 1000';
       await kubectl.feed(JSON.stringify(withVolumes('again', 'Always', script)), 'apply', '-f', '-');
       await kubectl.feed(JSON.stringify(withVolumes('once', 'Never', script)), 'apply', '-f', '-');
-      await kubectl.feed(JSON.stringify(withVolumes('forgotten', 'Always', script)), 'apply', '-f', '-');
       await kubectl.run('wait', '--for=condition=Ready', 'pod', '--all', '--timeout=60s');
+      // Where an executor comes back: nobody else looks for what is left on an agent.
+      const steady = (await pods()).find(({ metadata }) => metadata.labels?.app === 'steady')!;
+      const besides = { 'kubernetes.io/hostname': steady.spec.nodeName! };
+      await kubectl.feed(JSON.stringify(withVolumes('forgotten', 'Always', script, besides)), 'apply', '-f', '-');
+      await kubectl.run('wait', '--for=condition=Ready', 'pod/forgotten', '--timeout=60s');
       const nodes = [...new Set((await pods()).map(({ spec }) => spec.nodeName!))];
       for (const node of nodes) await fault('crashAgent', node);
       for (const { pid } of executorsOf(cluster())) process.kill(pid, 'SIGKILL');
@@ -184,12 +188,13 @@ export function describeAdoption(
 }
 
 /** A pod whose volumes are on a disk and in memory. */
-const withVolumes = (name: string, restartPolicy: 'Always' | 'Never', script: string) => ({
+const withVolumes = (name: string, restartPolicy: 'Always' | 'Never', script: string, nodeSelector = {}) => ({
   apiVersion: 'v1',
   kind: 'Pod',
   metadata: { name },
   spec: {
     restartPolicy,
+    nodeSelector,
     terminationGracePeriodSeconds: 1,
     containers: [
       {
