@@ -24,7 +24,11 @@ export const options = {
     'kubernetes',
     '<name>',
   ),
-  frameworkWebuiUrl: text('Link that the Mesos UI shows', '', '<url>'),
+  frameworkWebuiUrl: text(
+    'Link that the Mesos UI shows; the page at --port under this machine’s name unless set',
+    '',
+    '<url>',
+  ),
   failoverTimeout: duration('How long Mesos keeps the pods of a scheduler that is away', 7 * 86_400_000),
   settingsFile: text(
     'File with those settings that may change while the scheduler runs, in YAML by the names of their flags: offer-linger, refuse-waiting, refuse-idle, revive-interval, namespace-roles',
