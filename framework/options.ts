@@ -1,4 +1,5 @@
 import { type Values, duration, flag, list, number, oneOf, port, text } from '../lib/options.ts';
+import { zooKeeperTlsOptions } from '../mesos/zookeeper-tls.ts';
 
 export const options = {
   mesosMaster: text(
@@ -19,6 +20,7 @@ export const options = {
   mesosCaFile: text('CA certificate of masters that speak TLS; naming it turns TLS on', '', '<file>'),
   mesosCertFile: text('Client certificate for the masters', '', '<file>'),
   mesosKeyFile: text('Key of the client certificate', '', '<file>'),
+  ...zooKeeperTlsOptions,
   frameworkName: text(
     'Name of the framework in Mesos; two clusters on one Mesos need two names',
     'kubernetes',
