@@ -13,6 +13,6 @@ ENTRYPOINT ["node", "/opt/km/cli/km.ts"]
 
 FROM ${MESOS_AGENT_IMAGE} AS agent
 COPY --from=km /usr/local/bin/node /usr/local/bin/node
-# Better now than with the first pod: an image with a glibc before 2.28 cannot run it.
-RUN ["/usr/local/bin/node", "--version"]
+# Better now than with the first pod: an image with a glibc before 2.28 cannot run it, and the one named above has an older one.
+RUN /usr/local/bin/node --version || { echo 'Node does not start here, as with a glibc before 2.28: name an image with a newer one by MESOS_AGENT_IMAGE (docs/install.md)'; exit 1; }
 COPY --from=km /opt/km /opt/km

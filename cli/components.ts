@@ -5,6 +5,7 @@ import type { Registry } from 'prom-client';
 import type { Client } from '../client/client.ts';
 import type { Page } from '../client/door.ts';
 import type { Logger } from '../lib/log.ts';
+import { isLoopback } from '../lib/machine-address.ts';
 import { type Options, type Values, duration, flag, number, oneOf, text } from '../lib/options.ts';
 import { checkPort } from './ports.ts';
 import type { Needs } from './preflight/needs.ts';
@@ -82,6 +83,10 @@ const component = <O extends Options>(name: string, summary: string, load: () =>
     };
   },
 });
+
+/** The page at this machine's name: only the scheduler that leads has it. '' where others do not reach its port. */
+const pageAt = ({ port, bindAddress }: { port: number; bindAddress: string }): string =>
+  port === 0 || isLoopback(bindAddress) ? '' : `https://${hostname()}:${port}/ui/`;
 
 /** Every command of `km`, in the order of --help. */
 export const components: readonly Component[] = [
@@ -192,7 +197,11 @@ export const components: readonly Component[] = [
             ? readFileSync(options.executorTokenFile, 'utf8').trim()
             : options.executorToken;
           const introduction = { server: options.executorApiserver || server, ca, token };
-          const mesos = await framework.start(options, { client, informers, log, signal, introduction, registry });
+          const frameworkWebuiUrl = options.frameworkWebuiUrl || pageAt(options);
+          const mesos = await framework.start(
+            { ...options, frameworkWebuiUrl },
+            { client, informers, log, signal, introduction, registry },
+          );
           const { cluster, closed } = mesos;
           const placing = await scheduler.start(options, { client, informers, cluster, log, signal, figures });
           Object.assign(pages, mesos.pages, placing.pages);

@@ -19,6 +19,7 @@ import type { MesosError } from '../mesos/errors.ts';
 import type { Call, Event } from '../mesos/master.ts';
 import { operatorApi } from '../mesos/session.ts';
 import { Leader, type MasterOptions, keepSubscribed } from '../mesos/subscription.ts';
+import { zooKeeperTls, zooKeeperTlsOptions } from '../mesos/zookeeper-tls.ts';
 import { duration, list, number, port, text, type Values } from '../lib/options.ts';
 import { answer, zoneOf, type Question, type Response } from './answers.ts';
 import { Forwarder, type Upstreams } from './forward.ts';
@@ -45,6 +46,7 @@ export const options = {
   mesosPrincipal: text('Principal for Mesos authentication', '', '<name>'),
   mesosSecretFile: text('File with the secret of the principal', '', '<file>'),
   mesosCaFile: text('CA certificate of masters that speak TLS; naming it turns TLS on', '', '<file>'),
+  ...zooKeeperTlsOptions,
   healthBindAddress: text("Where /ready, /health and /metrics are told, '' nowhere", '', '<address:port>'),
 } as const;
 
@@ -134,6 +136,7 @@ function masterOptions(o: Options): MasterOptions {
     masters,
     credentials: principal ? { principal, secret: read(o.mesosSecretFile).trim() } : undefined,
     tls: o.mesosCaFile ? { ca: read(o.mesosCaFile) } : undefined,
+    zooKeeperTls: zooKeeperTls(o),
   };
 }
 

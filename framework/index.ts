@@ -56,6 +56,7 @@ import { uiPages } from './ui.ts';
 import { followSettings, readSettings } from './settings.ts';
 import { followUpgrade } from './upgrade.ts';
 import { Leader, type MasterOptions, keepSubscribed } from '../mesos/subscription.ts';
+import { zooKeeperTls } from '../mesos/zookeeper-tls.ts';
 
 export { Superseded } from './lost-subscription.ts';
 export { options };
@@ -351,5 +352,6 @@ function masterOptions(o: Values<typeof options>): MasterOptions {
           ...(o.mesosKeyFile ? { key: read(o.mesosKeyFile) } : {}),
         }
       : undefined,
+    zooKeeperTls: zooKeeperTls(o),
   };
 }

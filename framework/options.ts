@@ -1,4 +1,5 @@
 import { type Values, duration, flag, list, number, oneOf, port, text } from '../lib/options.ts';
+import { zooKeeperTlsOptions } from '../mesos/zookeeper-tls.ts';
 
 export const options = {
   mesosMaster: text(
@@ -19,12 +20,17 @@ export const options = {
   mesosCaFile: text('CA certificate of masters that speak TLS; naming it turns TLS on', '', '<file>'),
   mesosCertFile: text('Client certificate for the masters', '', '<file>'),
   mesosKeyFile: text('Key of the client certificate', '', '<file>'),
+  ...zooKeeperTlsOptions,
   frameworkName: text(
     'Name of the framework in Mesos; two clusters on one Mesos need two names',
     'kubernetes',
     '<name>',
   ),
-  frameworkWebuiUrl: text('Link that the Mesos UI shows', '', '<url>'),
+  frameworkWebuiUrl: text(
+    'Link that the Mesos UI shows; the page at --port under this machine’s name unless set',
+    '',
+    '<url>',
+  ),
   failoverTimeout: duration('How long Mesos keeps the pods of a scheduler that is away', 7 * 86_400_000),
   settingsFile: text(
     'File with those settings that may change while the scheduler runs, in YAML by the names of their flags: offer-linger, refuse-waiting, refuse-idle, revive-interval, namespace-roles',

@@ -5,6 +5,7 @@
 import { Channel } from '../lib/channel.ts';
 import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
+import type { Tls } from './transport.ts';
 import { ZooKeeperError, type ConnectZooKeeper, type ZooKeeper } from './zookeeper.ts';
 
 export interface Election {
@@ -17,6 +18,7 @@ interface Options {
   signal: AbortSignal;
   scheme?: 'http' | 'https' | undefined;
   sessionTimeout?: number | undefined;
+  zooKeeperTls?: Tls | undefined;
 }
 
 export const electionPrefix = 'json.info_';
@@ -68,13 +70,23 @@ async function* oneSession(
     watching = true;
     look();
   };
+  // Each fault is told once: connections are tried many times a second.
+  const faults = new Set<string>();
   const zk = connect({
     servers: election.servers,
     sessionTimeout,
     digest: election.digest,
+    tls: options.zooKeeperTls,
+    onFault: (err) => {
+      if (!faults.has(err.message)) log.warn({ err }, 'A ZooKeeper cannot be talked to; trying again');
+      faults.add(err.message);
+    },
     onState: (state) => {
       log.debug({ state }, 'The ZooKeeper session changed');
-      if (state === 'connected') begin();
+      if (state === 'connected') {
+        faults.clear();
+        begin();
+      }
       if (state === 'unauthenticated') log.error('ZooKeeper refuses the user or password of the zk:// address');
       if (state === 'expired' || state === 'unauthenticated' || state === 'closed') found.end();
     },

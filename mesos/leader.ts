@@ -16,6 +16,7 @@ import { delay } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { chooseZooKeeper, type ZooKeeperClient } from './zookeeper-choose.ts';
 import { leadersInZooKeeper } from './leader-zookeeper.ts';
+import type { Tls } from './transport.ts';
 import type { ConnectZooKeeper } from './zookeeper.ts';
 
 export interface LeadersOptions {
@@ -29,7 +30,9 @@ export interface LeadersOptions {
   interval?: number | undefined;
   /** Milliseconds of the ZooKeeper session; 10 s unless told, as in Mesos. */
   sessionTimeout?: number | undefined;
-  /** Which ZooKeeper client; our own unless told. */
+  /** For a ZooKeeper that speaks TLS; with it our own client is used. */
+  zooKeeperTls?: Tls | undefined;
+  /** Which ZooKeeper client; the native one, where there is one, unless told. */
   client?: ZooKeeperClient | undefined;
   /** Instead of choosing one. */
   connect?: ConnectZooKeeper | undefined;
@@ -83,7 +86,7 @@ export async function* leaders(
   if (parsed.kind === 'file') parsed = parseLeaderSpec(await readFile(parsed.path, 'utf8'), options.scheme);
   if (parsed.kind === 'file') throw new Error('the file that names the masters may not name another file');
   if (parsed.kind === 'masters') return yield* leadersAmong(parsed.urls, options);
-  const connect = options.connect ?? (await chooseZooKeeper(options.client));
+  const connect = options.connect ?? (await chooseZooKeeper(options.zooKeeperTls ? 'own' : options.client));
   yield* leadersInZooKeeper(parsed, connect, options);
 }
 

@@ -12,6 +12,7 @@ export interface MasterOptions {
   masters: string;
   credentials: Credentials | undefined;
   tls: Tls | undefined;
+  zooKeeperTls: Tls | undefined;
 }
 
 /** Knows who leads, for as long as the signal lets it. */
@@ -19,8 +20,9 @@ export class Leader {
   #url: string | undefined;
   #changed = Promise.withResolvers<void>();
 
-  constructor({ masters, tls }: MasterOptions, log: Logger, signal: AbortSignal) {
-    void this.#watch(leaders(masters, { log, signal, ca: tls?.ca, scheme: tls ? 'https' : 'http' }), log, signal);
+  constructor({ masters, tls, zooKeeperTls }: MasterOptions, log: Logger, signal: AbortSignal) {
+    const scheme = tls ? 'https' : 'http';
+    void this.#watch(leaders(masters, { log, signal, ca: tls?.ca, scheme, zooKeeperTls }), log, signal);
   }
 
   /** The leading master; waits until one is known. */

@@ -22,7 +22,7 @@ import {
 
 export type Method = 'create' | 'get' | 'children' | 'exists' | 'set' | 'remove' | 'close';
 export type Request = { id: number; method: Method; args: unknown[]; watch: boolean };
-export type Hello = Omit<ZooKeeperOptions, 'onState'>;
+export type Hello = Omit<ZooKeeperOptions, 'tls' | 'onFault' | 'onState'>;
 export type Told =
   | { state: ZooKeeperState; sessionId: string }
   | { watch: number }

@@ -1,14 +1,15 @@
 /**
- * A ZooKeeper client over plain sockets, for machines where the native one does not load.
+ * A ZooKeeper client of our own: for TLS, and for machines where the native one does not load.
  *
  *   socket ── connect frame (session id, password, last zxid) ──▶ server
  *          ── SetWatches as the first request of a reconnect, so that no change in between is missed
  *          ── a ping after a third of the session timeout without traffic
  *          ◀─ nothing for two thirds: the server is frozen or cut off; drop it, try the next
  */
-import { connect, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { JuteReader, JuteWriter } from './jute.ts';
 import { ZooKeeperError, type ZooKeeper, type ZooKeeperOptions, type ZooKeeperState } from './zookeeper.ts';
+import { openSocket } from './zookeeper-tls.ts';
 
 const operation = {
   create: 1,
@@ -194,13 +195,21 @@ class OwnZooKeeper implements ZooKeeper {
     this.#input = Buffer.alloc(0);
     this.#established = false;
     this.#heardAt = Date.now();
-    const socket = connect({ host, port: Number(server.slice(colon + 1)), noDelay: true });
+    const port = Number(server.slice(colon + 1));
+    const socket = openSocket({ host, port }, this.#options.tls, () => this.#greet());
     this.#socket = socket;
-    socket.on('connect', () => this.#greet());
     socket.on('data', (data) => this.#receive(socket, data));
     // 'close' follows every error and does what there is to do.
-    socket.on('error', () => socket.destroy());
-    socket.on('close', () => this.#lost(socket));
+    socket.on('error', (error) => {
+      this.#options.onFault?.(error);
+      socket.destroy();
+    });
+    socket.on('close', (broken) => {
+      // A server that speaks TLS alone ends a plain connection without a word.
+      if (this.#socket === socket && !this.#established && !broken)
+        this.#options.onFault?.(new Error(`${server} gives no session`));
+      this.#lost(socket);
+    });
   }
 
   #greet(): void {

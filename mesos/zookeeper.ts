@@ -2,6 +2,7 @@
  * What km needs of ZooKeeper. Two clients give it: the `zookeeper` package (native, there only where it was built)
  * and our own; `zookeeper-choose.ts` picks. One behaviour suite holds both.
  */
+import type { Tls } from './transport.ts';
 
 /**
  * `disconnected`: the session may still live, and watches will fire after reconnecting; who leads must step down when this
@@ -16,6 +17,10 @@ export interface ZooKeeperOptions {
   sessionTimeout: number;
   /** `user:password` of the digest scheme. */
   digest?: string | undefined;
+  /** Of our own client alone. */
+  tls?: Tls | undefined;
+  /** Told of each connection that was not to be had or broke, by our own client; it goes on trying. */
+  onFault?: ((error: Error) => void) | undefined;
   /** Called at each change of state. */
   onState?: ((state: ZooKeeperState) => void) | undefined;
 }

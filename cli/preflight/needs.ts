@@ -2,9 +2,13 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import type { Options as ApiserverOptions } from '../../apiserver/index.ts';
 import { readKubeconfig } from '../../client/kubeconfig.ts';
+import { type Values, defaultsOf } from '../../lib/options.ts';
 import { parseLeaderSpec } from '../../mesos/leader.ts';
+import { zooKeeperTlsOptions } from '../../mesos/zookeeper-tls.ts';
 import type { KernelMode } from '../../proxy/index.ts';
 import { chosenProxy, hasOwnNetwork, type ProxyMode } from '../proxy-mode.ts';
+
+type ZooKeeperTlsFiles = Values<typeof zooKeeperTlsOptions>;
 
 /** A port that a server listens on. */
 export interface Listen {
@@ -21,7 +25,7 @@ export interface Peers {
   urls: readonly string[];
   flag: string;
   /** Of Mesos masters: how the one that leads is found. */
-  masters?: { spec: string; scheme: 'http' | 'https'; caFile: string };
+  masters?: { spec: string; scheme: 'http' | 'https'; caFile: string; zooKeeper: ZooKeeperTlsFiles };
 }
 
 export interface Program {
@@ -120,15 +124,17 @@ export const needsOfControllerManager = (o: { kubeconfig: string; port: number; 
   peers: apiserverOf(o.kubeconfig),
 });
 
-export const needsOfScheduler = (o: {
-  kubeconfig: string;
-  port: number;
-  bindAddress: string;
-  mesosMaster: string;
-  mesosCaFile: string;
-}): Needs => ({
+export const needsOfScheduler = (
+  o: {
+    kubeconfig: string;
+    port: number;
+    bindAddress: string;
+    mesosMaster: string;
+    mesosCaFile: string;
+  } & ZooKeeperTlsFiles,
+): Needs => ({
   listens: tcp(o.port, o.bindAddress, '--port'),
-  peers: [...apiserverOf(o.kubeconfig), mastersOf(o.mesosMaster, '--mesos-master', o.mesosCaFile)],
+  peers: [...apiserverOf(o.kubeconfig), mastersOf(o.mesosMaster, '--mesos-master', o.mesosCaFile, o)],
 });
 
 export const needsOfExecutor = (o: {
@@ -226,9 +232,14 @@ function apiserverOf(kubeconfig: string): Peers[] {
   }
 }
 
-function mastersOf(spec: string, flag: string, caFile = ''): Peers {
+function mastersOf(
+  spec: string,
+  flag: string,
+  caFile = '',
+  zooKeeper: ZooKeeperTlsFiles = defaultsOf(zooKeeperTlsOptions),
+): Peers {
   const scheme = caFile === '' ? 'http' : 'https';
-  const masters = { spec, scheme, caFile } as const;
+  const masters = { spec, scheme, caFile, zooKeeper } as const;
   let parsed = parseLeaderSpec(spec, scheme);
   if (parsed.kind === 'file') parsed = parseLeaderSpec(readFileSync(parsed.path, 'utf8'), scheme);
   if (parsed.kind === 'zookeeper')

@@ -1,11 +1,13 @@
 import { lookup } from 'node:dns/promises';
-import { createConnection, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { readFileSync } from 'node:fs';
 import { hostname, networkInterfaces } from 'node:os';
 import { Agent, request } from 'undici';
 import type { Logger } from '../../lib/log.ts';
 import { type ProxyUse, noProxyOf, proxyFor } from '../../lib/no-proxy.ts';
 import { leaders } from '../../mesos/leader.ts';
+import { openSocket, zooKeeperTls } from '../../mesos/zookeeper-tls.ts';
+import type { Tls } from '../../mesos/transport.ts';
 import { type Finding, error, warning } from './findings.ts';
 import type { Listen, Needs, Peers } from './needs.ts';
 
@@ -31,7 +33,7 @@ export async function checkPeers(peers: readonly Peers[], own: readonly Listen[]
 
 async function checkOneOf({ what, urls, flag, masters }: Peers, own: readonly Listen[], log: Logger): Promise<Looked> {
   const asked = urls.filter((url) => !isOurs(new URL(url), own));
-  const answers = await Promise.all(asked.map(async (url) => ({ url, why: await silence(new URL(url)) })));
+  const answers = await Promise.all(asked.map(async (url) => ({ url, why: await silence(new URL(url), masters) })));
   const some = answers.some(({ why }) => why === '');
   const silent = answers.filter(({ why }) => why !== '').map(({ url, why }) => told(url, why));
   const clocks = await Promise.all(answers.filter(({ why }) => why === '').map(({ url }) => checkClock(url)));
@@ -54,13 +56,14 @@ async function checkOneOf({ what, urls, flag, masters }: Peers, own: readonly Li
 
 /** URL of the master that leads; undefined when none does within seconds. */
 async function leaderOf(
-  { spec, scheme, caFile }: NonNullable<Peers['masters']>,
+  { spec, scheme, caFile, zooKeeper }: NonNullable<Peers['masters']>,
   log: Logger,
 ): Promise<string | undefined> {
   const signal = AbortSignal.timeout(2 * patience);
   try {
     const ca = caFile === '' ? undefined : readFileSync(caFile, 'utf8');
-    for await (const leader of leaders(spec, { log, signal, scheme, ca })) if (leader !== undefined) return leader;
+    const options = { log, signal, scheme, ca, zooKeeperTls: zooKeeperTls(zooKeeper) };
+    for await (const leader of leaders(spec, options)) if (leader !== undefined) return leader;
   } catch (err) {
     log.debug({ err }, 'the leading master cannot be found');
   }
@@ -77,15 +80,20 @@ function isOurs(url: URL, own: readonly Listen[]): boolean {
 }
 
 /** Why nothing answers there; '' when something does. */
-function silence(url: URL): Promise<string> {
+async function silence(url: URL, masters: Peers['masters']): Promise<string> {
+  let tls: Tls | undefined;
+  try {
+    if (masters && url.protocol === 'zk:') tls = zooKeeperTls(masters.zooKeeper);
+  } catch {
+    // Files that cannot be read are told as such.
+  }
   return new Promise((resolve) => {
-    const socket = createConnection({ host: hostOf(url), port: portOf(url) });
+    const socket = openSocket({ host: hostOf(url), port: portOf(url) }, tls, () => end(''));
     const end = (why: string) => {
       socket.destroy();
       resolve(why);
     };
     socket.setTimeout(patience, () => end(`no answer in ${patience / 1000} s`));
-    socket.once('connect', () => end(''));
     socket.once('error', (cause: NodeJS.ErrnoException) => end(cause.code ?? cause.message));
   });
 }

@@ -11,7 +11,7 @@ import { freePort } from '../../cli/ports.ts';
 import * as devcluster from '../../devcluster/index.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
-import { startZooKeeper, zooKeeperIsHere } from '../mesos/zookeeper-server.ts';
+import { startSecureZooKeeper, startZooKeeper, zooKeeperIsHere } from '../mesos/zookeeper-server.ts';
 import { km } from './run-km.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'km-preflight-'));
@@ -184,6 +184,28 @@ describe('km preflight', () => {
       }
     },
   );
+
+  (zooKeeperIsHere ? test : test.skip)('a ZooKeeper that serves TLS is talked to as it wants it', async () => {
+    const zooKeeper = await startSecureZooKeeper();
+    const { authority, client } = zooKeeper;
+    const flags = Object.entries({ ca: authority.cert, cert: client.cert, key: client.key }).map(([name, pem]) => {
+      writeFileSync(join(folder, `zk-${name}.pem`), pem);
+      return [`--mesos-zk-${name}-file`, join(folder, `zk-${name}.pem`)];
+    });
+    const look = (...more: string[]) => {
+      const mesos = ['--mesos-master', `zk://${zooKeeper.addresses[0]}/mesos`];
+      return preflight(['scheduler', '--kubeconfig', kubeconfig, ...mesos, ...more]);
+    };
+    try {
+      expect(messages(await look(...flags.flat()), 'no-leader')[0]).toContain(
+        'no Mesos master leads at zk://127.0.0.1',
+      );
+      const silentOnes = messages(await look(...flags[0]!), 'peer-silent');
+      expect(silentOnes).toContainEqual(expect.stringContaining('no ZooKeeper answers at zk://127.0.0.1'));
+    } finally {
+      await zooKeeper.stop();
+    }
+  });
 
   test('an apiserver that is to be started here is not missed', async () => {
     const port = await freePort();

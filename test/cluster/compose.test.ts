@@ -1,5 +1,5 @@
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { execFileSync, spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from '@jest/globals';
@@ -11,12 +11,13 @@ import { km, program } from '../cli/run-km.ts';
 import { eventually } from '../eventually.ts';
 import { startZooKeeper } from '../mesos/zookeeper-server.ts';
 import { Kubectl, newestKubectl } from './kubectl.ts';
+import { webUiOf } from './web-ui.ts';
 
 interface Service {
   command?: string[];
   environment?: Record<string, string>;
-  healthcheck?: object;
-  volumes?: string[];
+  healthcheck?: { test: string[] };
+  ports?: string[];
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'km-compose-'));
@@ -33,15 +34,32 @@ function services(env: NodeJS.ProcessEnv = {}, ...files: string[]): Record<strin
   return (parse(config, { merge: true }) as { services: Record<string, Service> }).services;
 }
 
+/** What the health check of a service ends with. */
+function checked({ healthcheck }: Service, env: Record<string, string>): Promise<number | null> {
+  const [, , ...args] = healthcheck!.test;
+  return new Promise((resolve) => spawn(process.execPath, args, { env, stdio: 'ignore' }).on('exit', resolve));
+}
+
 const serversOfKm = ['km-apiserver', 'km-controller-manager', 'km-scheduler'];
 
 describe('docker-compose.yml', () => {
-  test('has a Mesos with two agents, Marathon, and km in its parts; what others wait for is checked', () => {
+  test('has a Mesos with two agents, Marathon, and km in its parts; what lives long is checked', () => {
     const all = services();
     const names = ['etcd', 'marathon', 'mesos-agent-1', 'mesos-agent-2', 'mesos-master', 'zookeeper', ...serversOfKm];
     expect(Object.keys(all)).toEqual(expect.arrayContaining([...names, 'km-pki']));
-    for (const name of ['zookeeper', 'etcd', 'mesos-master', 'mesos-agent-1', 'km-apiserver'])
-      expect(all[name]?.healthcheck).toBeDefined();
+    for (const name of names) expect([name, all[name]?.healthcheck?.test]).toEqual([name, expect.any(Array)]);
+  });
+
+  test('shows the ports of all servers of km', () => {
+    // As it is written: versions of docker-compose tell ports each in their own way.
+    const stack = parse(readFileSync('docker-compose.yml', 'utf8'), { merge: true }) as {
+      services: Record<string, Service>;
+    };
+    const all = stack.services;
+    for (const name of serversOfKm) {
+      const { KM_PORT } = all[name]!.environment!;
+      expect([name, all[name]!.ports]).toEqual([name, [`${KM_PORT}:${KM_PORT}`]]);
+    }
   });
 
   test('hands proxies on, in both spellings, with every name of its own left out of them', () => {
@@ -73,9 +91,9 @@ describe('docker-compose.yml', () => {
 });
 
 test('the servers of km, as docker-compose.yml starts them, make a cluster of a Mesos led by ZooKeeper', async () => {
-  const [etcd, zooKeeper, port, mesosPort] = [
+  const [etcd, zooKeeper, port, mesosPort, controllersPort, schedulerPort] = [
     ...[await startEtcd(), await startZooKeeper(1)],
-    ...[await freePort(), await freePort()],
+    ...[await freePort(), await freePort(), await freePort(), await freePort()],
   ] as const;
   const here: [string, string][] = [
     ['/etc/km', join(folder, 'pki')],
@@ -84,6 +102,8 @@ test('the servers of km, as docker-compose.yml starts them, make a cluster of a 
     ['km-apiserver:6443', `127.0.0.1:${port}`],
     ['0.0.0.0', '127.0.0.1'],
     ['6443', String(port)],
+    ['10257', String(controllersPort)],
+    ['10259', String(schedulerPort)],
     ['/usr/local/bin/node', process.execPath],
     ['/opt/km/cli/km.ts', program],
   ];
@@ -104,13 +124,16 @@ test('the servers of km, as docker-compose.yml starts them, make a cluster of a 
     // The stack starts anew with what it made.
     expect((await km(commandOf('km-pki'))).stdout).toContain('nothing had to be made');
     for (const name of serversOfKm) {
-      const environment = Object.entries(all[name]?.environment ?? {}).map(([key, value]) => [key, asHere(value)]);
-      await start(name, commandOf(name), Object.fromEntries(environment) as Record<string, string>);
+      const said = Object.entries(all[name]?.environment ?? {}).map(([key, value]) => [key, asHere(value)]);
+      const environment = Object.fromEntries(said) as Record<string, string>;
+      await start(name, commandOf(name), environment);
+      await eventually(async () => expect([name, await checked(all[name]!, environment)]).toEqual([name, 0]), 30_000);
     }
     const kubectl = new Kubectl(newestKubectl(), join(folder, 'pki/admin.kubeconfig'));
     await eventually(async () => expect((await kubectl.try('get', 'serviceaccount', 'default')).code).toBe(0), 60_000);
     await kubectl.run('run', 'hello', '--image=busybox', '--restart=Never', '--command', '--', 'echo', 'hello');
     await eventually(async () => expect(await kubectl.run('logs', 'hello')).toBe('hello\n'), 60_000);
+    expect(await webUiOf(`http://127.0.0.1:${mesosPort}`)).toBe(`https://localhost:${schedulerPort}/ui/`);
   } finally {
     for (const server of started.reverse()) await server.stop();
     await zooKeeper.stop();

@@ -29,6 +29,12 @@ function putSystem(root: string): void {
   if (existsSync(certificates)) put(root, certificates, certificates);
 }
 
+/** A shell, and none of the libraries that Node is linked to. */
+function putShell(root: string): void {
+  put(root, '/bin/busybox', '/bin/busybox');
+  symlinkSync('/bin/busybox', join(root, 'bin/sh'));
+}
+
 /** Node, and npm that asks whom it asks on this machine. */
 function putNode(root: string): void {
   put(root, process.execPath, '/usr/local/bin/node');
@@ -64,9 +70,9 @@ describeHere('the Dockerfile', () => {
   }
 
   /** As docker-compose.yml has it built; on the network of this machine, proxies of the environment included. */
-  function make(target: string): void {
+  function make(target: string, agent = 'agent'): void {
     const proxies = ['HTTP_PROXY', 'HTTPS_PROXY', 'NO_PROXY'].flatMap((name) => ['--build-arg', name]);
-    const images = ['NODE_IMAGE=k8s.test/node', 'MESOS_AGENT_IMAGE=k8s.test/agent'];
+    const images = ['NODE_IMAGE=k8s.test/node', `MESOS_AGENT_IMAGE=k8s.test/${agent}`];
     const args = [...proxies, ...images.flatMap((image) => ['--build-arg', image]), '--network', 'host'];
     docker('build', ...args, '--target', target, '--tag', `k8s.test/built-${target}`, '.');
   }
@@ -100,6 +106,21 @@ describeHere('the Dockerfile', () => {
       readFileSync('docker-compose.yml', 'utf8'),
     )?.[1];
     expect(inside('agent', 'sh', '-c', `exec ${command} --help`)).toContain('--runtime');
+  }, 60_000);
+
+  test('ends, and says what to name, where Node does not start in the image of the agent', async () => {
+    await makeImage('old', putShell);
+    const printed = (() => {
+      try {
+        make('agent', 'old');
+        return '';
+      } catch (error) {
+        return String((error as { stdout: string }).stdout);
+      }
+    })();
+    expect(printed).toContain('name an image with a newer one by MESOS_AGENT_IMAGE');
+    // Of the step that ran, after its colour, not of its text in the Dockerfile.
+    expect(printed).toMatch(/(^|m)Node does not start here/m);
   }, 60_000);
 
   test('leaves out what no server needs', () => {

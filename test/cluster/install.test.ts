@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { hostname, tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { afterAll, expect, jest, test } from '@jest/globals';
 import { freePort } from '../../cli/ports.ts';
@@ -10,6 +10,7 @@ import { startEtcd } from '../apiserver/etcd-process.ts';
 import { program } from '../cli/run-km.ts';
 import { Kubectl, newestKubectl } from './kubectl.ts';
 import { eventually } from '../eventually.ts';
+import { webUiOf } from './web-ui.ts';
 
 jest.setTimeout(180_000);
 
@@ -45,10 +46,15 @@ async function toEnd(commands: string, env: Record<string, string>): Promise<str
 }
 
 test('the commands of docs/install.md, typed one after the other, make a cluster on a Mesos that is there', async () => {
-  const [prepare = '', serve = '', use = ''] = [
-    ...readFileSync('docs/install.md', 'utf8').matchAll(/^```sh\n([^]*?)^```/gm),
-  ].map(([, commands]) => commands!);
   const { path, archive } = kmOnPath();
+  const schedulerPort = await freePort();
+  const ports: [string, number][] = [
+    ['10257', await freePort()],
+    ['10259', schedulerPort],
+  ];
+  const [prepare = '', serve = '', use = '', look = ''] = [
+    ...readFileSync('docs/install.md', 'utf8').matchAll(/^```sh\n([^]*?)^```/gm),
+  ].map(([, commands]) => ports.reduce((said, [there, here]) => said.replaceAll(there, String(here)), commands!));
   const [etcd, port, mesosPort] = [await startEtcd(), await freePort(), await freePort()];
   const args = ['devcluster', '--port', String(mesosPort), '--agent-port', '0', '--work-dir', join(folder, 'mesos')];
   const mesos = new Supervised(
@@ -81,6 +87,9 @@ test('the commands of docs/install.md, typed one after the other, make a cluster
     await eventually(async () => expect((await kubectl.try('get', 'serviceaccount', 'default')).code).toBe(0), 30_000);
     expect(await toEnd(use, env)).toContain('pod/hello created');
     await eventually(async () => expect(await kubectl.run('logs', 'hello')).toBe('hello from hello\n'), 60_000);
+    expect(await toEnd(look, env)).toMatch(/^ok.*workqueue_depth\{/s);
+    const page = `https://${hostname()}:${schedulerPort}/ui/`;
+    expect(await webUiOf(`http://127.0.0.1:${mesosPort}`)).toBe(page);
   } finally {
     if (servers?.pid) {
       process.kill(-servers.pid, 'SIGTERM');

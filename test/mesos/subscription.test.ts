@@ -65,7 +65,12 @@ async function subscribeTo(
   const log = pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line) as Line) });
   const stop = new AbortController();
   stops.push(() => stop.abort());
-  const masters = { masters: await fakeMaster(misdeeds, first), credentials: undefined, tls: undefined };
+  const masters = {
+    masters: await fakeMaster(misdeeds, first),
+    credentials: undefined,
+    tls: undefined,
+    zooKeeperTls: undefined,
+  };
   const got: string[] = [];
   const at: number[] = [];
   let ups = 0;

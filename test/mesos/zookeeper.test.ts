@@ -2,12 +2,20 @@ import { spawn, type ChildProcess } from 'node:child_process';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from '@jest/globals';
 import { freePort } from '../../cli/ports.ts';
 import { cuttable } from './cuttable.ts';
+import { pino } from 'pino';
+import { createAuthority } from '../../lib/certs.ts';
 import { silent } from '../../lib/log.ts';
 import { leaders } from '../../mesos/leader.ts';
 import { findNative } from '../../mesos/zookeeper-native.ts';
 import { connectOwn } from '../../mesos/zookeeper-own.ts';
 import { ZooKeeperError, type ConnectZooKeeper, type ZooKeeper, type ZooKeeperState } from '../../mesos/zookeeper.ts';
-import { startZooKeeper, zooKeeperIsHere, type ZooKeeperServers } from './zookeeper-server.ts';
+import {
+  type SecureZooKeeper,
+  type ZooKeeperServers,
+  startSecureZooKeeper,
+  startZooKeeper,
+  zooKeeperIsHere,
+} from './zookeeper-server.ts';
 
 const native = await findNative();
 const clients: [string, ConnectZooKeeper][] = [['own', connectOwn]];
@@ -230,5 +238,61 @@ withServers('a ZooKeeper client', () => {
         await until('ensemble', async () => (await three.mode(leader)) !== undefined, 25_000);
       }
     });
+  });
+});
+
+withServers('a ZooKeeper that serves TLS alone', () => {
+  let secure: SecureZooKeeper;
+  beforeAll(async () => {
+    secure = await startSecureZooKeeper();
+  }, 60_000);
+  afterAll(() => secure?.stop());
+
+  test('tells its leader to who knows its CA and has a certificate, and goes on after a restart', async () => {
+    const zooKeeperTls = { ca: secure.authority.cert, ...secure.client };
+    const states: ZooKeeperState[] = [];
+    const zk = connectOwn({
+      ...{ servers: secure.addresses, sessionTimeout: 20_000, tls: zooKeeperTls },
+      onState: (state) => states.push(state),
+    });
+    const stop = new AbortController();
+    try {
+      const info = bytes(JSON.stringify({ address: { ip: '10.0.0.1', port: 5050 } }));
+      await zk.create('/mesos', bytes(''));
+      await zk.create('/mesos/json.info_', info, { ephemeral: true, sequential: true });
+      const spec = `zk://${secure.addresses[0]}/mesos`;
+      const told = leaders(spec, { log: silent, signal: stop.signal, zooKeeperTls });
+      expect((await told.next()).value).toBe('http://10.0.0.1:5050');
+      secure.kill(0);
+      await until('disconnected', () => zk.state === 'disconnected');
+      await secure.start(0);
+      await until('connected', () => zk.state === 'connected');
+      expect(await zk.children('/mesos')).toHaveLength(1);
+      expect(states).toEqual(['connected', 'disconnected', 'connected']);
+    } finally {
+      stop.abort();
+      await zk.close();
+    }
+  }, 60_000);
+
+  test.each([
+    [
+      'a server of another CA',
+      async () => ({ ...secure.client, ca: (await createAuthority('other')).cert }),
+      /certificate/,
+    ],
+    ['no certificate of one’s own', async () => ({ ca: secure.authority.cert }), /./],
+    ['no TLS', async () => undefined, /gives no session/],
+  ])('is of no use with %s, which the log says', async (_why, tlsOf, said) => {
+    const stop = new AbortController();
+    const lines: string[] = [];
+    const log = pino({ level: 'warn' }, { write: (line: string) => void lines.push(line) });
+    const spec = `zk://${secure.addresses[0]}/mesos`;
+    const told = leaders(spec, { log, signal: stop.signal, client: 'own', zooKeeperTls: await tlsOf() });
+    const first = told.next();
+    await until('told', () => lines.length > 0);
+    stop.abort();
+    expect(lines[0]).toMatch(said);
+    expect((await first).done).toBe(true);
   });
 });

@@ -25,7 +25,12 @@ test.each(services)('%s starts a command of km with variables that it knows', as
   const unit = readFileSync(file, 'utf8');
   expect(unit).toContain(`\nExecStart=/usr/local/bin/km ${command}\n`);
   expect(unit).toContain(`\nEnvironmentFile=/etc/km/${command}.env\n`);
-  await readAs(command, parseEnv(readFileSync(`packaging/systemd/${command}.env`, 'utf8')));
+  const env = parseEnv(readFileSync(`packaging/systemd/${command}.env`, 'utf8'));
+  await readAs(command, env);
+  // Where its health is told; km proxy has that without being told.
+  const { KM_PORT, KM_HEALTH_BIND_ADDRESS } = env;
+  const told = { proxy: 'by itself', dns: KM_HEALTH_BIND_ADDRESS }[command] ?? KM_PORT;
+  expect([command, told]).toEqual([command, expect.stringMatching(/[^0]/)]);
 });
 
 (onPath('systemd-analyze') ? test : test.skip)('systemd takes the units', () => {
@@ -47,6 +52,9 @@ interface App {
   cmd: string;
   fetch: { uri: string }[];
   env: Record<string, string>;
+  requirePorts: boolean;
+  portDefinitions: { port: number }[];
+  healthChecks: { portIndex: number; path: string; protocol: string }[];
 }
 
 test.each(globSync('packaging/marathon/*.json'))('%s starts a command of the archive it fetches', async (file) => {
@@ -55,4 +63,9 @@ test.each(globSync('packaging/marathon/*.json'))('%s starts a command of the arc
   expect(app.id).toBe(`/km/${command}`);
   expect(app.fetch.map(({ uri }) => basename(uri))).toEqual([`${folder}.tar.gz`]);
   await readAs(command!, app.env);
+  expect(app).toMatchObject({
+    requirePorts: true,
+    portDefinitions: [{ port: Number(app.env['KM_PORT']) }],
+    healthChecks: [{ protocol: 'MESOS_HTTPS', path: '/livez', portIndex: 0 }],
+  });
 });
