@@ -3,16 +3,15 @@ import { createServer, isIPv6, type AddressInfo, type Server, type Socket as Tcp
 import {
   AUTHORITATIVE_ANSWER,
   decode,
-  encode,
   RECURSION_AVAILABLE,
   RECURSION_DESIRED,
-  TRUNCATED_RESPONSE,
   type DecodedPacket,
   type OptAnswer,
   type Packet,
 } from 'dns-packet';
 import type { Logger } from '../lib/log.ts';
 import type { Question, Response } from './answers.ts';
+import { encodeWithin } from './message.ts';
 
 export interface DnsServer {
   address: string;
@@ -218,13 +217,6 @@ function written(packet: Packet, zone: string, limit: number, log: Logger): Repl
     const failure = { ...bare(id, 'SERVFAIL'), questions };
     return { packet: failure, zone, bytes: encodeWithin(limit, failure) };
   }
-}
-
-/** Too large for one datagram, it is empty: the caller comes again over TCP. */
-function encodeWithin(limit: number, packet: Packet): Buffer {
-  const whole = encode(packet);
-  if (whole.length <= limit) return whole;
-  return encode({ ...packet, answers: [], authorities: [], flags: (packet.flags ?? 0) | TRUNCATED_RESPONSE });
 }
 
 const opt: OptAnswer = {
