@@ -41,7 +41,8 @@ export class Forwarder {
   readonly #asking = new Map<string, Promise<Response>>();
 
   constructor(upstreams: Upstreams, options: ForwardOptions) {
-    this.#upstreams = upstreams;
+    // The longest domain that a name is in is asked.
+    this.#upstreams = { ...upstreams, stubs: upstreams.stubs.toSorted((a, b) => b.domain.length - a.domain.length) };
     this.#options = options;
     this.#cache = options.cacheSize > 0 ? new LRUCache({ max: options.cacheSize }) : undefined;
   }

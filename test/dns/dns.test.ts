@@ -213,7 +213,7 @@ describe('a stub domain', () => {
         port: 0,
         upstream: ['127.0.0.1:1'],
         upstreamTimeout: 200,
-        stubDomain: [`example.com=127.0.0.1:${port}`],
+        stubDomain: ['com=127.0.0.1:1', `example.com=127.0.0.1:${port}`],
       },
       { client, log: silent, signal: stop.signal },
     );
