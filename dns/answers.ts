@@ -12,7 +12,6 @@ export interface Response {
   authoritative: boolean;
   answers: Answer[];
   authorities: Answer[];
-  additionals: Answer[];
   /** Whose zone it is from; none for what others answered. */
   zone?: string;
 }
@@ -39,14 +38,13 @@ export function answer(question: Question, records: Records, zone: Zone): Respon
 /** Records under a name, or undefined where nothing has that name. */
 type Found = readonly Answer[] | undefined;
 
-export function found({ type }: Question, all: Found, zone: Zone, additionals: Answer[] = []): Response {
+export function found({ type }: Question, all: Found, zone: Zone): Response {
   if (!all)
     return {
       rcode: 'NXDOMAIN',
       authoritative: true,
       answers: [],
       authorities: [authority(zone)],
-      additionals: [],
       zone: `${zone.domain}.`,
     };
   const answers = all.filter((record) => record.type === type || record.type === 'CNAME' || type === 'ANY');
@@ -55,7 +53,6 @@ export function found({ type }: Question, all: Found, zone: Zone, additionals: A
     authoritative: true,
     answers,
     authorities: answers.length > 0 ? [] : [authority(zone)],
-    additionals,
     zone: `${zone.domain}.`,
   };
 }

@@ -41,7 +41,8 @@ export class Forwarder {
   readonly #asking = new Map<string, Promise<Response>>();
 
   constructor(upstreams: Upstreams, options: ForwardOptions) {
-    this.#upstreams = upstreams;
+    // The longest domain that a name is in is asked.
+    this.#upstreams = { ...upstreams, stubs: upstreams.stubs.toSorted((a, b) => b.domain.length - a.domain.length) };
     this.#options = options;
     this.#cache = options.cacheSize > 0 ? new LRUCache({ max: options.cacheSize }) : undefined;
   }
@@ -99,9 +100,8 @@ export class Forwarder {
     return {
       rcode: rcodeOf(answer),
       authoritative: false,
-      answers,
-      authorities,
-      additionals: [],
+      answers: answers.filter(isRecord),
+      authorities: authorities.filter(isRecord),
     };
   }
 }
@@ -111,12 +111,14 @@ const rcodeOf = (packet: DecodedPacket): Response['rcode'] => {
   return rcode === 'NOERROR' || rcode === 'NXDOMAIN' || rcode === 'REFUSED' ? rcode : 'SERVFAIL';
 };
 
+/** OPT is between two servers, and is not handed on (RFC 6891, 6.1.1). */
+const isRecord = ({ type }: Answer): boolean => type !== 'OPT';
+
 const refusal = (rcode: Response['rcode']): Response => ({
   rcode,
   authoritative: false,
   answers: [],
   authorities: [],
-  additionals: [],
 });
 
 const ttlIn = (record: Answer): number => ('ttl' in record ? (record.ttl ?? 0) : maxTtl);
@@ -139,20 +141,23 @@ function endpoint(server: string): { host: string; port: number } {
 }
 
 function overUdp(packet: Packet, host: string, port: number, signal: AbortSignal): Promise<DecodedPacket> {
+  const bytes = encode(packet);
   const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
   return new Promise<DecodedPacket>((resolve, reject) => {
     signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
     socket.on('error', reject);
-    socket.on('message', (bytes) => {
+    socket.on('message', (received) => {
       try {
-        const answer = decode(bytes);
+        const answer = decode(received);
         // Another id is somebody else's answer, or a forged one.
         if (answer.id === packet.id && answer.type === 'response') resolve(answer);
       } catch (error) {
         reject(error as Error);
       }
     });
-    socket.connect(port, host, () => socket.send(encode(packet)));
+    // Not by connect()'s callback, which is told of an address that cannot be reached, too.
+    socket.once('connect', () => socket.send(bytes));
+    socket.connect(port, host);
   }).finally(() => socket.close());
 }
 

@@ -95,7 +95,6 @@ export class MesosTasks {
         authoritative: false,
         answers: [],
         authorities: [],
-        additionals: [],
         zone: `${domain}.`,
       };
     const labels = name === domain ? [] : name.slice(0, -domain.length - 1).split('.');

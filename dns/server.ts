@@ -3,16 +3,15 @@ import { createServer, isIPv6, type AddressInfo, type Server, type Socket as Tcp
 import {
   AUTHORITATIVE_ANSWER,
   decode,
-  encode,
   RECURSION_AVAILABLE,
   RECURSION_DESIRED,
-  streamEncode,
-  TRUNCATED_RESPONSE,
   type DecodedPacket,
+  type OptAnswer,
   type Packet,
 } from 'dns-packet';
 import type { Logger } from '../lib/log.ts';
 import type { Question, Response } from './answers.ts';
+import { encodeWithin } from './message.ts';
 
 export interface DnsServer {
   address: string;
@@ -37,8 +36,10 @@ export type Observe = (observed: Observed) => void;
 
 export type Resolve = (question: Question) => Response | Promise<Response>;
 
+const unanswered = 'a query was not answered';
 const plainUdpBytes = 512;
 const maxUdpBytes = 1232;
+const maxTcpBytes = 65_535;
 const tcpIdleMs = 10_000;
 const maxTcp = 512;
 const rcodes: Record<Response['rcode'] | 'FORMERR', number> = {
@@ -79,7 +80,9 @@ export async function listen(
     throw taken(error, host, bound);
   }
   udp.on('error', (err) => log.warn({ err }, 'the UDP socket failed'));
-  udp.on('message', (bytes, from) => void serveUdp(udp, bytes, from, log, resolve, observe));
+  udp.on('message', (bytes, from) => {
+    serveUdp(udp, bytes, from, log, resolve, observe).catch((err: unknown) => log.debug({ err }, unanswered));
+  });
   return {
     address: host,
     port: bound,
@@ -113,21 +116,13 @@ async function serveUdp(
   resolve: Resolve,
   observe: Observe,
 ): Promise<void> {
+  // Nobody is at port 0: such a packet is forged, and an answer cannot be sent.
+  if (from.port === 0) return;
   const began = performance.now();
-  const reply = await replyTo(bytes, log, resolve);
+  const reply = await replyTo(bytes, 'udp', log, resolve);
   if (!reply) return;
-  const limit = reply.udpBytes;
-  let encoded = encode(reply.packet);
-  // Too large for one datagram: the caller comes again over TCP.
-  if (encoded.length > limit)
-    encoded = encode({
-      ...reply.packet,
-      answers: [],
-      authorities: [],
-      flags: (reply.packet.flags ?? 0) | TRUNCATED_RESPONSE,
-    });
-  observe(observed(reply, 'udp', from.address, began, encoded.length));
-  udp.send(encoded, from.port, from.address, (err) => err && log.debug({ err }, 'an answer could not be sent'));
+  observe(observed(reply, 'udp', from.address, began));
+  udp.send(reply.bytes, from.port, from.address, (err) => err && log.debug({ err }, unanswered));
 }
 
 function serveTcp(socket: TcpSocket, log: Logger, resolve: Resolve, observe: Observe): void {
@@ -141,79 +136,99 @@ function serveTcp(socket: TcpSocket, log: Logger, resolve: Resolve, observe: Obs
       const end = 2 + seen.readUInt16BE(0);
       const bytes = seen.subarray(2, end);
       seen = seen.subarray(end);
-      queue = queue.then(async () => {
-        const began = performance.now();
-        const reply = await replyTo(bytes, log, resolve);
-        if (!reply || socket.destroyed) return;
-        const encoded = streamEncode(reply.packet);
-        observe(observed(reply, 'tcp', socket.remoteAddress ?? '', began, encoded.length - 2));
-        socket.write(encoded);
-      });
+      queue = queue
+        .then(() => answerOne(bytes))
+        .catch((err: unknown) => {
+          log.debug({ err }, unanswered);
+          socket.destroy();
+        });
     }
   });
+  const answerOne = async (bytes: Buffer) => {
+    const began = performance.now();
+    const reply = await replyTo(bytes, 'tcp', log, resolve);
+    if (!reply || socket.destroyed) return;
+    observe(observed(reply, 'tcp', socket.remoteAddress ?? '', began));
+    const length = Buffer.alloc(2);
+    length.writeUInt16BE(reply.bytes.length);
+    socket.write(Buffer.concat([length, reply.bytes]));
+  };
 }
 
-function observed(reply: Reply, proto: 'udp' | 'tcp', from: string, began: number, bytes: number): Observed {
-  const rcode = names[(reply.packet.flags ?? 0) & 15] ?? 'SERVFAIL';
+function observed(reply: Reply, proto: Proto, from: string, began: number): Observed {
+  const { packet, zone, bytes } = reply;
+  const rcode = names[(packet.flags ?? 0) & 15] ?? 'SERVFAIL';
   const family = isIPv6(from) && !from.startsWith('::ffff:') ? '2' : '1';
-  const type = reply.packet.questions?.[0]?.type ?? '';
-  return { zone: reply.zone, proto, family, type, rcode, seconds: (performance.now() - began) / 1000, bytes };
+  const type = packet.questions?.[0]?.type ?? '';
+  return { zone, proto, family, type, rcode, seconds: (performance.now() - began) / 1000, bytes: bytes.length };
 }
+
+type Proto = Observed['proto'];
 
 interface Reply {
   packet: Packet;
+  bytes: Buffer;
   zone: string;
-  /** How large a datagram the caller takes. */
-  udpBytes: number;
 }
 
 /** The answer to one message; undefined for what is no query, which is not answered at all. */
-async function replyTo(bytes: Buffer, log: Logger, resolve: Resolve): Promise<Reply | undefined> {
+async function replyTo(bytes: Buffer, proto: Proto, log: Logger, resolve: Resolve): Promise<Reply | undefined> {
   let query: DecodedPacket;
   try {
     query = decode(bytes);
   } catch {
     // Whatever that was: with an id it gets told, without one it is noise.
-    return bytes.length >= 12 && (bytes[2]! & 0x80) === 0
-      ? { packet: bare(bytes.readUInt16BE(0), 'FORMERR'), zone: '.', udpBytes: plainUdpBytes }
-      : undefined;
+    const isQuery = bytes.length >= 12 && (bytes[2]! & 0x80) === 0;
+    return isQuery ? written(bare(bytes.readUInt16BE(0), 'FORMERR'), '.', plainUdpBytes, log) : undefined;
   }
   if (query.type !== 'query') return undefined;
   const [question] = query.questions ?? [];
-  const edns = query.additionals?.find((record) => record.type === 'OPT') as { udpPayloadSize?: number } | undefined;
+  const edns = query.additionals?.find((record) => record.type === 'OPT');
   const udpBytes = Math.min(maxUdpBytes, Math.max(plainUdpBytes, edns?.udpPayloadSize ?? plainUdpBytes));
+  const limit = proto === 'udp' ? udpBytes : maxTcpBytes;
   const isQuery = (query as unknown as { opcode: string }).opcode === 'QUERY';
   if (!isQuery || query.questions?.length !== 1 || !question)
-    return { packet: bare(query.id ?? 0, isQuery ? 'FORMERR' : 'NOTIMP'), zone: '.', udpBytes };
+    return written(bare(query.id ?? 0, isQuery ? 'FORMERR' : 'NOTIMP'), '.', limit, log);
   let response: Response;
   try {
     response = await resolve(question);
   } catch (err) {
     log.warn({ err, name: question.name }, 'a query could not be answered');
-    response = { rcode: 'SERVFAIL', authoritative: false, answers: [], authorities: [], additionals: [] };
+    response = { rcode: 'SERVFAIL', authoritative: false, answers: [], authorities: [] };
   }
   const flags =
     rcodes[response.rcode] |
     RECURSION_AVAILABLE |
     (response.authoritative ? AUTHORITATIVE_ANSWER : 0) |
     ((query.flags ?? 0) & RECURSION_DESIRED);
-  const opt = edns
-    ? [{ type: 'OPT' as const, name: '.' as const, udpPayloadSize: maxUdpBytes, flags: 0, options: [] }]
-    : [];
-  return {
-    zone: response.zone ?? '.',
-    packet: {
-      type: 'response',
-      id: query.id ?? 0,
-      flags,
-      questions: [question],
-      answers: response.answers,
-      authorities: response.authorities,
-      additionals: [...response.additionals, ...(opt as unknown as Packet['additionals'] & object)],
-    },
-    udpBytes,
-  };
+  const { answers, authorities, zone = '.' } = response;
+  const additionals = edns ? [opt] : [];
+  const packet: Packet = { type: 'response', id: query.id ?? 0, flags, questions: [question] };
+  return written({ ...packet, answers, authorities, additionals }, zone, limit, log);
 }
+
+/** Of an answer that cannot be written, as one of another server may be, SERVFAIL. */
+function written(packet: Packet, zone: string, limit: number, log: Logger): Reply {
+  try {
+    return { packet, zone, bytes: encodeWithin(limit, packet) };
+  } catch (err) {
+    const { id = 0, questions = [] } = packet;
+    log.debug({ err, name: questions[0]?.name }, 'an answer could not be written');
+    const failure = { ...bare(id, 'SERVFAIL'), questions };
+    return { packet: failure, zone, bytes: encodeWithin(limit, failure) };
+  }
+}
+
+const opt: OptAnswer = {
+  type: 'OPT',
+  name: '.',
+  udpPayloadSize: maxUdpBytes,
+  extendedRcode: 0,
+  ednsVersion: 0,
+  flags: 0,
+  flag_do: false,
+  options: [],
+};
 
 const bare = (id: number, rcode: keyof typeof rcodes): Packet => ({
   type: 'response',
