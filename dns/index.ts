@@ -34,7 +34,11 @@ export const options = {
   clusterDomain: text('Zone of the cluster', 'cluster.local', '<domain>'),
   ttl: number('Seconds that clients may keep an answer of the cluster', 5, { min: 0, max: 3600 }),
   upstream: list('Servers for all other names; those of /etc/resolv.conf unless set', [], '<address,address:port>'),
-  stubDomain: list('Servers for one domain each: <domain>=<address[:port]>', [], '<domain=address>'),
+  stubDomain: list(
+    'Servers for one domain each, of equal ones one after the other: <domain>=<address[:port]>',
+    [],
+    '<domain=address>',
+  ),
   cacheSize: number('Answers of other servers that are kept', 10_000, { min: 0 }),
   upstreamTimeout: duration('How long one upstream server may take', 2000),
   mesosMaster: text(
@@ -140,25 +144,36 @@ function masterOptions(o: Options): MasterOptions {
   };
 }
 
+/** An alias of an alias is followed as far, and not in a circle. */
+const longestChain = 8;
+
 /** Callers expect the whole chain: what an alias stands for goes into the same answer. */
 async function followed(
   question: Question,
   resolve: (question: Question) => Response | Promise<Response>,
 ): Promise<Response> {
   const response = await resolve(question);
-  const [alias] = response.answers;
-  if (!response.authoritative || alias?.type !== 'CNAME' || question.type === 'CNAME') return response;
-  const { answers } = await resolve({ name: alias.data, type: question.type });
-  return { ...response, answers: [alias, ...answers] };
+  const answers = [...response.answers];
+  const seen = new Set([question.name.toLowerCase()]);
+  for (let last = response; last.authoritative && question.type !== 'CNAME' && seen.size <= longestChain;) {
+    const [alias] = last.answers;
+    if (alias?.type !== 'CNAME' || seen.has(alias.data.toLowerCase())) break;
+    seen.add(alias.data.toLowerCase());
+    last = await resolve({ name: alias.data, type: question.type });
+    answers.push(...last.answers);
+  }
+  return { ...response, answers };
 }
 
 /** Who is asked for what; throws an Error that names what cannot be read. */
 function upstreamsOf(o: Options): Upstreams {
-  const stubs = o.stubDomain.map((text) => {
+  const given = o.stubDomain.map((text) => {
     const [domain, address] = text.split('=');
     if (!domain || !address) throw new Error(`--stub-domain: "${text}" should read <domain>=<address[:port]>`);
-    return { domain: domain.toLowerCase().replace(/\.$/, ''), servers: [address] };
+    return { domain: domain.toLowerCase().replace(/\.$/, ''), address };
   });
+  const byDomain = Map.groupBy(given, ({ domain }) => domain);
+  const stubs = [...byDomain].map(([domain, all]) => ({ domain, servers: all.map(({ address }) => address) }));
   return { stubs, servers: o.upstream.length > 0 ? o.upstream : resolvers('/etc/resolv.conf') };
 }
 

@@ -157,7 +157,8 @@ function serveTcp(socket: TcpSocket, log: Logger, resolve: Resolve, observe: Obs
 
 function observed(reply: Reply, proto: Proto, from: string, began: number): Observed {
   const { packet, zone, bytes } = reply;
-  const rcode = names[(packet.flags ?? 0) & 15] ?? 'SERVFAIL';
+  const isBadVersion = packet.additionals?.[0] === badVersion;
+  const rcode = isBadVersion ? 'BADVERS' : (names[(packet.flags ?? 0) & 15] ?? 'SERVFAIL');
   const family = isIPv6(from) && !from.startsWith('::ffff:') ? '2' : '1';
   const type = packet.questions?.[0]?.type ?? '';
   return { zone, proto, family, type, rcode, seconds: (performance.now() - began) / 1000, bytes: bytes.length };
@@ -189,6 +190,13 @@ async function replyTo(bytes: Buffer, proto: Proto, log: Logger, resolve: Resolv
   const isQuery = (query as unknown as { opcode: string }).opcode === 'QUERY';
   if (!isQuery || query.questions?.length !== 1 || !question)
     return written(bare(query.id ?? 0, isQuery ? 'FORMERR' : 'NOTIMP'), '.', limit, log);
+  if (edns && edns.ednsVersion > 0)
+    return written(
+      { ...bare(query.id ?? 0, 'NOERROR'), questions: [question], additionals: [badVersion] },
+      '.',
+      limit,
+      log,
+    );
   let response: Response;
   try {
     response = await resolve(question);
@@ -229,6 +237,9 @@ const opt: OptAnswer = {
   flag_do: false,
   options: [],
 };
+
+/** We speak version 0 (RFC 6891, 6.1.3): BADVERS is 16, whose upper bits are here. */
+const badVersion: OptAnswer = { ...opt, extendedRcode: 1 };
 
 const bare = (id: number, rcode: keyof typeof rcodes): Packet => ({
   type: 'response',

@@ -150,9 +150,24 @@ export const needsOfExecutor = (o: {
   directories: [{ path: o.rootDir || '.', flag: '--root-dir' }],
 });
 
-export const needsOfDns = (o: { kubeconfig: string; port: number; bindAddress: string }): Needs => ({
-  listens: tcp(o.port, o.bindAddress, '--port').flatMap((listen) => [listen, { ...listen, protocol: 'udp' as const }]),
-  peers: apiserverOf(o.kubeconfig),
+export const needsOfDns = (
+  o: {
+    kubeconfig: string;
+    port: number;
+    bindAddress: string;
+    mesosMaster: string;
+    mesosCaFile: string;
+    healthBindAddress: string;
+  } & ZooKeeperTlsFiles,
+): Needs => ({
+  listens: [
+    ...tcp(o.port, o.bindAddress, '--port').flatMap((listen) => [listen, { ...listen, protocol: 'udp' as const }]),
+    ...boundAt(o.healthBindAddress, '--health-bind-address'),
+  ],
+  peers: [
+    ...apiserverOf(o.kubeconfig),
+    ...(o.mesosMaster ? [mastersOf(o.mesosMaster, '--mesos-master', o.mesosCaFile, o)] : []),
+  ],
 });
 
 export const needsOfProxy = (o: {

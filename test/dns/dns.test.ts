@@ -79,6 +79,12 @@ async function fillCluster(): Promise<void> {
     metadata: { name: 'out' },
     spec: { type: 'ExternalName', externalName: 'www.example.com' },
   });
+  const aliases = { alias: 'second', second: 'web', outer: 'out', ring: 'ring' };
+  for (const [name, of] of Object.entries(aliases))
+    await server.call('POST', services, {
+      metadata: { name },
+      spec: { type: 'ExternalName', externalName: `${of}.default.svc.cluster.local` },
+    });
   await server.call('POST', services, { metadata: { name: 'empty' }, spec: { clusterIP: 'None', ports } });
   await slice(
     'db',
@@ -159,6 +165,10 @@ describe('names of the cluster', () => {
   test('an external name is a CNAME, a pod its address, the version a text', async () => {
     expect(await resolver.resolveCname('out.default.svc.cluster.local')).toEqual(['www.example.com']);
     expect(await resolver.resolve4('out.default.svc.cluster.local')).toEqual(['192.0.2.1']);
+    expect(await resolver.resolve4('alias.default.svc.cluster.local')).toEqual(['10.96.0.50']);
+    expect(await resolver.resolve4('outer.default.svc.cluster.local')).toEqual(['192.0.2.1']);
+    const { answers = [] } = await overUdp(dns.port, 'ring.default.svc.cluster.local', 'A');
+    expect(answers.map(({ type }) => type)).toEqual(['CNAME']);
     expect(await resolver.resolve4('10-1-2-3.default.pod.cluster.local')).toEqual(['10.1.2.3']);
     expect(await resolver.resolveTxt('dns-version.cluster.local')).toEqual([['1.1.0']]);
   });
@@ -213,7 +223,7 @@ describe('a stub domain', () => {
         port: 0,
         upstream: ['127.0.0.1:1'],
         upstreamTimeout: 200,
-        stubDomain: ['com=127.0.0.1:1', `example.com=127.0.0.1:${port}`],
+        stubDomain: ['com=127.0.0.1:1', 'example.com=127.0.0.1:1', `example.com=127.0.0.1:${port}`],
       },
       { client, log: silent, signal: stop.signal },
     );
@@ -235,6 +245,15 @@ describe('a stub domain', () => {
 });
 
 describe('the wire', () => {
+  test('a version of EDNS that nobody speaks yet is told so, with the one that is spoken', async () => {
+    const query = { type: 'OPT', name: '.', udpPayloadSize: 1232, ednsVersion: 1, extendedRcode: 0, flags: 0 } as const;
+    const additionals = [{ ...query, flag_do: false, options: [] }];
+    const questions = [{ name: 'web.default.svc.cluster.local', type: 'A' } as const];
+    const answer = decode(await sendUdp(dns.port, encode({ type: 'query', id: 3, questions, additionals })));
+    expect([answer.id, rcodeOf(answer), answer.answers]).toEqual([3, 'NOERROR', []]);
+    expect(answer.additionals).toMatchObject([{ type: 'OPT', extendedRcode: 1, ednsVersion: 0 }]);
+  });
+
   test('an answer that is too large for a datagram comes whole over TCP', async () => {
     const endpoints = Array.from({ length: 200 }, (_, i) => ({
       addresses: [`10.2.0.${i + 1}`],
