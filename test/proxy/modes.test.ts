@@ -388,6 +388,17 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(await ask(client, 'udp 10.96.0.10 80 5555')).toMatch(/^be2/);
   });
 
+  test('a datagram from port 0, which nobody can answer, ends nothing', async () => {
+    await put(web({ key: 'default/web:/UDP', protocol: 'UDP' }));
+    const inClient = runner(inside(client));
+    const mangle =
+      'add chain ip zero out { type filter hook output priority 300; }; add rule ip zero out udp sport set 0';
+    await inClient('nft', [`add table ip zero; ${mangle}`]);
+    expect(await ask(client, 'udp 10.96.0.10 80')).toBe('timeout');
+    await inClient('nft', ['delete table ip zero']);
+    expect(await ask(client, 'udp 10.96.0.10 80')).toMatch(/^be/);
+  });
+
   kernel('what is taken away is gone, and a proxy that starts anew leaves nothing old behind', async () => {
     await put(web({ affinitySeconds: 60, nodePort: 30080 }));
     writer = open(writerOptions);
