@@ -123,7 +123,7 @@ describe('who answers', () => {
 
 test('health checks count the addresses on this node, over all ports of the Service', () => {
   const ports = ['a', 'b'].map((name) =>
-    servicePort({ key: name, healthCheckNodePort: 32000, local: [{ address: '10.1.0.1', port: 80 }] }),
+    servicePort({ key: name, healthCheckNodePort: 32000, localReady: ['10.1.0.1'] }),
   );
   const plan: Plan = new Map(ports.map((port) => [port.key, port]));
   expect([...checksOf(plan)]).toEqual([[32000, { service: 'default/web', local: 1 }]]);
