@@ -8,7 +8,7 @@ import { iptablesWriter } from '../../proxy/iptables.ts';
 import { forget, staleFlows } from '../../proxy/conntrack.ts';
 import { nftablesWriter } from '../../proxy/nftables.ts';
 import { portsOf, type Changes, type Place, type Plan, type ServicePort } from '../../proxy/rules.ts';
-import { runner, type Refusal, type Writer, type WriterOptions } from '../../proxy/writer.ts';
+import { runner, type Refusal, type Run, type Writer, type WriterOptions } from '../../proxy/writer.ts';
 import { eventually } from '../eventually.ts';
 import { servicePort, withoutNumbers, writerOptions } from './plans.ts';
 
@@ -154,7 +154,7 @@ const names = (answers: readonly string[]) => [...new Set(answers.map((answer) =
 
 interface Mode {
   name: 'nftables' | 'iptables' | 'userspace';
-  open: (o: WriterOptions) => Writer;
+  open: (o: WriterOptions, run?: Run) => Writer;
   /** What whoever may not come, or finds no endpoint of this node, is told. */
   silence: string;
   barred: string;
@@ -166,7 +166,7 @@ const inNode = runner(inside(node));
 const modes: Mode[] = [
   ...(['nftables', 'iptables'] as const).map((name) => ({
     name,
-    open: (o: WriterOptions) => (name === 'nftables' ? nftablesWriter : iptablesWriter)(o, inNode),
+    open: (o: WriterOptions, run = inNode) => (name === 'nftables' ? nftablesWriter : iptablesWriter)(o, run),
     silence: 'timeout',
     barred: 'timeout',
     seen: (caller: string) => caller,
@@ -356,6 +356,19 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(await ask(node, 'tcp fd96::10 80')).toMatch(/^be\d fd99:/);
     await put(web({ ...six, cluster: all, nodePort: 30086 }));
     expect(await ask(client, 'tcp fd99:1::1 30086')).toMatch(/^be\d/);
+  });
+
+  kernel('where IPv6 cannot be had its ports are refused, and those of IPv4 served', async () => {
+    writer = open(writerOptions, (program, args, input = '') =>
+      /^ip6tables|table ip6 /.test(`${program} ${input}`)
+        ? Promise.reject(new Error('no IPv6 here'))
+        : inNode(program, args, input),
+    );
+    const six = web({ family: 6, key: 'default/web:/TCP/6', clusterIP: 'fd96::10' });
+    expect(await put(web(), six)).toEqual([{ key: six.key, reason: 'no IPv6 here' }]);
+    expect(await ask(client, 'tcp 10.96.0.10 80')).toMatch(/^be/);
+    expect(await put()).toEqual([]);
+    writer = open(writerOptions);
   });
 
   kernel('of several ranges of pods each is known as such, and only others are masqueraded', async () => {
