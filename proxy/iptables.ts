@@ -12,7 +12,7 @@ import {
 } from './writer.ts';
 
 const tables = ['nat', 'filter'] as const;
-const ownChain = /^:(KUBE-(?:SVC|SVL|EXT|SEP|FW)-[0-9A-F]{16}) /gm;
+const ownChain = /^:(KUBE-(?:SVC|SVL|EXT|SEP|FW|OUT)-[0-9A-F]{16}) /gm;
 
 /** Rules by iptables-restore: chains named as kube-proxy's, only those that change are written. */
 export const iptablesWriter = (o: WriterOptions, run: Run): Writer =>

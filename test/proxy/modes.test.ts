@@ -380,6 +380,10 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(await ask(pods[0]!, 'tcp 10.96.0.10 80')).toBe('be3 10.99.0.11');
     await put();
     expect(await rules()).not.toMatch(/KUBE-OUT-/);
+    await put(web({ cluster: endpoints(3) }));
+    writer = open(writerOptions);
+    await writer.cleanup();
+    expect(await rules()).not.toMatch(/km-proxy|KUBE/);
   });
 
   test('what is taken away is refused, and its port is free for others', async () => {
