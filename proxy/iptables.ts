@@ -12,7 +12,6 @@ import {
 } from './writer.ts';
 
 const tables = ['nat', 'filter'] as const;
-const ownChain = /^:(KUBE-(?:SVC|SVL|EXT|SEP|FW|OUT)-[0-9A-F]{16}) /gm;
 
 /** Rules by iptables-restore: chains named as kube-proxy's, only those that change are written. */
 export const iptablesWriter = (o: WriterOptions, run: Run): Writer =>
@@ -39,13 +38,12 @@ class Family implements FamilyWriter {
   }
 
   async cleanup(): Promise<void> {
-    for (const [table, chain, rule] of hooks(this.#family, this.#o))
-      await this.#run(this.#program, ['-w', '-t', table, '-D', chain, ...rule]).catch(() => undefined);
-    const shared = [...sharedChains(this.#o).keys()];
-    for (const table of tables) {
-      const gone = shared.filter((name) => name.startsWith(`${table} `)).map(chainOf);
-      await this.#restore(script(table, [], [], [...gone, ...(await this.#left(table))]));
-    }
+    const saved = await this.#run(`${this.#program}-save`, []);
+    const scripts = tables.map((table) => {
+      const { hooks, chains } = leftIn(saved, table);
+      return hooks.length + chains.length > 0 ? script(table, [], hooks.map(removed), chains) : '';
+    });
+    await this.#restore(scripts.join(''));
   }
 
   async #write(changes: Changes): Promise<void> {
@@ -68,9 +66,9 @@ class Family implements FamilyWriter {
       await this.#restore(
         script(
           table,
-          [...shared.map(([name]) => chainOf(name)), ...(await this.#left(table))],
+          shared.map(([name]) => chainOf(name)),
           rules,
-          await this.#left(table),
+          (await this.#left(table)).filter((chain) => !shared.some(([name]) => chainOf(name) === chain)),
         ),
       );
     }
@@ -82,14 +80,26 @@ class Family implements FamilyWriter {
   }
 
   async #left(table: string): Promise<string[]> {
-    const saved = await this.#run(`${this.#program}-save`, ['-t', table]);
-    return [...saved.matchAll(ownChain)].map(([, chain]) => chain!);
+    return leftIn(await this.#run(`${this.#program}-save`, []), table).chains;
   }
 
   async #restore(text: string): Promise<void> {
     if (text) await this.#run(`${this.#program}-restore`, ['-w', '--noflush'], text);
   }
 }
+
+const ownChain = /^:(KUBE-(?:SERVICES|NODEPORTS|MARK-MASQ|POSTROUTING|(?:SVC|SVL|EXT|SEP|FW|OUT)-[0-9A-F]{16})) /gm;
+const ownHook = /^-A ((?:PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) .*-j KUBE-(?:SERVICES|NODEPORTS|POSTROUTING))$/gm;
+
+/** What a proxy, of whatever settings, has left in a table; tables that are not there have nothing. */
+function leftIn(saved: string, table: string): { hooks: string[]; chains: string[] } {
+  const start = saved.indexOf(`*${table}\n`);
+  const rules = start < 0 ? '' : saved.slice(start, saved.indexOf('\nCOMMIT', start));
+  const all = (what: RegExp) => [...rules.matchAll(what)].map(([, found]) => found!);
+  return { hooks: all(ownHook), chains: all(ownChain) };
+}
+
+const removed = (rule: string): string => `-D ${rule}`;
 
 const chainOf = (name: string): string => name.slice(name.indexOf(' ') + 1);
 

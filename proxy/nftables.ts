@@ -38,8 +38,9 @@ class Table implements FamilyWriter {
   }
 
   async cleanup(): Promise<void> {
-    // Adding it first makes the deletion succeed whether it was there or not.
-    await this.#run('nft', ['-f', '-'], `add table ${this.#table}\ndelete table ${this.#table}\n`);
+    const tables = await this.#run('nft', ['list', 'tables']);
+    if (tables.split('\n').includes(`table ${this.#table}`))
+      await this.#run('nft', ['-f', '-'], `delete table ${this.#table}\n`);
   }
 
   async #write(changes: Changes): Promise<void> {

@@ -4,11 +4,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Service } from '../../api/kinds/service.ts';
 import { delay } from '../../lib/delay.ts';
 import { silent } from '../../lib/log.ts';
+import { defaultsOf } from '../../lib/options.ts';
 import { iptablesWriter } from '../../proxy/iptables.ts';
 import { forget, staleFlows } from '../../proxy/conntrack.ts';
+import { cleanup, options, start as startProxy } from '../../proxy/index.ts';
 import { nftablesWriter } from '../../proxy/nftables.ts';
 import { portsOf, type Changes, type Place, type Plan, type ServicePort } from '../../proxy/rules.ts';
 import { runner, type Refusal, type Run, type Writer, type WriterOptions } from '../../proxy/writer.ts';
+import { startServer, type TestServer } from '../apiserver/harness.ts';
 import { eventually } from '../eventually.ts';
 import { servicePort, withoutNumbers, writerOptions } from './plans.ts';
 
@@ -462,6 +465,61 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     plan = new Map();
     await put(last, plain, other);
     expect(bySteps).toEqual(normal(await rules()));
+  });
+});
+
+describe.each([
+  ['nftables', 'iptables', 'nft'],
+  ['iptables', 'nftables', 'iptables-save'],
+] as const)('a change from %s to %s', (from, to, programOfOld) => {
+  const writerOf = (name: string) => modes.find((mode) => mode.name === name)!.open(writerOptions);
+  const everything = async () => (await inNode('nft', ['list', 'ruleset'])) + (await inNode('iptables-save', []));
+  const ours = { nftables: /km-proxy/, iptables: /KUBE/ };
+  const optionsOf = (mode: Mode['name']) => ({
+    ...defaultsOf(options),
+    mode,
+    healthzBindAddress: '',
+    metricsBindAddress: '',
+  });
+  const dual = () => {
+    const six = web({ family: 6, key: 'default/web:/TCP/6', clusterIP: 'fd96::10', cluster: [] });
+    return new Map([web(), six].map((port) => [port.key, port]));
+  };
+  let server: TestServer;
+  beforeAll(async () => void (server = await startServer()));
+  afterAll(() => server.stop());
+  afterEach(() => cleanup(optionsOf(to), silent, inNode));
+
+  async function runFor(run: Run): Promise<void> {
+    const stopping = new AbortController();
+    const proxy = await startProxy(optionsOf(to), {
+      client: server.client(),
+      log: silent,
+      signal: stopping.signal,
+      run,
+    });
+    stopping.abort();
+    await proxy.closed;
+  }
+
+  test('takes away what the first has left, once the other has its rules; cleanup takes all', async () => {
+    await writerOf(from).apply(dual());
+    await runFor(inNode);
+    expect(await everything()).not.toMatch(ours[from]);
+    expect(await everything()).toMatch(ours[to]);
+    await writerOf(from).apply(dual());
+    await cleanup(optionsOf(to), silent, inNode);
+    expect(await everything()).not.toMatch(/km-proxy|KUBE/);
+    expect(await inNode('ip6tables-save', [])).not.toMatch(/KUBE/);
+  });
+
+  test('where there are no programs for the first there is nothing to take away', async () => {
+    const missing = runner();
+    const run: Run = (program, args, input) =>
+      program === programOfOld ? missing(`no-${program}`, args, input) : inNode(program, args, input);
+    await runFor(run);
+    await cleanup(optionsOf(to), silent, run);
+    expect(await everything()).not.toMatch(/km-proxy|KUBE/);
   });
 });
 
