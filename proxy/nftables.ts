@@ -1,6 +1,16 @@
 import { CommonChoices } from './common-choices.ts';
 import { emptyFragment, Ledger, type Delta } from './ledger.ts';
-import { endpointMap, forget, fragmentOf, linesOf, skeleton, tableName, type Places } from './nft-rules.ts';
+import {
+  emptied,
+  endpointMap,
+  forget,
+  fragmentOf,
+  leftIn,
+  linesOf,
+  skeleton,
+  tableName,
+  type Places,
+} from './nft-rules.ts';
 import type { Changes, ServicePort } from './rules.ts';
 import { Shelves } from './shelves.ts';
 import {
@@ -48,7 +58,7 @@ class Table implements FamilyWriter {
     const { delta, undo } = this.#ledger.change(fragments);
     const maps = this.#placesOf().filter(({ map }) => !this.#maps.has(map));
     const script = [
-      ...(this.isLaid ? [] : skeleton(this.#family, this.#o)),
+      ...(this.isLaid ? [] : await this.#first(delta)),
       ...maps.flatMap(({ lines }) => lines),
       ...scriptOf(delta, this.#table),
     ];
@@ -65,8 +75,17 @@ class Table implements FamilyWriter {
   }
 
   async #lay(): Promise<void> {
-    await this.#run('nft', ['-f', '-'], `${skeleton(this.#family, this.#o).join('\n')}\n`);
+    const script = await this.#first(this.#ledger.change(new Map()).delta);
+    await this.#run('nft', ['-f', '-'], `${script.join('\n')}\n`);
     this.isLaid = true;
+  }
+
+  /** What all share, in place of what an earlier proxy has left. */
+  async #first({ newSets }: Delta): Promise<string[]> {
+    // Without a table there is nothing to list.
+    const listed = await this.#run('nft', ['-t', 'list', 'table', ...this.#table.split(' ')]).catch(() => undefined);
+    const left = listed === undefined ? undefined : leftIn(listed);
+    return [...emptied(this.#family, left, new Set(newSets.map(([name]) => name))), ...skeleton(this.#family, this.#o)];
   }
 
   #placesOf(): { map: string; lines: readonly string[] }[] {

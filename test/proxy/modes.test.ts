@@ -431,6 +431,36 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(await rules()).not.toMatch(/km-proxy|KUBE/);
   });
 
+  kernel('a proxy that starts anew is noticed by nobody: who comes meanwhile is served, clients stay', async () => {
+    const faithful = Array.from({ length: 8 }, (_, i) =>
+      web({ key: `default/web-${i}:/TCP`, clusterIP: `10.96.0.2${i}`, affinitySeconds: 60 }),
+    );
+    const askAll = async () => {
+      const answers: string[] = [];
+      for (const { clusterIP } of faithful) answers.push((await ask(client, `tcp ${clusterIP} 80`)).split(' ')[0]!);
+      return answers;
+    };
+    const leaves = web({ key: 'default/leaves:/TCP', clusterIP: '10.96.0.30', affinitySeconds: 60 });
+    await put(web(), leaves, ...faithful);
+    const before = await askAll();
+    const meanwhile: string[] = [];
+    writer = open(writerOptions, async (program, args, input) => {
+      const said = await inNode(program, args, input);
+      meanwhile.push(await ask(client, 'tcp 10.96.0.10 80'));
+      return said;
+    });
+    plan = new Map();
+    await put(web(), ...faithful);
+    expect(meanwhile).toEqual(meanwhile.map(() => expect.stringMatching(/^be/)));
+    expect(await askAll()).toEqual(before);
+    expect(await rules()).not.toMatch(/10\.96\.0\.30/);
+    const again = normal(await rules()).filter((line) => !/ expires /.test(line));
+    await writer.cleanup();
+    writer = open(writerOptions);
+    await writer.apply(plan);
+    expect(again).toEqual(normal(await rules()));
+  });
+
   kernel('a port whose rules are refused is named; the others are served, and its old rules stay', async () => {
     await put(web());
     const wrong = web({ loadBalancerIPs: ['203.0.113.9'], sourceRanges: ['300.0.0.0/8'], cluster: endpoints(1) });
