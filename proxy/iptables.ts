@@ -96,8 +96,10 @@ class Family implements FamilyWriter {
   }
 }
 
-const ownChain = /^:(KUBE-(?:SERVICES|NODEPORTS|MARK-MASQ|POSTROUTING|(?:SVC|SVL|EXT|SEP|FW|OUT)-[0-9A-F]{16})) /gm;
-const ownHook = /^-A ((?:PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) .*-j KUBE-(?:SERVICES|NODEPORTS|POSTROUTING))$/gm;
+const ownChain =
+  /^:(KUBE-(?:SERVICES|NODEPORTS|MARK-MASQ|POSTROUTING|FORWARD|(?:SVC|SVL|EXT|SEP|FW|OUT)-[0-9A-F]{16})) /gm;
+const ownHook =
+  /^-A ((?:PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING) .*-j KUBE-(?:SERVICES|NODEPORTS|POSTROUTING|FORWARD))$/gm;
 
 /** What a proxy, of whatever settings, has left in a table; tables that are not there have nothing. */
 function leftIn(saved: string, table: string): { hooks: string[]; chains: string[] } {

@@ -461,6 +461,38 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(again).toEqual(normal(await rules()));
   });
 
+  const iptables = mode === 'iptables' ? test : test.skip;
+  iptables(
+    'a node port is served where nothing is forwarded; packets that belong to no connection are not forwarded',
+    async () => {
+      await inNode('iptables', ['-P', 'FORWARD', 'DROP']);
+      await inNode('iptables', ['-A', 'FORWARD', '-j', 'REJECT']);
+      const inPod = runner(inside(pods[0]!));
+      try {
+        await put(web({ nodePort: 30080, cluster: endpoints(1) }));
+        expect(await ask(client, 'tcp 10.99.1.1 30080')).toMatch(/^be1/);
+        expect(await ask(client, 'tcp 10.99.0.11 8080')).toBe('ECONNREFUSED');
+        await inNode('iptables', ['-R', 'FORWARD', '3', '-j', 'ACCEPT']);
+        expect(await ask(client, 'tcp 10.99.0.11 8080')).toMatch(/^be1/);
+        const counted =
+          'add chain ip odd in { type filter hook input priority 0; }; add rule ip odd in tcp dport 8080 counter';
+        await inPod('nft', [`add table ip odd; ${counted}`]);
+        const sent =
+          'add chain ip odd out { type filter hook output priority 300; }; add rule ip odd out tcp flags set 0';
+        await runner(inside(client))('nft', [`add table ip odd; ${sent}`]);
+        expect(await ask(client, 'tcp 10.99.0.11 8080')).toBe('timeout');
+        expect(await inPod('nft', ['list', 'table', 'ip', 'odd'])).toMatch(/packets 0 bytes 0/);
+      } finally {
+        await inNode('iptables', ['-P', 'FORWARD', 'ACCEPT']);
+        await inNode('iptables', ['-D', 'FORWARD', '-j', 'REJECT']).catch(() =>
+          inNode('iptables', ['-D', 'FORWARD', '-j', 'ACCEPT']),
+        );
+        for (const name of [client, pods[0]!])
+          await runner(inside(name))('nft', ['add table ip odd; delete table ip odd']);
+      }
+    },
+  );
+
   kernel('a port whose rules are refused is named; the others are served, and its old rules stay', async () => {
     await put(web());
     const wrong = web({ loadBalancerIPs: ['203.0.113.9'], sourceRanges: ['300.0.0.0/8'], cluster: endpoints(1) });
