@@ -17,7 +17,7 @@ import { Informers } from '../client/informer.ts';
 import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { defaultsOf, duration, flag, list, number, oneOf, text, type Values } from '../lib/options.ts';
-import { forget, staleFlows } from './conntrack.ts';
+import { forgetStale } from './conntrack.ts';
 import { checksOf, HealthChecks } from './health-check.ts';
 import { serveHttp, type HttpServer } from '../lib/serve-http.ts';
 import { iptablesWriter } from './iptables.ts';
@@ -100,7 +100,7 @@ export async function start(o: Options, { client, log, signal, run: given }: Dep
     written: async (before, changes, now, seconds) => {
       metrics.duration.observe(seconds);
       metrics.last.setToCurrentTime();
-      if (o.mode !== 'userspace') await forget(staleFlows(before, changes), run, own);
+      if (o.mode !== 'userspace') await forgetStale(before, changes, run, own);
       await checks.update(checksOf(now));
     },
   });

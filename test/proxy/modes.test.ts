@@ -6,7 +6,7 @@ import { delay } from '../../lib/delay.ts';
 import { silent } from '../../lib/log.ts';
 import { defaultsOf } from '../../lib/options.ts';
 import { iptablesWriter } from '../../proxy/iptables.ts';
-import { forget, staleFlows } from '../../proxy/conntrack.ts';
+import { forgetStale } from '../../proxy/conntrack.ts';
 import { cleanup, options, start as startProxy } from '../../proxy/index.ts';
 import { nftablesWriter } from '../../proxy/nftables.ts';
 import { portsOf, type Changes, type Place, type Plan, type ServicePort } from '../../proxy/rules.ts';
@@ -214,7 +214,7 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
       ...ports.map((port) => [port.key, port] as const),
     ]);
     const refused = await writer.apply(changes);
-    if (mode !== 'userspace') await forget(staleFlows(plan, changes), inNode, silent);
+    if (mode !== 'userspace') await forgetStale(plan, changes, inNode, silent);
     plan = new Map(ports.map((port) => [port.key, port]));
     return refused;
   };
@@ -406,6 +406,26 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(await ask(client, 'udp 10.96.0.10 80 5555')).toMatch(/^be1/);
     await put(udp(2));
     expect(await ask(client, 'udp 10.96.0.10 80 5555')).toMatch(/^be2/);
+  });
+
+  kernel('UDP flows outlive a proxy that starts anew, where their endpoints are still there', async () => {
+    const udp = web({ key: 'default/web:/UDP', protocol: 'UDP' });
+    const askAll = async () => {
+      const answers: string[] = [];
+      for (let port = 5600; port < 5608; port++)
+        answers.push((await ask(client, `udp 10.96.0.10 80 ${port}`)).split(' ')[0]!);
+      return answers;
+    };
+    await put(udp);
+    const before = await askAll();
+    writer = open(writerOptions);
+    plan = new Map();
+    await put(udp);
+    expect(await askAll()).toEqual(before);
+    writer = open(writerOptions);
+    plan = new Map();
+    await put({ ...udp, cluster: endpoints(2) });
+    expect(names(await askAll())).toEqual(['be2']);
   });
 
   test('a datagram from port 0, which nobody can answer, ends nothing', async () => {
