@@ -10,57 +10,60 @@ import {
 import type { Run } from './writer.ts';
 
 /**
- * UDP has no end, so the kernel keeps a flow on the path it first took. These are the arguments of `conntrack` that make it
- * forget the flows to endpoints that went, and those that were answered by nobody before there was an endpoint.
+ * UDP has no end, so the kernel keeps a flow on the path it first took. Makes it forget those that lead from an address of a changed port
+ * to none of its endpoints: they went, or nobody answered yet. Never fails: a flow that stays runs out by itself.
  */
-export function staleFlows(before: Plan, changes: Changes): string[][] {
+export async function forgetStale(before: Plan, changes: Changes, run: Run, log: Logger): Promise<void> {
+  for (const family of [4, 6] as const) {
+    const doors = changedDoors(before, changes, family);
+    if (doors.size === 0) continue;
+    const of = ['-p', 'udp', ...(family === 6 ? ['-f', 'ipv6'] : [])];
+    try {
+      for (const args of staleFlows(doors, await run('conntrack', ['-L', ...of])))
+        await run('conntrack', ['-D', ...of, ...args]).catch((error: Error) => {
+          if (!/0 flow entries/.test(error.message)) throw error;
+        });
+    } catch (err) {
+      log.warn({ err }, 'stale UDP flows could not be forgotten');
+    }
+  }
+}
+
+/** Addresses with ports, and node ports as ` port` → who answers there now. */
+type Doors = ReadonlyMap<string, ReadonlySet<string>>;
+
+function changedDoors(before: Plan, changes: Changes, family: 4 | 6): Doors {
+  const doors = new Map<string, Set<string>>();
+  const ofUdp = (port: ServicePort | undefined) =>
+    port?.protocol === 'UDP' && port.family === family ? doorsOf(port) : [];
+  for (const key of changes.keys()) for (const [at] of ofUdp(before.get(key))) doors.set(at, new Set());
+  for (const port of changes.values())
+    for (const [at, endpoints] of ofUdp(port))
+      doors.set(at, new Set(endpoints.map(({ address, port: number }) => `${address} ${number}`)));
+  return doors;
+}
+
+const flow = /\bsrc=\S+ dst=(\S+) sport=\d+ dport=(\d+) .*?src=(\S+) dst=\S+ sport=(\d+)/gm;
+
+/** Which of the flows that `conntrack` lists lead astray, as its arguments; those from one address to another are one. */
+function staleFlows(doors: Doors, listed: string): string[][] {
   const stale = new Map<string, string[]>();
-  for (const [key, now] of changes) {
-    const old = before.get(key);
-    for (const args of [...gone(old, now), ...(now ? unanswered(old, now) : [])]) stale.set(args.join(' '), args);
+  for (const [, to, at, from, port] of listed.matchAll(flow)) {
+    const endpoints = doors.get(`${to} ${at}`) ?? doors.get(` ${at}`);
+    if (!endpoints || endpoints.has(`${from} ${port}`)) continue;
+    const args = ['--orig-dst', to!, '--dport', at!, '--reply-src', from!, '--reply-port-src', port!];
+    stale.set(args.join(' '), args);
   }
   return [...stale.values()];
 }
 
-function gone(old: ServicePort | undefined, now: ServicePort | undefined): string[][] {
-  if (old?.protocol !== 'UDP') return [];
-  return doorsOf(old).flatMap(({ match, endpoints }) => {
-    const left = new Set(
-      (now ? doorsOf(now) : []).find((door) => door.match.join() === match.join())?.endpoints.map(text),
-    );
-    return endpoints
-      .filter((endpoint) => !left.has(text(endpoint)))
-      .map(({ address }) => ['-D', ...family(old), '-p', 'udp', ...match, '--dst-nat', address]);
-  });
-}
-
-function unanswered(old: ServicePort | undefined, now: ServicePort): string[][] {
-  if (now.protocol !== 'UDP') return [];
-  const served = new Set(
-    (old ? doorsOf(old) : []).filter(({ endpoints }) => endpoints.length > 0).map(({ match }) => match.join()),
-  );
-  return doorsOf(now)
-    .filter(({ match, endpoints }) => endpoints.length > 0 && !served.has(match.join()))
-    .map(({ match }) => ['-D', ...family(now), '-p', 'udp', ...match]);
-}
-
-const text = ({ address, port }: Endpoint): string => `${address} ${port}`;
-const family = (port: ServicePort): string[] => (port.family === 6 ? ['-f', 'ipv6'] : []);
-
-function doorsOf(port: ServicePort): { match: string[]; endpoints: readonly Endpoint[] }[] {
-  const at = (address: string) => ['--orig-dst', address, '--dport', String(port.port)];
+function doorsOf(port: ServicePort): [at: string, endpoints: readonly Endpoint[]][] {
   const external = externalEndpoints(port);
   return [
-    { match: at(port.clusterIP), endpoints: internalEndpoints(port) },
-    ...[...port.externalIPs, ...port.loadBalancerIPs].map((ip) => ({ match: at(ip), endpoints: external })),
-    ...(port.nodePort ? [{ match: ['--dport', String(port.nodePort)], endpoints: external }] : []),
+    [`${port.clusterIP} ${port.port}`, internalEndpoints(port)],
+    ...[...port.externalIPs, ...port.loadBalancerIPs].map(
+      (ip) => [`${ip} ${port.port}`, external] as [string, readonly Endpoint[]],
+    ),
+    ...(port.nodePort ? [[` ${port.nodePort}`, external] as [string, readonly Endpoint[]]] : []),
   ];
-}
-
-/** Never fails: a flow that stays runs out by itself. */
-export async function forget(flows: readonly string[][], run: Run, log: Logger): Promise<void> {
-  for (const args of flows)
-    await run('conntrack', args).catch((err: Error) => {
-      if (!/0 flow entries/.test(err.message)) log.warn({ err }, 'stale UDP flows could not be forgotten');
-    });
 }

@@ -4,24 +4,24 @@ import { familyOf, type Plan } from './rules.ts';
 
 interface Check {
   service: string;
-  /** Addresses of endpoints on this node. */
+  /** Addresses of endpoints on this node that are ready: for those that end no balancer should choose it any more. */
   local: number;
 }
 
 /** What each health-check node port has to say. */
 export function checksOf(plan: Plan): Map<number, Check> {
   const found = new Map<number, { service: string; addresses: Set<string> }>();
-  for (const { healthCheckNodePort: port, service, local } of plan.values()) {
+  for (const { healthCheckNodePort: port, service, localReady } of plan.values()) {
     if (!port) continue;
     const check = found.get(port) ?? { service, addresses: new Set() };
     found.set(port, check);
-    if (check.service === service) for (const { address } of local) check.addresses.add(address);
+    if (check.service === service) for (const address of localReady) check.addresses.add(address);
   }
   return new Map([...found].map(([port, { service, addresses }]) => [port, { service, local: addresses.size }]));
 }
 
 /**
- * Answers load balancers on spec.healthCheckNodePort: 200 where this node has endpoints of the Service, else 503.
+ * Answers load balancers on spec.healthCheckNodePort: 200 where this node has ready endpoints of the Service, else 503.
  * https://kubernetes.io/docs/tasks/access-application-cluster/create-external-load-balancer/
  */
 export class HealthChecks {

@@ -17,7 +17,7 @@ import { Informers } from '../client/informer.ts';
 import { aborted } from '../lib/delay.ts';
 import type { Logger } from '../lib/log.ts';
 import { defaultsOf, duration, flag, list, number, oneOf, text, type Values } from '../lib/options.ts';
-import { forget, staleFlows } from './conntrack.ts';
+import { forgetStale } from './conntrack.ts';
 import { checksOf, HealthChecks } from './health-check.ts';
 import { serveHttp, type HttpServer } from '../lib/serve-http.ts';
 import { iptablesWriter } from './iptables.ts';
@@ -42,13 +42,14 @@ export const options = {
   metricsBindAddress: text("Where metrics are told, '' nowhere", '127.0.0.1:10249', '<address:port>'),
   udpIdle: duration('How long a silent UDP client is remembered (userspace)', 60_000),
   retryPeriod: duration('How often ports that could not be served are tried again', 30_000),
-  cleanup: flag('Take all rules of ours away, and end'),
+  cleanup: flag('Take all rules of ours away, of whatever mode, and end'),
 } as const;
 
 export type Options = Values<typeof options>;
 
 /** Modes that write rules into the kernel. */
 export type KernelMode = Exclude<Options['mode'], 'userspace'>;
+const kernelModes: readonly KernelMode[] = ['nftables', 'iptables'];
 
 export interface Deps {
   client: Client;
@@ -99,7 +100,7 @@ export async function start(o: Options, { client, log, signal, run: given }: Dep
     written: async (before, changes, now, seconds) => {
       metrics.duration.observe(seconds);
       metrics.last.setToCurrentTime();
-      if (o.mode !== 'userspace') await forget(staleFlows(before, changes), run, own);
+      if (o.mode !== 'userspace') await forgetStale(before, changes, run, own);
       await checks.update(checksOf(now));
     },
   });
@@ -122,6 +123,7 @@ export async function start(o: Options, { client, log, signal, run: given }: Dep
     for (const service of services.list()) sync.mark(keyOf(service));
   });
   await sync.once();
+  if (o.mode !== 'userspace') await cleanupOthers(o, own, run);
   const servers = await serveAll(o, metrics, health);
   const closed = Promise.all([sync.follow(signal), aborted(signal)])
     .then(() => Promise.all([...servers.values(), checks, writer].map((part) => part.close())))
@@ -134,8 +136,30 @@ export async function start(o: Options, { client, log, signal, run: given }: Dep
   };
 }
 
-/** Takes everything away that a proxy of this mode has put into the kernel. */
-export const cleanup = (o: Options, log: Logger, run: Run = runner()): Promise<void> => writerOf(o, run, log).cleanup();
+/** Takes everything away that a proxy of any mode has put into the kernel. */
+export async function cleanup(o: Options, log: Logger, run: Run = runner()): Promise<void> {
+  const ended = await Promise.allSettled(kernelModes.map((mode) => cleanupOf({ ...o, mode }, log, run)));
+  const failed = ended.find(({ status }) => status === 'rejected');
+  if (failed) throw (failed as PromiseRejectedResult).reason;
+}
+
+/** Where the mode's programs are missing there is nothing of it. */
+async function cleanupOf(o: Options, log: Logger, run: Run): Promise<void> {
+  try {
+    await writerOf(o, run, log).cleanup();
+  } catch (error) {
+    const { cause } = error as { cause?: NodeJS.ErrnoException };
+    if (cause?.code !== 'ENOENT') throw error;
+  }
+}
+
+/** Two modes lead the same addresses, each its way: those of the other go once ours are in place, so that nobody is without. */
+async function cleanupOthers(o: Options, log: Logger, run: Run): Promise<void> {
+  for (const mode of kernelModes.filter((one) => one !== o.mode))
+    await cleanupOf({ ...o, mode }, log, run).catch((err: unknown) =>
+      log.warn({ err, mode }, 'rules that a proxy of another mode may have left could not be taken away'),
+    );
+}
 
 /** Rejects with a sentence where this kernel does not take the rules of the mode. Takes root; nothing stays. */
 export const checkKernel = (mode: KernelMode, log: Logger): Promise<void> =>

@@ -17,6 +17,16 @@ export function sharedChains(o: WriterOptions): Map<string, string[]> {
     ],
     ['filter KUBE-SERVICES', []],
     ['filter KUBE-NODEPORTS', []],
+    [
+      'filter KUBE-FORWARD',
+      [
+        // Answers that conntrack does not know would not be translated back: their receiver would break the connection off.
+        '-m conntrack --ctstate INVALID -j DROP',
+        // What comes by a node port goes on where nothing else is forwarded (Docker sets the policy of FORWARD to DROP).
+        `-m mark --mark ${mark}/${mark} -j ACCEPT`,
+        '-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+      ],
+    ],
   ]);
 }
 
@@ -33,6 +43,7 @@ export function hooks(family: 4 | 6, o: WriterOptions): [table: string, chain: s
     ...nat.flatMap((chain) => places.map((place) => ['nat', chain, local(place)] as [string, string, string[]])),
     ['nat', 'POSTROUTING', ['-j', 'KUBE-POSTROUTING']],
     ...filter.map((chain) => ['filter', chain, [...isNew, '-j', 'KUBE-SERVICES']] as [string, string, string[]]),
+    ['filter', 'FORWARD', ['-j', 'KUBE-FORWARD']],
     ...places.map((place) => ['filter', 'INPUT', [...isNew, ...local(place)]] as [string, string, string[]]),
   ];
 }

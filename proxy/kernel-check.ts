@@ -23,6 +23,7 @@ const demanding: ServicePort = {
     { address: '192.0.2.4', port: 8080 },
   ],
   local: [],
+  localReady: [],
   healthCheckNodePort: 0,
 };
 /** What most ask for: rules of another kind. */

@@ -18,6 +18,33 @@ export const tableName = 'km-proxy';
 const loopback = { 4: '127.0.0.0/8', 6: '::1' } as const;
 const ofFamily = (family: 4 | 6) => (address: string) => familyOf(address) === family;
 
+/** What an earlier proxy has left: its maps, sets and chains, by name. */
+export interface Left {
+  maps: readonly string[];
+  sets: readonly string[];
+  chains: readonly string[];
+}
+
+/** Reads what nft lists of our table, without elements. */
+export function leftIn(listed: string): Left {
+  const all = (what: string) =>
+    [...listed.matchAll(new RegExp(`^\\t${what} (\\S+) \\{`, 'gm'))].map(([, name]) => name!);
+  return { maps: all('map'), sets: all('set'), chains: all('chain') };
+}
+
+/** An empty table. Of what was left all goes but the sets that are to stay, for what they know: who is faithful to whom. */
+export function emptied(family: 4 | 6, left: Left | undefined, stays: ReadonlySet<string>): string[] {
+  const t = `${family === 6 ? 'ip6' : 'ip'} ${tableName}`;
+  // Adding it first makes the deletion succeed whether it was there or not.
+  if (!left) return [`add table ${t}`, `delete table ${t}`, `add table ${t}`];
+  return [
+    `flush table ${t}`,
+    ...left.maps.map((map) => `delete map ${t} ${map}`),
+    ...left.chains.map((chain) => `delete chain ${t} ${chain}`),
+    ...left.sets.filter((set) => !stays.has(set)).map((set) => `delete set ${t} ${set}`),
+  ];
+}
+
 /** What there is before any Service: hooks, and the maps that lead to the chains of Services. */
 export function skeleton(family: 4 | 6, o: WriterOptions): string[] {
   const f = family === 6 ? 'ip6' : 'ip';
@@ -54,8 +81,6 @@ export function skeleton(family: 4 | 6, o: WriterOptions): string[] {
   };
   const t = `${f} ${tableName}`;
   return [
-    // Adding it first makes the deletion succeed whether it was there or not.
-    ...[`add table ${t}`, `delete table ${t}`, `add table ${t}`],
     `add set ${t} cluster-ips { type ${address}; }`,
     `add set ${t} hairpin { type ${address} . ${address}; }`,
     ...['service-ips', 'no-endpoint-services', 'firewall-ips'].map(

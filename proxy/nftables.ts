@@ -1,6 +1,16 @@
 import { CommonChoices } from './common-choices.ts';
 import { emptyFragment, Ledger, type Delta } from './ledger.ts';
-import { endpointMap, forget, fragmentOf, linesOf, skeleton, tableName, type Places } from './nft-rules.ts';
+import {
+  emptied,
+  endpointMap,
+  forget,
+  fragmentOf,
+  leftIn,
+  linesOf,
+  skeleton,
+  tableName,
+  type Places,
+} from './nft-rules.ts';
 import type { Changes, ServicePort } from './rules.ts';
 import { Shelves } from './shelves.ts';
 import {
@@ -38,8 +48,9 @@ class Table implements FamilyWriter {
   }
 
   async cleanup(): Promise<void> {
-    // Adding it first makes the deletion succeed whether it was there or not.
-    await this.#run('nft', ['-f', '-'], `add table ${this.#table}\ndelete table ${this.#table}\n`);
+    const tables = await this.#run('nft', ['list', 'tables']);
+    if (tables.split('\n').includes(`table ${this.#table}`))
+      await this.#run('nft', ['-f', '-'], `delete table ${this.#table}\n`);
   }
 
   async #write(changes: Changes): Promise<void> {
@@ -47,7 +58,7 @@ class Table implements FamilyWriter {
     const { delta, undo } = this.#ledger.change(fragments);
     const maps = this.#placesOf().filter(({ map }) => !this.#maps.has(map));
     const script = [
-      ...(this.isLaid ? [] : skeleton(this.#family, this.#o)),
+      ...(this.isLaid ? [] : await this.#first(delta)),
       ...maps.flatMap(({ lines }) => lines),
       ...scriptOf(delta, this.#table),
     ];
@@ -64,8 +75,17 @@ class Table implements FamilyWriter {
   }
 
   async #lay(): Promise<void> {
-    await this.#run('nft', ['-f', '-'], `${skeleton(this.#family, this.#o).join('\n')}\n`);
+    const script = await this.#first(this.#ledger.change(new Map()).delta);
+    await this.#run('nft', ['-f', '-'], `${script.join('\n')}\n`);
     this.isLaid = true;
+  }
+
+  /** What all share, in place of what an earlier proxy has left. */
+  async #first({ newSets }: Delta): Promise<string[]> {
+    // Without a table there is nothing to list.
+    const listed = await this.#run('nft', ['-t', 'list', 'table', ...this.#table.split(' ')]).catch(() => undefined);
+    const left = listed === undefined ? undefined : leftIn(listed);
+    return [...emptied(this.#family, left, new Set(newSets.map(([name]) => name))), ...skeleton(this.#family, this.#o)];
   }
 
   #placesOf(): { map: string; lines: readonly string[] }[] {

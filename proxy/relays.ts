@@ -176,6 +176,8 @@ export async function listenUdp({ address, port, choose, failed, log }: Asked, i
     flow.socket.close();
   };
   server.on('message', (bytes, from) => {
+    // Nobody can be answered there.
+    if (from.port === 0) return;
     const key = `${from.address} ${from.port}`;
     const flow = flows.get(key) ?? begin(key, from);
     if (!flow) return;

@@ -36,6 +36,8 @@ export interface ServicePort {
   cluster: readonly Endpoint[];
   /** Those on this node; empty where no policy asks for them. */
   local: readonly Endpoint[];
+  /** Addresses of endpoints on this node that are ready; empty without a health-check node port. */
+  localReady: readonly string[];
   /** Where others ask whether this node has endpoints of the Service; 0 nowhere. */
   healthCheckNodePort: number;
 }
@@ -86,6 +88,8 @@ function portOf(
   const loadBalancerIPs = (spec.type === 'LoadBalancer' ? (status?.loadBalancer?.ingress ?? []) : [])
     .filter(({ ip, ipMode }) => ip && ipMode !== 'Proxy' && own(ip))
     .map(({ ip }) => ip!);
+  const onNode = candidates.filter(({ nodeName }) => place.everywhere || nodeName === place.node);
+  const healthCheckNodePort = externalLocal ? (spec.healthCheckNodePort ?? 0) : 0;
   const lasts = spec.sessionAffinityConfig?.clientIP?.timeoutSeconds ?? 10_800;
   return {
     key: `${service}:${port.name ?? ''}/${protocol}${family === 6 ? '/6' : ''}`,
@@ -106,11 +110,9 @@ function portOf(
     internalLocal,
     externalLocal,
     cluster: plain(near(usable(candidates), place)),
-    local:
-      internalLocal || externalLocal
-        ? plain(usable(candidates.filter(({ nodeName }) => place.everywhere || nodeName === place.node)))
-        : [],
-    healthCheckNodePort: externalLocal ? (spec.healthCheckNodePort ?? 0) : 0,
+    local: internalLocal || externalLocal ? plain(usable(onNode)) : [],
+    localReady: healthCheckNodePort ? plain(onNode.filter(isReady)).map(({ address }) => address) : [],
+    healthCheckNodePort,
   };
 }
 
@@ -144,9 +146,11 @@ function candidatesOf(slices: readonly EndpointSlice[], name: string, protocol: 
     );
 }
 
+const isReady = ({ conditions }: Candidate): boolean => conditions?.ready !== false;
+
 /** The ready ones; where there is none, those that end but still serve. */
 function usable(candidates: readonly Candidate[]): readonly Candidate[] {
-  const ready = candidates.filter(({ conditions }) => conditions?.ready !== false);
+  const ready = candidates.filter(isReady);
   if (ready.length > 0) return ready;
   return candidates.filter(({ conditions }) => conditions?.serving !== false && conditions?.terminating === true);
 }

@@ -28,7 +28,10 @@ export interface FamilyWriter {
   cleanup(): Promise<void>;
 }
 
-/** Rules of both families; those of IPv6 are laid when there is a Service of it, so that a machine without is left alone. */
+/**
+ * Rules of both families; those of IPv6 are laid when there is a Service of it, so that a machine without is left alone. Where it cannot be
+ * had, its ports are refused and those of IPv4 served.
+ */
 export class KernelWriter implements Writer {
   readonly #ipv4: FamilyWriter;
   readonly #ipv6: FamilyWriter;
@@ -42,7 +45,18 @@ export class KernelWriter implements Writer {
     const [ipv4, ipv6] = [new Map(changes), new Map(changes)];
     for (const key of changes.keys()) (isOfIPv6(key) ? ipv4 : ipv6).delete(key);
     const refused = ipv4.size > 0 || !this.#ipv4.isLaid ? await this.#ipv4.apply(ipv4) : [];
-    return ipv6.size > 0 ? [...refused, ...(await this.#ipv6.apply(ipv6))] : refused;
+    return [...refused, ...(await this.#applyIPv6(ipv6))];
+  }
+
+  async #applyIPv6(changes: Changes): Promise<Refusal[]> {
+    const isNothing = !this.#ipv6.isLaid && [...changes.values()].every((port) => !port);
+    if (changes.size === 0 || isNothing) return [];
+    try {
+      return await this.#ipv6.apply(changes);
+    } catch (error) {
+      const { message: reason } = error as Error;
+      return [...changes.keys()].map((key) => ({ key, reason }));
+    }
   }
 
   close(): Promise<void> {

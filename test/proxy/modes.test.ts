@@ -4,11 +4,14 @@ import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } fr
 import type { Service } from '../../api/kinds/service.ts';
 import { delay } from '../../lib/delay.ts';
 import { silent } from '../../lib/log.ts';
+import { defaultsOf } from '../../lib/options.ts';
 import { iptablesWriter } from '../../proxy/iptables.ts';
-import { forget, staleFlows } from '../../proxy/conntrack.ts';
+import { forgetStale } from '../../proxy/conntrack.ts';
+import { cleanup, options, start as startProxy } from '../../proxy/index.ts';
 import { nftablesWriter } from '../../proxy/nftables.ts';
 import { portsOf, type Changes, type Place, type Plan, type ServicePort } from '../../proxy/rules.ts';
-import { runner, type Refusal, type Writer, type WriterOptions } from '../../proxy/writer.ts';
+import { runner, type Refusal, type Run, type Writer, type WriterOptions } from '../../proxy/writer.ts';
+import { startServer, type TestServer } from '../apiserver/harness.ts';
 import { eventually } from '../eventually.ts';
 import { servicePort, withoutNumbers, writerOptions } from './plans.ts';
 
@@ -154,7 +157,7 @@ const names = (answers: readonly string[]) => [...new Set(answers.map((answer) =
 
 interface Mode {
   name: 'nftables' | 'iptables' | 'userspace';
-  open: (o: WriterOptions) => Writer;
+  open: (o: WriterOptions, run?: Run) => Writer;
   /** What whoever may not come, or finds no endpoint of this node, is told. */
   silence: string;
   barred: string;
@@ -166,7 +169,7 @@ const inNode = runner(inside(node));
 const modes: Mode[] = [
   ...(['nftables', 'iptables'] as const).map((name) => ({
     name,
-    open: (o: WriterOptions) => (name === 'nftables' ? nftablesWriter : iptablesWriter)(o, inNode),
+    open: (o: WriterOptions, run = inNode) => (name === 'nftables' ? nftablesWriter : iptablesWriter)(o, run),
     silence: 'timeout',
     barred: 'timeout',
     seen: (caller: string) => caller,
@@ -211,7 +214,7 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
       ...ports.map((port) => [port.key, port] as const),
     ]);
     const refused = await writer.apply(changes);
-    if (mode !== 'userspace') await forget(staleFlows(plan, changes), inNode, silent);
+    if (mode !== 'userspace') await forgetStale(plan, changes, inNode, silent);
     plan = new Map(ports.map((port) => [port.key, port]));
     return refused;
   };
@@ -358,6 +361,19 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(await ask(client, 'tcp fd99:1::1 30086')).toMatch(/^be\d/);
   });
 
+  kernel('where IPv6 cannot be had its ports are refused, and those of IPv4 served', async () => {
+    writer = open(writerOptions, (program, args, input = '') =>
+      /^ip6tables|table ip6 /.test(`${program} ${input}`)
+        ? Promise.reject(new Error('no IPv6 here'))
+        : inNode(program, args, input),
+    );
+    const six = web({ family: 6, key: 'default/web:/TCP/6', clusterIP: 'fd96::10' });
+    expect(await put(web(), six)).toEqual([{ key: six.key, reason: 'no IPv6 here' }]);
+    expect(await ask(client, 'tcp 10.96.0.10 80')).toMatch(/^be/);
+    expect(await put()).toEqual([]);
+    writer = open(writerOptions);
+  });
+
   kernel('of several ranges of pods each is known as such, and only others are masqueraded', async () => {
     writer = open({ ...writerOptions, clusterCidr: ['10.98.0.0/24', '10.99.0.0/24', 'fd98::/64'] });
     await put(web({ cluster: endpoints(2) }));
@@ -367,6 +383,10 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(await ask(pods[0]!, 'tcp 10.96.0.10 80')).toBe('be3 10.99.0.11');
     await put();
     expect(await rules()).not.toMatch(/KUBE-OUT-/);
+    await put(web({ cluster: endpoints(3) }));
+    writer = open(writerOptions);
+    await writer.cleanup();
+    expect(await rules()).not.toMatch(/km-proxy|KUBE/);
   });
 
   test('what is taken away is refused, and its port is free for others', async () => {
@@ -388,6 +408,37 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     expect(await ask(client, 'udp 10.96.0.10 80 5555')).toMatch(/^be2/);
   });
 
+  kernel('UDP flows outlive a proxy that starts anew, where their endpoints are still there', async () => {
+    const udp = web({ key: 'default/web:/UDP', protocol: 'UDP' });
+    const askAll = async () => {
+      const answers: string[] = [];
+      for (let port = 5600; port < 5608; port++)
+        answers.push((await ask(client, `udp 10.96.0.10 80 ${port}`)).split(' ')[0]!);
+      return answers;
+    };
+    await put(udp);
+    const before = await askAll();
+    writer = open(writerOptions);
+    plan = new Map();
+    await put(udp);
+    expect(await askAll()).toEqual(before);
+    writer = open(writerOptions);
+    plan = new Map();
+    await put({ ...udp, cluster: endpoints(2) });
+    expect(names(await askAll())).toEqual(['be2']);
+  });
+
+  test('a datagram from port 0, which nobody can answer, ends nothing', async () => {
+    await put(web({ key: 'default/web:/UDP', protocol: 'UDP' }));
+    const inClient = runner(inside(client));
+    const mangle =
+      'add chain ip zero out { type filter hook output priority 300; }; add rule ip zero out udp sport set 0';
+    await inClient('nft', [`add table ip zero; ${mangle}`]);
+    expect(await ask(client, 'udp 10.96.0.10 80')).toBe('timeout');
+    await inClient('nft', ['delete table ip zero']);
+    expect(await ask(client, 'udp 10.96.0.10 80')).toMatch(/^be/);
+  });
+
   kernel('what is taken away is gone, and a proxy that starts anew leaves nothing old behind', async () => {
     await put(web({ affinitySeconds: 60, nodePort: 30080 }));
     writer = open(writerOptions);
@@ -399,6 +450,68 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     await writer.cleanup();
     expect(await rules()).not.toMatch(/km-proxy|KUBE/);
   });
+
+  kernel('a proxy that starts anew is noticed by nobody: who comes meanwhile is served, clients stay', async () => {
+    const faithful = Array.from({ length: 8 }, (_, i) =>
+      web({ key: `default/web-${i}:/TCP`, clusterIP: `10.96.0.2${i}`, affinitySeconds: 60 }),
+    );
+    const askAll = async () => {
+      const answers: string[] = [];
+      for (const { clusterIP } of faithful) answers.push((await ask(client, `tcp ${clusterIP} 80`)).split(' ')[0]!);
+      return answers;
+    };
+    const leaves = web({ key: 'default/leaves:/TCP', clusterIP: '10.96.0.30', affinitySeconds: 60 });
+    await put(web(), leaves, ...faithful);
+    const before = await askAll();
+    const meanwhile: string[] = [];
+    writer = open(writerOptions, async (program, args, input) => {
+      const said = await inNode(program, args, input);
+      meanwhile.push(await ask(client, 'tcp 10.96.0.10 80'));
+      return said;
+    });
+    plan = new Map();
+    await put(web(), ...faithful);
+    expect(meanwhile).toEqual(meanwhile.map(() => expect.stringMatching(/^be/)));
+    expect(await askAll()).toEqual(before);
+    expect(await rules()).not.toMatch(/10\.96\.0\.30/);
+    const again = normal(await rules()).filter((line) => !/ expires /.test(line));
+    await writer.cleanup();
+    writer = open(writerOptions);
+    await writer.apply(plan);
+    expect(again).toEqual(normal(await rules()));
+  });
+
+  const iptables = mode === 'iptables' ? test : test.skip;
+  iptables(
+    'a node port is served where nothing is forwarded; packets that belong to no connection are not forwarded',
+    async () => {
+      await inNode('iptables', ['-P', 'FORWARD', 'DROP']);
+      await inNode('iptables', ['-A', 'FORWARD', '-j', 'REJECT']);
+      const inPod = runner(inside(pods[0]!));
+      try {
+        await put(web({ nodePort: 30080, cluster: endpoints(1) }));
+        expect(await ask(client, 'tcp 10.99.1.1 30080')).toMatch(/^be1/);
+        expect(await ask(client, 'tcp 10.99.0.11 8080')).toBe('ECONNREFUSED');
+        await inNode('iptables', ['-R', 'FORWARD', '3', '-j', 'ACCEPT']);
+        expect(await ask(client, 'tcp 10.99.0.11 8080')).toMatch(/^be1/);
+        const counted =
+          'add chain ip odd in { type filter hook input priority 0; }; add rule ip odd in tcp dport 8080 counter';
+        await inPod('nft', [`add table ip odd; ${counted}`]);
+        const sent =
+          'add chain ip odd out { type filter hook output priority 300; }; add rule ip odd out tcp flags set 0';
+        await runner(inside(client))('nft', [`add table ip odd; ${sent}`]);
+        expect(await ask(client, 'tcp 10.99.0.11 8080')).toBe('timeout');
+        expect(await inPod('nft', ['list', 'table', 'ip', 'odd'])).toMatch(/packets 0 bytes 0/);
+      } finally {
+        await inNode('iptables', ['-P', 'FORWARD', 'ACCEPT']);
+        await inNode('iptables', ['-D', 'FORWARD', '-j', 'REJECT']).catch(() =>
+          inNode('iptables', ['-D', 'FORWARD', '-j', 'ACCEPT']),
+        );
+        for (const name of [client, pods[0]!])
+          await runner(inside(name))('nft', ['add table ip odd; delete table ip odd']);
+      }
+    },
+  );
 
   kernel('a port whose rules are refused is named; the others are served, and its old rules stay', async () => {
     await put(web());
@@ -434,6 +547,61 @@ describe.each(modes)('Services by $name', ({ name: mode, open, silence, barred, 
     plan = new Map();
     await put(last, plain, other);
     expect(bySteps).toEqual(normal(await rules()));
+  });
+});
+
+describe.each([
+  ['nftables', 'iptables', 'nft'],
+  ['iptables', 'nftables', 'iptables-save'],
+] as const)('a change from %s to %s', (from, to, programOfOld) => {
+  const writerOf = (name: string) => modes.find((mode) => mode.name === name)!.open(writerOptions);
+  const everything = async () => (await inNode('nft', ['list', 'ruleset'])) + (await inNode('iptables-save', []));
+  const ours = { nftables: /km-proxy/, iptables: /KUBE/ };
+  const optionsOf = (mode: Mode['name']) => ({
+    ...defaultsOf(options),
+    mode,
+    healthzBindAddress: '',
+    metricsBindAddress: '',
+  });
+  const dual = () => {
+    const six = web({ family: 6, key: 'default/web:/TCP/6', clusterIP: 'fd96::10', cluster: [] });
+    return new Map([web(), six].map((port) => [port.key, port]));
+  };
+  let server: TestServer;
+  beforeAll(async () => void (server = await startServer()));
+  afterAll(() => server.stop());
+  afterEach(() => cleanup(optionsOf(to), silent, inNode));
+
+  async function runFor(run: Run): Promise<void> {
+    const stopping = new AbortController();
+    const proxy = await startProxy(optionsOf(to), {
+      client: server.client(),
+      log: silent,
+      signal: stopping.signal,
+      run,
+    });
+    stopping.abort();
+    await proxy.closed;
+  }
+
+  test('takes away what the first has left, once the other has its rules; cleanup takes all', async () => {
+    await writerOf(from).apply(dual());
+    await runFor(inNode);
+    expect(await everything()).not.toMatch(ours[from]);
+    expect(await everything()).toMatch(ours[to]);
+    await writerOf(from).apply(dual());
+    await cleanup(optionsOf(to), silent, inNode);
+    expect(await everything()).not.toMatch(/km-proxy|KUBE/);
+    expect(await inNode('ip6tables-save', [])).not.toMatch(/KUBE/);
+  });
+
+  test('where there are no programs for the first there is nothing to take away', async () => {
+    const missing = runner();
+    const run: Run = (program, args, input) =>
+      program === programOfOld ? missing(`no-${program}`, args, input) : inNode(program, args, input);
+    await runFor(run);
+    await cleanup(optionsOf(to), silent, run);
+    expect(await everything()).not.toMatch(/km-proxy|KUBE/);
   });
 });
 

@@ -27,6 +27,7 @@ export const servicePort = (more: Partial<ServicePort> = {}): ServicePort => ({
   externalLocal: false,
   cluster: [],
   local: [],
+  localReady: [],
   healthCheckNodePort: 0,
   ...more,
 });

@@ -49,7 +49,7 @@ const get = async (url: string) => {
 const make = (path: string, object: object) => server.call('POST', path, object);
 const slices = '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices';
 
-test('follows the cluster: an endpoint comes and goes, and a health-check node port tells of it', async () => {
+test('follows the cluster: an endpoint comes and goes, and a health-check node port tells of it while it is ready', async () => {
   const nodePort = 30_000 + randomInt(2700);
   const { json } = await make('/api/v1/namespaces/default/services', {
     metadata: { name: 'web' },
@@ -62,12 +62,13 @@ test('follows the cluster: an endpoint comes and goes, and a health-check node p
   });
   const health = String(json['spec']!['healthCheckNodePort']);
   await eventually(async () => expect(await get(`127.0.0.1:${health}/healthz`)).toMatchObject({ code: 503 }));
-  await make(slices, {
+  const slice = {
     metadata: { name: 'web-x', labels: { 'kubernetes.io/service-name': 'web' } },
     addressType: 'IPv4',
     endpoints: [{ addresses: ['127.0.0.1'], nodeName: 'here' }],
     ports: [{ name: '', port: (pod.address() as AddressInfo).port }],
-  });
+  };
+  await make(slices, slice);
   await eventually(async () => expect(await get(`${range}.0.10:8000`)).toEqual({ code: 200, text: 'hi' }));
   expect((await get(`127.0.0.1:${nodePort}`)).text).toBe('hi');
   const { code, text } = await get(`127.0.0.1:${health}/healthz`);
@@ -75,6 +76,12 @@ test('follows the cluster: an endpoint comes and goes, and a health-check node p
     200,
     { service: { namespace: 'default', name: 'web' }, localEndpoints: 1, serviceProxyHealthy: true },
   ]);
+  await server.call('PUT', `${slices}/web-x`, {
+    ...slice,
+    endpoints: [{ ...slice.endpoints[0], conditions: { ready: false, serving: true, terminating: true } }],
+  });
+  await eventually(async () => expect((await get(`127.0.0.1:${health}/healthz`)).code).toBe(503));
+  expect((await get(`127.0.0.1:${nodePort}`)).text).toBe('hi');
   await server.call('DELETE', `${slices}/web-x`);
   await eventually(() => expect(get(`${range}.0.10:8000`)).rejects.toMatchObject({ code: 'ECONNREFUSED' }));
   await server.call('DELETE', '/api/v1/namespaces/default/services/web');

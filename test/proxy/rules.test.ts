@@ -2,7 +2,6 @@ import { describe, expect, test } from '@jest/globals';
 import fc from 'fast-check';
 import type { EndpointSlice } from '../../api/kinds/endpoint-slice.ts';
 import type { Service, ServiceSpec } from '../../api/kinds/service.ts';
-import { staleFlows } from '../../proxy/conntrack.ts';
 import { checksOf } from '../../proxy/health-check.ts';
 import { Ledger, type Fragment } from '../../proxy/ledger.ts';
 import { CommonChoices } from '../../proxy/common-choices.ts';
@@ -123,26 +122,10 @@ describe('who answers', () => {
 
 test('health checks count the addresses on this node, over all ports of the Service', () => {
   const ports = ['a', 'b'].map((name) =>
-    servicePort({ key: name, healthCheckNodePort: 32000, local: [{ address: '10.1.0.1', port: 80 }] }),
+    servicePort({ key: name, healthCheckNodePort: 32000, localReady: ['10.1.0.1'] }),
   );
   const plan: Plan = new Map(ports.map((port) => [port.key, port]));
   expect([...checksOf(plan)]).toEqual([[32000, { service: 'default/web', local: 1 }]]);
-});
-
-test('stale flows: UDP to endpoints that went, and to addresses nobody answered before', () => {
-  const udp = (...hosts: string[]) =>
-    servicePort({ protocol: 'UDP', cluster: hosts.map((address) => ({ address, port: 53 })), nodePort: 30053 });
-  const flows = (old: ServicePort, now: ServicePort | undefined) =>
-    staleFlows(new Map([[old.key, old]]), new Map([[old.key, now]])).map((args) => args.join(' '));
-  expect(flows(udp('10.1.0.1', '10.1.0.2'), udp('10.1.0.2'))).toEqual([
-    '-D -p udp --orig-dst 10.96.0.10 --dport 80 --dst-nat 10.1.0.1',
-    '-D -p udp --dport 30053 --dst-nat 10.1.0.1',
-  ]);
-  expect(flows(udp(), udp('10.1.0.1'))).toEqual([
-    '-D -p udp --orig-dst 10.96.0.10 --dport 80',
-    '-D -p udp --dport 30053',
-  ]);
-  expect(flows(servicePort({ cluster: [{ address: '10.1.0.1', port: 1 }] }), undefined)).toEqual([]);
 });
 
 /** A kernel that does as it is told. */
