@@ -66,9 +66,12 @@ export function openNodeClient(
       isNodes = undefined;
       throw error;
     }));
-  const get = async (within?: AbortSignal) =>
-    certificate.current ??
-    ((await tokenWillDo()) ? { token } : certificate.next(within ? AbortSignal.any([within, signal]) : signal));
+  const get = async (within?: AbortSignal) => {
+    if (certificate.current) return certificate.current;
+    if (await tokenWillDo()) return { token };
+    // It may have come while we asked: the next one is a long time off then.
+    return certificate.current ?? certificate.next(within ? AbortSignal.any([within, signal]) : signal);
+  };
   const client = clientWith({ get, refused });
   const certified = certificate.current ? Promise.resolve() : certificate.next(signal);
   certified.catch(() => undefined); // for who does not wait for it

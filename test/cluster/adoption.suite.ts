@@ -177,11 +177,11 @@ export function describeAdoption(
       expect((await fetch(`${cluster().masterUrl}/devcluster/faults`, sent)).status).toBe(200);
     };
 
-    /** Of the tasks that Mesos has had for the pod. */
-    const statesOf = async ({ metadata: { uid } }: Known) => {
+    /** Of the task that carried the pod then; it may have had others before. */
+    const statesOf = async (pod: Known) => {
       const { get_tasks } = await askMaster({ url: cluster().masterUrl }, { type: 'GET_TASKS' });
       return [...(get_tasks.tasks ?? []), ...(get_tasks.completed_tasks ?? [])]
-        .filter(({ task_id }) => task_id.value.startsWith(`pod.${uid}.`))
+        .filter(({ task_id }) => task_id.value === taskOf(pod))
         .map(({ state }) => state);
     };
   });

@@ -87,7 +87,9 @@ test('a pod that waits is explained node by node; one behind a gate says so itse
   );
   expect(placed.placedOn).toMatch(/./);
   expect((await ask('/debug/scheduler/explain?pod=nobody')).code).toBe(404);
-  expect((await ask('/metrics')).text).toMatch(/^scheduler_pending_pods\{queue="gated"\} 1$/m);
+  await eventually(async () =>
+    expect((await ask('/metrics')).text).toMatch(/^scheduler_pending_pods\{queue="gated"\} 1$/m),
+  );
   expect((await cluster.client.get(Pod, { namespace: 'default', name: 'gated' })).status?.conditions).toEqual([
     expect.objectContaining({ type: 'PodScheduled', status: 'False', reason: 'SchedulingGated' }),
   ]);
