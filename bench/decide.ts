@@ -54,7 +54,7 @@ function rate(run: () => number, count: number): number {
 }
 
 function offersOf(agents: number): Offer[] {
-  return Array.from({ length: agents }, (_, i) => makeOffer(`a${i}`, { cpus: 16, mem: 65_536, executor: true }));
+  return Array.from({ length: agents }, (_, i) => makeOffer(`a${i}`, { cpus: 16, mem: 65_536 }));
 }
 
 function place(agents: number, kind: string, count: number): number {
