@@ -36,13 +36,13 @@ export function decide(ask: Ask, profile: readonly Weighted[], random: () => num
     const { verdicts, filters, scores } = verdictsOf(ask, profile);
     const { places, refusals } = fittingOf(ask.nodes, verdicts, filtersOf(ask, filters), search);
     if (places.length === 0) return { refusals };
-    const scorers = scorersOf(among(ask, places), scores);
+    const scorers = scorersOf(narrowed(ask, places), scores);
     return best(ask.nodes, places, (node, i) => (verdicts[places[i]!] as number) + scoreOf(node, i, scorers), random);
   });
 }
 
 /** The same, asked of some of the nodes. */
-function among(ask: Ask, places: readonly number[]): Ask {
+function narrowed(ask: Ask, places: readonly number[]): Ask {
   const { nodes } = ask;
   return places.length === nodes.length
     ? ask

@@ -9,6 +9,7 @@ import type { KernelMode } from '../../proxy/index.ts';
 import { chosenProxy, hasOwnNetwork, type ProxyMode } from '../proxy-mode.ts';
 
 type ZooKeeperTlsFiles = Values<typeof zooKeeperTlsOptions>;
+type OfMasters = { mesosMaster: string; mesosCaFile: string } & ZooKeeperTlsFiles;
 
 /** A port that a server listens on. */
 export interface Listen {
@@ -129,12 +130,10 @@ export const needsOfScheduler = (
     kubeconfig: string;
     port: number;
     bindAddress: string;
-    mesosMaster: string;
-    mesosCaFile: string;
-  } & ZooKeeperTlsFiles,
+  } & OfMasters,
 ): Needs => ({
   listens: tcp(o.port, o.bindAddress, '--port'),
-  peers: [...apiserverOf(o.kubeconfig), mastersOf(o.mesosMaster, '--mesos-master', o.mesosCaFile, o)],
+  peers: [...apiserverOf(o.kubeconfig), ...mesosOf(o)],
 });
 
 export const needsOfExecutor = (o: {
@@ -155,19 +154,14 @@ export const needsOfDns = (
     kubeconfig: string;
     port: number;
     bindAddress: string;
-    mesosMaster: string;
-    mesosCaFile: string;
     healthBindAddress: string;
-  } & ZooKeeperTlsFiles,
+  } & OfMasters,
 ): Needs => ({
   listens: [
     ...tcp(o.port, o.bindAddress, '--port').flatMap((listen) => [listen, { ...listen, protocol: 'udp' as const }]),
     ...boundAt(o.healthBindAddress, '--health-bind-address'),
   ],
-  peers: [
-    ...apiserverOf(o.kubeconfig),
-    ...(o.mesosMaster ? [mastersOf(o.mesosMaster, '--mesos-master', o.mesosCaFile, o)] : []),
-  ],
+  peers: [...apiserverOf(o.kubeconfig), ...mesosOf(o)],
 });
 
 export const needsOfProxy = (o: {
@@ -246,6 +240,10 @@ function apiserverOf(kubeconfig: string): Peers[] {
     return [];
   }
 }
+
+/** None where no masters are named. */
+const mesosOf = (o: OfMasters): Peers[] =>
+  o.mesosMaster ? [mastersOf(o.mesosMaster, '--mesos-master', o.mesosCaFile, o)] : [];
 
 function mastersOf(
   spec: string,

@@ -102,41 +102,39 @@ afterAll(async () => {
 /** A small server of a group version, as somebody would put behind an APIService. */
 async function startExtension(): Promise<typeof extension> {
   const ca = await makeCa('extension-ca');
+  const pair = await ca.issueFor('wardle.default.svc');
   const own = {
     ca,
     asked: [] as IncomingMessage[],
     isBroken: false,
     isOld: false,
     port: 0,
-    http: undefined as unknown as Server,
+    http: createServer({ ...pair, requestCert: true, rejectUnauthorized: false }),
   };
-  own.http = createServer(
-    { ...(await ca.issueFor('wardle.default.svc')), requestCert: true, rejectUnauthorized: false },
-    (request, response) => {
-      own.asked.push(request);
-      response.setHeader('content-type', 'application/json');
-      if (own.isBroken) return void response.writeHead(500).end('{}');
-      if (request.url === `/apis/${group}/v1alpha1`)
-        return void response.end(
-          JSON.stringify({ kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${group}/v1alpha1`, resources }),
-        );
-      const document =
-        own.isOld && request.url!.startsWith('/openapi/v3') ? undefined : documents[request.url!.split('?')[0]!];
-      if (document) return void response.end(JSON.stringify(document));
-      const chunks: Buffer[] = [];
-      request.on('data', (chunk: Buffer) => chunks.push(chunk));
-      request.on('end', () =>
-        response.end(
-          JSON.stringify({
-            kind: 'Echo',
-            url: request.url,
-            method: request.method,
-            body: Buffer.concat(chunks).toString(),
-          }),
-        ),
+  own.http.on('request', (request, response) => {
+    own.asked.push(request);
+    response.setHeader('content-type', 'application/json');
+    if (own.isBroken) return void response.writeHead(500).end('{}');
+    if (request.url === `/apis/${group}/v1alpha1`)
+      return void response.end(
+        JSON.stringify({ kind: 'APIResourceList', apiVersion: 'v1', groupVersion: `${group}/v1alpha1`, resources }),
       );
-    },
-  );
+    const document =
+      own.isOld && request.url!.startsWith('/openapi/v3') ? undefined : documents[request.url!.split('?')[0]!];
+    if (document) return void response.end(JSON.stringify(document));
+    const chunks: Buffer[] = [];
+    request.on('data', (chunk: Buffer) => chunks.push(chunk));
+    request.on('end', () =>
+      response.end(
+        JSON.stringify({
+          kind: 'Echo',
+          url: request.url,
+          method: request.method,
+          body: Buffer.concat(chunks).toString(),
+        }),
+      ),
+    );
+  });
   new WebSocketServer({ server: own.http }).on('connection', (socket, { headers }) =>
     socket.on('message', (data) => socket.send(`${String(data as Buffer)} from ${String(headers['x-remote-user'])}`)),
   );

@@ -97,35 +97,36 @@ function filled(what: string, text: string): string {
   return text;
 }
 
-class PathCheck {
+/** What is asked of whom, as far as it is said. */
+class Check {
   readonly judge: CelJudge;
   readonly account: CelAccount | undefined;
-  readonly path: string;
-  constructor(judge: CelJudge, account: CelAccount | undefined, path: string) {
+  constructor(judge: CelJudge, account: CelAccount | undefined) {
     this.judge = judge;
     this.account = account;
+  }
+}
+
+class PathCheck extends Check {
+  readonly path: string;
+  constructor(judge: CelJudge, account: CelAccount | undefined, path: string) {
+    super(judge, account);
     this.path = path;
   }
 }
 
-class GroupCheck {
-  readonly judge: CelJudge;
-  readonly account: CelAccount | undefined;
+class GroupCheck extends Check {
   readonly group: string;
   constructor(judge: CelJudge, account: CelAccount | undefined, group: string) {
-    this.judge = judge;
-    this.account = account;
+    super(judge, account);
     this.group = group;
   }
 }
 
-class ResourceCheck {
-  readonly judge: CelJudge;
-  readonly account: CelAccount | undefined;
+class ResourceCheck extends Check {
   readonly asked: CelResource;
   constructor(judge: CelJudge, account: CelAccount | undefined, asked: CelResource) {
-    this.judge = judge;
-    this.account = account;
+    super(judge, account);
     this.asked = asked;
   }
 }
