@@ -17,7 +17,7 @@ export interface Review {
   [member: string]: Review;
 }
 
-/** A real HTTPS server that answers every POST with what `answer` makes of it; undefined never answers. */
+/** A real HTTPS server that answers every POST with what `answer` makes of it, at once or later; undefined never answers. */
 export async function startWebhook(answer: (path: string, body: Review) => unknown): Promise<WebhookServer> {
   const ca = await makeCa('webhook-ca');
   const asked: WebhookServer['asked'] = [];
@@ -28,8 +28,9 @@ export async function startWebhook(answer: (path: string, body: Review) => unkno
       const path = new URL(request.url ?? '/', 'https://x').pathname;
       const body = JSON.parse(Buffer.concat(chunks).toString()) as Review;
       asked.push({ path, body });
-      const value = answer(path, body);
-      if (value !== undefined) response.setHeader('content-type', 'application/json').end(JSON.stringify(value));
+      void Promise.resolve(answer(path, body)).then((value) => {
+        if (value !== undefined) response.setHeader('content-type', 'application/json').end(JSON.stringify(value));
+      });
     });
   });
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));

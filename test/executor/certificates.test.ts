@@ -1,6 +1,7 @@
 import { X509Certificate } from 'node:crypto';
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from '@jest/globals';
 import { CertificateSigningRequest } from '../../api/kinds/certificate-signing-request.ts';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
@@ -8,6 +9,7 @@ import { annotations } from '../../api/kinds/names.ts';
 import { Node } from '../../api/kinds/node.ts';
 import type { Options } from '../../executor/index.ts';
 import { createAuthority, fingerprint, issue } from '../../lib/certs.ts';
+import { startWebhook } from '../apiserver/webhook-server.ts';
 import { eventually } from '../eventually.ts';
 import { makeCa } from '../pki.ts';
 import { type ExecutorForTests, type Joining, startExecutorForTests, testNode } from './executor-for-tests.ts';
@@ -76,6 +78,35 @@ describe('an executor whose token only joins', () => {
     expect((await node()).metadata.annotations?.[annotations.kubeletCertificate]).toBeUndefined();
     await executor.startSigning();
     await isReady();
+  }, 120_000);
+
+  test('goes on with a certificate that comes while it is asked whether the token will do', async () => {
+    const { promise: isThere, resolve: release } = Promise.withResolvers<void>();
+    // Has no opinion, and on this question takes its time.
+    const hook = await startWebhook(async (_, body) => {
+      const { resource } = body['spec']!['resourceAttributes'] ?? {};
+      if ((resource as unknown) === 'selfsubjectreviews') await isThere;
+      return { ...body, status: { allowed: false } };
+    });
+    const file = join(mkdtempSync(join(tmpdir(), 'km-hook-')), 'kubeconfig');
+    const cluster = { server: hook.url, 'certificate-authority-data': hook.caBundle };
+    const contexts = [{ name: 'h', context: { cluster: 'h', user: '' } }];
+    writeFileSync(
+      file,
+      JSON.stringify({ clusters: [{ name: 'h', cluster }], users: [], contexts, 'current-context': 'h' }),
+    );
+    try {
+      const asked = { authorizationMode: ['Webhook', 'Node', 'RBAC'], authorizationWebhookConfigFile: file };
+      await open({}, { ...joins, apiserver: () => asked });
+      await executor.startSigning();
+      await kept('client');
+      release();
+      await isReady();
+    } finally {
+      release();
+      await hook.stop();
+      rmSync(dirname(file), { recursive: true });
+    }
   }, 120_000);
 
   test('asks for the next certificate as itself, and shows that from then on', async () => {
