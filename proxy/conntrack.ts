@@ -58,7 +58,8 @@ function staleFlows(doors: Doors, listed: string): string[][] {
 }
 
 function doorsOf(port: ServicePort): [at: string, endpoints: readonly Endpoint[]][] {
-  const external = externalEndpoints(port);
+  // Pods and the node itself come to all of them from outside, too.
+  const external = [...externalEndpoints(port), ...port.cluster];
   return [
     [`${port.clusterIP} ${port.port}`, internalEndpoints(port)],
     ...[...port.externalIPs, ...port.loadBalancerIPs].map(

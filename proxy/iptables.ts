@@ -2,6 +2,7 @@ import { fragmentOf, hooks, sharedChains } from './iptables-rules.ts';
 import { emptyFragment, Ledger, type Delta } from './ledger.ts';
 import type { Changes } from './rules.ts';
 import {
+  LayError,
   inParts,
   KernelWriter,
   type FamilyWriter,
@@ -54,7 +55,10 @@ class Family implements FamilyWriter {
     } catch (error) {
       undo();
       // Nothing of this can be in the kernel; what cannot be written even without Services ends the attempt.
-      if (!this.isLaid) await this.#put(this.#ledger.change(new Map()).delta);
+      if (!this.isLaid)
+        await this.#put(this.#ledger.change(new Map()).delta).catch((cause: unknown) => {
+          throw new LayError(cause);
+        });
       throw error;
     }
   }

@@ -14,6 +14,7 @@ import {
 import type { Changes, ServicePort } from './rules.ts';
 import { Shelves } from './shelves.ts';
 import {
+  LayError,
   inParts,
   KernelWriter,
   type FamilyWriter,
@@ -69,7 +70,10 @@ class Table implements FamilyWriter {
     } catch (error) {
       undo();
       // Nothing of this can be in the kernel; what cannot be written even without Services ends the attempt.
-      if (!this.isLaid) await this.#lay();
+      if (!this.isLaid)
+        await this.#lay().catch((cause: unknown) => {
+          throw new LayError(cause);
+        });
       throw error;
     }
   }

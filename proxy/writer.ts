@@ -64,8 +64,10 @@ export class KernelWriter implements Writer {
   }
 
   async cleanup(): Promise<void> {
-    await this.#ipv4.cleanup();
+    // What keeps one from its work need not keep the other.
+    const [ipv4] = await Promise.allSettled([this.#ipv4.cleanup()]);
     await this.#ipv6.cleanup();
+    if (ipv4.status === 'rejected') throw ipv4.reason;
   }
 }
 
@@ -107,9 +109,18 @@ export const runner =
       child.stdin.end(input);
     });
 
+/** Not even what all Services share can be written: no port is to blame. */
+export class LayError extends Error {
+  override name = 'LayError';
+
+  constructor(cause: unknown) {
+    super((cause as Error).message, { cause });
+  }
+}
+
 /**
  * Writes in one go. Where that is refused, halves are tried, down to the single port that is to blame, so that one port
- * keeps nobody else from changing.
+ * keeps nobody else from changing. Rejects where nothing of anybody can be written.
  */
 export async function inParts(changes: Changes, write: (part: Changes) => Promise<void>): Promise<Refusal[]> {
   try {
@@ -117,6 +128,7 @@ export async function inParts(changes: Changes, write: (part: Changes) => Promis
     return [];
   } catch (error) {
     const all = [...changes];
+    if (all.length === 0 || error instanceof LayError) throw error;
     if (all.length === 1) return [{ key: all[0]![0], reason: (error as Error).message }];
     const half = all.length >> 1;
     const first = await inParts(new Map(all.slice(0, half)), write);
