@@ -45,14 +45,19 @@ async function answerTo(client: Client, name: string, log: Logger, signal: Abort
   const answered = new AbortController();
   const informer = new Informer(client, CertificateSigningRequest, { fieldSelector: `metadata.name=${name}` }, log);
   const { promise, resolve, reject } = Promise.withResolvers<string>();
+  const gone = () => reject(new Error(`the request for a certificate ${name} went without an answer`));
   informer.on(({ type, object: { status } }) => {
     const no = status?.conditions?.find((condition) => condition.type === 'Denied' || condition.type === 'Failed');
     if (status?.certificate) resolve(Buffer.from(status.certificate, 'base64').toString());
     else if (no)
       reject(new Error(`the request for a certificate ${name} was refused: ${no.message ?? no.reason ?? ''}`));
-    else if (type === 'deleted') reject(new Error(`the request for a certificate ${name} went without an answer`));
+    else if (type === 'deleted') gone();
   });
-  informer.start(AbortSignal.any([signal, answered.signal])).catch(() => undefined); // we have it, or are ending
+  informer.start(AbortSignal.any([signal, answered.signal])).then(
+    // It may have been deleted before anybody looked.
+    () => (informer.get(name) ? undefined : gone()),
+    () => undefined, // we have it, or are ending
+  );
   try {
     return await unlessAborted(promise, signal);
   } finally {

@@ -96,7 +96,10 @@ export class KeptCertificate {
         await this.#untilDue(signal);
         // What is refused as soon as it is there is not asked for again at once.
         if (performance.now() - takenAt < healthyMs) await delay(backoff.next(), signal);
-        else if (takenAt > -Infinity) backoff.reset();
+        else if (takenAt > -Infinity) {
+          backoff.reset();
+          takenAt = -Infinity;
+        }
         const pair = await ask(signal);
         const taken = this.#take(pair);
         takenAt = performance.now();

@@ -49,7 +49,11 @@ export function openNodeClient(
   signal: AbortSignal,
 ): NodeClient {
   const { server, ca, token } = introduction;
-  const refused = ({ cert }: Credential) => certificate.refused(cert);
+  let isNodes: Promise<boolean> | undefined;
+  const refused = ({ cert }: Credential) => {
+    certificate.refused(cert);
+    isNodes = undefined;
+  };
   const clientWith = (credentials: CredentialSource) => new Client({ server, ca, userAgent, credentials });
   const joining = clientWith({ get: async () => certificate.current ?? { token }, refused });
   const subject = nodeUser(nodeName);
@@ -60,9 +64,10 @@ export function openNodeClient(
     ask: (within) => signedCertificate(joining, { signerName, usage: 'client auth', subject }, log, within),
     log,
   });
-  let isNodes: Promise<boolean> | undefined;
+  // Of the token alone: with a certificate everybody is a node.
+  const byToken = new Client({ server, ca, token, userAgent });
   const tokenWillDo = () =>
-    (isNodes ??= isOfNodes(joining, signal).catch((error: unknown) => {
+    (isNodes ??= isOfNodes(byToken, signal).catch((error: unknown) => {
       isNodes = undefined;
       throw error;
     }));
@@ -83,11 +88,12 @@ export function openNodeClient(
     believe(text, signer) {
       client.trust(text);
       joining.trust(text);
+      byToken.trust(text);
       certificate.signedBy(signer);
     },
     async close() {
       await kept;
-      await Promise.all([client.close(), joining.close()]);
+      await Promise.all([client, joining, byToken].map((one) => one.close()));
     },
   };
 }

@@ -10,7 +10,7 @@ import { LastWords } from './last-words.ts';
 import { type Start, planPod } from './plan.ts';
 import { Probes } from './probes.ts';
 import { refuseOwnUsers, whyNotHere } from './rejection.ts';
-import type { RuntimePod } from './runtime.ts';
+import type { Addresses, RuntimePod } from './runtime.ts';
 import { runtimeHandler } from './runtime-handler.ts';
 import { Resizes } from './resizes.ts';
 import { makePodCgroup, removePodCgroup } from './pod-cgroups.ts';
@@ -250,7 +250,7 @@ export class PodWorker {
       const message = 'Pod sandbox changed, it will be killed and re-created.';
       this.#kubelet.apiserver.event(this.#pod, 'Normal', 'SandboxChanged', message);
     }
-    let made: { id: string; ip: string };
+    let made: { id: string } & Addresses;
     try {
       if (old) await runtime.stopSandbox(old.sandbox.id);
       const { cgroupParent, podMaxPids } = this.#kubelet;

@@ -178,7 +178,6 @@ function security({ pod, container, sandbox }: ContainerSpec): Docker.HostConfig
   };
 }
 
-/** Docker's own profile is its default; another one goes along as a whole. */
 const seLinux = (options: SELinuxOptions = {}): string[] =>
   Object.entries(options).map(([part, value]) => `label=${part}:${value}`);
 
@@ -188,6 +187,7 @@ function appArmor(profile: AppArmorProfile | undefined): string[] {
   return profile?.type === 'Localhost' ? [`apparmor=${profile.localhostProfile ?? ''}`] : [];
 }
 
+/** Docker's own profile is its default; another one goes along as a whole. */
 function seccompOf(profile: SeccompProfile | undefined, directory: string): string[] {
   if (profile?.type === 'RuntimeDefault') return [];
   if (profile?.type !== 'Localhost') return ['seccomp=unconfined'];
