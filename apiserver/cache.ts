@@ -79,8 +79,10 @@ export class Cache {
     this.#history = [];
     this.#forgotten = revision;
     this.#filledAt = revision;
-    for (const follower of [...this.#followers]) follower.lost();
+    // Who is told may follow again at once.
+    const followers = [...this.#followers];
     this.#followers.clear();
+    for (const follower of followers) follower.lost();
     this.watchers.lost();
   }
 

@@ -20,7 +20,8 @@ export function serviceCidrs({ client, informer, now }: World): Reconciler {
     [...ranges.list()].filter(({ metadata }) => metadata.deletionTimestamp).map(({ metadata }) => metadata.name);
 
   const isNeeded = (range: Range): boolean => {
-    const others = [...ranges.list()].filter(({ metadata }) => metadata.name !== range.metadata.name).flatMap(cidrsOf);
+    const stays = ({ metadata }: Range) => metadata.name !== range.metadata.name && !metadata.deletionTimestamp;
+    const others = [...ranges.list()].filter(stays).flatMap(cidrsOf);
     const own = cidrsOf(range);
     if (own.every((cidr) => others.some((other) => isWithin(cidr, other)))) return false;
     return [...addresses.list()].filter(isAllocated).some(({ metadata }) => {

@@ -23,13 +23,18 @@ export class ClaimedVolumeWriter {
   /** All of them, or none. Answers why one cannot be had; undefined when each is its claim's. */
   async write(namespace: string, volumes: ClaimedVolumes): Promise<string | undefined> {
     const written: Volume[] = [];
-    for (const [claim, volume] of Object.entries(volumes)) {
-      const outcome = await this.#claim({ namespace, name: claim }, volume);
-      if (typeof outcome === 'string') {
-        for (const one of written) await this.#giveBack(one);
-        return outcome;
+    try {
+      for (const [claim, volume] of Object.entries(volumes)) {
+        const outcome = await this.#claim({ namespace, name: claim }, volume);
+        if (typeof outcome === 'string') {
+          for (const one of written) await this.#giveBack(one);
+          return outcome;
+        }
+        if (outcome) written.push(outcome);
       }
-      if (outcome) written.push(outcome);
+    } catch (error) {
+      for (const one of written) await this.#giveBack(one);
+      throw error;
     }
     return undefined;
   }
@@ -58,8 +63,10 @@ export class ClaimedVolumeWriter {
   }
 
   /** Unless the claim has it by now: then it stays so. */
-  async #giveBack({ metadata: { name, resourceVersion } }: Volume): Promise<void> {
-    const patch = { metadata: { resourceVersion, annotations: { [byController]: null } }, spec: { claimRef: null } };
+  async #giveBack({ metadata: { name, resourceVersion, annotations } }: Volume): Promise<void> {
+    // Somebody had kept it for the claim: it stays kept.
+    const claimRef = annotations?.[byController] ? null : { uid: null };
+    const patch = { metadata: { resourceVersion, annotations: { [byController]: null } }, spec: { claimRef } };
     await this.#client.patch(PersistentVolume, { name }, patch, {}, this.#signal).catch((error: unknown) => {
       if (!isConflict(error)) unlessNotFound(error);
     });

@@ -40,8 +40,12 @@ export class Executors {
     this.#settled(agent);
   }
 
-  /** Those of another id end with what was torn down under it: no task of ours can go to them. */
-  keepOf(frameworkId: string): void {
+  /**
+   * There is a master again to ask through. Those of another id end with what was torn down under it: no task of ours can go to
+   * them.
+   */
+  subscribed(frameworkId: string, now: number): void {
+    for (const asked of this.#asked.values()) Object.assign(asked, { since: now, last: -Infinity });
     for (const agent of this.#roster.agents) {
       if (!agent.executor || !isOfAnother(agent.executor, frameworkId)) continue;
       agent.executor = undefined;

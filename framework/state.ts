@@ -134,7 +134,7 @@ export class State {
   subscribed(frameworkId: string, now: number, masterVersion?: string): Effect[] {
     this.frameworkId = frameworkId;
     this.#calls = new Calls(frameworkId);
-    this.executors.keepOf(frameworkId);
+    this.executors.subscribed(frameworkId, now);
     this.#offers.subscribed(this.#calls, masterVersion);
     this.#life.subscribed();
     return this.#reconcile(this.#reconciliation.start([...this.tasks.all()].filter(isSent), now));

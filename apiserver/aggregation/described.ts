@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { convertedV3 } from '../openapi/convert.ts';
 
 /** What the server behind a group version says of it in OpenAPI. */
 export interface Described {
@@ -17,7 +18,7 @@ export type Fetch = (path: string, tag?: string) => Promise<{ text: string; tag:
 export async function describe(group: string, version: string, fetch: Fetch, known?: Described): Promise<Described> {
   const [v3, v2] = await Promise.all([
     indexOf(group, version, fetch).catch(() => undefined),
-    swaggerOf(fetch, known?.v2).catch(() => known?.v2),
+    swaggerOf(group, version, fetch, known?.v2).catch(() => known?.v2),
   ]);
   return { v3, v2, at: Date.now() };
 }
@@ -31,11 +32,20 @@ async function indexOf(group: string, version: string, fetch: Fetch): Promise<st
   return `/openapi/v3/${path}${hash ? `?hash=${hash}` : ''}`;
 }
 
-async function swaggerOf(fetch: Fetch, known: Described['v2']): Promise<Described['v2']> {
+/** Throws where it is none. */
+async function swaggerOf(
+  group: string,
+  version: string,
+  fetch: Fetch,
+  known: Described['v2'],
+): Promise<Described['v2']> {
   const answer = await fetch('/openapi/v2', known?.tag);
   if (!answer) return known;
   const tag = answer.tag ?? createHash('sha256').update(answer.text).digest('hex');
-  return tag === known?.tag ? known : { tag, document: JSON.parse(answer.text) as Record<string, unknown> };
+  if (tag === known?.tag) return known;
+  const document = JSON.parse(answer.text) as Record<string, unknown>;
+  convertedV3({ group, version, document });
+  return { tag, document };
 }
 
 export const isSameDescription = (a: Described | undefined, b: Described | undefined): boolean =>
