@@ -2,6 +2,7 @@ import { expect, test } from '@jest/globals';
 import { pino } from 'pino';
 import { ConfigMap } from '../../api/kinds/config-map.ts';
 import { openEmbedded } from '../../apiserver/embedded.ts';
+import { Cache } from '../../apiserver/cache.ts';
 import { Feed } from '../../apiserver/feed.ts';
 
 test('reading a large store says how far it has come, and what there was', async () => {
@@ -21,3 +22,22 @@ test('reading a large store says how far it has come, and what there was', async
     expect.objectContaining({ objects: count, revision, msg: 'has read what the store holds' }),
   ]);
 }, 60_000);
+
+test('whoever follows again when a cache is filled anew hears what comes after', () => {
+  const cache = new Cache(ConfigMap as never, 10);
+  const heard: number[] = [];
+  const follow = () =>
+    void cache.follow({ events: (events) => heard.push(...events.map(({ revision }) => revision)), lost: follow });
+  const put = (revision: number) =>
+    cache.apply([
+      {
+        type: 'put',
+        item: { key: '/registry/configmaps/default/a', value: Buffer.from('{"metadata":{"name":"a"}}'), revision },
+      },
+    ] as never);
+  follow();
+  put(1);
+  cache.reset([], 5);
+  put(6);
+  expect(heard).toEqual([1, 6]);
+});
